@@ -1,0 +1,187 @@
+//! Work that need not be done again, kept under the user's cache folder.
+//!
+//! An entry is a file named by the digest of everything that it depends on. It
+//! starts with the digest of its content, and one that does not match is not
+//! used: disks fail, and runs are killed.
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::digest::{Digest, HashingWriter};
+use crate::files;
+
+/// Entries unused for this long go first.
+const MAX_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
+/// What all entries of one kind may take together, in bytes.
+const MAX_SIZE: u64 = 2 << 30;
+/// How often age and size are looked at.
+const PRUNE_EVERY: Duration = Duration::from_secs(24 * 3600);
+/// A use is noted at most this often, so that a hit stays cheap.
+const TOUCH_EVERY: Duration = Duration::from_secs(3600);
+
+/// The user's cache folder; `None` where none is wanted.
+#[derive(Clone, Debug)]
+pub struct Cache {
+    root: Option<PathBuf>,
+}
+
+/// A kind of entries, in a folder of its own.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    /// What cargo said of a dependency graph, as JSON.
+    Graph,
+    /// Finished archives.
+    Archive,
+}
+
+impl Kind {
+    fn folder(self) -> &'static str {
+        match self {
+            Kind::Graph => "graph",
+            Kind::Archive => "archive",
+        }
+    }
+}
+
+impl Cache {
+    /// A cache below `root`, which is made when something is first kept.
+    pub fn at(root: &Path) -> Cache {
+        Cache { root: Some(root.to_owned()) }
+    }
+
+    /// A cache that keeps nothing and finds nothing.
+    pub fn none() -> Cache {
+        Cache { root: None }
+    }
+
+    fn path(&self, kind: Kind, key: &Digest) -> Option<PathBuf> {
+        self.root.as_ref().map(|root| root.join(kind.folder()).join(key.hex()))
+    }
+
+    /// Forgets everything.
+    pub fn clear(&self) -> Result<()> {
+        match &self.root {
+            // Only what is ours: the folder may have been named by hand.
+            Some(root) => [Kind::Graph, Kind::Archive]
+                .iter()
+                .try_for_each(|kind| files::remove(&root.join(kind.folder()))),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes the content kept under the key to `to` and returns its digest and
+    /// size; `None` where there is none, or none that matches its digest: then
+    /// what `to` holds is worth nothing.
+    pub fn get(&self, kind: Kind, key: &Digest, to: impl Write) -> Result<Option<(Digest, u64)>> {
+        let Some(path) = self.path(kind, key) else {
+            return Ok(None);
+        };
+        if !path.is_file() {
+            return Ok(None);
+        }
+        let context = || format!("read {}", path.display());
+        let mut file = files::open(&path)?;
+        let mut expected = [0; 64];
+        let headed = file.read_exact(&mut expected).is_ok();
+        let mut to = HashingWriter::new(to);
+        std::io::copy(&mut file, &mut to).with_context(context)?;
+        let (_, digest, size) = to.finish();
+        if !headed || digest.hex().as_bytes() != expected {
+            files::remove(&path)?;
+            return Ok(None);
+        }
+        if files::list_one(&path)?.is_some_and(|entry| files::age(entry.modified) > TOUCH_EVERY) {
+            files::touch(&path)?;
+        }
+        Ok(Some((digest, size)))
+    }
+
+    /// Keeps the content, whose digest is known, under the key.
+    pub fn put(
+        &self,
+        kind: Kind,
+        key: &Digest,
+        digest: &Digest,
+        mut content: impl Read,
+    ) -> Result<()> {
+        let Some(path) = self.path(kind, key) else {
+            return Ok(());
+        };
+        let dir = path.parent().context("find the cache folder")?;
+        files::make_dir(dir)?;
+        prune(dir)?;
+        let mut file = files::temporary(dir)?;
+        let context = || format!("write {}", path.display());
+        file.write_all(digest.hex().as_bytes()).with_context(context)?;
+        std::io::copy(&mut content, &mut file).with_context(context)?;
+        files::persist(file, &path)
+    }
+}
+
+/// Removes what is too old, then the least lately used until the rest is small
+/// enough. Looks at most once a day.
+fn prune(dir: &Path) -> Result<()> {
+    let mark = dir.join("pruned");
+    let lately =
+        files::list_one(&mark)?.is_some_and(|mark| files::age(mark.modified) < PRUNE_EVERY);
+    if lately {
+        return Ok(());
+    }
+    files::write(&mark, b"")?;
+    let mut entries = files::list(dir)?;
+    entries.sort_by_key(|entry| files::age(entry.modified));
+    let mut kept = 0;
+    for entry in entries {
+        kept += entry.size;
+        if kept > MAX_SIZE || files::age(entry.modified) > MAX_AGE {
+            files::remove(&entry.path)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(cache: &Cache, key: &Digest) -> Option<Vec<u8>> {
+        let mut bytes = Vec::new();
+        cache.get(Kind::Graph, key, &mut bytes).unwrap().map(|_| bytes)
+    }
+
+    #[test]
+    fn what_was_kept_comes_back_and_what_was_spoilt_does_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::at(dir.path());
+        let (one, two) = (Digest::of(b"one"), Digest::of(b"two"));
+        assert_eq!(kept(&cache, &one), None);
+        cache.put(Kind::Graph, &one, &Digest::of(b"content"), &b"content"[..]).unwrap();
+        assert_eq!(kept(&cache, &one).unwrap(), b"content");
+        assert_eq!(kept(&cache, &two), None);
+        for spoilt in [&b""[..], b"short", &[b'0'; 80]] {
+            let path = cache.path(Kind::Graph, &one).unwrap();
+            files::write(&path, spoilt).unwrap();
+            assert_eq!(kept(&cache, &one), None);
+            assert!(!path.exists());
+        }
+        assert_eq!(kept(&Cache::none(), &one), None);
+    }
+
+    #[test]
+    fn the_least_lately_used_goes_when_a_kind_has_grown_too_old() {
+        let dir = tempfile::tempdir().unwrap();
+        let (old, new) = (dir.path().join("old"), dir.path().join("new"));
+        files::write(&old, b"x").unwrap();
+        files::write(&new, b"x").unwrap();
+        files::set_age(&old, MAX_AGE + TOUCH_EVERY).unwrap();
+        prune(dir.path()).unwrap();
+        assert!(!old.exists() && new.exists());
+        // Within the day nothing is looked at again.
+        files::set_age(&new, MAX_AGE + TOUCH_EVERY).unwrap();
+        prune(dir.path()).unwrap();
+        assert!(new.exists());
+    }
+}

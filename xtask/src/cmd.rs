@@ -1,0 +1,279 @@
+//! The command line: one module, one `Args` and one `run` per command.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::cache::Cache;
+use crate::config::{self, Config};
+use crate::files;
+use crate::finding::{Findings, Help};
+use crate::plan::{self, Mode, Plan, Request};
+use crate::process::Env;
+use crate::project::{self, Project, Select};
+use crate::term::{Color, Settings, Term, Verbosity};
+
+mod archive;
+mod build;
+mod check;
+mod ci;
+mod clean;
+mod release;
+mod run;
+mod test;
+
+/// Releases Rust programs: checks, static binaries, archives and checksums in
+/// one command, the same on a laptop and in CI.
+#[derive(Debug, Parser)]
+#[command(
+    name = "dockless",
+    bin_name = "cargo dockless",
+    arg_required_else_help = true,
+    after_help = "Examples:
+  cargo dockless build                  a static binary for this machine; prints its path
+  cargo dockless release --dry-run      what a release would make, and what not
+  cargo dockless release --snapshot     all of it, of any commit, into dist/
+  cargo dockless ci                     fmt, clippy and the tests"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// What every command understands.
+#[derive(Debug, clap::Args)]
+struct Common {
+    /// A Cargo.toml, or its folder [default: the nearest one above]
+    #[arg(long, global = true, value_name = "PATH")]
+    manifest_path: Option<PathBuf>,
+    /// Say less: errors, warnings and results only
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Say more: the commands that are run
+    #[arg(short, long, global = true)]
+    verbose: bool,
+    /// When to use colours; `auto` obeys NO_COLOR
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    color: Color,
+    /// Print results as JSON
+    #[arg(long, global = true)]
+    json: bool,
+    /// Use the network for nothing
+    #[arg(long, global = true)]
+    offline: bool,
+    /// Fail where Cargo.lock would have to change
+    #[arg(long, global = true)]
+    locked: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Build(build::Args),
+    Run(run::Args),
+    Archive(archive::Args),
+    Release(release::Args),
+    Check(check::Args),
+    Test(test::Args),
+    Ci(ci::Args),
+    Clean(clean::Args),
+}
+
+/// What is built, for the commands that build.
+#[derive(Debug, Default, clap::Args)]
+struct Selection {
+    /// Only this package; may be repeated
+    #[arg(short, long, value_name = "NAME")]
+    package: Vec<String>,
+    /// Only this binary; may be repeated
+    #[arg(long, value_name = "NAME")]
+    bin: Vec<String>,
+    /// For this target instead of the configured ones; may be repeated
+    #[arg(long, value_name = "TRIPLE")]
+    target: Vec<String>,
+    /// The cargo profile
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
+    /// Features to turn on, separated by commas
+    #[arg(short = 'F', long, value_name = "FEATURES", value_delimiter = ',')]
+    features: Vec<String>,
+    /// Turn on all features
+    #[arg(long)]
+    all_features: bool,
+    /// Turn off the default features
+    #[arg(long)]
+    no_default_features: bool,
+    /// How many jobs cargo runs at a time
+    #[arg(short, long, value_name = "N")]
+    jobs: Option<String>,
+}
+
+/// What was read from the world once, and is passed to whoever acts.
+struct World {
+    dir: PathBuf,
+    env: Env,
+    cache: Cache,
+    term: Term,
+}
+
+/// Runs the command line of this process. `version` is the version that was
+/// injected when the program was built; a library pinned by Cargo.lock has none.
+pub fn main(version: Option<&str>) -> ExitCode {
+    let cli = match parse(version.unwrap_or(env!("CARGO_PKG_VERSION"))) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    let world = match world(&cli.common) {
+        Ok(world) => world,
+        Err((error, term)) => {
+            term.error(&error);
+            return ExitCode::FAILURE;
+        }
+    };
+    match cli.command.run(&cli.common, &world) {
+        Ok(code) => code,
+        Err(error) => {
+            world.term.error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl Command {
+    fn run(self, common: &Common, world: &World) -> Result<ExitCode> {
+        match self {
+            Command::Build(args) => build::run(args, common, world),
+            Command::Run(args) => run::run(args, common, world),
+            Command::Archive(args) => archive::run(args, common, world),
+            Command::Release(args) => release::run(args, common, world),
+            Command::Check(args) => check::run(args, common, world),
+            Command::Test(args) => test::run(args, common, world),
+            Command::Ci(args) => ci::run(args, common, world),
+            Command::Clean(args) => clean::run(args, common, world),
+        }
+    }
+}
+
+/// Parses the arguments; `cargo dockless X` hands over `dockless` as the first.
+fn parse(version: &str) -> Result<Cli, clap::Error> {
+    let mut args: Vec<OsString> = std::env::args_os().collect();
+    if args.get(1).is_some_and(|arg| arg == "dockless") {
+        args.remove(1);
+    }
+    let matches = Cli::command().version(version.to_owned()).try_get_matches_from(args)?;
+    Cli::from_arg_matches(&matches)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the environment and the working directory are read here, once"
+)]
+fn world(common: &Common) -> Result<World, (anyhow::Error, Term)> {
+    let env = Env::scrub(std::env::vars_os());
+    let term = Term::new(Settings {
+        verbosity: match (common.quiet, common.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (_, true) => Verbosity::Verbose,
+            _ => Verbosity::Normal,
+        },
+        color: common.color,
+        json: common.json,
+        annotate: env.get("GITHUB_ACTIONS").is_some_and(|value| value == "true"),
+        no_color: env.get("NO_COLOR").is_some(),
+    });
+    match std::env::current_dir().context("find the working directory") {
+        Ok(dir) => Ok(World { cache: cache(&env), dir, env, term }),
+        Err(error) => Err((error.context(Help("change into a folder that exists".into())), term)),
+    }
+}
+
+/// DOCKLESS_CACHE, or else the platform's place for caches.
+fn cache(env: &Env) -> Cache {
+    let named = env.get("DOCKLESS_CACHE").map(PathBuf::from);
+    let platform = || {
+        let home = env.get("HOME").map(PathBuf::from);
+        let place = match std::env::consts::OS {
+            "macos" => home.map(|home| home.join("Library/Caches")),
+            "windows" => env.get("LOCALAPPDATA").map(PathBuf::from),
+            // https://specifications.freedesktop.org/basedir-spec/latest/
+            _ => env
+                .get("XDG_CACHE_HOME")
+                .map(PathBuf::from)
+                .or(home.map(|home| home.join(".cache"))),
+        };
+        place.filter(|place| place.is_absolute()).map(|place| place.join("dockless"))
+    };
+    named.or_else(platform).map_or_else(Cache::none, |root| Cache::at(&root))
+}
+
+impl World {
+    /// Appends Markdown to the job's summary page, where there is one.
+    fn summary(&self, markdown: &str) -> Result<()> {
+        match self.env.get("GITHUB_STEP_SUMMARY") {
+            Some(path) => {
+                files::append(Path::new(path), markdown).context("write GITHUB_STEP_SUMMARY")
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn select(&self, common: &Common, targets: &[String]) -> Select {
+        Select {
+            dir: self.dir.clone(),
+            manifest_path: common.manifest_path.clone(),
+            targets: targets.to_vec(),
+            offline: common.offline,
+            env: self.env.clone(),
+        }
+    }
+
+    /// The project, for commands that need no settings.
+    fn project(&self, common: &Common) -> Result<Project> {
+        Ok(project::discover(&self.select(common, &[]))?.0)
+    }
+
+    /// Facts, settings, decisions: how every command that builds begins.
+    fn plan(&self, common: &Common, request: &Request) -> Result<(Project, Plan)> {
+        let (mut project, raw) = project::discover(&self.select(common, &request.targets))?;
+        let config: Config = config::resolve(raw, &project).map_err(Findings)?;
+        let wanted = plan::wanted(&config, &project, request).map_err(Findings)?;
+        project.learn_graphs(&wanted, common.offline, &self.cache)?;
+        let plan = plan::plan(&config, &project, request).map_err(Findings)?;
+        plan.warnings.iter().for_each(|warning| self.term.finding(warning));
+        Ok((project, plan))
+    }
+}
+
+impl Selection {
+    fn request(self, mode: Mode, common: &Common) -> Request {
+        Request {
+            mode,
+            packages: self.package,
+            targets: self.target,
+            bins: self.bin,
+            features: self.features,
+            all_features: self.all_features,
+            no_default_features: self.no_default_features,
+            profile: self.profile,
+            release: false,
+            locked: common.locked,
+            offline: common.offline,
+            jobs: self.jobs,
+            skip: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,21 @@
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use super::{Common, Selection, World, release};
+
+/// Make archives and checksums, into dist/
+///
+/// The same as `release --snapshot`, without what comes after archives.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  cargo dockless archive
+  cargo dockless archive --package mytool --target x86_64-unknown-linux-musl")]
+pub struct Args {
+    #[command(flatten)]
+    selection: Selection,
+}
+
+pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
+    release::run(release::Args::archives(args.selection), common, world)
+}

@@ -1,0 +1,75 @@
+use std::process::ExitCode;
+
+use anyhow::Result;
+use serde::Serialize;
+
+use super::{Common, Selection, World};
+use crate::plan::{Mode, Request};
+use crate::prove::Binary;
+use crate::release::binaries;
+
+/// Build a static binary for this machine and print its path
+///
+/// Without --release this is the quick way while you work: the dev profile, and
+/// the target of this machine with musl. The binary is proved static, as in a
+/// release, and knows its version.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  cargo dockless build
+  cargo dockless build --release --target aarch64-unknown-linux-musl
+  $(cargo dockless build -q) --version")]
+pub struct Args {
+    /// Build with the profile of releases
+    #[arg(short, long, conflicts_with = "profile")]
+    release: bool,
+    #[command(flatten)]
+    selection: Selection,
+}
+
+/// One binary, for `--json`.
+#[derive(Serialize)]
+struct Built<'a> {
+    name: &'a str,
+    package: &'a str,
+    target: &'a str,
+    path: &'a str,
+    size: u64,
+    linkage: &'a crate::linkage::Linkage,
+}
+
+pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
+    let mut request = args.selection.request(Mode::Local, common);
+    request.release = args.release;
+    let built = build(&request, common, world)?;
+    if world.term.json_wanted() {
+        let built = built.iter().map(Built::of).collect::<Result<Vec<_>>>()?;
+        world.term.json(&built)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for binary in &built {
+        world.term.result(binary.compiled().path().display())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Plans, compiles and proves what the request names.
+pub fn build(request: &Request, common: &Common, world: &World) -> Result<Vec<Binary>> {
+    let (project, plan) = world.plan(common, request)?;
+    Ok(binaries(&plan, &project, common.offline, &world.term)?.0)
+}
+
+impl Built<'_> {
+    fn of(binary: &Binary) -> Result<Built<'_>> {
+        let compiled = binary.compiled();
+        let path = compiled.path().to_str();
+        Ok(Built {
+            name: compiled.bin(),
+            package: compiled.package(),
+            target: compiled.target().as_str(),
+            path: path
+                .ok_or_else(|| anyhow::anyhow!("the path of {} is not UTF-8", compiled.bin()))?,
+            size: binary.size(),
+            linkage: binary.linkage(),
+        })
+    }
+}

@@ -1,0 +1,27 @@
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use super::{Common, World};
+use crate::files;
+use crate::release;
+
+/// Remove dist/, and with --cache what is kept for later runs
+///
+/// A dist/ that dockless did not make is never removed.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Also remove the archives and facts kept in the user's cache folder
+    #[arg(long)]
+    cache: bool,
+}
+
+pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
+    let project = world.project(common)?;
+    let _lock = release::lock(&project, &world.term)?;
+    files::clear(&project.dist())?;
+    if args.cache {
+        world.cache.clear()?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

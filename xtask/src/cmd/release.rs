@@ -1,0 +1,110 @@
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+use super::{Common, Selection, World};
+use crate::cache::Cache;
+use crate::files;
+use crate::finding::failure;
+use crate::plan::{Mode, Plan, Skip};
+use crate::release;
+use crate::term::{Table, Term};
+
+/// Make everything that a release consists of, into dist/
+///
+/// A snapshot is made of any commit, dirty ones too, and published nowhere.
+/// Without --snapshot HEAD must be clean and carry the tag of the version.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  cargo dockless release --dry-run            print the plan and make nothing
+  cargo dockless release --snapshot           archives and checksums of this commit
+  cargo dockless release --skip publish       the same of a tag, as it would be published
+  cargo dockless release --snapshot --json    what was made, for machines")]
+pub struct Args {
+    /// Release any commit, with a development version, and publish nothing
+    #[arg(long)]
+    snapshot: bool,
+    /// Print the plan and make nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Remove an earlier dist/ first, and use no archive made before
+    #[arg(long)]
+    clean: bool,
+    /// Leave out these steps
+    #[arg(long, value_name = "STEPS", value_delimiter = ',')]
+    skip: Vec<Skip>,
+    #[command(flatten)]
+    selection: Selection,
+}
+
+impl Args {
+    /// The arguments of a release that ends with its archives.
+    pub fn archives(selection: Selection) -> Args {
+        Args { snapshot: true, dry_run: false, clean: false, skip: Vec::new(), selection }
+    }
+}
+
+pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
+    let mode = if args.snapshot { Mode::Snapshot } else { Mode::Release };
+    let mut request = args.selection.request(mode, common);
+    request.skip = args.skip;
+    let (project, plan) = world.plan(common, &request)?;
+    if args.dry_run {
+        return dry_run(&plan, &world.term);
+    }
+    if plan.publish.is_some() {
+        bail!(failure(
+            "this version of dockless cannot publish a release",
+            "make it without publishing, with `--skip publish`, or try it with --snapshot",
+        ));
+    }
+    let uncached = Cache::none();
+    let cache = if args.clean { &uncached } else { &world.cache };
+    if args.clean {
+        let _lock = release::lock(&project, &world.term)?;
+        files::clear(&plan.dist)?;
+    }
+    let outcome = release::release(&plan, &project, common.offline, cache, &world.term)?;
+    outcome.show(&world.term);
+    world.summary(&outcome.markdown())?;
+    if world.term.json_wanted() {
+        world.term.json(&outcome)?;
+    } else {
+        for artifact in &outcome.artifacts {
+            world.term.result(&artifact.path)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints what would be made: every name, path and target.
+fn dry_run(plan: &Plan, term: &Term) -> Result<ExitCode> {
+    if term.json_wanted() {
+        term.json(plan)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut builds = Table::new(&["build", "version", "profile", "target", "binaries"]);
+    for build in &plan.builds {
+        for target in &build.targets {
+            let (version, bins) = (build.version.to_string(), build.bins.join(", "));
+            builds.row([
+                build.package.clone(),
+                version,
+                build.profile.clone(),
+                target.to_string(),
+                bins,
+            ]);
+        }
+    }
+    let mut archives = Table::new(&["archive", "entries"]);
+    for archive in &plan.archives {
+        let entries = archive.bins.iter().chain(archive.files.iter().map(|file| &file.name));
+        let entries: Vec<&str> = entries.map(String::as_str).collect();
+        archives.row([plan.dist.join(&archive.name).display().to_string(), entries.join(", ")]);
+    }
+    let left_out = release::left_out_table(&plan.left_out);
+    for table in [builds, archives, left_out].into_iter().filter(|table| !table.is_empty()) {
+        term.result(table)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

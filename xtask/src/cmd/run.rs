@@ -1,0 +1,41 @@
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+use super::{Common, Selection, World, build};
+use crate::finding::failure;
+use crate::plan::Mode;
+use crate::process::Program;
+
+/// Build a static binary for this machine and run it
+///
+/// What stands behind `--` goes to the program; its exit status is passed on.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  cargo dockless run -- --version
+  cargo dockless run --bin kubectl-view-secret -- my-secret --all")]
+pub struct Args {
+    #[command(flatten)]
+    selection: Selection,
+    /// Arguments of the program
+    #[arg(last = true)]
+    args: Vec<OsString>,
+}
+
+pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
+    let built = build::build(&args.selection.request(Mode::Local, common), common, world)?;
+    let [binary] = &built[..] else {
+        let names: Vec<&str> = built.iter().map(|binary| binary.compiled().bin()).collect();
+        bail!(failure(
+            format!("choose what to run: there are {}", names.join(", ")),
+            "name one with --bin"
+        ));
+    };
+    let status = Program::new(binary.compiled().path(), &world.dir, &world.env)
+        .args(args.args)
+        .pass_through()?;
+    // A program that a signal ended has no code; shells say 128 and more.
+    let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
+    Ok(ExitCode::from(code))
+}

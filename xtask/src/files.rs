@@ -1,0 +1,270 @@
+//! The one room that touches files: atomic writes, locks, and the staging of dist/.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{ErrorKind, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result, bail};
+
+use crate::finding::{Help, failure};
+
+mod staging;
+pub use staging::{Staging, clear};
+
+/// Reads a whole file.
+#[expect(clippy::disallowed_methods, reason = "this is the door")]
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("read {}", path.display()))
+}
+
+/// Reads a whole file; `None` when there is none.
+#[expect(clippy::disallowed_methods, reason = "this is the door")]
+pub fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("read {}", path.display())),
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the door")]
+pub fn open(path: &Path) -> Result<File> {
+    File::open(path).with_context(|| format!("open {}", path.display()))
+}
+
+/// Writes a whole file beside its place and renames it into it, so that nobody
+/// sees half of it. Folders on the way are made.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let context = || format!("write {}", path.display());
+    let dir = path.parent().with_context(context)?;
+    make_dir(dir)?;
+    let mut file = temporary(dir).with_context(context)?;
+    file.write_all(bytes).with_context(context)?;
+    persist(file, path)
+}
+
+/// A new file with a name of its own in `dir`, removed when dropped, and
+/// readable by those whom the umask admits once it is [`persist`]ed.
+pub fn temporary(dir: &Path) -> Result<tempfile::NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".dockless-").suffix(".tmp");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // tempfile's own 0600 would make shared checkouts unreadable to others.
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(dir).with_context(|| format!("make a temporary file in {}", dir.display()))
+}
+
+/// Gives a temporary file its name, replacing what has it.
+pub fn persist(file: tempfile::NamedTempFile, path: &Path) -> Result<()> {
+    file.persist(path)
+        .map_err(|error| error.error)
+        .with_context(|| format!("write {}", path.display()))?;
+    Ok(())
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the door")]
+pub fn make_dir(path: &Path) -> Result<()> {
+    fs::create_dir_all(path).with_context(|| format!("make the folder {}", path.display()))
+}
+
+/// Appends to a file, which is made when it isn't there.
+#[expect(clippy::disallowed_methods, reason = "this is the door")]
+pub fn append(path: &Path, text: &str) -> Result<()> {
+    let context = || format!("append to {}", path.display());
+    let mut file =
+        fs::OpenOptions::new().create(true).append(true).open(path).with_context(context)?;
+    file.write_all(text.as_bytes()).with_context(context)
+}
+
+/// Removes a file or a folder with all that is in it; a link is removed, not
+/// followed. Nothing there is no error.
+#[expect(clippy::disallowed_methods, reason = "this is the door")]
+pub fn remove(path: &Path) -> Result<()> {
+    let removed = match fs::symlink_metadata(path) {
+        Ok(meta) if meta.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(error) => Err(error),
+    };
+    match removed {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the door")]
+fn rename(from: &Path, to: &Path) -> Result<()> {
+    fs::rename(from, to).with_context(|| format!("rename {} to {}", from.display(), to.display()))
+}
+
+/// The absolute path without links.
+#[expect(clippy::disallowed_methods, reason = "this is the door")]
+pub fn resolve(path: &Path) -> Result<PathBuf> {
+    fs::canonicalize(path).with_context(|| format!("find {}", path.display()))
+}
+
+/// One entry of a folder.
+#[derive(Debug)]
+pub struct Entry {
+    pub path: PathBuf,
+    pub size: u64,
+    pub modified: SystemTime,
+}
+
+/// The entries of a folder, sorted by name.
+#[expect(clippy::disallowed_methods, reason = "this is the door")]
+pub fn list(dir: &Path) -> Result<Vec<Entry>> {
+    let context = || format!("list {}", dir.display());
+    let mut entries = Vec::new();
+    for entry in fs::read_dir(dir).with_context(context)? {
+        let entry = entry.with_context(context)?;
+        let meta = match entry.metadata() {
+            Ok(meta) => meta,
+            // Another run may have removed it since the folder was read.
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            Err(error) => return Err(error).with_context(context),
+        };
+        let modified = meta.modified().with_context(context)?;
+        entries.push(Entry { path: entry.path(), size: meta.len(), modified });
+    }
+    entries.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(entries)
+}
+
+/// One file as an entry; `None` when there is none.
+pub fn list_one(path: &Path) -> Result<Option<Entry>> {
+    let context = || format!("look at {}", path.display());
+    match fs::metadata(path) {
+        Ok(meta) => {
+            let modified = meta.modified().with_context(context)?;
+            Ok(Some(Entry { path: path.to_owned(), size: meta.len(), modified }))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(context),
+    }
+}
+
+/// How long ago; zero for what lies in the future.
+#[expect(clippy::disallowed_methods, reason = "the clock stands here, where ages are compared")]
+pub fn age(of: SystemTime) -> Duration {
+    SystemTime::now().duration_since(of).unwrap_or(Duration::ZERO)
+}
+
+/// Marks a file as used now, for those that keep what was used lately.
+pub fn touch(path: &Path) -> Result<()> {
+    set_age(path, Duration::ZERO)
+}
+
+/// Marks a file as last used so long ago.
+#[expect(clippy::disallowed_methods, reason = "the clock stands here, where ages are compared")]
+pub fn set_age(path: &Path, age: Duration) -> Result<()> {
+    let context = || format!("touch {}", path.display());
+    let file = fs::OpenOptions::new().append(true).open(path).with_context(context)?;
+    file.set_modified(SystemTime::now() - age).with_context(context)
+}
+
+/// A lock that one process holds at a time; it ends with the process, however
+/// that ends.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Takes the lock at `path`, waiting where another process holds it:
+    /// `waiting` is then told what the holder wrote of itself. `holder` is what
+    /// others are told of this process.
+    #[expect(clippy::disallowed_methods, reason = "this is the door")]
+    pub fn acquire(path: &Path, holder: &str, waiting: impl FnOnce(&str)) -> Result<Lock> {
+        let context = || format!("lock {}", path.display());
+        make_dir(path.parent().with_context(context)?)?;
+        let mut file = fs::OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(path)
+            .with_context(context)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut text = String::new();
+                file.read_to_string(&mut text).with_context(context)?;
+                waiting(text.trim());
+                file.lock().with_context(context)?;
+            }
+            Err(TryLockError::Error(error)) => return Err(error).with_context(context),
+        }
+        file.set_len(0).with_context(context)?;
+        file.rewind().with_context(context)?;
+        file.write_all(holder.as_bytes()).with_context(context)?;
+        Ok(Lock { _file: file })
+    }
+}
+
+/// Fails where `path` is not below `root` once links are followed.
+pub fn ensure_within(path: &Path, root: &Path) -> Result<()> {
+    let (resolved, root) = (resolve(path)?, resolve(root)?);
+    if !resolved.starts_with(&root) {
+        bail!(failure(
+            format!("{} leads out of {}", path.display(), root.display()),
+            "name files inside the project only",
+        ));
+    }
+    Ok(())
+}
+
+/// Makes an error of a full disk say so at its end.
+pub fn explain_space(error: anyhow::Error) -> anyhow::Error {
+    let full = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+    let full = full.map(std::io::Error::kind).any(|kind| {
+        matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
+    });
+    match full {
+        true => error.context(Help("make room on the disk and run the same command again".into())),
+        false => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_holder_waits_and_is_told_for_whom() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("deep/lock");
+        let first =
+            Lock::acquire(&path, "process 1: release", |_| panic!("nobody holds it")).unwrap();
+        let second = std::thread::spawn({
+            let path = path.clone();
+            move || {
+                let mut told = String::new();
+                Lock::acquire(&path, "process 2", |holder| told = holder.to_owned()).unwrap();
+                told
+            }
+        });
+        std::thread::sleep(Duration::from_millis(50));
+        assert!(!second.is_finished());
+        drop(first);
+        assert_eq!(second.join().unwrap(), "process 1: release");
+    }
+
+    #[test]
+    fn a_written_file_is_whole_and_leaves_nothing_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/b.txt");
+        write(&path, b"one").unwrap();
+        write(&path, b"two").unwrap();
+        assert_eq!(read(&path).unwrap(), b"two");
+        assert_eq!(list(path.parent().unwrap()).unwrap().len(), 1);
+        assert_eq!(read_if_there(&dir.path().join("none")).unwrap(), None);
+        remove(&path).unwrap();
+        remove(&path).unwrap();
+    }
+}

@@ -1,0 +1,209 @@
+//! dist/ is built beside its place and takes it by two renames.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use super::{list, read_if_there, remove, rename};
+use crate::finding::failure;
+
+/// The file by which a dist/ is known as this tool's own: only that is replaced.
+const MARK: &str = "metadata.json";
+/// What stands in the mark, so that another tool's file of that name is none.
+pub const MARK_KEY: &str = "\"dockless\":";
+
+/// A dist/ in the making. Dropped before [`Staging::commit`], it leaves the old
+/// dist/ as it was. The caller holds the checkout's lock.
+#[derive(Debug)]
+pub struct Staging {
+    dist: PathBuf,
+    new: PathBuf,
+    old: PathBuf,
+    committed: bool,
+}
+
+impl Staging {
+    /// Starts a new dist/ for the place `dist`. What a killed run left is
+    /// cleared, and a dist/ that it had moved away is put back.
+    ///
+    /// A dist/ that this tool did not make is an error, never overwritten.
+    #[expect(clippy::disallowed_methods, reason = "this is the door")]
+    pub fn open(dist: &Path) -> Result<Staging> {
+        let beside = |suffix: &str| dist.with_file_name(format!(".dist.dockless-{suffix}"));
+        let staging =
+            Staging { dist: dist.into(), new: beside("new"), old: beside("old"), committed: false };
+        // Killed between the two renames: the old dist/ is whole, and it counts.
+        if staging.old.is_dir() && !exists(dist)? {
+            rename(&staging.old, dist)?;
+        }
+        remove(&staging.old)?;
+        remove(&staging.new)?;
+        ensure_ours(dist)?;
+        fs::create_dir(&staging.new)
+            .with_context(|| format!("make the folder {}", staging.new.display()))?;
+        Ok(staging)
+    }
+
+    /// Where the file `name` of the new dist/ is written.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.new.join(name)
+    }
+
+    /// Creates a file of the new dist/.
+    #[expect(clippy::disallowed_methods, reason = "the staging folder itself is beside its place")]
+    pub fn create(&self, name: &str) -> Result<File> {
+        let path = self.path(name);
+        File::create(&path).with_context(|| format!("create {}", path.display()))
+    }
+
+    /// Writes a file of the new dist/.
+    #[expect(clippy::disallowed_methods, reason = "the staging folder itself is beside its place")]
+    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let path = self.path(name);
+        fs::write(&path, bytes).with_context(|| format!("write {}", path.display()))
+    }
+
+    /// Puts the new dist/ in its place.
+    pub fn commit(mut self) -> Result<()> {
+        if exists(&self.dist)? {
+            rename(&self.dist, &self.old)?;
+        }
+        rename(&self.new, &self.dist)?;
+        self.committed = true;
+        remove(&self.old)
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        if !self.committed {
+            // A failed run is reported by its own error; the next run clears what stays.
+            drop(remove(&self.new));
+        }
+    }
+}
+
+/// Removes a dist/ that this tool made, and what killed runs left beside it.
+pub fn clear(dist: &Path) -> Result<()> {
+    ensure_ours(dist)?;
+    remove(dist)?;
+    remove(&dist.with_file_name(".dist.dockless-new"))?;
+    remove(&dist.with_file_name(".dist.dockless-old"))
+}
+
+fn exists(path: &Path) -> Result<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error).with_context(|| format!("look at {}", path.display())),
+    }
+}
+
+/// Fails where `dist` is a link, a file, or a folder with content that this
+/// tool did not make.
+fn ensure_ours(dist: &Path) -> Result<()> {
+    if !exists(dist)? {
+        return Ok(());
+    }
+    let meta = fs::symlink_metadata(dist).with_context(|| format!("look at {}", dist.display()))?;
+    let kind = match (meta.is_symlink(), meta.is_dir()) {
+        (true, _) => "a link",
+        (_, false) => "a file",
+        _ => "a folder",
+    };
+    if kind == "a folder" {
+        if list(dist)?.is_empty() {
+            return Ok(());
+        }
+        let mark = read_if_there(&dist.join(MARK))?;
+        if mark.is_some_and(|mark| String::from_utf8_lossy(&mark).contains(MARK_KEY)) {
+            return Ok(());
+        }
+    }
+    Err(failure(
+        format!("{} is {kind} that dockless did not make, so it is not replaced", dist.display()),
+        format!("move {} away, or remove it, and run again", dist.display()),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::{make_dir, read, write};
+
+    const OURS: &[u8] = b"{\"dockless\":\"0.1.0\"}";
+
+    fn make(dist: &Path, content: &str) -> Result<()> {
+        let staging = Staging::open(dist)?;
+        staging.write(MARK, OURS)?;
+        staging.write("a", content.as_bytes())?;
+        staging.commit()
+    }
+
+    fn names(dir: &Path) -> Vec<String> {
+        let name = |path: PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
+        list(dir).unwrap().into_iter().map(|entry| name(entry.path)).collect()
+    }
+
+    #[test]
+    fn a_new_dist_replaces_the_old_one_and_an_unfinished_one_does_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let dist = dir.path().join("dist");
+        make(&dist, "one").unwrap();
+        make(&dist, "two").unwrap();
+        let unfinished = Staging::open(&dist).unwrap();
+        unfinished.write("a", b"half").unwrap();
+        drop(unfinished);
+        assert_eq!(read(&dist.join("a")).unwrap(), b"two");
+        assert_eq!(names(dir.path()), ["dist"]);
+    }
+
+    #[test]
+    fn a_run_killed_at_any_point_is_mended_by_the_next() {
+        let dir = tempfile::tempdir().unwrap();
+        let dist = dir.path().join("dist");
+        let (new, old) =
+            (dir.path().join(".dist.dockless-new"), dir.path().join(".dist.dockless-old"));
+        make(&dist, "one").unwrap();
+        // Killed before, between and after the two renames.
+        write(&new.join("a"), b"half").unwrap();
+        drop(Staging::open(&dist).unwrap());
+        assert_eq!(read(&dist.join("a")).unwrap(), b"one");
+        rename(&dist, &old).unwrap();
+        write(&new.join("a"), b"whole").unwrap();
+        drop(Staging::open(&dist).unwrap());
+        assert_eq!(read(&dist.join("a")).unwrap(), b"one");
+        write(&old.join("a"), b"older").unwrap();
+        make(&dist, "two").unwrap();
+        assert_eq!(read(&dist.join("a")).unwrap(), b"two");
+        assert_eq!(names(dir.path()), ["dist"]);
+    }
+
+    #[test]
+    fn what_the_tool_did_not_make_is_never_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let dist = dir.path().join("dist");
+        let refused = |kind: &str| {
+            let error = format!("{:#}", Staging::open(&dist).unwrap_err());
+            assert!(error.contains(&format!("is {kind} that dockless did not make")), "{error}");
+            assert!(format!("{:#}", clear(&dist).unwrap_err()).contains(kind));
+        };
+        write(&dist, b"a file").unwrap();
+        refused("a file");
+        remove(&dist).unwrap();
+        write(&dist.join("photo.jpg"), b"precious").unwrap();
+        refused("a folder");
+        write(&dist.join(MARK), b"{\"project_name\":\"another tool's\"}").unwrap();
+        refused("a folder");
+        remove(&dist).unwrap();
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink("/nowhere", &dist).unwrap();
+            refused("a link");
+            remove(&dist).unwrap();
+        }
+        make_dir(&dist).unwrap();
+        make(&dist, "into an empty folder").unwrap();
+    }
+}

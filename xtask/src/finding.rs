@@ -1,0 +1,119 @@
+//! What can be wrong in many places at once, as values that `main` prints.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+/// How much a finding weighs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Said, and the work goes on.
+    Warning,
+    /// Stops the work.
+    Error,
+}
+
+/// Where a finding stands: a file, and an item within it, such as a table and its key.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Place {
+    pub file: Option<PathBuf>,
+    pub item: Option<String>,
+}
+
+impl Place {
+    pub fn file(file: &Path) -> Place {
+        Place { file: Some(file.to_owned()), item: None }
+    }
+
+    pub fn item(item: impl Into<String>) -> Place {
+        Place { file: None, item: Some(item.into()) }
+    }
+
+    pub fn within(file: &Path, item: impl Into<String>) -> Place {
+        Place { file: Some(file.to_owned()), item: Some(item.into()) }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.file, &self.item) {
+            (Some(file), Some(item)) => write!(f, "{}: {item}", file.display()),
+            (Some(file), None) => write!(f, "{}", file.display()),
+            (None, Some(item)) => f.write_str(item),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+/// One thing that is wrong: which rule says so, where, why, and what mends it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// A stable name in kebab case, for machines and for searching.
+    pub rule: &'static str,
+    pub severity: Severity,
+    pub place: Place,
+    pub why: String,
+    pub fix: String,
+}
+
+impl Finding {
+    pub fn error(
+        rule: &'static str,
+        place: Place,
+        why: impl Into<String>,
+        fix: impl Into<String>,
+    ) -> Finding {
+        Finding { rule, severity: Severity::Error, place, why: why.into(), fix: fix.into() }
+    }
+
+    pub fn warning(
+        rule: &'static str,
+        place: Place,
+        why: impl Into<String>,
+        fix: impl Into<String>,
+    ) -> Finding {
+        Finding { severity: Severity::Warning, ..Finding::error(rule, place, why, fix) }
+    }
+}
+
+/// `place: why`, without the fix.
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = self.place.to_string();
+        match place.is_empty() {
+            true => f.write_str(&self.why),
+            false => write!(f, "{place}: {}", self.why),
+        }
+    }
+}
+
+/// Findings that stopped the work, as the error that `main` takes apart.
+#[derive(Debug)]
+pub struct Findings(pub Vec<Finding>);
+
+impl fmt::Display for Findings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let errors: Vec<String> = self.0.iter().map(Finding::to_string).collect();
+        f.write_str(&errors.join("; "))
+    }
+}
+
+impl std::error::Error for Findings {}
+
+/// What the user can do about an error: attached as context anywhere in its
+/// chain, printed by `main` as the last line.
+#[derive(Debug)]
+pub struct Help(pub String);
+
+impl fmt::Display for Help {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// An error that says `why` and helps with `fix`.
+pub fn failure(why: impl Into<String>, fix: impl Into<String>) -> anyhow::Error {
+    anyhow::Error::msg(why.into()).context(Help(fix.into()))
+}

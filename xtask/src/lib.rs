@@ -1,0 +1,39 @@
+//! Builds, proves, archives and releases Rust programs.
+//!
+//! The rooms stand in the order in which data flows; `tests/it/house.rs` holds it.
+#![cfg_attr(fuzzing, expect(dead_code, reason = "fuzz targets reach a part of the program only"))]
+
+mod digest;
+mod finding;
+mod target;
+mod version;
+
+mod files;
+mod process;
+mod term;
+
+mod cache;
+mod template;
+
+mod config;
+mod plan;
+mod project;
+
+mod compile;
+mod linkage;
+#[path = "linkage/prove.rs"]
+mod prove;
+mod toolchain;
+
+mod archive;
+mod checksum;
+
+mod check;
+mod release;
+
+mod cmd;
+
+#[cfg(fuzzing)]
+pub mod fuzzing;
+
+pub use cmd::main;

@@ -1,0 +1,457 @@
+//! What an ELF file says about how it is run, read from its headers and tables.
+//!
+//! The file is foreign input: each offset and size is held against the file's
+//! length before it is used, and each count against a limit. Errors say what is
+//! damaged. The format: <https://refspecs.linuxfoundation.org/elf/gabi4+/contents.html>
+
+use std::mem::size_of;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use memchr::memmem::Finder;
+use object::elf::{
+    self, DynamicTag, FileClass, FileType, Machine, OsAbi, ProgramFlags, ProgramType,
+    RelocationType,
+};
+use object::pod::{self, Pod};
+use object::read::elf::{Dyn, FileHeader, NoteIterator, ProgramHeader, Rel, Rela, SectionHeader};
+use object::{Endianness, ReadRef};
+
+/// Bytes of program headers. Linux refuses more, and more than a page of its
+/// own (`load_elf_phdrs` in fs/binfmt_elf.c).
+const PROGRAM_HEADERS: u64 = 64 * 1024;
+/// Section headers that are looked through; a linked program has about 40.
+const SECTION_HEADERS: u64 = 4096;
+/// Entries of a dynamic table; linkers write about 30, and one for each library.
+const DYNAMIC: u64 = 1024;
+/// Bytes of a library's or an interpreter's path with its NUL.
+const NAME: u64 = 1024;
+/// Relocations that are looked at, all tables together. Those that only add the
+/// base address come first and are skipped.
+const RELOCATIONS: u64 = 64 * 1024;
+/// Bytes of a segment of notes, and how many segments: linkers sort notes by alignment.
+const NOTES: u64 = 16 * 1024;
+const NOTE_SEGMENTS: usize = 8;
+/// Bytes of read-only data that are searched for texts, in pieces of `PIECE`.
+const TEXT: u64 = 8 << 20;
+const PIECE: u64 = 1 << 20;
+
+/// An ELF file whose headers make sense.
+pub(super) struct Elf<'d, E: FileHeader, R> {
+    data: R,
+    len: u64,
+    endian: Endianness,
+    header: &'d E,
+    pub identity: Identity,
+    /// Each lies within the file; those that are loaded follow one another in memory.
+    pub segments: Vec<Segment>,
+}
+
+/// What the header says that is no place in the file.
+pub(super) struct Identity {
+    pub kind: FileType,
+    pub machine: Machine,
+    pub wide: bool,
+    pub big: bool,
+    pub os_abi: OsAbi,
+    pub entry: u64,
+}
+
+/// A program header.
+pub(super) struct Segment {
+    pub kind: ProgramType,
+    pub flags: ProgramFlags,
+    offset: u64,
+    /// Bytes in the file.
+    size: u64,
+    pub address: u64,
+    /// Bytes in memory.
+    memory: u64,
+}
+
+impl Segment {
+    /// Whether what stands at the address in memory comes from the file.
+    pub fn has_in_file(&self, address: u64) -> bool {
+        address.checked_sub(self.address).is_some_and(|at| at < self.size)
+    }
+}
+
+/// The dynamic table.
+pub(super) struct Dynamic {
+    entries: Vec<(DynamicTag, u64)>,
+    /// The names of the shared libraries that are asked for.
+    pub needed: Vec<String>,
+}
+
+impl Dynamic {
+    /// The value of an entry; the last where there are several, as in a loader's eyes.
+    pub fn value(&self, tag: DynamicTag) -> Option<u64> {
+        self.entries.iter().rev().find(|entry| entry.0 == tag).map(|entry| entry.1)
+    }
+
+    pub fn flags(&self) -> elf::DynamicFlags {
+        elf::DynamicFlags(self.value(elf::DT_FLAGS).unwrap_or(0))
+    }
+
+    pub fn flags_1(&self) -> elf::DynamicFlags1 {
+        elf::DynamicFlags1(self.value(elf::DT_FLAGS_1).unwrap_or(0))
+    }
+}
+
+/// A table of relocations: where, of which form, and how many at its start only
+/// add the base address.
+struct Table {
+    offset: u64,
+    size: u64,
+    addends: bool,
+    relative: u64,
+}
+
+/// The class of an ELF file; for another file an error that says what it seems to be.
+pub(super) fn class<'d, R: ReadRef<'d>>(data: R) -> Result<FileClass> {
+    let unread = || anyhow!("the file could not be read");
+    let len = data.len().map_err(|()| unread())?;
+    let head = data.read_bytes_at(0, len.min(32)).map_err(|()| unread())?;
+    let seems = match head {
+        [0x7f, b'E', b'L', b'F', class, ..] => return Ok(FileClass(*class)),
+        [] => "empty",
+        [0x7f, b'E', b'L', b'F'] => "the first four bytes of one",
+        [0xfe, 0xed, 0xfa, 0xce | 0xcf, ..] | [0xce | 0xcf, 0xfa, 0xed, 0xfe, ..] => {
+            "a Mach-O file, for macOS"
+        }
+        // Java's class files begin alike, and have a version above 40 where Mach-O counts architectures.
+        [0xca, 0xfe, 0xba, 0xbe, 0, 0, 0, 0..40, ..] => {
+            "a Mach-O file for several architectures, for macOS"
+        }
+        [b'M', b'Z', ..] => "a PE file, for Windows",
+        [b'#', b'!', ..] => "a script",
+        [b'!', b'<', b'a', b'r', b'c', b'h', b'>', ..]
+        | [b'!', b'<', b't', b'h', b'i', b'n', b'>', ..] => {
+            "an archive of object files (a static library)"
+        }
+        [0, b'a', b's', b'm', ..] => "a WebAssembly module",
+        [b'B', b'C', 0xc0, 0xde, ..] => "LLVM bitcode",
+        [0x1f, 0x8b, ..] | [b'P', b'K', 3, 4, ..] | [0x28, 0xb5, 0x2f, 0xfd, ..] => {
+            "a compressed file"
+        }
+        head if head.iter().all(|byte| *byte == 0) => "nothing but zeros at its start",
+        head if head.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace()) => {
+            "a text"
+        }
+        _ => "of an unknown format",
+    };
+    bail!("it is {seems}, not an ELF file")
+}
+
+impl<'d, E: FileHeader<Endian = Endianness>, R: ReadRef<'d>> Elf<'d, E, R> {
+    /// Reads the headers.
+    pub fn open(data: R) -> Result<Self> {
+        let len = data.len().map_err(|()| anyhow!("its size could not be read"))?;
+        let header: &E = match array(data, len, 0, 1, "the ELF header")? {
+            [header] => header,
+            _ => bail!("the ELF header could not be read"),
+        };
+        ensure!(
+            header.is_supported(),
+            "its ELF header names no byte order, or another version of ELF than 1"
+        );
+        let endian = header.endian().context("read the byte order")?;
+        let identity = Identity {
+            kind: header.e_type(endian),
+            machine: header.e_machine(endian),
+            wide: header.is_type_64(),
+            big: header.is_big_endian(),
+            os_abi: header.e_ident().os_abi,
+            entry: header.e_entry(endian).into(),
+        };
+        let mut file = Elf { data, len, endian, header, identity, segments: Vec::new() };
+        file.section_headers()?;
+        file.segments = file.program_headers()?;
+        Ok(file)
+    }
+
+    fn program_headers(&self) -> Result<Vec<Segment>> {
+        let (header, endian) = (self.header, self.endian);
+        // A larger count than fits here stands elsewhere (PN_XNUM); it is over the kernel's limit anyway.
+        let (count, each) =
+            (u64::from(header.e_phnum(endian)), size_of::<E::ProgramHeader>() as u64);
+        if count == 0 {
+            return Ok(Vec::new());
+        }
+        let size = header.e_phentsize(endian);
+        ensure!(u64::from(size) == each, "its program headers are {size} bytes each, not {each}");
+        ensure!(
+            count * each <= PROGRAM_HEADERS,
+            "it has {count} program headers, more than Linux loads"
+        );
+        let headers: &[E::ProgramHeader] =
+            self.array(header.e_phoff(endian).into(), count, "program headers")?;
+        let mut segments = Vec::with_capacity(headers.len());
+        let mut loaded = 0;
+        for (number, header) in headers.iter().enumerate() {
+            let segment = Segment {
+                kind: header.p_type(endian),
+                flags: header.p_flags(endian),
+                offset: header.p_offset(endian).into(),
+                size: header.p_filesz(endian).into(),
+                address: header.p_vaddr(endian).into(),
+                memory: header.p_memsz(endian).into(),
+            };
+            if segment.kind == elf::PT_NULL {
+                continue;
+            }
+            within(self.len, segment.offset, segment.size, &format!("segment {number}"))?;
+            if segment.kind == elf::PT_LOAD {
+                let Segment { size, memory, address, .. } = segment;
+                ensure!(
+                    size <= memory,
+                    "segment {number} has {size} bytes, more than its {memory} in memory"
+                );
+                ensure!(
+                    address >= loaded,
+                    "segment {number} is loaded at {address:#x}, over the segments before it"
+                );
+                let end =
+                    address.checked_add(memory).filter(|end| self.identity.wide || *end <= 1 << 32);
+                loaded =
+                    end.with_context(|| format!("segment {number} ends beyond the address space"))?;
+            }
+            segments.push(segment);
+        }
+        Ok(segments)
+    }
+
+    /// The section headers, which nothing but IRELATIVE relocations is looked up
+    /// in; that they lie within the file shows that its end was not cut off.
+    fn section_headers(&self) -> Result<&'d [E::SectionHeader]> {
+        let offset: u64 = self.header.e_shoff(self.endian).into();
+        if offset == 0 {
+            return Ok(&[]);
+        }
+        let count =
+            self.header.shnum(self.endian, self.data).context("count the section headers")?;
+        let size = u64::from(count) * size_of::<E::SectionHeader>() as u64;
+        within(self.len, offset, size, "section headers")?;
+        self.array(offset, u64::from(count).min(SECTION_HEADERS), "section headers")
+    }
+
+    /// The loader that the kernel would start in place of the program.
+    pub fn interpreter(&self) -> Result<Option<String>> {
+        let Some(segment) = self.segments.iter().find(|segment| segment.kind == elf::PT_INTERP)
+        else {
+            return Ok(None);
+        };
+        self.name(segment.offset, segment.size, "the interpreter's path").map(Some)
+    }
+
+    /// The dynamic table, and the names that it refers to.
+    pub fn dynamic(&self) -> Result<Option<Dynamic>> {
+        let mut tables = self.segments.iter().filter(|segment| segment.kind == elf::PT_DYNAMIC);
+        let Some(segment) = tables.next() else {
+            return Ok(None);
+        };
+        ensure!(tables.next().is_none(), "it has more than one dynamic table");
+        // The program itself finds its table by the address, tools by the offset.
+        let mapped = self.in_file(segment.address).map(|(offset, _)| offset);
+        ensure!(
+            mapped == Some(segment.offset),
+            "its dynamic table at offset {:#x} is not what is loaded at {:#x}",
+            segment.offset,
+            segment.address
+        );
+        let count = (segment.size / size_of::<E::Dyn>() as u64).min(DYNAMIC);
+        let table: &[E::Dyn] = self.array(segment.offset, count, "the dynamic table")?;
+        let entries = table.iter().map(|entry| (entry.tag(self.endian), entry.val(self.endian)));
+        let entries: Vec<_> = entries.take_while(|entry| entry.0 != elf::DT_NULL).collect();
+        ensure!(
+            entries.len() < table.len(),
+            "its dynamic table has no end (DT_NULL) in {count} entries"
+        );
+        let mut dynamic = Dynamic { entries, needed: Vec::new() };
+        dynamic.needed = self.needed(&dynamic)?;
+        Ok(Some(dynamic))
+    }
+
+    fn needed(&self, dynamic: &Dynamic) -> Result<Vec<String>> {
+        let names = dynamic.entries.iter().filter(|entry| entry.0 == elf::DT_NEEDED);
+        let names = names.map(|(_, at)| {
+            let table = dynamic.value(elf::DT_STRTAB).context("it needs shared libraries, but has no DT_STRTAB")?;
+            let (offset, left) =
+                self.in_file(table).with_context(|| format!("its string table at {table:#x} is not loaded"))?;
+            let left = dynamic.value(elf::DT_STRSZ).map_or(left, |size| size.min(left));
+            let left = left.checked_sub(*at).with_context(|| {
+                format!("the name of a shared library stands at {at:#x} of a string table of {left:#x} bytes")
+            })?;
+            self.name(offset + at, left, "the name of a shared library")
+        });
+        names.collect()
+    }
+
+    /// Whether a relocation of this kind is applied when the program starts.
+    pub fn has_relocation(&self, kind: RelocationType, dynamic: Option<&Dynamic>) -> Result<bool> {
+        let tables = match dynamic {
+            Some(dynamic) => self.dynamic_relocations(dynamic)?,
+            None => self.static_relocations()?,
+        };
+        let mut budget = RELOCATIONS;
+        for Table { offset, size, addends, relative } in tables {
+            let each = if addends { size_of::<E::Rela>() } else { size_of::<E::Rel>() } as u64;
+            within(self.len, offset, size, "relocations")?;
+            let skipped = relative.min(size / each);
+            let count = (size / each - skipped).min(budget);
+            budget -= count;
+            let offset = offset + skipped * each;
+            let found = match addends {
+                true => {
+                    let table: &[E::Rela] = self.array(offset, count, "relocations")?;
+                    table.iter().any(|relocation| relocation.r_type(self.endian, false) == kind)
+                }
+                false => {
+                    let table: &[E::Rel] = self.array(offset, count, "relocations")?;
+                    table.iter().any(|relocation| relocation.r_type(self.endian) == kind)
+                }
+            };
+            if found {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// What a loader, or a position-independent program itself, applies.
+    fn dynamic_relocations(&self, dynamic: &Dynamic) -> Result<Vec<Table>> {
+        let lazy_addends = dynamic.value(elf::DT_PLTREL) == Some(elf::DT_RELA.0 as u64);
+        let mut tables = Vec::new();
+        for (at, size, count, addends) in [
+            (elf::DT_RELA, elf::DT_RELASZ, Some(elf::DT_RELACOUNT), true),
+            (elf::DT_REL, elf::DT_RELSZ, Some(elf::DT_RELCOUNT), false),
+            (elf::DT_JMPREL, elf::DT_PLTRELSZ, None, lazy_addends),
+        ] {
+            let (Some(address), Some(size @ 1..)) = (dynamic.value(at), dynamic.value(size)) else {
+                continue;
+            };
+            let place = self.in_file(address).filter(|(_, left)| size <= *left);
+            let (offset, _) = place.with_context(|| {
+                format!(
+                    "its {size} bytes of relocations at {address:#x} are not loaded from the file"
+                )
+            })?;
+            let relative = count.and_then(|tag| dynamic.value(tag)).unwrap_or(0);
+            tables.push(Table { offset, size, addends, relative });
+        }
+        Ok(tables)
+    }
+
+    /// What a program without a dynamic table applies to itself, between
+    /// `__rela_iplt_start` and `__rela_iplt_end`: the sections of relocations that are loaded.
+    fn static_relocations(&self) -> Result<Vec<Table>> {
+        let endian = self.endian;
+        let sections = self.section_headers()?.iter().filter(|section| {
+            let kind = section.sh_type(endian);
+            (kind == elf::SHT_RELA || kind == elf::SHT_REL)
+                && section.sh_flags(endian).contains(elf::SHF_ALLOC)
+        });
+        let table = |section: &E::SectionHeader| Table {
+            offset: section.sh_offset(endian).into(),
+            size: section.sh_size(endian).into(),
+            addends: section.sh_type(endian) == elf::SHT_RELA,
+            relative: 0,
+        };
+        Ok(sections.map(table).collect())
+    }
+
+    /// Whether a note names the oldest Linux that the C library runs on, as glibc's start code does.
+    pub fn has_abi_note(&self) -> Result<bool> {
+        let segments = self.segments.iter().filter(|segment| segment.kind == elf::PT_NOTE);
+        for segment in segments.take(NOTE_SEGMENTS) {
+            let data = self.bytes(segment.offset, segment.size.min(NOTES), "notes")?;
+            let mut notes = NoteIterator::<E>::new(self.endian, E::Word::default(), data)
+                .context("read the notes")?;
+            // Notes are no part of the proof: one that is cut off is passed over.
+            while let Ok(Some(note)) = notes.next() {
+                let linux = note.desc().get(..4).is_some_and(|system| system == [0; 4]);
+                if note.name() == elf::ELF_NOTE_GNU
+                    && note.n_type(self.endian) == elf::NT_GNU_ABI_TAG
+                    && linux
+                {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Which of the texts stand in the data that is loaded to be read only.
+    pub fn find_texts<const N: usize>(&self, texts: [&str; N]) -> Result<[bool; N]> {
+        let finders = texts.map(Finder::new);
+        let overlap = texts.iter().map(|text| text.len() as u64).max().unwrap_or(0);
+        let mut found = [false; N];
+        let mut budget = TEXT;
+        let read_only =
+            |segment: &&Segment| segment.kind == elf::PT_LOAD && !segment.flags.contains(elf::PF_W);
+        let mut segments: Vec<&Segment> = self.segments.iter().filter(read_only).collect();
+        segments.sort_by_key(|segment| segment.flags.contains(elf::PF_X));
+        for segment in segments {
+            let size = segment.size.min(budget);
+            budget -= size;
+            for start in (0..size).step_by(PIECE as usize) {
+                let length = (size - start).min(PIECE + overlap);
+                let piece = self.bytes(segment.offset + start, length, "read-only data")?;
+                for (found, finder) in found.iter_mut().zip(&finders) {
+                    *found = *found || finder.find(piece).is_some();
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Where in the file stands what is loaded at an address, and how many bytes there are from there on.
+    fn in_file(&self, address: u64) -> Option<(u64, u64)> {
+        let loaded =
+            |segment: &&Segment| segment.kind == elf::PT_LOAD && segment.has_in_file(address);
+        let segment = self.segments.iter().find(loaded)?;
+        let at = address - segment.address;
+        Some((segment.offset + at, segment.size - at))
+    }
+
+    /// The text from the offset on, up to its NUL, which is at most `left` bytes away.
+    fn name(&self, offset: u64, left: u64, what: &str) -> Result<String> {
+        let bytes = self.bytes(offset, left.min(NAME), what)?;
+        let end = memchr::memchr(0, bytes).with_context(|| format!("{what} has no end"))?;
+        Ok(String::from_utf8_lossy(&bytes[..end]).into_owned())
+    }
+
+    fn array<T: Pod>(&self, offset: u64, count: u64, what: &str) -> Result<&'d [T]> {
+        array(self.data, self.len, offset, count, what)
+    }
+
+    fn bytes(&self, offset: u64, size: u64, what: &str) -> Result<&'d [u8]> {
+        within(self.len, offset, size, what)?;
+        self.data.read_bytes_at(offset, size).map_err(|()| anyhow!("{what} could not be read"))
+    }
+}
+
+/// `count` records from the offset on.
+fn array<'d, T: Pod, R: ReadRef<'d>>(
+    data: R,
+    len: u64,
+    offset: u64,
+    count: u64,
+    what: &str,
+) -> Result<&'d [T]> {
+    let size =
+        count.checked_mul(size_of::<T>() as u64).with_context(|| format!("{what} are too many"))?;
+    within(len, offset, size, what)?;
+    let bytes =
+        data.read_bytes_at(offset, size).map_err(|()| anyhow!("{what} could not be read"))?;
+    let records = pod::slice_from_bytes(bytes, usize::try_from(count)?);
+    records.map(|(records, _)| records).map_err(|()| anyhow!("{what} could not be read"))
+}
+
+/// Refuses what lies beyond the end of the file.
+fn within(len: u64, offset: u64, size: u64, what: &str) -> Result<()> {
+    ensure!(
+        offset.checked_add(size).is_some_and(|end| end <= len),
+        "it ends after {len} bytes, before the end of {what} ({size} bytes from {offset} on)"
+    );
+    Ok(())
+}

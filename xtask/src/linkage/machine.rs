@@ -1,0 +1,112 @@
+//! What the programs of each architecture look like that rustc has a musl target for.
+
+use object::elf::{self, Machine, RelocationType};
+
+use crate::target::Target;
+
+/// What an ELF file must be for a target.
+pub(super) struct Expected {
+    pub machine: Machine,
+    /// 64 bits, not 32.
+    pub wide: bool,
+    pub big: bool,
+    pub stack: Stack,
+    /// The relocation of an indirect function, where the architecture has them.
+    pub indirect: Option<RelocationType>,
+}
+
+/// What Linux does with the stack of a program without PT_GNU_STACK: see
+/// `elf_read_implies_exec` and `VM_DATA_DEFAULT_FLAGS` of each architecture.
+pub(super) enum Stack {
+    /// Of mips, newer kernels only where the processor knows no other way.
+    Executable,
+    /// Commits 9fccc5c0c99f (x86) and 6e0d6ac5f3d9 (arm64) ended it in Linux 5.8.
+    ExecutableBefore58,
+    Protected,
+}
+
+impl Expected {
+    /// `None` for a target without musl, and for an architecture that is not in the table.
+    pub fn of(target: &Target) -> Option<Expected> {
+        use Stack::{Executable, ExecutableBefore58, Protected};
+        let indirect = Some;
+        if !target.is_musl() {
+            return None;
+        }
+        let (machine, wide, big, stack, indirect) = match target.arch() {
+            "x86_64" => {
+                (elf::EM_X86_64, true, false, ExecutableBefore58, indirect(elf::R_X86_64_IRELATIVE))
+            }
+            "i586" | "i686" => {
+                (elf::EM_386, false, false, Executable, indirect(elf::R_386_IRELATIVE))
+            }
+            "aarch64" => (
+                elf::EM_AARCH64,
+                true,
+                false,
+                ExecutableBefore58,
+                indirect(elf::R_AARCH64_IRELATIVE),
+            ),
+            "aarch64_be" => (
+                elf::EM_AARCH64,
+                true,
+                true,
+                ExecutableBefore58,
+                indirect(elf::R_AARCH64_IRELATIVE),
+            ),
+            "arm" | "armv5te" | "armv6" | "armv7" | "thumbv7neon" => {
+                (elf::EM_ARM, false, false, Executable, indirect(elf::R_ARM_IRELATIVE))
+            }
+            "powerpc" => (elf::EM_PPC, false, true, Executable, indirect(elf::R_PPC_IRELATIVE)),
+            "powerpc64" => (elf::EM_PPC64, true, true, Protected, indirect(elf::R_PPC64_IRELATIVE)),
+            "powerpc64le" => {
+                (elf::EM_PPC64, true, false, Protected, indirect(elf::R_PPC64_IRELATIVE))
+            }
+            "riscv32gc" => {
+                (elf::EM_RISCV, false, false, Protected, indirect(elf::R_RISCV_IRELATIVE))
+            }
+            "riscv64gc" => {
+                (elf::EM_RISCV, true, false, Protected, indirect(elf::R_RISCV_IRELATIVE))
+            }
+            "s390x" => (elf::EM_S390, true, true, Protected, indirect(elf::R_390_IRELATIVE)),
+            "loongarch64" => {
+                (elf::EM_LOONGARCH, true, false, Protected, indirect(elf::R_LARCH_IRELATIVE))
+            }
+            "mips" => (elf::EM_MIPS, false, true, Executable, None),
+            "mipsel" => (elf::EM_MIPS, false, false, Executable, None),
+            "mips64" => (elf::EM_MIPS, true, true, Executable, None),
+            "mips64el" => (elf::EM_MIPS, true, false, Executable, None),
+            "hexagon" => (elf::EM_HEXAGON, false, false, Protected, None),
+            _ => return None,
+        };
+        Some(Expected { machine, wide, big, stack, indirect })
+    }
+}
+
+/// An architecture in words, such as `x86_64 (64 bits, little endian)`.
+pub(super) fn describe(machine: Machine, wide: bool, big: bool) -> String {
+    let name = match machine {
+        elf::EM_X86_64 => "x86_64",
+        elf::EM_386 => "x86",
+        elf::EM_AARCH64 => "aarch64",
+        elf::EM_ARM => "arm",
+        elf::EM_PPC => "powerpc",
+        elf::EM_PPC64 => "powerpc64",
+        elf::EM_RISCV => "riscv",
+        elf::EM_S390 => "s390",
+        elf::EM_LOONGARCH => "loongarch",
+        elf::EM_MIPS => "mips",
+        elf::EM_HEXAGON => "hexagon",
+        elf::EM_BPF => "bpf",
+        other => return format!("machine {other} ({}, {})", bits(wide), endian(big)),
+    };
+    format!("{name} ({}, {})", bits(wide), endian(big))
+}
+
+fn bits(wide: bool) -> &'static str {
+    if wide { "64 bits" } else { "32 bits" }
+}
+
+fn endian(big: bool) -> &'static str {
+    if big { "big endian" } else { "little endian" }
+}

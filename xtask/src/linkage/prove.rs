@@ -1,0 +1,84 @@
+//! The one way from what cargo made to what may be shipped.
+
+use std::fs::File;
+use std::time::SystemTime;
+
+use anyhow::{Context, Result, ensure};
+use object::ReadCache;
+
+use crate::compile::Compiled;
+use crate::digest::Digest;
+use crate::files;
+use crate::finding::{Finding, Place};
+use crate::linkage::{Linkage, Suspect, inspect};
+
+/// A binary that was proved to be a static program for its target.
+#[derive(Clone, Debug)]
+pub struct Binary {
+    compiled: Compiled,
+    linkage: Linkage,
+    warnings: Vec<Finding>,
+    stamp: Stamp,
+}
+
+/// What a file is known by between two looks at it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    size: u64,
+    modified: SystemTime,
+}
+
+impl Binary {
+    pub fn compiled(&self) -> &Compiled {
+        &self.compiled
+    }
+
+    pub fn linkage(&self) -> &Linkage {
+        &self.linkage
+    }
+
+    /// What is worth saying of the binary and does not keep it from being shipped.
+    pub fn warnings(&self) -> &[Finding] {
+        &self.warnings
+    }
+
+    /// In bytes.
+    pub fn size(&self) -> u64 {
+        self.stamp.size
+    }
+
+    /// The digest of the file that was proved; an error when it is another by now.
+    pub fn digest(&self) -> Result<Digest> {
+        let context = || format!("read {}", self.compiled.path().display());
+        let mut file = files::open(self.compiled.path())?;
+        let digest = Digest::of_reader(&mut file).with_context(context)?;
+        let same = stamp(&file).with_context(context)? == self.stamp;
+        ensure!(same, "{} changed after it was proved; run again", self.compiled.path().display());
+        Ok(digest)
+    }
+}
+
+fn stamp(file: &File) -> std::io::Result<Stamp> {
+    let meta = file.metadata()?;
+    Ok(Stamp { size: meta.len(), modified: meta.modified()? })
+}
+
+/// Proves that what cargo made is what its target says: every fault is found at once.
+pub fn prove(compiled: Compiled) -> Result<Binary, Vec<Finding>> {
+    let place =
+        Place::within(compiled.path(), format!("{} for {}", compiled.bin(), compiled.target()));
+    let unreadable = |error: anyhow::Error| {
+        let fix = "run again; another program may have removed it";
+        vec![Finding::error("linkage-unreadable", place.clone(), format!("{error:#}"), fix)]
+    };
+    let file = files::open(compiled.path()).map_err(unreadable)?;
+    let stamp = stamp(&file).map_err(|error| unreadable(error.into()))?;
+    let suspects: Vec<Suspect<'_>> = compiled
+        .native()
+        .iter()
+        .map(|krate| Suspect { krate: &krate.name, links: krate.links.as_deref() })
+        .collect();
+    let cache = ReadCache::new(file);
+    let (linkage, warnings) = inspect(&cache, compiled.target(), &place, &suspects)?;
+    Ok(Binary { linkage, warnings, stamp, compiled })
+}

@@ -1,0 +1,194 @@
+//! One cargo call, decided: its arguments, its variables, and what the binary
+//! is told about this machine's folders.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use super::{BuildPlan, LeftOut, Mode, Request, Selected};
+use crate::config::PackageConfig;
+use crate::finding::{Finding, Place};
+use crate::project::{self, Project};
+use crate::target::Target;
+use crate::template;
+
+/// The binaries that are built, and those whose features are not on.
+pub fn bins(selected: &Selected<'_>, request: &Request) -> (Vec<String>, Vec<LeftOut>) {
+    let features = selected.features(request);
+    let mut bins = Vec::new();
+    let mut left_out = Vec::new();
+    for bin in &selected.config.bins {
+        if !request.bins.is_empty() && !request.bins.contains(&bin.name) {
+            continue;
+        }
+        let missing: Vec<&str> = bin
+            .required_features
+            .iter()
+            .filter(|feature| !features.contains(*feature))
+            .map(String::as_str)
+            .collect();
+        if missing.is_empty() {
+            bins.push(bin.name.clone());
+            continue;
+        }
+        left_out.push(LeftOut {
+            what: format!("{} (binary of {})", bin.name, selected.package.name),
+            target: None,
+            why: format!("it requires the features {}, which are not on", missing.join(", ")),
+            fix: format!("add them to `features`, or pass --features {}", missing.join(",")),
+            by_choice: true,
+        });
+    }
+    (bins, left_out)
+}
+
+/// The build of one package for the targets, and what is wrong with its settings.
+pub fn plan(
+    selected: &Selected<'_>,
+    project: &Project,
+    request: &Request,
+    profile: &str,
+    bins: Vec<String>,
+    targets: Vec<Target>,
+) -> (BuildPlan, Vec<Finding>) {
+    let package = selected.package;
+    let mut args = vec![
+        "--package".to_owned(),
+        package.name.clone(),
+        "--profile".to_owned(),
+        profile.to_owned(),
+    ];
+    args.extend(bins.iter().flat_map(|bin| ["--bin".to_owned(), bin.clone()]));
+    args.extend(selected.feature_args.iter().cloned());
+    let defined = |name: &str| project.profiles.iter().any(|profile| profile.name == name);
+    if profile == "dist" && !defined(profile) {
+        args.extend(["--config".to_owned(), r#"profile.dist.inherits="release""#.to_owned()]);
+    }
+    let shipped = profile != "dev";
+    let heir = if profile == "dist" && !defined(profile) { "release" } else { profile };
+    if shipped
+        && !project::sets_strip(&project.profiles, heir)
+        && !project::sets_strip(&project.profiles, profile)
+    {
+        args.extend(["--config".to_owned(), format!(r#"profile.{profile}.strip="symbols""#)]);
+    }
+    // A lock file that is there is the one that counts; a release must have one.
+    if request.locked
+        || request.mode == Mode::Release
+        || (request.mode == Mode::Snapshot && project.has_lock)
+    {
+        args.push("--locked".to_owned());
+    }
+    args.extend(request.offline.then(|| "--offline".to_owned()));
+    args.extend(request.jobs.iter().map(|jobs| format!("--jobs={jobs}")));
+    let (env, findings) = environment(selected, project);
+    let graph =
+        |target: &Target| project.graphs.get(&selected.wanted(target)).cloned().unwrap_or_default();
+    let plan = BuildPlan {
+        package: package.name.clone(),
+        version: package.versioned.version().clone(),
+        about: package.about.clone(),
+        remap: if shipped { remap(project) } else { Vec::new() },
+        native: targets.iter().map(|target| (target.clone(), graph(target).native)).collect(),
+        profile: profile.to_owned(),
+        bins,
+        targets,
+        args,
+        env,
+    };
+    (plan, findings)
+}
+
+/// What the build is told, under our names and under those that config gives.
+fn environment(
+    selected: &Selected<'_>,
+    project: &Project,
+) -> (BTreeMap<String, String>, Vec<Finding>) {
+    let version = selected.package.versioned.version().to_string();
+    let date = project.time.map(|time| time.to_string());
+    let describe = project.git.as_ref().and_then(|git| git.describe.clone());
+    let (name, commit) = (selected.package.name.as_str(), project.commit());
+    let mut env = BTreeMap::from([("DOCKLESS_VERSION".to_owned(), version.clone())]);
+    env.extend(commit.map(|commit| ("DOCKLESS_COMMIT".to_owned(), commit.to_owned())));
+    env.extend(date.iter().map(|date| ("DOCKLESS_DATE".to_owned(), date.clone())));
+    env.extend(describe.iter().map(|describe| ("DOCKLESS_DESCRIBE".to_owned(), describe.clone())));
+    env.extend(
+        project.time.map(|time| ("SOURCE_DATE_EPOCH".to_owned(), time.as_second().to_string())),
+    );
+    let values = [
+        ("name", name),
+        ("version", &*version),
+        ("commit", commit.unwrap_or("")),
+        ("date", date.as_deref().unwrap_or("")),
+        ("describe", describe.as_deref().unwrap_or("")),
+    ];
+    let mut findings = Vec::new();
+    for (variable, value) in &selected.config.env {
+        match template::render(value, &values) {
+            Ok(value) => drop(env.insert(variable.clone(), value)),
+            Err(error) => {
+                let place = Place::within(
+                    &selected.package.manifest,
+                    format!("[package.metadata.dockless] env.{variable}"),
+                );
+                findings.push(Finding::error(
+                    "template",
+                    place,
+                    error.to_string(),
+                    "use one of the known names",
+                ));
+            }
+        }
+    }
+    (env, findings)
+}
+
+/// What this machine's folders are called in binaries. A later entry wins in
+/// rustc, so the more special ones come last.
+fn remap(project: &Project) -> Vec<(PathBuf, String)> {
+    let sources: BTreeSet<_> =
+        project.graphs.values().flat_map(|graph| graph.sources.iter().cloned()).collect();
+    let home = project.cargo_home().map(|home| (home, "/cargo".to_owned()));
+    let mut remap: Vec<_> = home.into_iter().chain(sources).collect();
+    remap.push((project.root.clone(), "/src".to_owned()));
+    remap.push((project.target_dir.clone(), "/target".to_owned()));
+    remap
+}
+
+/// cargo's arguments for the features of config and command line.
+pub fn feature_args(config: &PackageConfig, request: &Request) -> Vec<String> {
+    let features: BTreeSet<&str> =
+        config.features.iter().chain(&request.features).map(String::as_str).collect();
+    let mut args = Vec::new();
+    if !features.is_empty() {
+        args.push(format!("--features={}", features.into_iter().collect::<Vec<_>>().join(",")));
+    }
+    if request.all_features {
+        args.push("--all-features".to_owned());
+    }
+    if request.no_default_features || !config.default_features {
+        args.push("--no-default-features".to_owned());
+    }
+    args
+}
+
+impl Selected<'_> {
+    /// The features that a build turns on, with those that they turn on themselves.
+    fn features(&self, request: &Request) -> BTreeSet<String> {
+        let all = self.package.features.iter().map(|(name, _)| name.clone());
+        if request.all_features {
+            return all.collect();
+        }
+        let default = (self.config.default_features && !request.no_default_features)
+            .then(|| "default".to_owned());
+        let mut pending: Vec<String> = default.into_iter().collect();
+        pending.extend(self.config.features.iter().chain(&request.features).cloned());
+        let mut on = BTreeSet::new();
+        while let Some(feature) = pending.pop() {
+            if on.insert(feature.clone()) {
+                let defined = self.package.features.iter().filter(|(name, _)| *name == feature);
+                pending.extend(defined.flat_map(|(_, turns_on)| turns_on.clone()));
+            }
+        }
+        on
+    }
+}

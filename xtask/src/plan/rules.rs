@@ -1,0 +1,231 @@
+//! What a plan must not be, and what it must leave out.
+
+use std::collections::BTreeMap;
+
+use super::{ArchivePlan, BuildPlan, LeftOut, Mode, Selected};
+use crate::finding::{Finding, Place};
+use crate::project::{Git, Project};
+use crate::target::Target;
+use crate::version::{ReleaseTag, Version, Versioned};
+
+/// What is wrong with the versions for the mode.
+pub fn versions(selected: &[Selected<'_>], project: &Project, mode: Mode) -> Vec<Finding> {
+    if mode == Mode::Local {
+        return Vec::new();
+    }
+    let mut findings: Vec<Finding> =
+        selected.iter().filter_map(|selected| disagreeing(selected, mode)).collect();
+    let released = released(selected);
+    let tagged = !released.is_empty() || !findings.is_empty();
+    findings.extend(project.git.as_ref().and_then(|git| shallow(git, tagged)));
+    if mode == Mode::Release {
+        findings.extend(unreleasable(project, tagged));
+        findings.extend(several(&released));
+    }
+    findings
+}
+
+fn disagreeing(selected: &Selected<'_>, mode: Mode) -> Option<Finding> {
+    let package = selected.package;
+    let Versioned::Disagreeing { tag, version } = &package.versioned else {
+        return None;
+    };
+    let place = Place::within(&package.manifest, "[package] version");
+    let why = format!(
+        "HEAD has the tag {tag}, but {} is at {} in Cargo.toml",
+        package.name, package.cargo_version
+    );
+    let fix = format!(
+        "set the version to {} and move the tag to that commit, or remove the tag",
+        tag.version
+    );
+    Some(match mode {
+        Mode::Release => Finding::error("release-tag", place, why, fix),
+        _ => Finding::warning(
+            "release-tag",
+            place,
+            format!("{why}; the snapshot is built as {version}"),
+            fix,
+        ),
+    })
+}
+
+fn shallow(git: &Git, tagged: bool) -> Option<Finding> {
+    (git.shallow && !tagged).then(|| {
+        let why = "the clone is shallow, so earlier tags and commits are missing and the version is a guess";
+        let fix = "run `git fetch --unshallow --tags`; in GitHub's checkout action set `fetch-depth: 0`";
+        Finding::warning("shallow-clone", Place::item("git"), why, fix)
+    })
+}
+
+fn unreleasable(project: &Project, tagged: bool) -> Vec<Finding> {
+    let fault = |rule, why: &str, fix: &str| Finding::error(rule, Place::item("git"), why, fix);
+    let Some(git) = &project.git else {
+        let fix = "release from a git checkout, or make a snapshot with --snapshot";
+        return vec![fault(
+            "release-git",
+            "the sources are not in a git repository, so no tag tells the version",
+            fix,
+        )];
+    };
+    let mut findings = Vec::new();
+    if git.dirty {
+        let fix =
+            "commit or stash them (`git status` lists them), or make a snapshot with --snapshot";
+        findings.push(fault(
+            "release-dirty",
+            "the tree has changes that the tag does not hold",
+            fix,
+        ));
+    } else if !tagged {
+        let fix =
+            "tag the commit, for example `git tag v1.2.3`, or make a snapshot with --snapshot";
+        findings.push(fault("release-tag", "no release tag on HEAD", fix));
+    }
+    if !project.has_lock {
+        let fix = "run `cargo generate-lockfile` and commit Cargo.lock";
+        findings.push(fault(
+            "release-lock",
+            "there is no Cargo.lock, so the release could not be made again",
+            fix,
+        ));
+    }
+    findings
+}
+
+fn released<'a>(selected: &'a [Selected<'_>]) -> BTreeMap<&'a Version, &'a ReleaseTag> {
+    let tags = selected.iter().filter_map(|selected| match &selected.package.versioned {
+        Versioned::Release { version, tag } => Some((version, tag)),
+        _ => None,
+    });
+    tags.collect()
+}
+
+fn several(released: &BTreeMap<&Version, &ReleaseTag>) -> Option<Finding> {
+    (released.len() > 1).then(|| {
+        let tags: Vec<String> = released.values().map(ToString::to_string).collect();
+        let why = format!("HEAD has the tags {}, and one release has one version", tags.join(", "));
+        Finding::error(
+            "release-tag",
+            Place::item("git"),
+            why,
+            "release one after the other, with --package",
+        )
+    })
+}
+
+/// A package that HEAD's tag does not speak of, where it speaks of another.
+pub fn other_tag(selected: &Selected<'_>, project: &Project, mode: Mode) -> Option<LeftOut> {
+    let tag = project.git.as_ref()?.tags_on_head().next()?;
+    let development = matches!(selected.package.versioned, Versioned::Development { .. });
+    let clean = project.git.as_ref().is_some_and(|git| !git.dirty);
+    (mode == Mode::Release && development && clean).then(|| LeftOut {
+        what: selected.package.name.clone(),
+        target: None,
+        why: format!("the tag {tag} on HEAD does not speak of it"),
+        fix: format!(
+            "tag {}-v{} to release it",
+            selected.package.name, selected.package.cargo_version
+        ),
+        by_choice: true,
+    })
+}
+
+/// The targets that can be built for, and why the others can't.
+pub fn targets(selected: &Selected<'_>, project: &Project) -> (Vec<Target>, Vec<LeftOut>) {
+    let mut left_out = Vec::new();
+    let mut targets = Vec::new();
+    for target in &selected.targets {
+        let graph = project.graphs.get(&selected.wanted(target));
+        let native = graph.into_iter().flat_map(|graph| &graph.native);
+        let native: Vec<_> =
+            native.filter_map(|krate| Some((krate, krate.builder.as_ref()?))).collect();
+        let reason = if !target.is_musl() {
+            let why =
+                "only Linux targets with musl are built, for their binaries can be proved static";
+            Some((why.to_owned(), format!("use {}-unknown-linux-musl", target.arch())))
+        } else if let Some((first, _)) = native.first() {
+            let named: Vec<String> = native
+                .iter()
+                .map(|(krate, builder)| format!("{} {} (by {builder})", krate.name, krate.version))
+                .collect();
+            let why =
+                format!("C code or a library of the system is needed by {}", named.join(", "));
+            let fix = format!(
+                "turn off the feature that brings it in: `cargo tree --package {} --target {target} --invert {}` shows it",
+                selected.package.name, first.name
+            );
+            Some((why, fix))
+        } else {
+            None
+        };
+        match reason {
+            None => targets.push(target.clone()),
+            Some((why, fix)) => {
+                let what = selected.package.name.clone();
+                left_out.push(LeftOut {
+                    what,
+                    target: Some(target.clone()),
+                    why,
+                    fix,
+                    by_choice: false,
+                });
+            }
+        }
+    }
+    (targets, left_out)
+}
+
+/// Names that two things would share.
+pub fn names(builds: &[BuildPlan], archives: &[ArchivePlan]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut makers: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for build in builds {
+        build.bins.iter().for_each(|bin| makers.entry(bin).or_default().push(&build.package));
+    }
+    for (bin, packages) in makers.into_iter().filter(|(_, packages)| packages.len() > 1) {
+        let why = format!(
+            "the packages {} have a binary of the same name, and cargo would write one over the other",
+            packages.join(" and ")
+        );
+        let fix = "rename one, set `ship = false` for one, or build them apart with --package";
+        findings.push(Finding::error("binary-name", Place::item(bin), why, fix));
+    }
+    for archive in archives {
+        let mut names: Vec<&str> = archive.files.iter().map(|file| &*file.name).collect();
+        names.extend(archive.bins.iter().map(String::as_str));
+        names.sort();
+        for pair in names.windows(2).filter(|pair| pair[0] == pair[1]) {
+            let why = format!("two entries would be named {:?}: archives are flat", pair[0]);
+            findings.push(Finding::error(
+                "archive-name",
+                Place::item(&archive.name),
+                why,
+                "narrow `files` in [package.metadata.dockless.archive]",
+            ));
+        }
+    }
+    findings
+}
+
+/// What is left out by need stops a release; nothing left to build stops anything.
+pub fn unbuilt(left_out: &[LeftOut], builds: &[BuildPlan], mode: Mode) -> Vec<Finding> {
+    let needed = left_out.iter().filter(|left| !left.by_choice);
+    if mode == Mode::Snapshot && !builds.is_empty() {
+        return Vec::new();
+    }
+    let mut findings: Vec<Finding> = needed.map(LeftOut::finding).collect();
+    if findings.is_empty() && builds.is_empty() {
+        findings.extend(left_out.iter().map(LeftOut::finding));
+        if findings.is_empty() {
+            let fix = "see which packages and binaries there are with `release --dry-run`";
+            findings.push(Finding::error(
+                "nothing-to-build",
+                Place::default(),
+                "nothing matches --package and --bin",
+                fix,
+            ));
+        }
+    }
+    findings
+}

@@ -1,0 +1,393 @@
+//! The one room that starts programs: never through a shell, always in a
+//! stated folder and with a scrubbed environment.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+use xshell::Shell;
+
+use crate::finding::Help;
+
+/// What cargo and rustup put into the environment of the programs that they
+/// run, what misleads a nested cargo or git, and what each build is told anew.
+/// <https://doc.rust-lang.org/cargo/reference/environment-variables.html>
+const LEAKED: [&str; 20] = [
+    "CARGO",
+    "CARGO_MANIFEST_DIR",
+    "CARGO_MANIFEST_PATH",
+    "CARGO_MANIFEST_LINKS",
+    "CARGO_MAKEFLAGS",
+    "CARGO_BIN_NAME",
+    "CARGO_CRATE_NAME",
+    "CARGO_PRIMARY_PACKAGE",
+    "CARGO_TARGET_TMPDIR",
+    "OUT_DIR",
+    "RUST_RECURSION_COUNT",
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_PREFIX",
+    "GIT_OBJECT_DIRECTORY",
+    "DOCKLESS_VERSION",
+    "DOCKLESS_COMMIT",
+    "DOCKLESS_DATE",
+    "DOCKLESS_DESCRIBE",
+];
+const LEAKED_PREFIXES: [&str; 4] = ["CARGO_PKG_", "CARGO_BIN_EXE_", "CARGO_CFG_", "CARGO_FEATURE_"];
+
+/// The environment that programs are started with.
+#[derive(Clone, Debug)]
+pub struct Env {
+    vars: BTreeMap<OsString, OsString>,
+    /// Whether a cargo started this process, so that RUSTUP_TOOLCHAIN may be
+    /// the outer project's choice and not the user's.
+    nested: bool,
+}
+
+impl Env {
+    /// Takes this process's environment and drops what must not reach children.
+    pub fn scrub(vars: impl IntoIterator<Item = (OsString, OsString)>) -> Env {
+        let mut vars: BTreeMap<OsString, OsString> = vars.into_iter().collect();
+        let nested = vars.contains_key(OsStr::new("CARGO"));
+        vars.retain(|name, _| {
+            let name = name.to_string_lossy();
+            let leaked = LEAKED.contains(&&*name);
+            !leaked && !LEAKED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+        });
+        // Messages are matched and shown; they must not depend on the locale.
+        vars.insert("LC_ALL".into(), "C".into());
+        Env { vars, nested }
+    }
+
+    /// The environment for programs started in `dir`: where the project there
+    /// pins its toolchain, the pin counts and not the toolchain of the cargo
+    /// that started this process.
+    pub fn for_project(&self, dir: &Path) -> Env {
+        let mut env = self.clone();
+        let pinned = dir.ancestors().any(|dir| {
+            dir.join("rust-toolchain.toml").is_file() || dir.join("rust-toolchain").is_file()
+        });
+        if self.nested && pinned {
+            env.vars.remove(OsStr::new("RUSTUP_TOOLCHAIN"));
+        }
+        env
+    }
+
+    pub fn get(&self, name: &str) -> Option<&OsStr> {
+        self.vars.get(OsStr::new(name)).map(OsString::as_os_str).filter(|value| !value.is_empty())
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&OsString, &OsString)> {
+        self.vars.iter()
+    }
+}
+
+/// A program to start: what, where, and with which environment.
+#[derive(Clone, Debug)]
+pub struct Program<'a> {
+    program: OsString,
+    args: Vec<OsString>,
+    dir: &'a Path,
+    env: &'a Env,
+    vars: Vec<(OsString, OsString)>,
+    time_out: Option<Duration>,
+}
+
+impl<'a> Program<'a> {
+    pub fn new(program: impl AsRef<OsStr>, dir: &'a Path, env: &'a Env) -> Program<'a> {
+        let program = program.as_ref().to_owned();
+        Program { program, args: Vec::new(), dir, env, vars: Vec::new(), time_out: None }
+    }
+
+    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.args.push(arg.as_ref().to_owned());
+        self
+    }
+
+    pub fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+        self.args.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self
+    }
+
+    pub fn var(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        self.vars.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// Ends the program when it takes longer, for those that could hang.
+    pub fn time_out(mut self, time: Duration) -> Self {
+        self.time_out = Some(time);
+        self
+    }
+
+    /// Runs to the end and returns what was printed; a status other than 0 is
+    /// an error that holds the command line and the last lines of stderr.
+    pub fn read(&self) -> Result<String> {
+        let output = self.output()?;
+        if !output.status.success() {
+            return Err(self.failed(output.status, &output.stderr));
+        }
+        String::from_utf8(output.stdout).with_context(|| format!("read the output of `{self}`"))
+    }
+
+    /// Runs to the end and returns status and output, whatever the status.
+    pub fn output(&self) -> Result<Output> {
+        let deadline = self.time_out.map(|time| Instant::now() + time);
+        let mut child = self.spawn(Stdio::null(), Stdio::piped(), Stdio::piped())?;
+        let stdout = drain(child.stdout.take());
+        let stderr = drain(child.stderr.take());
+        let ended = collect(&stdout, deadline)
+            .and_then(|out| Some((out, collect(&stderr, deadline)?)))
+            .and_then(|(out, err)| Some((out, err, wait(&mut child, deadline)?)));
+        let Some((stdout, stderr, status)) = ended else {
+            return Err(self.timed_out(child));
+        };
+        let operation = || format!("run `{self}`");
+        Ok(Output {
+            stdout: stdout.with_context(operation)?,
+            stderr: String::from_utf8_lossy(&stderr.with_context(operation)?).into_owned(),
+            status: status.with_context(operation)?,
+        })
+    }
+
+    /// Runs with the user's stderr and hands each line of stdout to `each`.
+    /// The program speaks to the user itself, so its failure is not repeated.
+    pub fn lines(&self, mut each: impl FnMut(&str) -> Result<()>) -> Result<()> {
+        let mut child = self.spawn(Stdio::null(), Stdio::piped(), Stdio::inherit())?;
+        let stdout = child.stdout.take().context("open the program's stdout")?;
+        let read = || -> Result<()> {
+            for line in BufReader::new(stdout).lines() {
+                each(&line.with_context(|| format!("read the output of `{self}`"))?)?;
+            }
+            Ok(())
+        };
+        let read = read();
+        let status = child.wait().with_context(|| format!("run `{self}`"))?;
+        match status.success() {
+            true => read,
+            false => bail!("`{self}` failed ({status}); its messages are above"),
+        }
+    }
+
+    /// Runs with the user's terminal and returns the status.
+    pub fn pass_through(&self) -> Result<ExitStatus> {
+        let mut child = self.spawn(Stdio::inherit(), Stdio::inherit(), Stdio::inherit())?;
+        child.wait().with_context(|| format!("run `{self}`"))
+    }
+
+    /// Runs with the user's stderr, for stdout is kept for our results, and
+    /// returns the status.
+    pub fn pass_stderr(&self) -> Result<ExitStatus> {
+        let mut child = self.spawn(Stdio::null(), Stdio::null(), Stdio::inherit())?;
+        child.wait().with_context(|| format!("run `{self}`"))
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the door: xshell makes the command")]
+    fn spawn(&self, stdin: Stdio, stdout: Stdio, stderr: Stdio) -> Result<Child> {
+        let shell = Shell::new().context("find the working directory")?;
+        shell.change_dir(self.dir);
+        let mut command = Command::from(shell.cmd(&self.program).args(&self.args));
+        command.env_clear().envs(self.env.iter());
+        command.envs(self.vars.iter().map(|(name, value)| (name, value)));
+        command.stdin(stdin).stdout(stdout).stderr(stderr);
+        command.spawn().map_err(|error| {
+            let program = self.program.to_string_lossy().into_owned();
+            if !self.dir.is_dir() {
+                return anyhow!("start `{program}` in {}: no such folder", self.dir.display());
+            }
+            let missing = error.kind() == std::io::ErrorKind::NotFound;
+            let error = anyhow::Error::new(error).context(format!("start `{program}`"));
+            match missing {
+                true => error.context(Help(format!("install {program}, or put it on PATH"))),
+                false => error,
+            }
+        })
+    }
+
+    fn failed(&self, status: ExitStatus, stderr: &str) -> anyhow::Error {
+        const LINES: usize = 12;
+        let lines: Vec<&str> = stderr.lines().filter(|line| !line.trim().is_empty()).collect();
+        let tail = &lines[lines.len().saturating_sub(LINES)..];
+        match tail.is_empty() {
+            true => anyhow!("`{self}` failed ({status})"),
+            false => anyhow!("`{self}` failed ({status}):\n{}", tail.join("\n")),
+        }
+    }
+
+    fn timed_out(&self, mut child: Child) -> anyhow::Error {
+        let limit = self.time_out.map_or(0, |time| time.as_secs());
+        let error = anyhow!("`{self}` did not end within {limit} s and was stopped");
+        match child.kill().and_then(|()| child.wait()) {
+            Ok(_) => error,
+            Err(kill) => error.context(format!("stop `{self}`: {kill}")),
+        }
+    }
+}
+
+/// The command line as a person would type it in a shell.
+impl std::fmt::Display for Program<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&quoted(&self.program))?;
+        self.args.iter().try_for_each(|arg| write!(f, " {}", quoted(arg)))
+    }
+}
+
+/// What a program left behind.
+#[derive(Debug)]
+pub struct Output {
+    pub status: ExitStatus,
+    pub stdout: Vec<u8>,
+    pub stderr: String,
+}
+
+/// The path of a program on PATH, as a shell would find it.
+pub fn find(program: &str, env: &Env) -> Option<PathBuf> {
+    let path = env.get("PATH")?;
+    let names = [program.to_owned(), format!("{program}{}", std::env::consts::EXE_SUFFIX)];
+    std::env::split_paths(path)
+        .flat_map(|dir| names.clone().map(|name| dir.join(name)))
+        .find(|candidate| candidate.is_file())
+}
+
+fn quoted(arg: &OsStr) -> String {
+    let arg = arg.to_string_lossy();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%^".contains(c);
+    match !arg.is_empty() && arg.chars().all(plain) {
+        true => arg.into_owned(),
+        false => format!("'{}'", arg.replace('\'', r"'\''")),
+    }
+}
+
+/// Reads a pipe on its own thread, so that a program that fills both pipes, or
+/// leaves one open to a child of its own, cannot block this one.
+fn drain(pipe: Option<impl Read + Send + 'static>) -> Receiver<std::io::Result<Vec<u8>>> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let read = pipe.map_or(Ok(0), |mut pipe| pipe.read_to_end(&mut bytes));
+        // The receiver is gone after a time-out; nobody waits for these bytes then.
+        drop(sender.send(read.map(|_| bytes)));
+    });
+    receiver
+}
+
+/// `None` when the deadline passed first.
+fn collect(
+    pipe: &Receiver<std::io::Result<Vec<u8>>>,
+    deadline: Option<Instant>,
+) -> Option<std::io::Result<Vec<u8>>> {
+    match deadline {
+        None => pipe.recv().ok(),
+        Some(at) => pipe.recv_timeout(at.saturating_duration_since(Instant::now())).ok(),
+    }
+}
+
+/// `None` when the deadline passed first.
+fn wait(child: &mut Child, deadline: Option<Instant>) -> Option<std::io::Result<ExitStatus>> {
+    let Some(deadline) = deadline else {
+        return Some(child.wait());
+    };
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) => return Some(Ok(status)),
+            Err(error) => return Some(Err(error)),
+            Ok(None) if Instant::now() >= deadline => return None,
+            // Both pipes are closed by now, so the end is close too.
+            Ok(None) => std::thread::sleep(Duration::from_micros(200)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn env(vars: &[(&str, &str)]) -> Env {
+        Env::scrub(vars.iter().map(|(name, value)| (name.into(), value.into())))
+    }
+
+    #[test]
+    fn what_the_outer_cargo_sets_does_not_reach_children() {
+        let env = env(&[
+            ("CARGO", "/x/cargo"),
+            ("CARGO_PKG_NAME", "xtask"),
+            ("CARGO_MANIFEST_DIR", "/x"),
+            ("GIT_DIR", "/elsewhere/.git"),
+            ("CARGO_HOME", "/home"),
+            ("CARGO_TARGET_DIR", "/t"),
+            ("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_LINKER", "ld"),
+            ("CARGO_ENCODED_RUSTFLAGS", "-g"),
+            ("RUSTC_WRAPPER", "sccache"),
+        ]);
+        let names: Vec<_> = env.iter().map(|(name, _)| name.to_str().unwrap()).collect();
+        let kept = [
+            "CARGO_ENCODED_RUSTFLAGS",
+            "CARGO_HOME",
+            "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_LINKER",
+            "CARGO_TARGET_DIR",
+            "LC_ALL",
+            "RUSTC_WRAPPER",
+        ];
+        assert_eq!(names, kept);
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "doors know nothing of each other")]
+    fn a_pinned_toolchain_wins_over_the_outer_cargos_but_not_over_the_users() {
+        let dir = tempfile::tempdir().unwrap();
+        let pinned = dir.path().join("rust-toolchain.toml");
+        let nested = env(&[("CARGO", "/x/cargo"), ("RUSTUP_TOOLCHAIN", "stable")]);
+        let direct = env(&[("RUSTUP_TOOLCHAIN", "stable")]);
+        assert_eq!(
+            nested.for_project(dir.path()).get("RUSTUP_TOOLCHAIN"),
+            Some(OsStr::new("stable"))
+        );
+        std::fs::write(&pinned, "[toolchain]\nchannel = \"1.90\"\n").unwrap();
+        assert_eq!(nested.for_project(dir.path()).get("RUSTUP_TOOLCHAIN"), None);
+        assert_eq!(
+            direct.for_project(dir.path()).get("RUSTUP_TOOLCHAIN"),
+            Some(OsStr::new("stable"))
+        );
+    }
+
+    #[test]
+    fn a_command_line_is_shown_as_one_would_type_it() {
+        let env = env(&[]);
+        let program =
+            Program::new("git", Path::new("/"), &env).args(["log", "a b", "it's", "v1;id", ""]);
+        assert_eq!(program.to_string(), r"git log 'a b' 'it'\''s' 'v1;id' ''");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_failure_names_command_status_and_last_words() {
+        let env = env(&[("PATH", "/usr/bin:/bin")]);
+        let dir = Path::new("/");
+        let error = Program::new("sh", dir, &env).args(["-c", "echo no luck >&2; exit 3"]).read();
+        let error = error.unwrap_err().to_string();
+        assert!(
+            error.starts_with(
+                "`sh -c 'echo no luck >&2; exit 3'` failed (exit status: 3):\nno luck"
+            ),
+            "{error}"
+        );
+        let error = Program::new("no-such-program", dir, &env).read().unwrap_err();
+        assert!(format!("{error:#}").contains("start `no-such-program`"), "{error:#}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_program_that_hangs_is_stopped() {
+        let env = env(&[("PATH", "/usr/bin:/bin")]);
+        // The grandchild keeps the pipe open after its parent is gone.
+        let program = Program::new("sh", Path::new("/"), &env).args(["-c", "sleep 30 & sleep 30"]);
+        let error = program.time_out(Duration::from_millis(50)).read().unwrap_err().to_string();
+        assert!(error.contains("did not end within 0 s and was stopped"), "{error}");
+    }
+}

@@ -1,0 +1,308 @@
+//! Every fact about the project that was selected: what cargo, git and rustc say of it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use cargo_metadata::{Metadata, MetadataCommand, TargetKind};
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::cache::Cache;
+use crate::files;
+use crate::finding::{Help, failure};
+use crate::process::{Env, Program};
+use crate::version::{Version, Versioned};
+
+pub mod git;
+pub mod graph;
+mod profile;
+mod rustc;
+
+pub use git::Git;
+pub use graph::{Graph, NativeCrate, Wanted};
+pub use profile::sets_strip;
+pub use rustc::Rustc;
+
+/// What the command line says about which project is meant.
+#[derive(Clone, Debug)]
+pub struct Select {
+    /// The folder that the command was typed in.
+    pub dir: PathBuf,
+    /// A Cargo.toml, or the folder that holds one.
+    pub manifest_path: Option<PathBuf>,
+    /// Targets named on the command line, which rustc is asked about.
+    pub targets: Vec<String>,
+    pub offline: bool,
+    pub env: Env,
+}
+
+/// The facts; nothing here is a decision.
+#[derive(Clone, Debug)]
+pub struct Project {
+    /// The workspace's root, absolute and without links.
+    pub root: PathBuf,
+    pub target_dir: PathBuf,
+    /// The workspace's packages, sorted by name.
+    pub packages: Vec<Package>,
+    pub git: Option<Git>,
+    /// The commit that `.cargo_vcs_info.json` names, in sources without git.
+    pub packaged_commit: Option<String>,
+    /// SOURCE_DATE_EPOCH, or else the commit's time.
+    pub time: Option<Timestamp>,
+    pub rustc: Rustc,
+    /// The profiles that the root manifest and cargo's configuration define.
+    pub profiles: Vec<profile::Profile>,
+    pub has_lock: bool,
+    /// What cargo printed of the workspace, part of the key of what is cached.
+    pub metadata: Vec<u8>,
+    /// The dependency graphs that [`Project::learn_graphs`] was asked for.
+    pub graphs: BTreeMap<Wanted, Graph>,
+    /// The environment for programs that work on this project.
+    pub env: Env,
+}
+
+/// One package of the workspace.
+#[derive(Clone, Debug)]
+pub struct Package {
+    pub name: String,
+    pub manifest: PathBuf,
+    /// The folder of the manifest.
+    pub dir: PathBuf,
+    /// The version in Cargo.toml.
+    pub cargo_version: Version,
+    /// The version that is built.
+    pub versioned: Versioned,
+    pub bins: Vec<Bin>,
+    /// Feature names and what each turns on.
+    pub features: Vec<(String, Vec<String>)>,
+    pub about: About,
+    /// The files that Cargo.toml names as licence and readme.
+    pub named_files: Vec<PathBuf>,
+    /// Whether it depends on this tool's library, which makes it an xtask.
+    pub is_xtask: bool,
+}
+
+/// What Cargo.toml says about a package to people.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct About {
+    pub license: Option<String>,
+    pub description: Option<String>,
+    pub repository: Option<String>,
+    pub homepage: Option<String>,
+}
+
+/// One program of a package.
+#[derive(Clone, Debug)]
+pub struct Bin {
+    pub name: String,
+    pub required_features: Vec<String>,
+}
+
+/// A `metadata.dockless` table as it was typed.
+#[derive(Clone, Debug)]
+pub struct RawConfig {
+    pub manifest: PathBuf,
+    /// The package that the table is of; `None` for the workspace's.
+    pub package: Option<String>,
+    pub value: Value,
+}
+
+impl Project {
+    /// Where releases are put.
+    pub fn dist(&self) -> PathBuf {
+        self.root.join("dist")
+    }
+
+    /// The commit that the sources are of, as far as anything says so.
+    pub fn commit(&self) -> Option<&str> {
+        self.git.as_ref().and_then(|git| git.commit.as_deref()).or(self.packaged_commit.as_deref())
+    }
+
+    /// cargo's home folder, where the sources of dependencies lie.
+    pub fn cargo_home(&self) -> Option<PathBuf> {
+        let named = self.env.get("CARGO_HOME").map(|home| self.root.join(home));
+        named.or_else(|| Some(Path::new(self.env.get("HOME")?).join(".cargo")))
+    }
+
+    /// Adds the facts about the dependency graphs of the wanted builds.
+    pub fn learn_graphs(&mut self, wanted: &[Wanted], offline: bool, cache: &Cache) -> Result<()> {
+        self.graphs = graph::learn(self, wanted, offline, cache)?;
+        Ok(())
+    }
+
+    /// A cargo to be started in the project's root.
+    pub fn cargo(&self, subcommand: &str) -> Program<'_> {
+        Program::new("cargo", &self.root, &self.env).arg(subcommand)
+    }
+}
+
+/// Collects the facts about the selected project and the tables that configure
+/// it. cargo, git and rustc are asked at the same time.
+pub fn discover(select: &Select) -> Result<(Project, Vec<RawConfig>)> {
+    let manifest = manifest(select)?;
+    let dir = manifest.parent().context("find the manifest's folder")?;
+    let env = select.env.for_project(dir);
+    let (metadata, git, rustc) = std::thread::scope(|scope| {
+        let git = scope.spawn(|| git::look(dir, &env));
+        let rustc = scope.spawn(|| rustc::ask(dir, &env));
+        let metadata = metadata(&manifest, dir, &env, select.offline);
+        (metadata, git.join(), rustc.join())
+    });
+    let panicked = |_| anyhow::anyhow!("a thread that collects facts panicked");
+    let (text, metadata) = metadata?;
+    let mut git = git.map_err(panicked)??;
+    let mut rustc = rustc.map_err(panicked)??;
+    let root = metadata.workspace_root.clone().into_std_path_buf();
+    if let Some(git) = &mut git {
+        git.leave_out(&root.join("dist"));
+    }
+    let raw = raw_configs(&metadata);
+    rustc.learn_targets(&root, &env, wanted_targets(select, &raw))?;
+    let packaged_commit = if git.is_none() { packaged_commit(&root)? } else { None };
+    let packages = packages(&metadata, git.as_ref(), dir, &env)?;
+    let project = Project {
+        target_dir: metadata.target_directory.clone().into_std_path_buf(),
+        time: time(&env, git.as_ref())?,
+        profiles: profile::read(&root, &env)?,
+        has_lock: root.join("Cargo.lock").is_file(),
+        metadata: text,
+        root,
+        packages,
+        git,
+        packaged_commit,
+        rustc,
+        graphs: BTreeMap::new(),
+        env,
+    };
+    Ok((project, raw))
+}
+
+/// The manifest that is meant, absolute: the one named, or the nearest one
+/// above the working directory.
+fn manifest(select: &Select) -> Result<PathBuf> {
+    let manifest = match &select.manifest_path {
+        Some(path) => {
+            let path = select.dir.join(path);
+            if path.is_dir() { path.join("Cargo.toml") } else { path }
+        }
+        None => {
+            let mut candidates = select.dir.ancestors().map(|dir| dir.join("Cargo.toml"));
+            candidates.find(|path| path.is_file()).ok_or_else(|| {
+                failure(
+                    format!("find Cargo.toml: none in {} or above it", select.dir.display()),
+                    "run this inside a Rust project, or name one with --manifest-path",
+                )
+            })?
+        }
+    };
+    files::resolve(&manifest).with_context(|| Help("name a Cargo.toml with --manifest-path".into()))
+}
+
+fn metadata(manifest: &Path, dir: &Path, env: &Env, offline: bool) -> Result<(Vec<u8>, Metadata)> {
+    let cargo = Program::new("cargo", dir, env)
+        .args(["metadata", "--format-version", "1", "--no-deps", "--manifest-path"])
+        .arg(manifest)
+        .args(offline.then_some("--offline"));
+    let text = cargo.read()?;
+    let metadata =
+        MetadataCommand::parse(&text).with_context(|| format!("read the output of `{cargo}`"))?;
+    Ok((text.into_bytes(), metadata))
+}
+
+fn raw_configs(metadata: &Metadata) -> Vec<RawConfig> {
+    let table = |value: &Value| value.get("dockless").cloned();
+    let workspace = table(&metadata.workspace_metadata).map(|value| RawConfig {
+        manifest: metadata.workspace_root.join("Cargo.toml").into_std_path_buf(),
+        package: None,
+        value,
+    });
+    let packages = metadata.packages.iter().filter_map(|package| {
+        Some(RawConfig {
+            manifest: package.manifest_path.clone().into_std_path_buf(),
+            package: Some(package.name.to_string()),
+            value: table(&package.metadata)?,
+        })
+    });
+    workspace.into_iter().chain(packages).collect()
+}
+
+/// The targets that anyone named, well-formed or not.
+fn wanted_targets<'a>(select: &'a Select, raw: &'a [RawConfig]) -> impl Iterator<Item = &'a str> {
+    let configured = raw.iter().filter_map(|raw| raw.value.get("targets")?.as_array()).flatten();
+    select.targets.iter().map(String::as_str).chain(configured.filter_map(Value::as_str))
+}
+
+fn packages(metadata: &Metadata, git: Option<&Git>, dir: &Path, env: &Env) -> Result<Vec<Package>> {
+    let mut packages = Vec::new();
+    for package in &metadata.packages {
+        let cargo_version = Version::from_cargo(&package.version);
+        let manifest = package.manifest_path.clone().into_std_path_buf();
+        let dir_of = manifest.parent().context("find the manifest's folder")?.to_owned();
+        let head = git.map(|git| git.head(&package.name, dir, env)).transpose()?;
+        let bins = package.targets.iter().filter(|target| target.kind.contains(&TargetKind::Bin));
+        let named = package.license_file.iter().chain(&package.readme);
+        packages.push(Package {
+            name: package.name.to_string(),
+            versioned: Versioned::decide(&cargo_version, head.as_ref()),
+            cargo_version,
+            bins: bins
+                .map(|bin| Bin {
+                    name: bin.name.clone(),
+                    required_features: bin.required_features.clone(),
+                })
+                .collect(),
+            features: package
+                .features
+                .iter()
+                .map(|(name, on)| (name.clone(), on.clone()))
+                .collect(),
+            about: About {
+                license: package.license.clone(),
+                description: package.description.clone(),
+                repository: package.repository.clone(),
+                homepage: package.homepage.clone(),
+            },
+            named_files: named
+                .map(|file| dir_of.join(file))
+                .filter(|file| file.is_file())
+                .collect(),
+            is_xtask: package.dependencies.iter().any(|dependency| dependency.name == "dockless"),
+            dir: dir_of,
+            manifest,
+        });
+    }
+    packages.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(packages)
+}
+
+/// The commit in `.cargo_vcs_info.json`, which `cargo package` writes.
+/// <https://doc.rust-lang.org/cargo/commands/cargo-package.html>
+fn packaged_commit(root: &Path) -> Result<Option<String>> {
+    let path = root.join(git::VCS_INFO);
+    let Some(bytes) = files::read_if_there(&path)? else {
+        return Ok(None);
+    };
+    let info: Value =
+        serde_json::from_slice(&bytes).with_context(|| format!("read {}", path.display()))?;
+    let sha = info.pointer("/git/sha1").and_then(Value::as_str);
+    let hex =
+        |sha: &&str| (40..=64).contains(&sha.len()) && sha.bytes().all(|b| b.is_ascii_hexdigit());
+    Ok(sha.filter(hex).map(str::to_owned))
+}
+
+/// The time that outputs carry. <https://reproducible-builds.org/specs/source-date-epoch/>
+fn time(env: &Env, git: Option<&Git>) -> Result<Option<Timestamp>> {
+    let Some(epoch) = env.get("SOURCE_DATE_EPOCH") else {
+        return Ok(git.and_then(|git| git.time));
+    };
+    let seconds = epoch.to_str().and_then(|text| text.parse().ok()).filter(|seconds| *seconds >= 0);
+    let time = seconds.and_then(|seconds| Timestamp::from_second(seconds).ok());
+    time.map(Some).ok_or_else(|| {
+        failure(
+            format!("read SOURCE_DATE_EPOCH: {epoch:?} is no number of seconds since 1970"),
+            "set it to a number such as `git log -1 --format=%ct` prints, or unset it",
+        )
+    })
+}

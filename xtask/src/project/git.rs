@@ -1,0 +1,186 @@
+//! What git says of the sources.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use jiff::Timestamp;
+
+use crate::finding::failure;
+use crate::process::{self, Env, Output, Program};
+use crate::version::{Head, ReleaseTag};
+
+/// The file by which cargo marks sources that it has packaged.
+pub const VCS_INFO: &str = ".cargo_vcs_info.json";
+
+/// A repository that could answer slowly is a network file system at worst.
+const TIME_OUT: Duration = Duration::from_secs(120);
+
+/// The repository that the project lies in.
+#[derive(Clone, Debug)]
+pub struct Git {
+    /// HEAD's commit in full; `None` before the first one.
+    pub commit: Option<String>,
+    /// When HEAD was committed.
+    pub time: Option<Timestamp>,
+    /// `git describe --tags --always --dirty`.
+    pub describe: Option<String>,
+    /// Whether git sees changes outside dist/, untracked files included.
+    pub dirty: bool,
+    /// The changed paths, absolute.
+    changes: Vec<PathBuf>,
+    /// Whether history was cut off, so that tags and counts may be missing.
+    pub shallow: bool,
+    /// The release tags reachable from HEAD.
+    tags: Vec<Tagged>,
+}
+
+#[derive(Clone, Debug)]
+struct Tagged {
+    tag: ReleaseTag,
+    on_head: bool,
+}
+
+impl Git {
+    /// Settles whether the tree is dirty, now that it is known where dist/ is.
+    pub fn leave_out(&mut self, dist: &Path) {
+        let beside = |path: &Path| {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("");
+            path.parent() == dist.parent() && name.starts_with(".dist.dockless-")
+        };
+        let made = |path: &PathBuf| path.ancestors().any(|path| path == dist || beside(path));
+        self.dirty = !self.changes.iter().all(made);
+    }
+
+    /// The release tags on HEAD.
+    pub fn tags_on_head(&self) -> impl Iterator<Item = &ReleaseTag> {
+        self.tags.iter().filter(|tagged| tagged.on_head).map(|tagged| &tagged.tag)
+    }
+
+    /// Where HEAD stands for the package. A tag with the package's own name
+    /// counts before one of all packages, then the higher version counts.
+    pub fn head(&self, package: &str, dir: &Path, env: &Env) -> Result<Head<'_>> {
+        let own = |tagged: &&Tagged| tagged.tag.speaks_of(package);
+        let on_head = self.tags_on_head().filter(|tag| tag.speaks_of(package));
+        let tag = on_head.max_by_key(|tag| (tag.package.is_some(), &tag.version));
+        let last =
+            self.tags.iter().filter(own).map(|tagged| &tagged.tag).max_by_key(|tag| &tag.version);
+        let commits = match (&self.commit, last) {
+            (None, _) => 0,
+            (Some(_), None) => count("HEAD", dir, env)?,
+            (Some(_), Some(_)) if tag == last => 0,
+            (Some(_), Some(last)) => count(&format!("refs/tags/{last}..HEAD"), dir, env)?,
+        };
+        Ok(Head { commit: self.commit.as_deref(), dirty: self.dirty, tag, last, commits })
+    }
+}
+
+/// Looks for the repository that `dir` belongs to; `None` where there is none.
+/// A repository that cannot be read is an error, never taken for none.
+pub fn look(dir: &Path, env: &Env) -> Result<Option<Git>> {
+    if process::find("git", env).is_none() {
+        if let Some(top) = dir.ancestors().find(|dir| dir.join(".git").exists()) {
+            bail!(failure(
+                format!("read the repository {}: git is not on PATH", top.display()),
+                "install git",
+            ));
+        }
+        return Ok(None);
+    }
+    let program = git(dir, env).args(["rev-parse", "--is-shallow-repository", "--show-toplevel"]);
+    let asked = program.output()?;
+    if !asked.status.success() {
+        if asked.stderr.contains("not a git repository") {
+            return Ok(None);
+        }
+        let fix = "mend the repository; for `dubious ownership`, run the `git config` command that git names";
+        bail!(failure(format!("`{program}` failed: {}", asked.stderr.trim()), fix));
+    }
+    if !belongs(dir, env)? {
+        return Ok(None);
+    }
+    let mut answers = lines(&asked);
+    let shallow = answers.next() == Some("true");
+    let top = Path::new(answers.next().with_context(|| format!("read the output of `{program}`"))?);
+    let head =
+        git(dir, env).args(["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]).output()?;
+    let changes = changes(top, dir, env)?;
+    let dirty = !changes.is_empty();
+    if !head.status.success() {
+        let (commit, time, describe, tags) = (None, None, None, Vec::new());
+        return Ok(Some(Git { commit, time, describe, dirty, changes, shallow, tags }));
+    }
+    let commit = lines(&head).next().context("read HEAD's commit")?.to_owned();
+    let seconds =
+        git(dir, env).args(["log", "-1", "--no-show-signature", "--format=%ct", "HEAD"]).read()?;
+    let seconds =
+        seconds.trim().parse().with_context(|| format!("read the time of commit {commit}"))?;
+    let describe = git(dir, env).args(["describe", "--tags", "--always", "--dirty"]).read()?;
+    Ok(Some(Git {
+        time: Some(
+            Timestamp::from_second(seconds)
+                .with_context(|| format!("read the time of commit {commit}"))?,
+        ),
+        describe: Some(describe.trim().to_owned()),
+        tags: tags(&commit, dir, env)?,
+        commit: Some(commit),
+        dirty,
+        changes,
+        shallow,
+    }))
+}
+
+fn git<'a>(dir: &'a Path, env: &'a Env) -> Program<'a> {
+    // Optional locks would let a mere question write to the repository.
+    Program::new("git", dir, env).arg("--no-optional-locks").time_out(TIME_OUT)
+}
+
+fn lines(output: &Output) -> impl Iterator<Item = &str> {
+    std::str::from_utf8(&output.stdout).unwrap_or("").lines()
+}
+
+/// Whether the sources are the repository's own: not ignored by it, and not
+/// an unpacked package that happens to lie in it.
+fn belongs(dir: &Path, env: &Env) -> Result<bool> {
+    let ignored = git(dir, env).args(["check-ignore", "--quiet", "--", "Cargo.toml"]).output()?;
+    if ignored.status.success() {
+        return Ok(false);
+    }
+    if !dir.join(VCS_INFO).is_file() {
+        return Ok(true);
+    }
+    let tracked =
+        git(dir, env).args(["ls-files", "--error-unmatch", "--", "Cargo.toml"]).output()?;
+    Ok(tracked.status.success())
+}
+
+fn changes(top: &Path, dir: &Path, env: &Env) -> Result<Vec<PathBuf>> {
+    let status =
+        git(dir, env).args(["status", "--porcelain", "--untracked-files=normal", "-z"]).output()?;
+    if !status.status.success() {
+        bail!("`git status` failed: {}", status.stderr.trim());
+    }
+    // `XY path`, with the old path of a rename as an entry of its own.
+    let entries = status.stdout.split(|byte| *byte == 0).filter(|entry| !entry.is_empty());
+    Ok(entries
+        .map(|entry| top.join(&*String::from_utf8_lossy(entry.get(3..).unwrap_or(entry))))
+        .collect())
+}
+
+fn tags(commit: &str, dir: &Path, env: &Env) -> Result<Vec<Tagged>> {
+    let text = git(dir, env)
+        .args(["for-each-ref", "--merged", "HEAD"])
+        .args(["--format=%(refname:strip=2)%00%(objectname)%00%(*objectname)", "refs/tags"])
+        .read()?;
+    let tagged = text.lines().filter_map(|line| {
+        let mut fields = line.split('\0');
+        let tag = ReleaseTag::parse(fields.next()?)?;
+        Some(Tagged { tag, on_head: fields.any(|object| object == commit) })
+    });
+    Ok(tagged.collect())
+}
+
+fn count(range: &str, dir: &Path, env: &Env) -> Result<u64> {
+    let program = git(dir, env).args(["rev-list", "--count", range, "--"]);
+    program.read()?.trim().parse().with_context(|| format!("read the output of `{program}`"))
+}

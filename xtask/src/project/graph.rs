@@ -1,0 +1,246 @@
+//! Which crates are really compiled into a package for a target, and which of
+//! them need more than a Rust compiler.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use cargo_metadata::{DependencyKind, MetadataCommand, TargetKind};
+use serde::{Deserialize, Serialize};
+
+use super::Project;
+use crate::cache::{Cache, Kind};
+use crate::digest::{self, Digest};
+use crate::files;
+use crate::target::Target;
+
+/// Build dependencies that compile C, or look for a library of the system.
+const C_BUILDERS: [&str; 10] = [
+    "autotools",
+    "bindgen",
+    "cc",
+    "cmake",
+    "gcc",
+    "meson-next",
+    "nasm-rs",
+    "pkg-config",
+    "system-deps",
+    "vcpkg",
+];
+
+/// Raised when what is kept of a graph changes.
+const FORMAT: &[u8] = b"graph 1";
+
+/// What a package's dependency graph for one target says about linking.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Graph {
+    /// Crates that compile C, or name a library that they link, sorted by name.
+    pub native: Vec<NativeCrate>,
+    /// Folders outside the workspace that sources are read from, which must
+    /// not be named in a binary: `(folder, stable name)`.
+    pub sources: Vec<(PathBuf, String)>,
+}
+
+/// A crate that could bring more than Rust into a binary.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct NativeCrate {
+    pub name: String,
+    pub version: String,
+    /// The library that its manifest says it links.
+    pub links: Option<String>,
+    /// The build dependency by which it compiles C or finds a system's library.
+    pub builder: Option<String>,
+}
+
+/// A package as it is to be built for one target.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Wanted {
+    pub package: String,
+    pub target: Target,
+    /// Arguments such as `--features x`.
+    pub feature_args: Vec<String>,
+}
+
+/// What is kept of one graph: valid while the manifests outside the workspace
+/// are as they were.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    graph: Graph,
+    outside: BTreeMap<PathBuf, String>,
+}
+
+/// Learns the graph of each wanted build, from the cache where manifests, lock
+/// file and toolchain are as they were.
+pub fn learn(
+    project: &Project,
+    wanted: &[Wanted],
+    offline: bool,
+    cache: &Cache,
+) -> Result<BTreeMap<Wanted, Graph>> {
+    let lock = files::read_if_there(&project.root.join("Cargo.lock"))?.unwrap_or_default();
+    let key = |wanted: &Wanted| {
+        let features = wanted.feature_args.join(" ");
+        let sysroot = project.rustc.sysroot.to_string_lossy();
+        let names = [&*wanted.package, wanted.target.as_str(), &*features, &*sysroot];
+        let parts = names.iter().map(|name| name.as_bytes());
+        digest::of_parts([FORMAT, &project.metadata, &lock].into_iter().chain(parts))
+    };
+    let mut graphs = BTreeMap::new();
+    let mut missing = Vec::new();
+    for wanted in wanted {
+        match kept(&key(wanted), cache)? {
+            Some(graph) => drop(graphs.insert(wanted.clone(), graph)),
+            None => missing.push(wanted),
+        }
+    }
+    if missing.is_empty() {
+        return Ok(graphs);
+    }
+    let packages = Packages::ask(project, offline)?;
+    for wanted in missing {
+        let record = packages.record(project, wanted, offline)?;
+        let bytes = serde_json::to_vec(&record).context("write a dependency graph")?;
+        // The lock file may have been made by the question itself.
+        if project.has_lock {
+            cache.put(Kind::Graph, &key(wanted), &Digest::of(&bytes), &bytes[..])?;
+        }
+        graphs.insert(wanted.clone(), record.graph);
+    }
+    Ok(graphs)
+}
+
+fn kept(key: &Digest, cache: &Cache) -> Result<Option<Graph>> {
+    let mut bytes = Vec::new();
+    if cache.get(Kind::Graph, key, &mut bytes)?.is_none() {
+        return Ok(None);
+    }
+    let record: Record = serde_json::from_slice(&bytes).context("read a kept dependency graph")?;
+    for (manifest, digest) in &record.outside {
+        let now = files::read_if_there(manifest)?.map(|bytes| Digest::of(&bytes).hex());
+        if now.as_ref() != Some(digest) {
+            return Ok(None);
+        }
+    }
+    Ok(Some(record.graph))
+}
+
+/// All packages that any part of the workspace could use.
+struct Packages {
+    by_name: BTreeMap<(String, String), cargo_metadata::Package>,
+    /// Packages by path that lie outside the workspace.
+    outside: BTreeMap<PathBuf, String>,
+    sources: Vec<(PathBuf, String)>,
+}
+
+impl Packages {
+    fn ask(project: &Project, offline: bool) -> Result<Packages> {
+        let cargo = project
+            .cargo("metadata")
+            .args(["--format-version", "1"])
+            .args(project.has_lock.then_some("--locked"))
+            .args(offline.then_some("--offline"));
+        let text = cargo.read()?;
+        let metadata = MetadataCommand::parse(&text)
+            .with_context(|| format!("read the output of `{cargo}`"))?;
+        let mut packages =
+            Packages { by_name: BTreeMap::new(), outside: BTreeMap::new(), sources: Vec::new() };
+        let mut sources = BTreeSet::new();
+        for package in metadata.packages {
+            let manifest = package.manifest_path.as_std_path();
+            let dir = manifest.parent().context("find a manifest's folder")?;
+            match &package.source {
+                // A registry's folder is named after its host, or a mirror's.
+                Some(source) if !source.repr.starts_with("git+") => {
+                    sources.extend(
+                        dir.parent().map(|all| (all.to_owned(), "/cargo/registry".to_owned())),
+                    );
+                }
+                None if !manifest.starts_with(&project.root) => {
+                    packages
+                        .outside
+                        .insert(manifest.to_owned(), Digest::of(&files::read(manifest)?).hex());
+                    sources.insert((dir.to_owned(), format!("/deps/{}", package.name)));
+                }
+                _ => {}
+            }
+            packages
+                .by_name
+                .insert((package.name.to_string(), package.version.to_string()), package);
+        }
+        sources.retain(|(dir, _)| !dir.starts_with(&project.root));
+        packages.sources = sources.into_iter().collect();
+        Ok(packages)
+    }
+
+    fn record(&self, project: &Project, wanted: &Wanted, offline: bool) -> Result<Record> {
+        let native = compiled(project, wanted, offline)?.into_iter().filter_map(
+            |(name, version, features)| {
+                let package = self.by_name.get(&(name, version))?;
+                native(package, &features)
+            },
+        );
+        let native: BTreeSet<NativeCrate> = native.collect();
+        let graph = Graph { native: native.into_iter().collect(), sources: self.sources.clone() };
+        Ok(Record { graph, outside: self.outside.clone() })
+    }
+}
+
+/// The crates that are compiled for the target itself: name, version, enabled
+/// features. `cargo tree` resolves features as the build of this one package
+/// does, where `cargo metadata` unites those of the whole workspace and of tests.
+fn compiled(
+    project: &Project,
+    wanted: &Wanted,
+    offline: bool,
+) -> Result<Vec<(String, String, Vec<String>)>> {
+    let tree = project
+        .cargo("tree")
+        .args(["--package", &wanted.package, "--target", wanted.target.as_str()])
+        .args(["--edges", "normal,no-proc-macro", "--prefix", "none", "--format", "{p}\t{f}\t"])
+        .args(&wanted.feature_args)
+        .args(project.has_lock.then_some("--locked"))
+        .args(offline.then_some("--offline"));
+    let text = tree.read()?;
+    let crates = text.lines().filter_map(|line| {
+        let (package, rest) = line.split_once('\t')?;
+        let features = rest.split('\t').next()?.split(',').filter(|name| !name.is_empty());
+        let (name, rest) = package.split_once(" v")?;
+        let version = rest.split(' ').next()?;
+        Some((name.to_owned(), version.to_owned(), features.map(str::to_owned).collect()))
+    });
+    Ok(crates.collect())
+}
+
+/// What the crate's build script brings in: C, a library of the system, or
+/// (where only `links` is set) possibly neither.
+fn native(package: &cargo_metadata::Package, features: &[String]) -> Option<NativeCrate> {
+    if !package.targets.iter().any(|target| target.kind.contains(&TargetKind::CustomBuild)) {
+        return None;
+    }
+    let enabled = |dependency: &cargo_metadata::Dependency| {
+        let name = dependency.rename.as_ref().unwrap_or(&dependency.name);
+        !dependency.optional || features.iter().any(|feature| turns_on(package, feature, name))
+    };
+    let builder = package.dependencies.iter().find(|dependency| {
+        let builds =
+            dependency.kind == DependencyKind::Build && C_BUILDERS.contains(&&*dependency.name);
+        builds && enabled(dependency)
+    });
+    let links = package.links.clone();
+    (links.is_some() || builder.is_some()).then(|| NativeCrate {
+        name: package.name.to_string(),
+        version: package.version.to_string(),
+        links,
+        builder: builder.map(|dependency| dependency.name.clone()),
+    })
+}
+
+fn turns_on(package: &cargo_metadata::Package, feature: &str, dependency: &str) -> bool {
+    let on = package.features.get(feature).into_iter().flatten();
+    feature == dependency
+        || on.map(String::as_str).any(|on| {
+            on == dependency
+                || on.strip_prefix("dep:") == Some(dependency)
+                || on.split_once('/').is_some_and(|(name, _)| name == dependency)
+        })
+}

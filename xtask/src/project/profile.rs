@@ -1,0 +1,78 @@
+//! The profiles that the root manifest and cargo's configuration define.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use crate::files;
+use crate::process::Env;
+
+/// One definition of a profile; a name can have several.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    pub name: String,
+    pub inherits: Option<String>,
+    /// Whether it says what is to be stripped.
+    pub sets_strip: bool,
+}
+
+/// Reads the definitions: Cargo.toml's, cargo's configuration files' and those
+/// in variables such as CARGO_PROFILE_DIST_STRIP.
+/// <https://doc.rust-lang.org/cargo/reference/config.html#profile>
+pub fn read(root: &Path, env: &Env) -> Result<Vec<Profile>> {
+    let mut profiles = Vec::new();
+    let home = env.get("CARGO_HOME").map(|home| root.join(home));
+    let home = home.or_else(|| Some(Path::new(env.get("HOME")?).join(".cargo")));
+    let above = root.ancestors().map(|dir| dir.join(".cargo"));
+    let configs =
+        above.chain(home).flat_map(|dir| ["config", "config.toml"].map(|name| dir.join(name)));
+    for file in std::iter::once(root.join("Cargo.toml")).chain(configs) {
+        if !file.is_file() {
+            continue;
+        }
+        let text = String::from_utf8(files::read(&file)?)
+            .with_context(|| format!("read {}", file.display()))?;
+        let table: toml::Table =
+            toml::from_str(&text).with_context(|| format!("read {}", file.display()))?;
+        profiles.extend(defined(&table));
+    }
+    let variables = env.iter().filter_map(|(name, _)| {
+        let name = name.to_str()?.strip_prefix("CARGO_PROFILE_")?.strip_suffix("_STRIP")?;
+        Some(Profile {
+            name: name.to_lowercase().replace('_', "-"),
+            inherits: None,
+            sets_strip: true,
+        })
+    });
+    profiles.extend(variables);
+    Ok(profiles)
+}
+
+fn defined(table: &toml::Table) -> Vec<Profile> {
+    let profiles = table.get("profile").and_then(toml::Value::as_table);
+    let profiles = profiles.into_iter().flatten();
+    profiles
+        .map(|(name, profile)| Profile {
+            name: name.clone(),
+            inherits: profile.get("inherits").and_then(toml::Value::as_str).map(str::to_owned),
+            sets_strip: profile.get("strip").is_some(),
+        })
+        .collect()
+}
+
+/// Whether the profile, or one that it inherits from, says what is to be stripped.
+pub fn sets_strip(profiles: &[Profile], name: &str) -> bool {
+    // A chain longer than the list of definitions is a circle, which cargo reports.
+    let mut name = name.to_owned();
+    for _ in 0..=profiles.len() {
+        let mut definitions = profiles.iter().filter(|profile| profile.name == name);
+        if definitions.clone().any(|profile| profile.sets_strip) {
+            return true;
+        }
+        match definitions.find_map(|profile| profile.inherits.clone()) {
+            Some(parent) => name = parent,
+            None => return false,
+        }
+    }
+    false
+}

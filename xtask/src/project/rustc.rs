@@ -1,0 +1,91 @@
+//! What rustc says of itself.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::process::{Env, Program};
+
+/// The targets of a first run, known without asking.
+pub const DEFAULT_TARGETS: [&str; 2] = ["x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl"];
+
+/// The compiler that the project is built with.
+#[derive(Clone, Debug)]
+pub struct Rustc {
+    pub sysroot: PathBuf,
+    /// The target that it runs on.
+    pub host: String,
+    /// The targets that it knows; empty where nobody named an uncommon one.
+    targets: Vec<String>,
+}
+
+impl Rustc {
+    /// Whether rustc knows the target; otherwise the most similar ones that it knows.
+    pub fn knows(&self, target: &str) -> Result<(), Vec<&str>> {
+        if self.common(target) || self.targets.iter().any(|known| known == target) {
+            return Ok(());
+        }
+        let known = self.targets.iter().map(String::as_str).chain(DEFAULT_TARGETS);
+        let mut similar: Vec<_> =
+            known.map(|known| (strsim::damerau_levenshtein(known, target), known)).collect();
+        similar.sort();
+        similar.dedup();
+        Err(similar.into_iter().take(3).map(|(_, known)| known).collect())
+    }
+
+    /// The folder of the target's standard library.
+    pub fn library(&self, target: &str) -> PathBuf {
+        self.sysroot.join("lib/rustlib").join(target)
+    }
+
+    fn common(&self, target: &str) -> bool {
+        let harmless = !target.contains(['/', '\\', '.']) && !target.is_empty();
+        DEFAULT_TARGETS.contains(&target)
+            || target == self.host
+            || (harmless && self.library(target).is_dir())
+    }
+
+    /// Asks for the list of targets, where one of those named isn't common.
+    pub fn learn_targets<'a>(
+        &mut self,
+        dir: &Path,
+        env: &Env,
+        mut named: impl Iterator<Item = &'a str>,
+    ) -> Result<()> {
+        if named.all(|target| self.common(target)) {
+            return Ok(());
+        }
+        let text = Program::new("rustc", dir, env).args(["--print", "target-list"]).read()?;
+        self.targets = text.lines().map(str::to_owned).collect();
+        Ok(())
+    }
+}
+
+/// Asks the rustc that would compile a project in `dir`.
+pub fn ask(dir: &Path, env: &Env) -> Result<Rustc> {
+    let both =
+        Program::new("rustc", dir, env).args(["--print", "sysroot", "--print", "host-tuple"]);
+    let asked = both.output()?;
+    let (sysroot, host) = match asked.status.success() {
+        true => {
+            let text = String::from_utf8(asked.stdout)
+                .with_context(|| format!("read the output of `{both}`"))?;
+            let mut lines = text.lines().map(str::to_owned);
+            (lines.next(), lines.next())
+        }
+        // Before 1.84 the host had to be read off the version.
+        false => {
+            let sysroot = Program::new("rustc", dir, env).args(["--print", "sysroot"]).read()?;
+            let version = Program::new("rustc", dir, env).arg("-vV").read()?;
+            let host =
+                version.lines().find_map(|line| line.strip_prefix("host: ")).map(str::to_owned);
+            (Some(sysroot.trim().to_owned()), host)
+        }
+    };
+    let context = || format!("read the output of `{both}`");
+    Ok(Rustc {
+        sysroot: sysroot.with_context(context)?.into(),
+        host: host.with_context(context)?,
+        targets: Vec::new(),
+    })
+}

@@ -1,0 +1,198 @@
+//! The list: what a release does, in order.
+
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use serde::Serialize;
+
+use crate::archive::{Archive, archive};
+use crate::cache::Cache;
+use crate::checksum::{self, Artifact};
+use crate::compile::compile;
+use crate::files::{Lock, Staging, explain_space};
+use crate::finding::Findings;
+use crate::plan::{ArchivePlan, LeftOut, Mode, Plan};
+use crate::project::Project;
+use crate::prove::{Binary, prove};
+use crate::term::{self, Table, Term};
+use crate::toolchain;
+
+/// What a release made and left out.
+#[derive(Debug, Serialize)]
+pub struct Outcome {
+    pub version: String,
+    pub artifacts: Vec<Artifact>,
+    pub left_out: Vec<LeftOut>,
+    #[serde(skip)]
+    rows: Vec<Row>,
+}
+
+/// One line of the summary.
+#[derive(Debug)]
+struct Row {
+    name: String,
+    target: String,
+    size: u64,
+    digest: String,
+    time: Duration,
+}
+
+/// Makes all that the plan holds and puts it into dist/. Nothing is seen there
+/// before everything is finished.
+pub fn release(
+    plan: &Plan,
+    project: &Project,
+    offline: bool,
+    cache: &Cache,
+    term: &Term,
+) -> Result<Outcome> {
+    let _lock = lock(project, term)?;
+    let staging = Staging::open(&plan.dist)?;
+    let (binaries, left_out) = binaries(plan, project, offline, term)?;
+    let (archives, rows) =
+        archives(plan, &binaries, &staging, cache, term).map_err(explain_space)?;
+    let artifacts =
+        checksum::describe(plan, name(project), &archives, &staging).map_err(explain_space)?;
+    staging.commit()?;
+    let left_out = plan.left_out.iter().cloned().chain(left_out).collect();
+    Ok(Outcome { version: plan.version.to_string(), artifacts, left_out, rows })
+}
+
+/// Prepares, compiles and proves: what may be shipped, and what couldn't be built.
+pub fn binaries(
+    plan: &Plan,
+    project: &Project,
+    offline: bool,
+    term: &Term,
+) -> Result<(Vec<Binary>, Vec<LeftOut>)> {
+    let ready = toolchain::prepare(&plan.builds, project, offline, term)?;
+    ready.warnings.iter().for_each(|warning| term.finding(warning));
+    let nothing = plan.builds.iter().all(|build| ready.groups(build).is_empty());
+    if !ready.left_out.is_empty() && (plan.mode != Mode::Snapshot || nothing) {
+        return Err(Findings(ready.left_out.iter().map(LeftOut::finding).collect()).into());
+    }
+    let compiled = compile(&plan.builds, &ready, project, term)?;
+    let mut binaries = Vec::new();
+    let mut findings = Vec::new();
+    for compiled in compiled {
+        match prove(compiled) {
+            Ok(binary) => binaries.push(binary),
+            Err(found) => findings.extend(found),
+        }
+    }
+    if !findings.is_empty() {
+        return Err(Findings(findings).into());
+    }
+    for warning in binaries.iter().flat_map(Binary::warnings) {
+        term.finding(warning);
+    }
+    Ok((binaries, ready.left_out))
+}
+
+/// One run at a time has a checkout's dist/; the others wait.
+pub fn lock(project: &Project, term: &Term) -> Result<Lock> {
+    let holder = format!("process {} ({})", std::process::id(), project.root.display());
+    Lock::acquire(&project.target_dir.join("dockless.lock"), &holder, |other| {
+        term.step("wait", format_args!("for another dockless in this checkout: {other}"));
+    })
+}
+
+/// The name of the whole: the folder's where several packages have none in common.
+fn name(project: &Project) -> &str {
+    let root = project.packages.iter().find(|package| package.dir == project.root);
+    let folder = project.root.file_name().and_then(|name| name.to_str());
+    root.map(|package| &*package.name).or(folder).unwrap_or("workspace")
+}
+
+/// Makes all archives, as many at a time as there are processors.
+fn archives(
+    plan: &Plan,
+    binaries: &[Binary],
+    staging: &Staging,
+    cache: &Cache,
+    term: &Term,
+) -> Result<(Vec<Archive>, Vec<Row>)> {
+    // Targets that could not be prepared have no binaries, and were listed.
+    let made = |archive: &&ArchivePlan| {
+        let mut compiled = binaries.iter().map(Binary::compiled);
+        compiled.any(|made| made.package() == archive.package && *made.target() == archive.target)
+    };
+    let plans: Vec<&ArchivePlan> = plan.archives.iter().filter(made).collect();
+    if plans.is_empty() {
+        return Ok((Vec::new(), Vec::new()));
+    }
+    term.step("archive", format_args!("{} of {}", plans.len(), plan.version));
+    let bar = term.bar("archive", binaries.iter().map(Binary::size).sum());
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut finished = Vec::new();
+        while let Some(archive_plan) = plans.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let started = Instant::now();
+            let archive = archive(archive_plan, binaries, plan.time, staging, cache, &bar)?;
+            finished.push((archive, started.elapsed()));
+        }
+        Ok(finished)
+    };
+    let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let finished: Vec<Result<Vec<_>>> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..processors.min(plans.len())).map(|_| scope.spawn(work)).collect();
+        let panicked = |_| Err(anyhow::anyhow!("a thread that makes archives panicked"));
+        threads.into_iter().map(|thread| thread.join().unwrap_or_else(panicked)).collect()
+    });
+    bar.finish_and_clear();
+    let mut archives = Vec::new();
+    for finished in finished {
+        archives.extend(finished?);
+    }
+    archives.sort_by(|(a, _), (b, _)| a.plan().name.cmp(&b.plan().name));
+    let rows = archives.iter().map(|(archive, time)| Row::of(archive, *time)).collect();
+    Ok((archives.into_iter().map(|(archive, _)| archive).collect(), rows))
+}
+
+impl Row {
+    fn of(archive: &Archive, time: Duration) -> Row {
+        let plan = archive.plan();
+        let (name, target) = (plan.name.clone(), plan.target.to_string());
+        Row { name, target, size: archive.size(), digest: archive.digest().hex(), time }
+    }
+}
+
+impl Outcome {
+    /// What was made, with so many digits of each digest.
+    fn made(&self, digits: usize) -> Table {
+        let mut made = Table::new(&["artifact", "target", "size", "sha256", "time"]);
+        for row in &self.rows {
+            let digest = row.digest[..digits].to_owned();
+            let time = format!("{:.2}s", row.time.as_secs_f64());
+            made.row([row.name.clone(), row.target.clone(), term::size(row.size), digest, time]);
+        }
+        made
+    }
+
+    /// The summary for people.
+    pub fn show(&self, term: &Term) {
+        let tables = [self.made(12), left_out_table(&self.left_out)];
+        tables.iter().filter(|table| !table.is_empty()).for_each(|table| term.table(table));
+    }
+
+    /// The summary for a job's page.
+    pub fn markdown(&self) -> String {
+        let left_out = left_out_table(&self.left_out);
+        let made = self.made(64).markdown(&format!("Release {}", self.version));
+        let left_out =
+            if left_out.is_empty() { String::new() } else { left_out.markdown("Left out") };
+        made + &left_out
+    }
+}
+
+/// What is not made, as a table.
+pub fn left_out_table(left_out: &[LeftOut]) -> Table {
+    let mut table = Table::new(&["left out", "target", "why", "fix"]);
+    for left in left_out {
+        let target = left.target.as_ref().map_or("all".to_owned(), ToString::to_string);
+        table.row([left.what.clone(), target, left.why.clone(), left.fix.clone()]);
+    }
+    table
+}

@@ -1,0 +1,242 @@
+//! All that a user sees: progress and problems on stderr, results on stdout.
+
+use std::borrow::Cow;
+use std::fmt::Display;
+use std::io::{IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use anstyle::{AnsiColor, Style};
+use anyhow::{Context, Result};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+
+use crate::finding::{Finding, Findings, Help, Severity};
+
+pub mod table;
+pub use table::Table;
+
+/// How much is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verbosity {
+    /// Errors, warnings and results.
+    Quiet,
+    Normal,
+    /// Commands and decisions too.
+    Verbose,
+}
+
+/// When colours are used; `Auto` asks the terminal and NO_COLOR.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+/// What the terminal and its surroundings were found to be.
+#[derive(Debug)]
+pub struct Settings {
+    pub verbosity: Verbosity,
+    pub color: Color,
+    pub json: bool,
+    /// Whether GitHub Actions runs this, which reads annotations.
+    pub annotate: bool,
+    pub no_color: bool,
+}
+
+/// The one way to speak to the user.
+#[derive(Debug)]
+pub struct Term {
+    settings: Settings,
+    started: Instant,
+    bars: bool,
+}
+
+const ERROR: Style = AnsiColor::Red.on_default().bold();
+const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+const HELP: Style = AnsiColor::Cyan.on_default().bold();
+const STEP: Style = AnsiColor::Green.on_default().bold();
+
+impl Term {
+    pub fn new(settings: Settings) -> Term {
+        let bars = std::io::stderr().is_terminal() && settings.verbosity > Verbosity::Quiet;
+        match settings.color {
+            Color::Always => anstream::ColorChoice::Always.write_global(),
+            Color::Never => anstream::ColorChoice::Never.write_global(),
+            Color::Auto if settings.no_color => anstream::ColorChoice::Never.write_global(),
+            Color::Auto => {}
+        }
+        Term { settings, started: Instant::now(), bars }
+    }
+
+    pub fn json_wanted(&self) -> bool {
+        self.settings.json
+    }
+
+    pub fn quiet(&self) -> bool {
+        self.settings.verbosity == Verbosity::Quiet
+    }
+
+    /// The `--color` that cargo and other children are to be given.
+    pub fn color_arg(&self) -> &'static str {
+        match self.settings.color {
+            Color::Always => "always",
+            Color::Never => "never",
+            Color::Auto if self.settings.no_color => "never",
+            Color::Auto => "auto",
+        }
+    }
+
+    /// A line of results on stdout.
+    pub fn result(&self, line: impl Display) -> Result<()> {
+        let mut stdout = anstream::stdout().lock();
+        writeln!(stdout, "{line}").context("write to stdout")
+    }
+
+    /// A JSON document on stdout.
+    pub fn json(&self, value: &impl Serialize) -> Result<()> {
+        let text = serde_json::to_string_pretty(value).context("write JSON")?;
+        self.result(text)
+    }
+
+    /// Says which step is under way, with the time since the start.
+    pub fn step(&self, verb: &str, what: impl Display) {
+        if self.settings.verbosity > Verbosity::Quiet {
+            let seconds = self.started.elapsed().as_secs_f64();
+            self.say(format_args!("{STEP}{verb:>10}{STEP:#} {what} [{seconds:.1}s]"));
+        }
+    }
+
+    /// Says a detail to those who asked for details.
+    pub fn detail(&self, what: impl Display) {
+        if self.settings.verbosity == Verbosity::Verbose {
+            self.say(format_args!("{:>10} {what}", ""));
+        }
+    }
+
+    /// A line that another program said.
+    pub fn note(&self, line: &str) {
+        self.say(format_args!("{}", plain(line)));
+    }
+
+    /// A whole table, for people.
+    pub fn table(&self, table: &Table) {
+        if self.settings.verbosity > Verbosity::Quiet {
+            self.say(format_args!("\n{table}"));
+        }
+    }
+
+    /// A bar for work of a known size, shown on terminals only; steps speak elsewhere.
+    pub fn bar(&self, verb: &'static str, total: u64) -> ProgressBar {
+        // One that is done within the first moments is not worth a flicker.
+        const PATIENCE: Duration = Duration::from_millis(300);
+        if !self.bars {
+            return ProgressBar::hidden();
+        }
+        let style = ProgressStyle::with_template(
+            "{prefix:>10} [{bar:27}] {bytes}/{total_bytes} {wide_msg}",
+        )
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+        let bar =
+            ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(10));
+        bar.set_style(style.progress_chars("=> "));
+        bar.set_prefix(verb);
+        bar.enable_steady_tick(PATIENCE);
+        bar
+    }
+
+    /// A finding, with its fix.
+    pub fn finding(&self, finding: &Finding) {
+        let (style, word) = match finding.severity {
+            Severity::Error => (ERROR, "error"),
+            Severity::Warning => (WARNING, "warning"),
+        };
+        self.problem(style, word, &finding.to_string(), Some(&finding.fix));
+    }
+
+    /// An error as `main` ends with it: the chain joined by `: `, then its help.
+    pub fn error(&self, error: &anyhow::Error) {
+        if let Some(Findings(findings)) = error.downcast_ref() {
+            return findings.iter().for_each(|finding| self.finding(finding));
+        }
+        let help = error.downcast_ref::<Help>().map(Help::to_string);
+        let chain: Vec<String> = error.chain().map(ToString::to_string).collect();
+        let said: Vec<&str> = chain
+            .iter()
+            .map(String::as_str)
+            .filter(|text| Some(*text) != help.as_deref())
+            .collect();
+        self.problem(ERROR, "error", &said.join(": "), help.as_deref());
+    }
+
+    fn problem(&self, style: Style, word: &str, text: &str, help: Option<&str>) {
+        let text = plain(text);
+        let help = help.filter(|help| !help.is_empty()).map(plain);
+        self.say(format_args!("{style}{word}{style:#}: {text}"));
+        if let Some(help) = &help {
+            self.say(format_args!("  {HELP}help{HELP:#}: {help}"));
+        }
+        if self.settings.annotate {
+            let help = help.map(|help| format!("\nhelp: {help}")).unwrap_or_default();
+            self.say(format_args!("::{word}::{}", annotation(&format!("{text}{help}"))));
+        }
+    }
+
+    fn say(&self, text: std::fmt::Arguments<'_>) {
+        // Where stderr is closed there is nobody left to tell.
+        drop(writeln!(anstream::stderr().lock(), "{text}"));
+    }
+}
+
+/// Foreign text (tags, paths, other programs' messages) may hold escape
+/// sequences; a terminal must not act on them.
+fn plain(text: &str) -> Cow<'_, str> {
+    let acts = |c: char| c.is_control() && c != '\n' && c != '\t';
+    match text.contains(acts) {
+        true => {
+            text.chars().map(|c| if acts(c) { '\u{fffd}' } else { c }).collect::<String>().into()
+        }
+        false => text.into(),
+    }
+}
+
+/// Escapes a message of a workflow command.
+/// <https://github.com/actions/toolkit/blob/main/packages/core/src/command.ts>
+fn annotation(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+/// A size in bytes as people read it.
+pub fn size(bytes: u64) -> String {
+    let bytes = bytes as f64;
+    match bytes {
+        ..1e3 => format!("{bytes} B"),
+        ..1e6 => format!("{:.1} kB", bytes / 1e3),
+        ..1e9 => format!("{:.2} MB", bytes / 1e6),
+        _ => format!("{:.2} GB", bytes / 1e9),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_text_cannot_command_the_terminal_or_the_runner() {
+        assert_eq!(plain("a\x1b[2Jb\nc"), "a\u{fffd}[2Jb\nc");
+        assert_eq!(annotation("100%\n::error::x"), "100%25%0A::error::x");
+    }
+
+    #[test]
+    fn sizes_read_well() {
+        for (bytes, expected) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1_500, "1.5 kB"),
+            (4_200_000, "4.20 MB"),
+            (7_000_000_000, "7.00 GB"),
+        ] {
+            assert_eq!(size(bytes), expected);
+        }
+    }
+}

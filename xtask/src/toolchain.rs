@@ -1,0 +1,146 @@
+//! Before anything compiles: each target has a standard library, a linker and
+//! the flags that make its binaries static.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::finding::{Finding, Help};
+use crate::plan::{BuildPlan, LeftOut};
+use crate::process::{self, Program};
+use crate::project::Project;
+use crate::target::Target;
+use crate::term::Term;
+
+mod flags;
+
+/// A standard library is some 20 MB; a slow line gets its time.
+const DOWNLOAD: Duration = Duration::from_secs(15 * 60);
+
+/// What was made ready, by target.
+#[derive(Clone, Debug)]
+pub struct Ready {
+    /// rustc's flags in the form of CARGO_ENCODED_RUSTFLAGS, by package and target.
+    flags: BTreeMap<(String, Target), String>,
+    /// Targets that this machine cannot build for.
+    pub left_out: Vec<LeftOut>,
+    pub warnings: Vec<Finding>,
+}
+
+impl Ready {
+    /// The build's targets that are ready, grouped by the flags that they are
+    /// built with: one cargo call each.
+    pub fn groups<'a>(&'a self, build: &'a BuildPlan) -> BTreeMap<&'a str, Vec<&'a Target>> {
+        let mut groups: BTreeMap<&str, Vec<&Target>> = BTreeMap::new();
+        for target in &build.targets {
+            if let Some(flags) = self.flags.get(&(build.package.clone(), target.clone())) {
+                groups.entry(flags).or_default().push(target);
+            }
+        }
+        groups
+    }
+}
+
+/// Prepares every target of the builds. A standard library that is missing is
+/// installed by rustup, visibly, unless `offline`.
+pub fn prepare(
+    builds: &[BuildPlan],
+    project: &Project,
+    offline: bool,
+    term: &Term,
+) -> Result<Ready> {
+    let mut ready = Ready { flags: BTreeMap::new(), left_out: Vec::new(), warnings: Vec::new() };
+    let cargo = flags::cargo_config(project)?;
+    let mut usable: BTreeMap<&Target, Option<String>> = BTreeMap::new();
+    for build in builds {
+        for target in &build.targets {
+            if !usable.contains_key(target) {
+                usable.insert(target, unusable(target, project, offline, term));
+            }
+            if let Some(Some(why)) = usable.get(target) {
+                ready.left_out.push(left_out(build, target, why, project));
+                continue;
+            }
+            let chosen = flags::linker(target, &cargo, project)?;
+            let Some(linker) = chosen.linker else {
+                let why = "no linker: the toolchain has no rust-lld, and ld.lld is not on PATH";
+                ready.left_out.push(left_out(build, target, why, project));
+                continue;
+            };
+            ready
+                .warnings
+                .extend(chosen.warning.filter(|warning| !ready.warnings.contains(warning)));
+            let encoded = flags::encoded(target, &linker, &build.remap, &cargo, project)?;
+            ready.flags.insert((build.package.clone(), target.clone()), encoded);
+        }
+    }
+    Ok(ready)
+}
+
+fn left_out(build: &BuildPlan, target: &Target, why: &str, project: &Project) -> LeftOut {
+    let fix = match why.starts_with("no linker") {
+        true => "install lld, or use a toolchain that rustup installed".to_owned(),
+        false if project.rustc.library("").join("..").join("..").starts_with("/usr") => {
+            format!(
+                "install your distribution's package of rust's standard library for {target}, or use rustup"
+            )
+        }
+        false => {
+            format!("run `rustup target add {target}` where the network reaches rustup's server")
+        }
+    };
+    LeftOut {
+        what: build.package.clone(),
+        target: Some(target.clone()),
+        why: why.to_owned(),
+        fix,
+        by_choice: false,
+    }
+}
+
+/// Why nothing can be compiled for the target, where it can't; installs its
+/// standard library where that helps.
+fn unusable(target: &Target, project: &Project, offline: bool, term: &Term) -> Option<String> {
+    if has_library(target, project) {
+        return None;
+    }
+    let missing = format!("the toolchain has no standard library for {target}");
+    if offline {
+        return Some(format!("{missing}, and --offline forbids to get one"));
+    }
+    if process::find("rustup", &project.env).is_none() {
+        return Some(format!("{missing}, and rustup is not on PATH"));
+    }
+    term.step("install", format_args!("standard library for {target} (rustup target add)"));
+    let added = Program::new("rustup", &project.root, &project.env)
+        .args(["target", "add", target.as_str()])
+        .time_out(DOWNLOAD)
+        .read();
+    match added {
+        Ok(_) if has_library(target, project) => None,
+        Ok(_) => Some(format!(
+            "{missing}, and rustup installed it elsewhere than in {}",
+            project.rustc.sysroot.display()
+        )),
+        Err(error) => Some(format!("{missing}, and rustup could not add it: {error:#}")),
+    }
+}
+
+fn has_library(target: &Target, project: &Project) -> bool {
+    // rustup makes the folder before it fills it, so the library itself is looked for.
+    let found = crate::files::list(&project.rustc.library(target.as_str()).join("lib"));
+    found.is_ok_and(|entries| {
+        let names = entries.iter().filter_map(|entry| entry.path.file_name()?.to_str());
+        names.into_iter().any(|name| name.starts_with("libstd-"))
+    })
+}
+
+/// The commit that the toolchain was built from, as `rustc -vV` prints it.
+fn rustc_commit(project: &Project) -> Result<String> {
+    let program = Program::new("rustc", &project.root, &project.env).arg("-vV");
+    let text = program.read()?;
+    let hash = text.lines().find_map(|line| line.strip_prefix("commit-hash: "));
+    let hash = hash.with_context(|| Help("install the toolchain with rustup".into()));
+    hash.map(str::to_owned).with_context(|| format!("read the output of `{program}`"))
+}

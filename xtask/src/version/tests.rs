@@ -1,0 +1,168 @@
+use super::*;
+
+const SHA: &str = "0123456789abcdef0123456789abcdef01234567";
+
+fn version(text: &str) -> Version {
+    text.parse().unwrap()
+}
+
+/// cargo's version, tag on HEAD, last tag, commits since, dirty -> the version.
+#[test]
+fn a_package_is_versioned_by_where_head_stands() {
+    let table = [
+        ("no tag", "0.3.0", None, None, 7, false, "0.3.0-dev.7.g0123456789ab"),
+        ("tag on HEAD", "1.2.3", Some("v1.2.3"), Some("v1.2.3"), 0, false, "1.2.3"),
+        (
+            "dirty tag",
+            "1.2.3",
+            Some("v1.2.3"),
+            Some("v1.2.3"),
+            0,
+            true,
+            "1.2.4-dev.0.g0123456789ab.dirty",
+        ),
+        ("after a release", "1.2.3", None, Some("v1.2.3"), 4, false, "1.2.4-dev.4.g0123456789ab"),
+        ("own tag", "1.2.3", Some("tool-v1.2.3"), Some("tool-v1.2.3"), 0, false, "1.2.3"),
+        (
+            "pre-release tag",
+            "1.2.4-rc.1",
+            Some("v1.2.4-rc.1"),
+            Some("v1.2.4-rc.1"),
+            0,
+            false,
+            "1.2.4-rc.1",
+        ),
+        (
+            "after a pre-release",
+            "1.2.4-rc.1",
+            None,
+            Some("v1.2.4-rc.1"),
+            3,
+            false,
+            "1.2.4-rc.1.dev.3.g0123456789ab",
+        ),
+        ("cargo ahead", "1.3.0", None, Some("v1.2.3"), 2, false, "1.3.0-dev.2.g0123456789ab"),
+        (
+            "cargo a pre-release ahead",
+            "1.3.0-rc.1",
+            None,
+            Some("v1.2.3"),
+            2,
+            false,
+            "1.3.0-rc.1.dev.2.g0123456789ab",
+        ),
+        (
+            "release prepared after rc",
+            "1.2.4",
+            None,
+            Some("v1.2.4-rc.1"),
+            5,
+            false,
+            "1.2.4-rc.1.dev.5.g0123456789ab",
+        ),
+        ("cargo behind", "1.0.0", None, Some("v1.2.3"), 1, false, "1.2.4-dev.1.g0123456789ab"),
+        (
+            "disagreeing tag",
+            "1.2.2",
+            Some("v1.2.3"),
+            Some("v1.2.3"),
+            0,
+            false,
+            "1.2.4-dev.0.g0123456789ab",
+        ),
+    ];
+    for (name, cargo, tag, last, commits, dirty, expected) in table {
+        let (tag, last) = (tag.map(tag_of), last.map(tag_of));
+        let head =
+            Head { commit: Some(SHA), dirty, tag: tag.as_ref(), last: last.as_ref(), commits };
+        let decided = Versioned::decide(&version(cargo), Some(&head));
+        assert_eq!(decided.version().to_string(), expected, "{name}");
+    }
+}
+
+fn tag_of(tag: &str) -> ReleaseTag {
+    ReleaseTag::parse(tag).unwrap()
+}
+
+#[test]
+fn sources_without_git_or_without_a_commit() {
+    let cargo = version("0.3.0");
+    assert_eq!(Versioned::decide(&cargo, None), Versioned::Packaged { version: cargo.clone() });
+    let head = Head { commit: None, dirty: true, tag: None, last: None, commits: 0 };
+    assert_eq!(Versioned::decide(&cargo, Some(&head)).version().to_string(), "0.3.0-dev.0.dirty");
+}
+
+#[test]
+fn a_tag_that_names_another_version_is_told_apart() {
+    let tag = tag_of("v1.2.3");
+    let head =
+        Head { commit: Some(SHA), dirty: false, tag: Some(&tag), last: Some(&tag), commits: 0 };
+    let decided = Versioned::decide(&version("1.2.2"), Some(&head));
+    assert!(matches!(decided, Versioned::Disagreeing { tag, .. } if tag.to_string() == "v1.2.3"));
+}
+
+#[test]
+fn tags_are_read_strictly() {
+    for (tag, expected) in [
+        ("v1.2.3", Some((None, "1.2.3"))),
+        ("v1.2.3-rc.1", Some((None, "1.2.3-rc.1"))),
+        ("tool-v0.1.0", Some((Some("tool"), "0.1.0"))),
+        ("a-v1-v2.0.0", Some((Some("a-v1"), "2.0.0"))),
+        ("v1.2", None),
+        ("1.2.3", None),
+        ("v01.2.3", None),
+        ("v1.2.3+build", None),
+        ("v1$(id)", None),
+        ("v1;id", None),
+        ("v1.2.3;id", None),
+        ("$(id)-v1.2.3", None),
+        ("-v1.2.3", None),
+        ("vé1.2.3", None),
+        ("outil-é-v1.2.3", None),
+        ("v１.２.３", None),
+        ("v1.2.18446744073709551615", None),
+        ("latest", None),
+        ("", None),
+    ] {
+        let expected = expected.map(|(package, version)| ReleaseTag {
+            package: package.map(str::to_owned),
+            version: version.parse().unwrap(),
+        });
+        assert_eq!(ReleaseTag::parse(tag), expected, "{tag:?}");
+        if let Some(parsed) = expected {
+            assert_eq!(parsed.to_string(), tag);
+        }
+    }
+}
+
+/// Whatever the last tag and Cargo.toml say, a development version is higher
+/// than the last release, rises with each commit, and is a plain file name.
+#[test]
+fn development_versions_sort_after_the_last_tag() {
+    const PRE: [&str; 9] = ["", "alpha", "rc.1", "rc.9", "dev", "dev.3", "0", "zeta", "1a"];
+    let arbitrary = |u: &mut arbtest::arbitrary::Unstructured<'_>| {
+        let numbers = [u.int_in_range(0..=3u64)?, u.int_in_range(0..=3)?, u.int_in_range(0..=3)?];
+        let pre = *u.choose(&PRE)?;
+        let [major, minor, patch] = numbers;
+        let dash = if pre.is_empty() { "" } else { "-" };
+        Ok(version(&format!("{major}.{minor}.{patch}{dash}{pre}")))
+    };
+    arbtest::arbtest(|u| {
+        let cargo = arbitrary(u)?;
+        let last = ReleaseTag { package: None, version: arbitrary(u)? };
+        let commits = u.int_in_range(0..=2_000u64)?;
+        let dirty = u.arbitrary()?;
+        let at = |commits| {
+            let head = Head { commit: Some(SHA), dirty, tag: None, last: Some(&last), commits };
+            development(&cargo, &head)
+        };
+        let (now, next) = (at(commits), at(commits + 1));
+        assert!(now > last.version, "{now} > {}", last.version);
+        assert!(next > now, "{next} > {now}");
+        assert_eq!(now.to_string().parse::<Version>().unwrap(), now);
+        assert!(
+            now.to_string().bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'-')
+        );
+        Ok(())
+    });
+}
