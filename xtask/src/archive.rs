@@ -14,8 +14,8 @@ use tar::{EntryType, Header};
 use crate::cache::{Cache, Kind};
 use crate::digest::{self, Digest, HashingWriter};
 use crate::files::{self, Staging};
+use crate::linkage::Binary;
 use crate::plan::ArchivePlan;
-use crate::prove::Binary;
 
 /// Raised when the same entries come out as other bytes: it is part of the
 /// cache's key, and the golden digest in the tests says when.

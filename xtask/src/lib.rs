@@ -1,7 +1,6 @@
 //! Builds, proves, archives and releases Rust programs.
 //!
 //! The rooms stand in the order in which data flows; `tests/it/house.rs` holds it.
-#![cfg_attr(fuzzing, expect(dead_code, reason = "fuzz targets reach a part of the program only"))]
 
 mod digest;
 mod finding;
@@ -21,8 +20,6 @@ mod project;
 
 mod compile;
 mod linkage;
-#[path = "linkage/prove.rs"]
-mod prove;
 mod toolchain;
 
 mod archive;

@@ -16,9 +16,11 @@ use crate::target::Target;
 mod cause;
 mod image;
 mod machine;
+mod prove;
 
 use image::{Dynamic, Elf, Identity, Segment};
 use machine::{Expected, Stack};
+pub use prove::{Binary, prove};
 
 /// How many shared libraries are named, each in a finding of its own.
 const LIBRARIES: usize = 64;

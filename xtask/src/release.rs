@@ -13,9 +13,9 @@ use crate::checksum::{self, Artifact};
 use crate::compile::compile;
 use crate::files::{Lock, Staging, explain_space};
 use crate::finding::Findings;
+use crate::linkage::{Binary, prove};
 use crate::plan::{ArchivePlan, LeftOut, Mode, Plan};
 use crate::project::Project;
-use crate::prove::{Binary, prove};
 use crate::term::{self, Table, Term};
 use crate::toolchain;
 

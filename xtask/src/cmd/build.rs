@@ -4,8 +4,8 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::{Common, Selection, World};
+use crate::linkage::Binary;
 use crate::plan::{Mode, Request};
-use crate::prove::Binary;
 use crate::release::binaries;
 
 /// Build a static binary for this machine and print its path

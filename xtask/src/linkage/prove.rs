@@ -6,11 +6,11 @@ use std::time::SystemTime;
 use anyhow::{Context, Result, ensure};
 use object::ReadCache;
 
+use super::{Linkage, Suspect, inspect};
 use crate::compile::Compiled;
 use crate::digest::Digest;
 use crate::files;
 use crate::finding::{Finding, Place};
-use crate::linkage::{Linkage, Suspect, inspect};
 
 /// A binary that was proved to be a static program for its target.
 #[derive(Clone, Debug)]
