@@ -1,10 +1,9 @@
 //! What was typed becomes what it means, once: strict tables over the defaults.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
-use serde_json::Value;
 
 use crate::files;
 use crate::finding::{Finding, Place};
@@ -80,28 +79,24 @@ pub enum KeptBack {
 /// Resolves the typed tables over the defaults; every fault is found at once.
 pub fn resolve(raw: Vec<RawConfig>, project: &Project) -> Result<Config, Vec<Finding>> {
     let mut findings = Vec::new();
-    for table in &raw {
-        findings.extend(schema::check(table));
-    }
-    if !findings.is_empty() {
-        return Err(findings);
-    }
     let of = |package: Option<&str>| raw.iter().find(|raw| raw.package.as_deref() == package);
-    let workspace: WorkspaceKeys = keys(None, of(None)).map_err(|finding| vec![finding])?;
-    let mut packages = Vec::new();
-    let mut warnings = Vec::new();
+    let workspace: WorkspaceKeys = keys(None, of(None), &mut findings);
+    let place = of(None).map(|raw| Place::within(&raw.manifest, schema::item(raw, "targets")));
+    let common = targets(&workspace.targets, project, &place.unwrap_or_default(), &mut findings);
     for name in &workspace.packages {
         findings.extend(known_package(name, of(None), project));
     }
-    for package in project.packages.iter().filter(|package| !package.bins.is_empty()) {
+    let mut packages = Vec::new();
+    for package in &project.packages {
         let typed = of(Some(&package.name));
-        let keys = keys(Some(&package.name), typed).map_err(|finding| vec![finding])?;
-        match resolve_package(package, keys, &workspace, project, (of(None), typed)) {
-            Ok(resolved) => packages.push(resolved),
-            Err(found) => findings.extend(found),
+        let keys: PackageKeys = keys(Some(&package.name), typed, &mut findings);
+        if !package.bins.is_empty() {
+            let kept_back = kept_back(package, &keys, &workspace);
+            let scope = Scope { package, typed, project, kept_back };
+            packages.push(resolve_package(&scope, keys, &common, &mut findings));
         }
     }
-    warnings.extend(packages.iter().filter_map(|config| no_license(config, project)));
+    let warnings = packages.iter().filter_map(|config| no_license(config, project)).collect();
     match findings.is_empty() {
         true => Ok(Config { profile: workspace.profile, packages, warnings }),
         false => Err(findings),
@@ -112,33 +107,27 @@ pub fn resolve(raw: Vec<RawConfig>, project: &Project) -> Result<Config, Vec<Fin
 fn keys<T: for<'de> Deserialize<'de>>(
     package: Option<&str>,
     typed: Option<&RawConfig>,
-) -> Result<T, Finding> {
-    let mut value = schema::defaults(package.is_some());
-    if let Some(typed) = typed {
-        overlay(&mut value, &typed.value);
-    }
-    let place = typed.map_or_else(Place::default, |raw| Place::file(&raw.manifest));
-    serde_json::from_value(value).map_err(|error| {
-        Finding::error(
-            "config-type",
-            place,
-            error.to_string(),
-            "see the example in the config page",
-        )
-    })
+    findings: &mut Vec<Finding>,
+) -> T {
+    let merged = schema::merge(typed, package.is_some(), findings);
+    serde_json::from_value(merged).expect("a merged table has the types of the default one")
 }
 
-fn overlay(default: &mut Value, typed: &Value) {
-    match (default, typed) {
-        // Tables with keys of our own are merged; one with the user's keys, such
-        // as `env`, starts out empty, so that merging it is the same as taking it.
-        (Value::Object(default), Value::Object(typed)) => {
-            for (key, value) in typed {
-                overlay(default.entry(key.clone()).or_insert(Value::Null), value);
-            }
+fn targets(
+    names: &[String],
+    project: &Project,
+    place: &Place,
+    findings: &mut Vec<Finding>,
+) -> Vec<Target> {
+    let mut targets = Vec::new();
+    for name in names {
+        match target(name, project, place) {
+            Ok(target) if targets.contains(&target) => {}
+            Ok(target) => targets.push(target),
+            Err(finding) => findings.push(finding),
         }
-        (default, typed) => *default = typed.clone(),
     }
+    targets
 }
 
 fn known_package(name: &str, typed: Option<&RawConfig>, project: &Project) -> Option<Finding> {
@@ -147,10 +136,7 @@ fn known_package(name: &str, typed: Option<&RawConfig>, project: &Project) -> Op
         .unwrap_or_default();
     let Some(package) = project.packages.iter().find(|package| package.name == name) else {
         let names = project.packages.iter().map(|package| &*package.name);
-        let fix = schema::nearest(name, names).map_or_else(
-            || "name a package of this workspace".to_owned(),
-            |nearest| format!("did you mean {nearest:?}?"),
-        );
+        let fix = schema::suggest(name, names, "name a package of this workspace");
         return Some(Finding::error(
             "config-package",
             place,
@@ -169,71 +155,53 @@ fn known_package(name: &str, typed: Option<&RawConfig>, project: &Project) -> Op
     })
 }
 
-/// `typed` holds the workspace's and the package's tables, for the places of findings.
+/// A package that is resolved, and what its findings are about.
+struct Scope<'a> {
+    package: &'a Package,
+    typed: Option<&'a RawConfig>,
+    project: &'a Project,
+    kept_back: Option<KeptBack>,
+}
+
+impl Scope<'_> {
+    fn place(&self, key: &str) -> Place {
+        let manifest = || Place::file(&self.package.manifest);
+        self.typed.map_or_else(manifest, |raw| Place::within(&raw.manifest, schema::item(raw, key)))
+    }
+}
+
+/// `common` are the workspace's targets.
 fn resolve_package(
-    package: &Package,
+    scope: &Scope<'_>,
     keys: PackageKeys,
-    workspace: &WorkspaceKeys,
-    project: &Project,
-    typed: (Option<&RawConfig>, Option<&RawConfig>),
-) -> Result<PackageConfig, Vec<Finding>> {
-    let mut findings = Vec::new();
-    let place = |raw: Option<&RawConfig>, key: &str| {
-        raw.map_or_else(
-            || Place::file(&package.manifest),
-            |raw| Place::within(&raw.manifest, schema::item(raw, key)),
-        )
-    };
-    let (names, place_of_targets) = match keys.targets.is_empty() {
-        true => (&workspace.targets, place(typed.0, "targets")),
-        false => (&keys.targets, place(typed.1, "targets")),
-    };
-    let mut targets: Vec<Target> = Vec::new();
-    for name in names {
-        match target(name, project, &place_of_targets) {
-            Ok(target) if targets.contains(&target) => {}
-            Ok(target) => targets.push(target),
-            Err(finding) => findings.push(finding),
-        }
+    common: &[Target],
+    findings: &mut Vec<Finding>,
+) -> PackageConfig {
+    let package = scope.package;
+    let own = targets(&keys.targets, scope.project, &scope.place("targets"), findings);
+    let bins: Vec<&str> = package.bins.iter().map(|bin| &*bin.name).collect();
+    for name in keys.bins.iter().filter(|name| !bins.contains(&&***name)) {
+        let why = format!("package {:?} has no binary {name:?}", package.name);
+        let fix = format!("it has {}", bins.join(", "));
+        findings.push(Finding::error("config-bin", scope.place("bins"), why, fix));
+    }
+    let features = package.features.iter().map(|(name, _)| &**name);
+    for name in keys.features.iter().filter(|name| !features.clone().any(|known| known == **name)) {
+        let why = format!("package {:?} has no feature {name:?}", package.name);
+        let fix = schema::suggest(name, features.clone(), "remove it");
+        findings.push(Finding::error("config-feature", scope.place("features"), why, fix));
     }
     let named = |bin: &&Bin| keys.bins.is_empty() || keys.bins.contains(&bin.name);
-    for name in keys.bins.iter().filter(|name| !package.bins.iter().any(|bin| bin.name == **name)) {
-        let why = format!("package {:?} has no binary {name:?}", package.name);
-        let names: Vec<&str> = package.bins.iter().map(|bin| &*bin.name).collect();
-        findings.push(Finding::error(
-            "config-bin",
-            place(typed.1, "bins"),
-            why,
-            format!("it has {}", names.join(", ")),
-        ));
-    }
-    for feature in keys
-        .features
-        .iter()
-        .filter(|feature| !package.features.iter().any(|(name, _)| name == *feature))
-    {
-        let why = format!("package {:?} has no feature {feature:?}", package.name);
-        let names = package.features.iter().map(|(name, _)| &**name);
-        let fix = schema::nearest(feature, names)
-            .map_or("remove it".to_owned(), |near| format!("did you mean {near:?}?"));
-        findings.push(Finding::error("config-feature", place(typed.1, "features"), why, fix));
-    }
-    let place_of_files = place(typed.1, "archive.files");
-    let archive_files = archive_files(package, &keys.archive.files, project, &place_of_files);
-    let archive_files = archive_files.map_err(|found| findings.extend(found)).unwrap_or_default();
-    if !findings.is_empty() {
-        return Err(findings);
-    }
-    Ok(PackageConfig {
+    PackageConfig {
         name: package.name.clone(),
-        kept_back: kept_back(package, &keys, workspace),
-        targets,
+        kept_back: scope.kept_back,
+        targets: if keys.targets.is_empty() { common.to_vec() } else { own },
         bins: package.bins.iter().filter(named).cloned().collect(),
+        archive_files: archive_files(scope, &keys.archive.files, findings),
         features: keys.features,
         default_features: keys.default_features,
         env: keys.env,
-        archive_files,
-    })
+    }
 }
 
 fn kept_back(package: &Package, keys: &PackageKeys, workspace: &WorkspaceKeys) -> Option<KeptBack> {
@@ -267,45 +235,41 @@ pub fn target(name: &str, project: &Project, place: &Place) -> Result<Target, Fi
 /// Expands the patterns, first in the package's folder, then in the
 /// workspace's, and adds the files that Cargo.toml names.
 fn archive_files(
-    package: &Package,
+    scope: &Scope<'_>,
     patterns: &[String],
-    project: &Project,
-    place: &Place,
-) -> Result<Vec<PathBuf>, Vec<Finding>> {
-    let mut files: Vec<PathBuf> = Vec::new();
-    let mut findings = Vec::new();
-    let fault = |why: String| {
-        Finding::error(
-            "config-files",
-            place.clone(),
-            why,
-            "name files inside the project, such as \"docs/*.md\"",
-        )
+    findings: &mut Vec<Finding>,
+) -> Vec<PathBuf> {
+    let (package, root) = (scope.package, &scope.project.root);
+    let mut fault = |why: String| {
+        let fix = "name files inside the project, such as \"docs/*.md\"";
+        findings.push(Finding::error("config-files", scope.place("archive.files"), why, fix));
     };
+    let mut found = package.named_files.clone();
     for pattern in patterns {
-        let parts = Path::new(pattern).components();
-        if !parts.clone().all(|part| matches!(part, std::path::Component::Normal(_))) {
-            findings.push(fault(format!("{pattern:?} leads out of the project")));
+        let mut parts = Path::new(pattern).components();
+        if !parts.all(|part| matches!(part, Component::Normal(_))) {
+            fault(format!("{pattern:?} leads out of the project"));
             continue;
         }
-        let found = [&package.dir, &project.root].into_iter().map(|dir| expand(dir, pattern));
-        match found
-            .reduce(|here, above| if here.as_ref().is_ok_and(Vec::is_empty) { above } else { here })
-        {
-            Some(Ok(found)) => files.extend(found),
-            Some(Err(error)) => findings.push(fault(format!("{pattern:?}: {error:#}"))),
-            None => {}
+        let expanded = expand(&package.dir, pattern).and_then(|here| match here.is_empty() {
+            true => expand(root, pattern),
+            false => Ok(here),
+        });
+        match expanded {
+            Ok(files) => found.extend(files),
+            Err(error) => fault(format!("{pattern:?}: {error:#}")),
         }
     }
-    files.extend(package.named_files.iter().cloned());
-    files.sort();
-    files.dedup_by(|a, b| a.components().eq(b.components()));
-    for file in &files {
-        if let Err(error) = files::ensure_within(file, &project.root) {
-            findings.push(fault(format!("{:#}", error.root_cause())));
+    found.sort();
+    found.dedup();
+    found.retain(|file| match files::ensure_within(file, root) {
+        Ok(()) => true,
+        Err(error) => {
+            fault(format!("{:#}", error.root_cause()));
+            false
         }
-    }
-    if findings.is_empty() { Ok(files) } else { Err(findings) }
+    });
+    found
 }
 
 fn expand(dir: &Path, pattern: &str) -> anyhow::Result<Vec<PathBuf>> {

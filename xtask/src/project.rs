@@ -18,7 +18,7 @@ use crate::version::{Version, Versioned};
 pub mod git;
 pub mod graph;
 mod profile;
-mod rustc;
+pub mod rustc;
 
 pub use git::Git;
 pub use graph::{Graph, NativeCrate, Wanted};
@@ -236,11 +236,12 @@ fn wanted_targets<'a>(select: &'a Select, raw: &'a [RawConfig]) -> impl Iterator
 
 fn packages(metadata: &Metadata, git: Option<&Git>, dir: &Path, env: &Env) -> Result<Vec<Package>> {
     let mut packages = Vec::new();
+    let mut counts = BTreeMap::new();
     for package in &metadata.packages {
         let cargo_version = Version::from_cargo(&package.version);
         let manifest = package.manifest_path.clone().into_std_path_buf();
         let dir_of = manifest.parent().context("find the manifest's folder")?.to_owned();
-        let head = git.map(|git| git.head(&package.name, dir, env)).transpose()?;
+        let head = git.map(|git| git.head(&package.name, &mut counts, dir, env)).transpose()?;
         let bins = package.targets.iter().filter(|target| target.kind.contains(&TargetKind::Bin));
         let named = package.license_file.iter().chain(&package.readme);
         packages.push(Package {

@@ -71,7 +71,7 @@ pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
         world.term.json(&outcome)?;
     } else {
         for artifact in &outcome.artifacts {
-            world.term.result(&artifact.path)?;
+            world.term.result(plan.dist.join(&artifact.name).display())?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -15,11 +15,15 @@ pub fn defaults(of_package: bool) -> Value {
     serde_json::to_value(table).expect("a table of strings, lists and truth values")
 }
 
-/// Unknown keys and wrong types, each with its place and the nearest valid key.
-pub fn check(typed: &RawConfig) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    compare(typed, "", &defaults(typed.package.is_some()), &typed.value, &mut findings);
-    findings
+/// The defaults with what was typed laid over them. Unknown keys and wrong
+/// types become findings, and the default stands in for them, so that all that
+/// is wrong is found in one run.
+pub fn merge(typed: Option<&RawConfig>, of_package: bool, findings: &mut Vec<Finding>) -> Value {
+    let mut merged = defaults(of_package);
+    if let Some(typed) = typed {
+        lay_over(typed, "", &mut merged, &typed.value, findings);
+    }
+    merged
 }
 
 /// The table and key as they are written in Cargo.toml. `path` is dotted, from
@@ -28,60 +32,63 @@ pub fn item(typed: &RawConfig, path: &str) -> String {
     let scope = if typed.package.is_some() { "package" } else { "workspace" };
     match path.rsplit_once('.') {
         Some((table, key)) => format!("[{scope}.metadata.dockless.{table}] {key}"),
-        None => format!("[{scope}.metadata.dockless] {path}"),
+        None => format!("[{scope}.metadata.dockless] {path}").trim_end().to_owned(),
     }
 }
 
-/// The candidate that a slip of the finger away from `typed`, where there is one.
-pub fn nearest<'a>(typed: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+/// A fix that names the candidate which is a slip of the finger away from
+/// `typed`; `otherwise` where none is.
+pub fn suggest<'a>(
+    typed: &str,
+    candidates: impl Iterator<Item = &'a str>,
+    otherwise: &str,
+) -> String {
     let scored = candidates.map(|candidate| (strsim::jaro_winkler(typed, candidate), candidate));
     // The limit at which clap, too, thinks a suggestion worth making.
     let close = scored.filter(|(score, _)| *score > 0.7);
-    close.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, candidate)| candidate)
+    let nearest = close.max_by(|a, b| a.0.total_cmp(&b.0));
+    nearest.map_or_else(|| otherwise.to_owned(), |(_, near)| format!("did you mean `{near}`?"))
 }
 
-fn compare(
+/// Lays one value over its default. `path` is dotted, from the table
+/// `dockless` on.
+fn lay_over(
     typed: &RawConfig,
     path: &str,
-    default: &Value,
+    default: &mut Value,
     value: &Value,
     findings: &mut Vec<Finding>,
 ) {
-    let mut fault = |rule, why: String, fix: String| {
-        findings.push(Finding::error(
-            rule,
-            Place::within(&typed.manifest, item(typed, path)),
-            why,
-            fix,
-        ));
-    };
-    match (default, value) {
-        (Value::Object(keys), Value::Object(_)) if keys.is_empty() => {
-            let text = value.as_object().into_iter().flatten().all(|(_, value)| value.is_string());
-            if !text {
-                fault("config-type", "expected a table of strings".into(), example(path));
-            }
+    let wrong = match (&mut *default, value) {
+        // A table that is empty by default holds keys of the user's own.
+        (Value::Object(keys), Value::Object(values)) if keys.is_empty() => {
+            (!values.values().all(Value::is_string))
+                .then(|| "expected a table of strings".to_owned())
         }
         (Value::Object(keys), Value::Object(values)) => {
             for (key, value) in values {
                 let below = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                match keys.get(key) {
-                    Some(default) => compare(typed, &below, default, value, findings),
+                match keys.get_mut(key) {
+                    Some(default) => lay_over(typed, &below, default, value, findings),
                     None => {
-                        findings.push(unknown(typed, &below, key, keys.keys().map(String::as_str)))
+                        let known = keys.keys().map(String::as_str);
+                        findings.push(unknown(typed, &below, key, known));
                     }
                 }
             }
+            return;
         }
         (Value::Array(_), Value::Array(values)) => {
-            if !values.iter().all(Value::is_string) {
-                fault("config-type", "expected a list of strings".into(), example(path));
-            }
+            (!values.iter().all(Value::is_string)).then(|| "expected a list of strings".to_owned())
         }
-        (default, value) if std::mem::discriminant(default) == std::mem::discriminant(value) => {}
-        (default, value) => {
-            let why = format!("expected {}, found {}", kind(default), kind(value));
-            fault("config-type", why, example(path));
+        (default, value) => (std::mem::discriminant(default) != std::mem::discriminant(value))
+            .then(|| format!("expected {}, found {}", kind(default), kind(value))),
+    };
+    match wrong {
+        None => *default = value.clone(),
+        Some(why) => {
+            let place = Place::within(&typed.manifest, item(typed, path));
+            findings.push(Finding::error("config-type", place, why, example(path)));
         }
     }
 }
@@ -92,10 +99,8 @@ fn unknown<'a>(
     key: &str,
     keys: impl Iterator<Item = &'a str> + Clone,
 ) -> Finding {
-    let fix = match nearest(key, keys.clone()) {
-        Some(nearest) => format!("did you mean `{nearest}`?"),
-        None => format!("known keys are {}", keys.collect::<Vec<_>>().join(", ")),
-    };
+    let all = format!("known keys are {}", keys.clone().collect::<Vec<_>>().join(", "));
+    let fix = suggest(key, keys, &all);
     let place = Place::within(&typed.manifest, item(typed, path));
     Finding::error("config-key", place, format!("unknown key `{key}`"), fix)
 }

@@ -1,9 +1,10 @@
 //! What git says of the sources.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use jiff::Timestamp;
 
 use crate::finding::failure;
@@ -28,17 +29,18 @@ pub struct Git {
     /// Whether git sees changes outside dist/, untracked files included.
     pub dirty: bool,
     /// The changed paths, absolute.
-    changes: Vec<PathBuf>,
+    pub changes: Vec<PathBuf>,
     /// Whether history was cut off, so that tags and counts may be missing.
     pub shallow: bool,
     /// The release tags reachable from HEAD.
-    tags: Vec<Tagged>,
+    pub tags: Vec<Tagged>,
 }
 
+/// A release tag, and whether it is on HEAD itself.
 #[derive(Clone, Debug)]
-struct Tagged {
-    tag: ReleaseTag,
-    on_head: bool,
+pub struct Tagged {
+    pub tag: ReleaseTag,
+    pub on_head: bool,
 }
 
 impl Git {
@@ -59,17 +61,34 @@ impl Git {
 
     /// Where HEAD stands for the package. A tag with the package's own name
     /// counts before one of all packages, then the higher version counts.
-    pub fn head(&self, package: &str, dir: &Path, env: &Env) -> Result<Head<'_>> {
+    /// `counts` keeps git's answers, for most packages ask for the same.
+    pub fn head(
+        &self,
+        package: &str,
+        counts: &mut BTreeMap<String, u64>,
+        dir: &Path,
+        env: &Env,
+    ) -> Result<Head<'_>> {
         let own = |tagged: &&Tagged| tagged.tag.speaks_of(package);
         let on_head = self.tags_on_head().filter(|tag| tag.speaks_of(package));
         let tag = on_head.max_by_key(|tag| (tag.package.is_some(), &tag.version));
         let last =
             self.tags.iter().filter(own).map(|tagged| &tagged.tag).max_by_key(|tag| &tag.version);
-        let commits = match (&self.commit, last) {
+        let range = match (&self.commit, last) {
+            (None, _) => None,
+            (Some(_), Some(_)) if tag == last => None,
+            (Some(_), None) => Some("HEAD".to_owned()),
+            (Some(_), Some(last)) => Some(format!("refs/tags/{last}..HEAD")),
+        };
+        let known = range.as_ref().and_then(|range| counts.get(range).copied());
+        let commits = match (range, known) {
             (None, _) => 0,
-            (Some(_), None) => count("HEAD", dir, env)?,
-            (Some(_), Some(_)) if tag == last => 0,
-            (Some(_), Some(last)) => count(&format!("refs/tags/{last}..HEAD"), dir, env)?,
+            (_, Some(known)) => known,
+            (Some(range), None) => {
+                let commits = count(&range, dir, env)?;
+                counts.insert(range, commits);
+                commits
+            }
         };
         Ok(Head { commit: self.commit.as_deref(), dirty: self.dirty, tag, last, commits })
     }
@@ -96,38 +115,50 @@ pub fn look(dir: &Path, env: &Env) -> Result<Option<Git>> {
         let fix = "mend the repository; for `dubious ownership`, run the `git config` command that git names";
         bail!(failure(format!("`{program}` failed: {}", asked.stderr.trim()), fix));
     }
-    if !belongs(dir, env)? {
-        return Ok(None);
-    }
     let mut answers = lines(&asked);
     let shallow = answers.next() == Some("true");
     let top = Path::new(answers.next().with_context(|| format!("read the output of `{program}`"))?);
-    let head =
-        git(dir, env).args(["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]).output()?;
-    let changes = changes(top, dir, env)?;
+    let (belongs, changes, describe, history) = std::thread::scope(|scope| {
+        let describe =
+            || git(dir, env).args(["describe", "--tags", "--always", "--dirty"]).output();
+        let describe = scope.spawn(describe);
+        let changes = scope.spawn(|| changes(top, dir, env));
+        let belongs = belongs(dir, env);
+        let history = history(dir, env);
+        (belongs, changes.join(), describe.join(), history)
+    });
+    if !belongs? {
+        return Ok(None);
+    }
+    let panicked = |_| anyhow!("a thread that asks git panicked");
+    let changes = changes.map_err(panicked)??;
     let dirty = !changes.is_empty();
-    if !head.status.success() {
+    let Some((commit, time, tags)) = history? else {
         let (commit, time, describe, tags) = (None, None, None, Vec::new());
         return Ok(Some(Git { commit, time, describe, dirty, changes, shallow, tags }));
+    };
+    let describe = describe.map_err(panicked)??;
+    let describe = lines(&describe).next().context("read the output of `git describe`")?.to_owned();
+    let (commit, time, describe) = (Some(commit), Some(time), Some(describe));
+    Ok(Some(Git { commit, time, describe, dirty, changes, shallow, tags }))
+}
+
+/// HEAD's commit, its time and the release tags below it; `None` before the
+/// first commit.
+fn history(dir: &Path, env: &Env) -> Result<Option<(String, Timestamp, Vec<Tagged>)>> {
+    let head =
+        git(dir, env).args(["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]).output()?;
+    if !head.status.success() {
+        return Ok(None);
     }
     let commit = lines(&head).next().context("read HEAD's commit")?.to_owned();
+    let log = git(dir, env).args(["log", "-1", "--no-show-signature", "--format=%ct", &commit]);
     let seconds =
-        git(dir, env).args(["log", "-1", "--no-show-signature", "--format=%ct", "HEAD"]).read()?;
-    let seconds =
-        seconds.trim().parse().with_context(|| format!("read the time of commit {commit}"))?;
-    let describe = git(dir, env).args(["describe", "--tags", "--always", "--dirty"]).read()?;
-    Ok(Some(Git {
-        time: Some(
-            Timestamp::from_second(seconds)
-                .with_context(|| format!("read the time of commit {commit}"))?,
-        ),
-        describe: Some(describe.trim().to_owned()),
-        tags: tags(&commit, dir, env)?,
-        commit: Some(commit),
-        dirty,
-        changes,
-        shallow,
-    }))
+        log.read()?.trim().parse().with_context(|| format!("read the output of `{log}`"))?;
+    let time = Timestamp::from_second(seconds);
+    let time = time.with_context(|| format!("read the time of commit {commit}"))?;
+    let tags = tags(&commit, dir, env)?;
+    Ok(Some((commit, time, tags)))
 }
 
 fn git<'a>(dir: &'a Path, env: &'a Env) -> Program<'a> {

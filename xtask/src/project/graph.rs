@@ -106,6 +106,10 @@ pub fn learn(
         }
         graphs.insert(wanted.clone(), record.graph);
     }
+    if !project.has_lock {
+        // cargo answers only with a lock file in place; a question leaves no trace.
+        files::remove(&project.root.join("Cargo.lock"))?;
+    }
     Ok(graphs)
 }
 

@@ -16,7 +16,7 @@ pub struct Rustc {
     /// The target that it runs on.
     pub host: String,
     /// The targets that it knows; empty where nobody named an uncommon one.
-    targets: Vec<String>,
+    pub targets: Vec<String>,
 }
 
 impl Rustc {
