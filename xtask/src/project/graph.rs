@@ -96,7 +96,7 @@ pub fn learn(
     if missing.is_empty() {
         return Ok(graphs);
     }
-    let packages = Packages::ask(project, offline)?;
+    let packages = Packages::ask(project, &missing, offline)?;
     for wanted in missing {
         let record = packages.record(project, wanted, offline)?;
         let bytes = serde_json::to_vec(&record).context("write a dependency graph")?;
@@ -137,10 +137,16 @@ struct Packages {
 }
 
 impl Packages {
-    fn ask(project: &Project, offline: bool) -> Result<Packages> {
+    /// Asks only for what the wanted builds could compile: cargo fetches the
+    /// sources of all that it lists.
+    fn ask(project: &Project, wanted: &[&Wanted], offline: bool) -> Result<Packages> {
+        let targets: BTreeSet<&str> = wanted.iter().map(|wanted| wanted.target.as_str()).collect();
+        let features = wanted.iter().any(|wanted| !wanted.feature_args.is_empty());
         let cargo = project
             .cargo("metadata")
             .args(["--format-version", "1"])
+            .args(targets.iter().flat_map(|target| ["--filter-platform", target]))
+            .args(features.then_some("--all-features"))
             .args(project.has_lock.then_some("--locked"))
             .args(offline.then_some("--offline"));
         let text = cargo.read()?;
@@ -177,14 +183,14 @@ impl Packages {
     }
 
     fn record(&self, project: &Project, wanted: &Wanted, offline: bool) -> Result<Record> {
-        let native = compiled(project, wanted, offline)?.into_iter().filter_map(
-            |(name, version, features)| {
-                let package = self.by_name.get(&(name, version))?;
-                native(package, &features)
-            },
-        );
-        let native: BTreeSet<NativeCrate> = native.collect();
-        let graph = Graph { native: native.into_iter().collect(), sources: self.sources.clone() };
+        let mut found = BTreeSet::new();
+        for (name, version, features) in compiled(project, wanted, offline)? {
+            let unlisted = || format!("cargo lists no package {name} {version}, which is compiled");
+            let key = (name.clone(), version.clone());
+            let package = self.by_name.get(&key).with_context(unlisted)?;
+            found.extend(native(package, &features));
+        }
+        let graph = Graph { native: found.into_iter().collect(), sources: self.sources.clone() };
         Ok(Record { graph, outside: self.outside.clone() })
     }
 }

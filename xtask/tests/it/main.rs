@@ -4,4 +4,31 @@
     reason = "tests make the world that the program is tested in"
 )]
 
+mod adopter;
+mod docs;
 mod house;
+
+#[cfg(target_os = "linux")]
+mod commands;
+#[cfg(target_os = "linux")]
+mod failures;
+#[cfg(target_os = "linux")]
+mod first_run;
+#[cfg(target_os = "linux")]
+mod kills;
+#[cfg(target_os = "linux")]
+mod properties;
+#[cfg(target_os = "linux")]
+mod published;
+#[cfg(target_os = "linux")]
+mod releases;
+#[cfg(target_os = "linux")]
+mod reproducible;
+#[cfg(target_os = "linux")]
+mod settings;
+#[cfg(target_os = "linux")]
+mod targets;
+#[cfg(target_os = "linux")]
+mod versions;
+#[cfg(target_os = "linux")]
+mod world;

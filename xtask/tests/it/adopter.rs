@@ -1,0 +1,79 @@
+//! A workspace whose xtask is two files that depend on the library.
+
+use std::path::Path;
+use std::process::Command;
+
+/// The templates, with the dependency on this checkout in place of a release's.
+fn write(root: &Path) {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manifest = include_str!("../../templates/xtask/Cargo.toml.tmpl");
+    let released = "dockless = \"0.1\"";
+    assert!(manifest.contains(released));
+    let by_path = format!("dockless = {{ path = {:?} }}", here.to_str().unwrap());
+    let files = [
+        (
+            "Cargo.toml",
+            "[workspace]\nmembers = [\"tool\", \"xtask\"]\nresolver = \"3\"\n".to_owned(),
+        ),
+        (".cargo/config.toml", include_str!("../../templates/xtask/config.toml.tmpl").to_owned()),
+        ("xtask/Cargo.toml", manifest.replace(released, &by_path)),
+        ("xtask/src/main.rs", include_str!("../../templates/xtask/main.rs.tmpl").to_owned()),
+        (
+            "tool/Cargo.toml",
+            "[package]\nname = \"tool\"\nversion = \"0.3.0\"\nedition = \"2024\"\n".to_owned(),
+        ),
+        (
+            "tool/src/main.rs",
+            "fn main() {\n    println!(\"{}\", env!(\"DOCKLESS_VERSION\"));\n}\n".to_owned(),
+        ),
+        ("LICENSE", "a licence\n".to_owned()),
+        // The versions that this checkout is tested with.
+        ("Cargo.lock", std::fs::read_to_string(here.join("../Cargo.lock")).unwrap()),
+    ];
+    for (name, text) in files {
+        let path = root.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+}
+
+#[test]
+fn an_xtask_of_two_files_releases_its_workspace_and_not_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().canonicalize().unwrap();
+    write(&root);
+    // Kept between runs, for the library takes a while to compile.
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("adopter");
+    let output = Command::new("cargo")
+        .args(["xtask", "release", "--snapshot", "--json", "--color", "never"])
+        .current_dir(&root)
+        .env("CARGO_TARGET_DIR", &target)
+        .env("DOCKLESS_CACHE", root.join(".cache"))
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    let outcome: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let names: Vec<&str> = outcome["artifacts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|made| made["name"].as_str().unwrap())
+        .collect();
+    let expected = [
+        "checksums.txt",
+        "tool-v0.3.0-aarch64-unknown-linux-musl.tar.gz",
+        "tool-v0.3.0-x86_64-unknown-linux-musl.tar.gz",
+    ];
+    assert_eq!(names, expected);
+    assert_eq!(outcome["left_out"][0]["what"], "xtask");
+    assert!(stderr.contains("an xtask is not shipped"), "{stderr}");
+    let archive = std::fs::File::open(root.join("dist").join(expected[2])).unwrap();
+    let mut entries = tar::Archive::new(flate2::read::GzDecoder::new(archive));
+    let names: Vec<_> = entries
+        .entries()
+        .unwrap()
+        .map(|entry| entry.unwrap().path().unwrap().display().to_string())
+        .collect();
+    assert_eq!(names, ["LICENSE", "tool"]);
+}

@@ -1,0 +1,59 @@
+//! The pages of docs/ that are made from what the program itself says.
+
+use std::path::Path;
+use std::process::Command;
+
+const COMMANDS: [&str; 8] = ["build", "run", "archive", "release", "check", "test", "ci", "clean"];
+
+/// Compares a generated file with what it should be; `UPDATE_GOLDEN=1` writes it.
+fn golden(path: &str, actual: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, actual).unwrap();
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    let help = "run `UPDATE_GOLDEN=1 cargo test -p dockless --test it docs` and look at the change";
+    assert_eq!(expected, actual, "{} is out of date: {help}", path.display());
+}
+
+fn help(args: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_cargo-dockless"))
+        .args(args)
+        .arg("--help")
+        .env("COLUMNS", "100")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{args:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    // clap pads the lines of long help with blanks.
+    text.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+}
+
+#[test]
+fn each_command_has_its_page() {
+    let mut index = format!("# Commands\n\n```text\n{}```\n\n", help(&[]));
+    for command in COMMANDS {
+        golden(
+            &format!("docs/commands/{command}.md"),
+            &format!("# dockless {command}\n\n```text\n{}```\n", help(&[command])),
+        );
+        index += &format!("- [{command}]({command}.md)\n");
+    }
+    golden("docs/commands/README.md", &index);
+    let listed = help(&[]);
+    let named = listed.split("Commands:").nth(1).unwrap().split("Options:").next().unwrap();
+    let named = named.lines().filter_map(|line| line.split_whitespace().next());
+    let known = |name: &&str| *name == "help" || COMMANDS.contains(name);
+    assert_eq!(named.filter(|name| !known(name)).collect::<Vec<_>>(), Vec::<&str>::new());
+}
+
+#[test]
+fn the_settings_have_their_page() {
+    let default = include_str!("../../src/config/default.toml");
+    let page = format!(
+        "# Settings\n\nThis file is what the program reads its defaults from. Write what differs\n\
+         into Cargo.toml.\n\n```toml\n{default}```\n"
+    );
+    golden("docs/config.md", &page);
+}

@@ -1,0 +1,234 @@
+//! The first run in a project that has never heard of this tool.
+
+use std::fs;
+use std::path::Path;
+
+use crate::world::{
+    AARCH64, EPOCH, HOST, World, X86_64, assert_whole, contents, entries, judge, names, run,
+    sha256, unpack,
+};
+
+/// What cargo gives to files of a package, where nothing tells another time.
+const NO_TIME: u64 = 1_153_704_088;
+
+#[test]
+fn a_package_without_config_or_git_becomes_archives_for_two_targets() {
+    let world = World::single("0.3.1");
+    world.file("LICENSE-MIT", "free\n").file("README.md", "# tool\n");
+    let before = world.names();
+    let release = world.run("release --snapshot");
+    release.ends_with(0).never_says("warning:").never_says("error:");
+    let archive = |target: &str| format!("tool-v0.3.1-{target}.tar.gz");
+    let expected = [
+        "artifacts.json".to_owned(),
+        "checksums.txt".to_owned(),
+        "metadata.json".to_owned(),
+        archive(AARCH64),
+        archive(X86_64),
+    ];
+    assert_eq!(names(&world.dist()), expected);
+    // Results, and only results, on stdout: the files that were made, by their path.
+    let mut made: Vec<&str> = release.stdout.lines().collect();
+    made.sort();
+    let paths = [archive(AARCH64), archive(X86_64), "checksums.txt".to_owned()];
+    let mut paths = paths.map(|name| world.dist().join(name).display().to_string());
+    paths.sort();
+    assert_eq!(made, paths);
+    release.says("build tool 0.3.1 for").says("artifact").says(&archive(AARCH64));
+    // Nothing else lies in the project than what cargo and this tool are known to make.
+    let added: Vec<String> =
+        world.names().into_iter().filter(|name| !before.contains(name)).collect();
+    assert_eq!(added, ["Cargo.lock", "dist", "target"]);
+
+    assert_whole(&world.dist());
+    if let Some(sha256sum) = judge("sha256sum") {
+        let checked = run(world
+            .with(sha256sum, ["--check", "--strict", "checksums.txt"])
+            .current_dir(world.dist()));
+        assert_eq!(
+            checked.ends_with(0).stdout,
+            format!("{}: OK\n{}: OK\n", archive(AARCH64), archive(X86_64))
+        );
+    }
+    for target in [AARCH64, X86_64] {
+        let seen: Vec<_> = entries(&world.dist().join(archive(target)))
+            .into_iter()
+            .map(|entry| (entry.name, entry.mode, entry.mtime, entry.owner))
+            .collect();
+        let entry = |name: &str, mode| (name.to_owned(), mode, NO_TIME, (0, 0));
+        assert_eq!(
+            seen,
+            [entry("LICENSE-MIT", 0o644), entry("README.md", 0o644), entry("tool", 0o755)]
+        );
+    }
+
+    let program = unpack(&world.dist().join(archive(HOST)), "tool", &world.outside("host"));
+    assert_eq!(run(&mut world.with(program, [""; 0])).ends_with(0).stdout, "0.3.1\n");
+    if HOST == X86_64
+        && let Some(qemu) = judge("qemu-aarch64-static")
+    {
+        let program = unpack(&world.dist().join(archive(AARCH64)), "tool", &world.outside("arm"));
+        assert_eq!(run(&mut world.with(qemu, [program])).ends_with(0).stdout, "0.3.1\n");
+    }
+    if let Some(readelf) = judge("readelf") {
+        let program = unpack(&world.dist().join(archive(HOST)), "tool", &world.outside("host"));
+        let headers = run(&mut world.with(readelf, ["-lW".as_ref(), program.as_os_str()]));
+        assert!(!headers.ends_with(0).stdout.contains("INTERP"), "{}", headers.stdout);
+    }
+
+    let first = contents(&world.dist());
+    world.run("release --snapshot").ends_with(0);
+    assert_eq!(contents(&world.dist()), first, "the second run");
+    world.run("release --snapshot --clean").ends_with(0);
+    assert_eq!(contents(&world.dist()), first, "a run that uses no kept archive");
+}
+
+#[test]
+fn dist_describes_itself() {
+    let world = World::empty();
+    let about = "license = \"MIT\"\ndescription = \"Says its version\"\n\
+                 repository = \"https://example.org/tool\"\n";
+    world.package("", "tool", "1.2.3", about).file("LICENSE", "free\n").lock();
+    world.commit();
+    world.git(["tag", "v1.2.3"]);
+    let commit = world.git(["rev-parse", "HEAD"]);
+    let release = world.run("release --snapshot --json -q");
+    release.ends_with(0);
+
+    let metadata: serde_json::Value =
+        serde_json::from_str(&world.read("dist/metadata.json")).unwrap();
+    let expected = serde_json::json!({
+        "project_name": "tool",
+        "tag": "v1.2.3",
+        "version": "1.2.3",
+        "packages": [{
+            "name": "tool",
+            "version": "1.2.3",
+            "license": "MIT",
+            "description": "Says its version",
+            "repository": "https://example.org/tool",
+            "homepage": null,
+        }],
+        "commit": commit,
+        "date": "2023-11-14T22:13:20Z",
+        "snapshot": true,
+        "dockless": env!("CARGO_PKG_VERSION"),
+    });
+    assert_eq!(metadata, expected);
+
+    let artifacts: serde_json::Value =
+        serde_json::from_str(&world.read("dist/artifacts.json")).unwrap();
+    let archive = |target: &str, goarch: &str| {
+        let name = format!("tool-v1.2.3-{target}.tar.gz");
+        let bytes = fs::read(world.dist().join(&name)).unwrap();
+        serde_json::json!({
+            "name": name,
+            "path": format!("dist/{name}"),
+            "target": target,
+            "goos": "linux",
+            "goarch": goarch,
+            "type": "Archive",
+            "extra": {
+                "binaries": ["tool"],
+                "checksum": format!("sha256:{}", sha256(&bytes)),
+                "format": "tar.gz",
+                "package": "tool",
+                "size": bytes.len(),
+                "version": "1.2.3",
+            },
+        })
+    };
+    let checksums = world.read("dist/checksums.txt");
+    let checksums = serde_json::json!({
+        "name": "checksums.txt",
+        "path": "dist/checksums.txt",
+        "target": null,
+        "goos": null,
+        "goarch": null,
+        "type": "Checksum",
+        "extra": {
+            "checksum": format!("sha256:{}", sha256(checksums.as_bytes())),
+            "size": checksums.len(),
+        },
+    });
+    let expected =
+        serde_json::json!([checksums, archive(AARCH64, "arm64"), archive(X86_64, "amd64")]);
+    assert_eq!(artifacts, expected);
+
+    // `--json` is the same list, with what was left out: one document and nothing else.
+    let printed = release.json();
+    assert_eq!(printed["version"], "1.2.3");
+    assert_eq!(printed["artifacts"], artifacts);
+    assert_eq!(printed["left_out"], serde_json::json!([]));
+    assert_eq!(release.stderr, "", "-q leaves errors, warnings and results");
+    for entry in entries(&world.dist().join(format!("tool-v1.2.3-{HOST}.tar.gz"))) {
+        assert_eq!(entry.mtime, EPOCH, "{}: the time of the commit", entry.name);
+    }
+}
+
+#[test]
+fn quiet_prints_results_and_verbose_prints_commands() {
+    let world = World::quick("1.0.0");
+    let quiet = world.run("release --snapshot -q");
+    assert_eq!(quiet.ends_with(0).stderr, "");
+    let mut lines: Vec<&Path> = quiet.stdout.lines().map(Path::new).collect();
+    lines.sort();
+    let archive = format!("tool-v1.0.0-{HOST}.tar.gz");
+    assert_eq!(lines, [world.path("dist/checksums.txt"), world.dist().join(archive)]);
+    let verbose = world.run("release --snapshot -v");
+    verbose.ends_with(0).says("cargo build ").says(&format!("--target {HOST}"));
+    assert_eq!(verbose.stdout, quiet.stdout);
+}
+
+#[test]
+fn a_jobs_summary_page_gets_the_tables() {
+    let world = World::quick("1.0.0");
+    let page = world.outside("summary.md");
+    fs::write(&page, "already there\n").unwrap();
+    let mut release = world.tool(["release", "--snapshot"]);
+    run(release.env("GITHUB_STEP_SUMMARY", &page)).ends_with(0);
+    let text = fs::read_to_string(&page).unwrap();
+    let name = format!("tool-v1.0.0-{HOST}.tar.gz");
+    let digest = sha256(&fs::read(world.dist().join(&name)).unwrap());
+    assert!(text.starts_with("already there\n### Release 1.0.0\n\n| artifact |"), "{text}");
+    let row = text.lines().find(|line| line.starts_with(&format!("| {name} |")));
+    assert!(row.is_some_and(|row| row.contains(&digest)), "{text}");
+
+    let mut release = world.tool(["release", "--snapshot"]);
+    let broken = run(release.env("GITHUB_STEP_SUMMARY", world.outside("no/such/folder")));
+    broken.ends_with(1).says("error: write GITHUB_STEP_SUMMARY: ");
+}
+
+#[test]
+fn the_project_is_found_from_any_folder() {
+    let world = World::quick("1.0.0");
+    fs::create_dir(world.path("src/deep")).unwrap();
+    let below = run(world
+        .tool(["release", "--dry-run", "--snapshot", "--json"])
+        .current_dir(world.path("src/deep")));
+    assert_eq!(below.ends_with(0).json()["dist"], world.dist().to_str().unwrap());
+    for manifest in [world.path("Cargo.toml"), world.root().to_owned()] {
+        let args = ["release", "--dry-run", "--snapshot", "--json", "--manifest-path"];
+        let elsewhere = run(world.tool(args).arg(&manifest).current_dir("/"));
+        assert_eq!(elsewhere.ends_with(0).json()["dist"], world.dist().to_str().unwrap());
+    }
+    let nowhere = World::empty();
+    let lost = nowhere.run("release --snapshot");
+    lost.ends_with(1)
+        .no_result()
+        .says(&format!(
+            "error: find Cargo.toml: none in {} or above it\n",
+            nowhere.root().display()
+        ))
+        .says("  help: run this inside a Rust project, or name one with --manifest-path\n");
+    let missing = nowhere.run("release --snapshot --manifest-path gone/Cargo.toml");
+    missing.ends_with(1).says("gone/Cargo.toml").says("  help: name a Cargo.toml with");
+}
+
+/// As `cargo dockless X`, cargo hands over `dockless` as the first argument.
+#[test]
+fn cargo_finds_it_as_a_subcommand() {
+    let world = World::quick("1.0.0");
+    let plan = world.run("dockless release --dry-run --snapshot --json").ends_with(0).json();
+    assert_eq!(plan["version"], "1.0.0");
+}

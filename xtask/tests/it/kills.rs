@@ -1,0 +1,222 @@
+//! Killed at any instant, run twice at once: dist/ is whole, or it is not there.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::world::{HOST, Run, World, assert_whole, contents, names};
+
+/// How often a run is killed, and the seed that says when.
+const KILLS: u32 = 25;
+const SEED: u64 = 0x5eed_0000_0003;
+
+/// xorshift64, so that a failure can be had again.
+fn next(state: &mut u64) -> u64 {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    *state
+}
+
+/// A project whose archives take a while to make, and which is compiled already.
+fn slow_to_archive() -> World {
+    let world = World::single("1.0.0");
+    let mut state = SEED;
+    let noise: String = (0..120_000).map(|_| format!("{:016x}", next(&mut state))).collect();
+    world.file("LICENSE", "free\n").file("NOTICE", &noise).lock();
+    world.run("release --snapshot").ends_with(0);
+    world
+}
+
+/// A run of which nothing was kept, so that its archives are really made.
+fn start(world: &World) -> Child {
+    fs::remove_dir_all(world.outside("cache")).ok();
+    let mut tool = world.tool(["release", "--snapshot", "-q"]);
+    tool.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+#[test]
+fn killed_at_any_instant_dist_is_whole_or_absent_and_the_next_run_mends_it() {
+    let world = slow_to_archive();
+    let (expected, beside) = (contents(&world.dist()), world.names());
+    let started = Instant::now();
+    assert!(start(&world).wait().unwrap().success());
+    let whole = started.elapsed();
+    let mut state = SEED;
+    let mut seen = BTreeMap::new();
+    for kill in 0..KILLS {
+        // Every second run finds no dist/, so both ways of putting one in place are met.
+        if kill % 2 == 0 {
+            fs::remove_dir_all(world.dist()).ok();
+        }
+        let instant = whole.mul_f64((next(&mut state) % 1000) as f64 / 1000.0);
+        let mut child = start(&world);
+        std::thread::sleep(instant);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let state = if world.dist().exists() { "whole" } else { "absent" };
+        if state == "whole" {
+            assert_eq!(contents(&world.dist()), expected, "kill {kill} after {instant:?}");
+            assert_whole(&world.dist());
+        }
+        *seen.entry(state).or_insert(0) += 1;
+        if kill % 5 == 4 {
+            world.run("release --snapshot -q").ends_with(0);
+            assert_eq!(contents(&world.dist()), expected, "after kill {kill}");
+            assert_eq!(world.names(), beside, "after kill {kill}");
+        }
+    }
+    assert!(seen.contains_key("absent"), "no kill came before the end: {seen:?}");
+    world.run("clean").ends_with(0);
+    let without: Vec<String> = beside.into_iter().filter(|name| name != "dist").collect();
+    assert_eq!(world.names(), without);
+}
+
+/// The instants that a clock seldom meets: between the two renames, and before the last removal.
+#[test]
+fn what_a_kill_can_leave_is_mended() {
+    let world = World::quick("1.0.0");
+    world.run("release --snapshot").ends_with(0);
+    let (expected, beside) = (contents(&world.dist()), world.names());
+    let (new, old) = (world.path(".dist.dockless-new"), world.path(".dist.dockless-old"));
+    let half = || {
+        fs::create_dir(&new).unwrap();
+        fs::write(new.join("tool-v1.0.0.tar.gz"), "half").unwrap();
+    };
+    half();
+    fs::rename(world.dist(), &old).unwrap();
+    // A run that fails puts back what there was.
+    world.file("src/main.rs", "fn main() { broken }\n");
+    world.run("release --snapshot").ends_with(1);
+    assert_eq!(contents(&world.dist()), expected);
+    assert_eq!(world.names(), beside);
+    world.file("src/main.rs", crate::world::SAYS_VERSION);
+    for (dist, old_there) in [(true, true), (true, false), (false, true)] {
+        half();
+        match (dist, old_there) {
+            (true, true) => {
+                fs::create_dir(&old).unwrap();
+                fs::copy(world.path("dist/metadata.json"), old.join("metadata.json"))
+                    .map(drop)
+                    .unwrap();
+            }
+            (false, true) => fs::rename(world.dist(), &old).unwrap(),
+            _ => {}
+        }
+        world.run("release --snapshot").ends_with(0);
+        assert_eq!(contents(&world.dist()), expected);
+        assert_eq!(world.names(), beside);
+    }
+    half();
+    fs::rename(world.dist(), &old).unwrap();
+    world.run("clean").ends_with(0);
+    assert_eq!(world.names().iter().filter(|name| name.contains("dist")).count(), 0);
+}
+
+/// A compiler that says that it has begun, and goes on when it is told to.
+fn held_back(world: &World) -> Command {
+    let script = "case \"$*\" in *'--crate-name tool '*)\n  : > \"$BEGUN\"\n  \
+                  while [ ! -e \"$GO\" ]; do sleep 0.02; done;;\nesac\nexec \"$@\"\n";
+    let wrapper = world.script("held", script);
+    let mut tool = world.tool(["release", "--snapshot"]);
+    tool.env("RUSTC_WRAPPER", wrapper)
+        .env("BEGUN", world.outside("begun"))
+        .env("GO", world.outside("go"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    tool
+}
+
+fn wait_for(path: &Path) {
+    let started = Instant::now();
+    while !path.exists() {
+        assert!(started.elapsed() < Duration::from_secs(60), "no {}", path.display());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn ended(child: Child) -> Run {
+    let output = child.wait_with_output().unwrap();
+    Run {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+#[test]
+fn of_two_runs_at_once_the_second_waits_and_says_for_whom() {
+    let world = World::quick("1.0.0");
+    let first = held_back(&world).spawn().unwrap();
+    let holder = first.id();
+    wait_for(&world.outside("begun"));
+    let mut second = held_back(&world).spawn().unwrap();
+    let mut said = BufReader::new(second.stderr.take().unwrap());
+    let mut line = String::new();
+    said.read_line(&mut line).unwrap();
+    let waits = format!(
+        "      wait for another dockless in this checkout: process {holder} ({}) [",
+        world.root().display()
+    );
+    assert!(line.starts_with(&waits), "{line:?}");
+    fs::write(world.outside("go"), "").unwrap();
+    ended(first).ends_with(0).never_says("wait for");
+    let mut rest = String::new();
+    std::io::Read::read_to_string(&mut said, &mut rest).unwrap();
+    let second = ended(second);
+    assert_eq!(second.code, Some(0), "{rest}");
+    assert_eq!(second.stdout.lines().count(), 2);
+    assert_whole(&world.dist());
+    assert!(!world.names().iter().any(|name| name.starts_with(".dist")), "{:?}", world.names());
+}
+
+#[test]
+fn a_lock_ends_with_its_holder_and_clean_respects_it() {
+    let world = World::quick("1.0.0");
+    let mut first = held_back(&world).spawn().unwrap();
+    wait_for(&world.outside("begun"));
+    let mut clean = world.tool(["clean"]);
+    let mut clean = clean.stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(clean.stderr.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.contains(&format!("process {}", first.id())), "{line:?}");
+    assert_eq!(clean.try_wait().unwrap(), None);
+    first.kill().unwrap();
+    first.wait().unwrap();
+    // What cargo had started would wait for ever.
+    fs::write(world.outside("go"), "").unwrap();
+    assert!(clean.wait().unwrap().success());
+    world.run("release --snapshot").ends_with(0).never_says("wait for");
+    assert_whole(&world.dist());
+}
+
+#[test]
+fn many_runs_at_once_all_succeed() {
+    let world = World::quick("1.0.0");
+    let children: Vec<Child> = (0..4)
+        .map(|_| {
+            let mut tool = world.tool(["release", "--snapshot", "-q"]);
+            tool.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        })
+        .collect();
+    let outputs: Vec<String> = children
+        .into_iter()
+        .map(|child| {
+            let run = ended(child);
+            assert_eq!(run.ends_with(0).stderr, "");
+            run.stdout
+        })
+        .collect();
+    assert!(outputs.windows(2).all(|pair| pair[0] == pair[1]), "{outputs:?}");
+    assert_whole(&world.dist());
+    let archive = format!("tool-v1.0.0-{HOST}.tar.gz");
+    assert_eq!(
+        names(&world.dist()),
+        ["artifacts.json", "checksums.txt", "metadata.json", &archive]
+    );
+    world.run("clean").ends_with(0);
+}

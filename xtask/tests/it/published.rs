@@ -1,0 +1,73 @@
+//! Published programs that have never heard of this tool, unmodified and without
+//! any configuration. Slow, so `DOCKLESS_PUBLISHED=1` asks for it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::world;
+
+/// Package, version, binary.
+const PROGRAMS: [(&str, &str, &str); 3] =
+    [("hexyl", "0.17.0", "hexyl"), ("fd-find", "10.5.0", "fd"), ("tokei", "15.0.0", "tokei")];
+
+/// Lets cargo fetch a package's sources and returns where its registry put them.
+fn fetch(package: &str, version: &str, dir: &Path) -> PathBuf {
+    let manifest = format!(
+        "[package]\nname = \"fetch\"\nversion = \"0.0.0\"\n[dependencies]\n{package} = \"={version}\"\n"
+    );
+    std::fs::create_dir_all(dir.join("src")).unwrap();
+    std::fs::write(dir.join("src/lib.rs"), "").unwrap();
+    std::fs::write(dir.join("Cargo.toml"), manifest).unwrap();
+    let metadata = Command::new("cargo")
+        .args(["metadata", "--format-version", "1"])
+        .current_dir(dir)
+        .output()
+        .unwrap();
+    assert!(metadata.status.success(), "{}", String::from_utf8_lossy(&metadata.stderr));
+    let metadata: serde_json::Value = serde_json::from_slice(&metadata.stdout).unwrap();
+    let packages = metadata["packages"].as_array().unwrap();
+    let found = packages.iter().find(|found| found["name"] == package).unwrap();
+    Path::new(found["manifest_path"].as_str().unwrap()).parent().unwrap().to_owned()
+}
+
+#[expect(clippy::disallowed_macros, reason = "a test that does not run must be heard of")]
+fn said(what: &str) {
+    eprintln!("{what}");
+}
+
+#[test]
+fn published_programs_are_released_without_any_configuration() {
+    if std::env::var_os("DOCKLESS_PUBLISHED").is_none() {
+        return said("skipped: published programs are compiled only with DOCKLESS_PUBLISHED=1");
+    }
+    let qemu = world::judge("qemu-aarch64-static");
+    for (package, version, bin) in PROGRAMS {
+        let dir = tempfile::tempdir().unwrap();
+        let sources = fetch(package, version, &dir.path().join("fetch"));
+        let copy = dir.path().join(package);
+        assert!(Command::new("cp").arg("-r").arg(&sources).arg(&copy).status().unwrap().success());
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("published").join(package);
+        let mut tool = Command::new(env!("CARGO_BIN_EXE_cargo-dockless"));
+        tool.args(["release", "--snapshot", "--quiet", "--manifest-path"]).arg(&copy);
+        tool.env("CARGO_TARGET_DIR", target).env("DOCKLESS_CACHE", dir.path().join("cache"));
+        world::run(&mut tool).ends_with(0);
+        let dist = copy.join("dist");
+        world::assert_whole(&dist);
+        for arch in ["x86_64", "aarch64"] {
+            let archive =
+                dist.join(format!("{package}-v{version}-{arch}-unknown-linux-musl.tar.gz"));
+            let program = world::unpack(&archive, bin, &dir.path().join(arch));
+            let mut run = match (arch, &qemu) {
+                ("x86_64", _) if cfg!(target_arch = "x86_64") => Command::new(&program),
+                ("aarch64", Some(qemu)) => {
+                    let mut run = Command::new(qemu);
+                    run.arg(&program);
+                    run
+                }
+                _ => continue,
+            };
+            let ran = world::run(run.arg("--version"));
+            assert!(ran.ends_with(0).stdout.contains(version), "{}", ran.stdout);
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! `release` without --snapshot: what stops one, before anything compiles.
+
+use std::fs;
+
+use crate::world::{HOST, Run, World, assert_whole, names, run};
+
+/// Runs a release that must be refused, and have touched nothing.
+fn refused(world: &World, args: &str) -> Run {
+    let run = world.run(args);
+    run.ends_with(1).no_result();
+    assert!(!world.path("target").exists(), "something was compiled:\n{}", run.stderr);
+    assert!(!world.dist().exists(), "dist/ was made:\n{}", run.stderr);
+    run
+}
+
+#[test]
+fn a_tagged_commit_is_released() {
+    let world = World::committed("1.2.3");
+    world.git(["tag", "v1.2.3"]);
+    let release = world.run("release --skip publish");
+    release.ends_with(0).never_says("warning:");
+    assert_whole(&world.dist());
+    let archive = format!("tool-v1.2.3-{HOST}.tar.gz");
+    assert_eq!(
+        names(&world.dist()),
+        ["artifacts.json", "checksums.txt", "metadata.json", &archive]
+    );
+    let metadata: serde_json::Value =
+        serde_json::from_str(&world.read("dist/metadata.json")).unwrap();
+    assert_eq!((&metadata["snapshot"], &metadata["tag"]), (&false.into(), &"v1.2.3".into()));
+    // A release is the same bytes as the snapshot of its commit, and dist/ does not stain the tree.
+    let released = fs::read(world.dist().join(&archive)).unwrap();
+    world.run("release --snapshot --clean").ends_with(0);
+    assert_eq!(fs::read(world.dist().join(&archive)).unwrap(), released);
+}
+
+#[test]
+fn a_tag_that_disagrees_with_cargo_toml_stops_it() {
+    let world = World::committed("1.2.3");
+    world.git(["tag", "v1.3.0"]);
+    refused(&world, "release --skip publish").says(&format!(
+        "error: {}: [package] version: HEAD has the tag v1.3.0, but tool is at 1.2.3 in \
+         Cargo.toml\n  help: set the version to 1.3.0 and move the tag to that commit, or \
+         remove the tag\n",
+        world.path("Cargo.toml").display()
+    ));
+    refused(&world, "release --dry-run --skip publish").says("HEAD has the tag v1.3.0");
+}
+
+#[test]
+fn a_package_at_another_version_than_the_tag_is_named() {
+    let world = World::workspace(&[("alpha", "1.0.0"), ("beta", "2.0.0")], "");
+    world.commit();
+    world.git(["tag", "v1.0.0"]);
+    refused(&world, "release --skip publish")
+        .says(&format!("error: {}: [package] version: ", world.path("beta/Cargo.toml").display()))
+        .says("HEAD has the tag v1.0.0, but beta is at 2.0.0 in Cargo.toml\n")
+        .never_says("alpha is at");
+}
+
+#[test]
+fn a_tree_that_is_not_the_tags_stops_it() {
+    let world = World::committed("1.2.3");
+    world.git(["tag", "v1.2.3"]);
+    world.file("LICENSE", "changed\n");
+    refused(&world, "release --skip publish").says(
+        "error: git: the tree has changes that the tag does not hold\n  help: commit or stash \
+         them (`git status` lists them), or make a snapshot with --snapshot\n",
+    );
+}
+
+#[test]
+fn without_a_tag_there_is_no_release() {
+    let world = World::committed("1.2.3");
+    let missing = "error: git: no release tag on HEAD\n  help: tag the commit, for example `git \
+                   tag v1.2.3`, or make a snapshot with --snapshot\n";
+    refused(&world, "release --skip publish").says(missing);
+    world.git(["tag", "v1.2.2"]);
+    world.commit();
+    refused(&world, "release --skip publish").says(missing);
+
+    let untracked = World::quick("1.2.3");
+    refused(&untracked, "release --skip publish").says(
+        "error: git: the sources are not in a git repository, so no tag tells the version\n  \
+         help: release from a git checkout, or make a snapshot with --snapshot\n",
+    );
+}
+
+#[test]
+fn without_a_lock_file_it_could_not_be_made_again() {
+    let world = World::committed("1.2.3");
+    world.file(".gitignore", "/target\nCargo.lock\n");
+    fs::remove_file(world.path("Cargo.lock")).unwrap();
+    world.commit();
+    world.git(["tag", "v1.2.3"]);
+    refused(&world, "release --skip publish").says(
+        "error: git: there is no Cargo.lock, so the release could not be made again\n  help: \
+         run `cargo generate-lockfile` and commit Cargo.lock\n",
+    );
+}
+
+#[test]
+fn a_lock_file_that_is_behind_stops_it() {
+    let world = World::committed("1.2.3");
+    let lock = world.read("Cargo.lock").replace("1.2.3", "1.2.2");
+    world.file("Cargo.lock", &lock).commit();
+    world.git(["tag", "v1.2.3"]);
+    let run = world.run("release --skip publish");
+    run.ends_with(1).no_result().says("--locked");
+    assert!(!world.dist().exists());
+    assert_eq!(world.read("Cargo.lock"), lock);
+}
+
+#[test]
+fn one_release_has_one_version() {
+    let world = World::workspace(&[("alpha", "1.0.0"), ("beta", "2.0.0")], "");
+    world.commit();
+    world.git(["tag", "alpha-v1.0.0"]);
+    world.git(["tag", "beta-v2.0.0"]);
+    refused(&world, "release --skip publish").says(
+        "error: git: HEAD has the tags alpha-v1.0.0, beta-v2.0.0, and one release has one \
+         version\n  help: release one after the other, with --package\n",
+    );
+    let plan = world.plan("--skip publish --package alpha");
+    assert_eq!(plan["version"], "1.0.0");
+    assert_eq!(plan["tag"], "alpha-v1.0.0");
+    assert_eq!(plan["builds"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_named_tag_releases_the_package_that_it_names() {
+    let world = World::workspace(&[("alpha", "1.0.0"), ("beta", "2.0.0")], "");
+    world.commit();
+    world.git(["tag", "beta-v2.0.0"]);
+    let plan = world.plan("--skip publish");
+    assert_eq!(plan["builds"].as_array().unwrap().len(), 1);
+    assert_eq!(plan["builds"][0]["package"], "beta");
+    let left_out = &plan["left_out"][0];
+    assert_eq!(left_out["what"], "alpha");
+    assert_eq!(left_out["why"], "the tag beta-v2.0.0 on HEAD does not speak of it");
+    assert_eq!(left_out["fix"], "tag alpha-v1.0.0 to release it");
+
+    let all = World::workspace(&[("alpha", "1.0.0"), ("beta", "1.0.0")], "");
+    all.commit();
+    all.git(["tag", "v1.0.0"]);
+    let plan = all.plan("--skip publish");
+    assert_eq!(plan["version"], "1.0.0");
+    assert_eq!(plan["builds"].as_array().unwrap().len(), 2);
+    assert_eq!(plan["publish"], serde_json::Value::Null);
+}
+
+#[test]
+fn publishing_is_not_claimed() {
+    let world = World::committed("1.2.3");
+    world.git(["tag", "v1.2.3"]);
+    refused(&world, "release").says(
+        "error: this version of dockless cannot publish a release\n  help: make it without \
+         publishing, with `--skip publish`, or try it with --snapshot\n",
+    );
+    // Every fault of the commit counts before that.
+    world.file("LICENSE", "changed\n");
+    refused(&world, "release").says("error: git: the tree has changes");
+}
+
+/// A dry run changes nothing: not dist/, not the lock file, not the cache of builds.
+#[test]
+fn a_dry_run_makes_nothing() {
+    let world = World::quick("1.2.3");
+    let before = world.names();
+    let shown = world.run("release --dry-run --snapshot");
+    shown.ends_with(0);
+    let archive = world.dist().join(format!("tool-v1.2.3-{HOST}.tar.gz"));
+    assert!(shown.stdout.contains(archive.to_str().unwrap()), "{}", shown.stdout);
+    assert!(shown.stdout.contains("LICENSE, tool") || shown.stdout.contains("tool, LICENSE"));
+    assert_eq!(world.names(), before);
+
+    fs::remove_file(world.path("Cargo.lock")).unwrap();
+    let before = world.names();
+    run(&mut world.tool(["release", "--dry-run", "--snapshot"])).ends_with(0);
+    assert_eq!(world.names(), before, "without a lock file");
+}
+
+#[test]
+fn a_step_can_be_skipped() {
+    let world = World::quick("1.2.3");
+    world.run("release --snapshot --skip archive,publish").ends_with(0);
+    assert_eq!(names(&world.dist()), ["artifacts.json", "metadata.json"]);
+    let unknown = world.run("release --snapshot --skip archives");
+    unknown.ends_with(2).no_result().says("invalid value 'archives'");
+}

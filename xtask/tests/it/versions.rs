@@ -1,0 +1,481 @@
+//! The version that each state of a repository leads to, through the whole tool.
+
+use std::fs;
+
+use crate::world::{EPOCH, World, only_host, run};
+
+/// A state of a repository whose package, `tool`, is at the version `cargo`.
+struct Case {
+    name: &'static str,
+    cargo: &'static str,
+    /// Brings about the state, from one commit of everything.
+    make: fn(&World),
+    /// The version, where `SHA` stands for HEAD's first 12 digits.
+    version: &'static str,
+    tag: Option<&'static str>,
+}
+
+fn tag<const N: usize>(world: &World, tags: [&str; N]) {
+    tags.iter().for_each(|tag| drop(world.git(["tag", tag])));
+}
+
+#[track_caller]
+fn check(cases: &[Case]) {
+    for case in cases {
+        let world = World::committed(case.cargo);
+        (case.make)(&world);
+        let plan = world.plan("--snapshot");
+        let (name, sha) = (case.name, world.sha());
+        assert_eq!(plan["version"], case.version.replace("SHA", &sha), "{name}");
+        assert_eq!(plan["builds"][0]["version"], plan["version"], "{name}");
+        assert_eq!(plan["tag"].as_str(), case.tag, "{name}");
+        assert_eq!(plan["commit"], world.git(["rev-parse", "HEAD"]), "{name}");
+        let archive = format!("tool-v{}-", plan["version"].as_str().unwrap());
+        assert!(
+            plan["archives"][0]["name"].as_str().unwrap().starts_with(&archive),
+            "{name}: {plan}"
+        );
+    }
+}
+
+#[test]
+fn tags_and_commits_make_the_version() {
+    let case = |name, cargo, make, version, tag| Case { name, cargo, make, version, tag };
+    check(&[
+        case("no tag", "1.2.3", |_| {}, "1.2.3-dev.1.gSHA", None),
+        case("no tag, two commits", "1.2.3", |w| drop(w.commit()), "1.2.3-dev.2.gSHA", None),
+        case("a tag on HEAD", "1.2.3", |w| tag(w, ["v1.2.3"]), "1.2.3", Some("v1.2.3")),
+        case(
+            "an annotated tag on HEAD",
+            "1.2.3",
+            |w| drop(w.git(["tag", "--annotate", "--message", "x", "v1.2.3"])),
+            "1.2.3",
+            Some("v1.2.3"),
+        ),
+        case(
+            "two tags on HEAD",
+            "1.2.3",
+            |w| tag(w, ["v1.2.3", "v1.2.2"]),
+            "1.2.3",
+            Some("v1.2.3"),
+        ),
+        case(
+            "a tag with the package's own name counts first",
+            "1.2.3",
+            |w| tag(w, ["tool-v1.2.3", "v1.2.2"]),
+            "1.2.3",
+            Some("tool-v1.2.3"),
+        ),
+        case(
+            "commits after a release",
+            "1.2.3",
+            |w| {
+                tag(w, ["v1.2.3"]);
+                w.commit();
+                w.commit();
+            },
+            "1.2.4-dev.2.gSHA",
+            None,
+        ),
+        case(
+            "a pre-release on HEAD",
+            "1.3.0-rc.1",
+            |w| tag(w, ["v1.3.0-rc.1"]),
+            "1.3.0-rc.1",
+            Some("v1.3.0-rc.1"),
+        ),
+        case(
+            "a commit after a pre-release",
+            "1.3.0-rc.1",
+            |w| {
+                tag(w, ["v1.3.0-rc.1"]);
+                w.commit();
+            },
+            "1.3.0-rc.1.dev.1.gSHA",
+            None,
+        ),
+        case(
+            "Cargo.toml ahead of the tag",
+            "2.0.0",
+            |w| {
+                tag(w, ["v1.2.3"]);
+                w.commit();
+            },
+            "2.0.0-dev.1.gSHA",
+            None,
+        ),
+        case(
+            "ahead of a pre-release, where dev would sort before rc",
+            "1.3.0",
+            |w| {
+                tag(w, ["v1.3.0-rc.1"]);
+                w.commit();
+            },
+            "1.3.0-rc.1.dev.1.gSHA",
+            None,
+        ),
+        case(
+            "build metadata in Cargo.toml",
+            "1.2.3+nightly",
+            |w| tag(w, ["v1.2.3"]),
+            "1.2.3",
+            Some("v1.2.3"),
+        ),
+        case(
+            "another package's tag",
+            "1.2.3",
+            |w| tag(w, ["other-v9.0.0"]),
+            "1.2.3-dev.1.gSHA",
+            None,
+        ),
+        case(
+            "a tag on another branch",
+            "1.2.3",
+            |w| {
+                w.git(["checkout", "--quiet", "-b", "other"]);
+                w.commit();
+                tag(w, ["v9.0.0"]);
+                w.git(["checkout", "--quiet", "main"]);
+            },
+            "1.2.3-dev.1.gSHA",
+            None,
+        ),
+        case(
+            "detached HEAD",
+            "1.2.3",
+            |w| {
+                tag(w, ["v1.2.3"]);
+                w.commit();
+                w.git(["checkout", "--quiet", "--detach", "HEAD~1"]);
+            },
+            "1.2.3",
+            Some("v1.2.3"),
+        ),
+    ]);
+}
+
+#[test]
+fn what_git_sees_as_a_change_makes_it_dirty() {
+    let case = |name, make, version, tag| Case { name, cargo: "1.2.3", make, version, tag };
+    let (released, dirty) = ("1.2.3", "1.2.4-dev.0.gSHA.dirty");
+    check(&[
+        case(
+            "a changed file",
+            |w| {
+                tag(w, ["v1.2.3"]);
+                w.file("LICENSE", "other\n");
+            },
+            dirty,
+            None,
+        ),
+        case(
+            "a change on no tag",
+            |w| {
+                w.file("LICENSE", "other\n");
+            },
+            "1.2.3-dev.1.gSHA.dirty",
+            None,
+        ),
+        case(
+            "an untracked file",
+            |w| {
+                tag(w, ["v1.2.3"]);
+                w.file("notes/a b.txt", "");
+            },
+            dirty,
+            None,
+        ),
+        case(
+            "a removed file",
+            |w| {
+                tag(w, ["v1.2.3"]);
+                fs::remove_file(w.path("LICENSE")).unwrap();
+            },
+            dirty,
+            None,
+        ),
+        case(
+            "a file moved out of dist/'s place",
+            |w| {
+                w.file("dist/kept.txt", "tracked\n").commit();
+                tag(w, ["v1.2.3"]);
+                w.git(["mv", "dist/kept.txt", "kept.txt"]);
+            },
+            dirty,
+            None,
+        ),
+        case(
+            "dist/ is there",
+            |w| {
+                tag(w, ["v1.2.3"]);
+                w.file("dist/metadata.json", "{}").file("dist/tool.tar.gz", "");
+            },
+            released,
+            Some("v1.2.3"),
+        ),
+        case(
+            "a killed run left its folder",
+            |w| {
+                tag(w, ["v1.2.3"]);
+                w.file(".dist.dockless-new/tool.tar.gz", "");
+            },
+            released,
+            Some("v1.2.3"),
+        ),
+        case(
+            "another folder named dist",
+            |w| {
+                tag(w, ["v1.2.3"]);
+                w.file("src/dist/x", "");
+            },
+            dirty,
+            None,
+        ),
+        case(
+            "an ignored file",
+            |w| {
+                tag(w, ["v1.2.3"]);
+                w.file("target/x", "");
+            },
+            released,
+            Some("v1.2.3"),
+        ),
+    ]);
+}
+
+#[test]
+fn hostile_tags_announce_nothing_and_run_nothing() {
+    let world = World::committed("1.2.3");
+    for name in [
+        "v1$(id)",
+        "v1;id",
+        "v1.2",
+        "v1.2.3;id",
+        "v1.2.3-$(touch${IFS}owned)",
+        "v1.2.3+build",
+        "v01.2.3",
+        "v1.2.3-rc.01",
+        "v18446744073709551615.0.0",
+        "v99999999999999999999.0.0",
+        "vü1.2.3",
+        "v१.२.३",
+        "tool;id-v9.9.9",
+        "tööl-v9.9.9",
+        "-v1.2.3",
+        "--exec=id",
+        "v1.2.3'\"`id`",
+    ] {
+        let name_in_full = format!("refs/tags/{name}");
+        world.git(["update-ref", &name_in_full, "HEAD"]);
+        let plan = world.plan("--snapshot");
+        let expected = format!("1.2.3-dev.1.g{}", world.sha());
+        assert_eq!(plan["version"], expected, "{name}");
+        assert_eq!(plan["tag"], serde_json::Value::Null, "{name}");
+        // The build is told, by a variable and through no shell, what git says.
+        let env = &plan["builds"][0]["env"];
+        assert_eq!(env["DOCKLESS_DESCRIBE"], name);
+        assert_eq!(env["DOCKLESS_VERSION"], expected.as_str(), "{name}");
+        assert_eq!(
+            world.names(),
+            [".git", ".gitignore", "Cargo.lock", "Cargo.toml", "LICENSE", "src"]
+        );
+        world.git(["update-ref", "-d", &name_in_full]);
+    }
+    world.git(["update-ref", "refs/tags/v1.2.3;id", "HEAD"]);
+    let release = world.run("release --skip publish");
+    release.ends_with(1).says("error: git: no release tag on HEAD\n");
+}
+
+#[test]
+fn each_package_of_a_workspace_has_its_own() {
+    let world = World::workspace(&[("alpha", "1.0.0"), ("beta", "2.0.0")], "");
+    world.commit();
+    let versions = |world: &World| {
+        let plan = world.plan("--snapshot");
+        let builds = plan["builds"].as_array().unwrap().iter();
+        let versions = builds.map(|build| build["version"].as_str().unwrap().to_owned());
+        (versions.collect::<Vec<_>>(), plan["version"].as_str().unwrap().to_owned())
+    };
+    world.git(["tag", "beta-v2.0.0"]);
+    let alpha = format!("1.0.0-dev.1.g{}", world.sha());
+    assert_eq!(versions(&world), (vec![alpha, "2.0.0".into()], "2.0.0".into()));
+    world.git(["tag", "alpha-v1.0.0"]);
+    assert_eq!(versions(&world), (vec!["1.0.0".into(), "2.0.0".into()], "2.0.0".into()));
+    world.commit();
+    let (alpha, beta) =
+        (format!("1.0.1-dev.1.g{}", world.sha()), format!("2.0.1-dev.1.g{}", world.sha()));
+    assert_eq!(versions(&world), (vec![alpha, beta.clone()], beta));
+}
+
+#[test]
+fn a_snapshot_of_a_tag_that_disagrees_says_so() {
+    let world = World::committed("1.2.3");
+    world.git(["tag", "v1.3.0"]);
+    let run = world.run("release --dry-run --snapshot --json");
+    let version = format!("1.3.1-dev.0.g{}", world.sha());
+    assert_eq!(run.ends_with(0).json()["version"], version);
+    run.says(&format!(
+        "warning: {}: [package] version: HEAD has the tag v1.3.0, but tool is at 1.2.3 in \
+         Cargo.toml; the snapshot is built as {version}\n  help: set the version to 1.3.0",
+        world.path("Cargo.toml").display()
+    ));
+}
+
+#[test]
+fn a_shallow_clone_is_noticed_and_explained() {
+    let world = World::committed("1.2.3");
+    world.git(["tag", "v1.2.3"]);
+    let clone = |world: &World, to: &str| {
+        let from = format!("file://{}", world.root().display());
+        let to = world.outside(to);
+        world.git(["clone", "--quiet", "--depth", "1", &from, to.to_str().unwrap()]);
+        let args = ["release", "--dry-run", "--snapshot", "--json"];
+        run(world.tool(args).current_dir(to))
+    };
+    // With the tag on HEAD nothing is missing.
+    let tagged = clone(&world, "tagged");
+    assert_eq!(tagged.ends_with(0).json()["version"], "1.2.3");
+    assert_eq!(tagged.stderr, "");
+    world.commit();
+    let untagged = clone(&world, "untagged");
+    let version = format!("1.2.3-dev.1.g{}", world.sha());
+    assert_eq!(untagged.ends_with(0).json()["version"], version);
+    untagged
+        .says("warning: git: the clone is shallow, so earlier tags and commits are missing")
+        .says("  help: run `git fetch --unshallow --tags`; ")
+        .says("`fetch-depth: 0`\n");
+}
+
+#[test]
+fn sources_without_git_have_cargos_version() {
+    let world = World::quick("1.2.3");
+    let plan = world.plan("--snapshot");
+    assert_eq!(plan["version"], "1.2.3");
+    assert_eq!(plan["commit"], serde_json::Value::Null);
+    assert_eq!(plan["time"], "2006-07-24T01:21:28Z");
+    let env = plan["builds"][0]["env"].as_object().unwrap();
+    assert_eq!(env.keys().collect::<Vec<_>>(), ["DOCKLESS_VERSION"]);
+
+    // What `cargo package` writes tells the commit.
+    let sha = "0123456789abcdef0123456789abcdef01234567";
+    let info = format!(r#"{{"git": {{"sha1": "{sha}"}}, "path_in_vcs": ""}}"#);
+    world.file(".cargo_vcs_info.json", &info);
+    let plan = world.plan("--snapshot");
+    assert_eq!(plan["version"], "1.2.3");
+    assert_eq!(plan["commit"], sha);
+    assert_eq!(plan["builds"][0]["env"]["DOCKLESS_COMMIT"], sha);
+
+    // What is no commit is not taken for one, and what is no JSON is said.
+    world.file(".cargo_vcs_info.json", r#"{"git": {"sha1": "$(id)"}}"#);
+    assert_eq!(world.plan("--snapshot")["commit"], serde_json::Value::Null);
+    world.file(".cargo_vcs_info.json", "{");
+    let broken = world.run("release --dry-run --snapshot");
+    broken
+        .ends_with(1)
+        .no_result()
+        .says(&format!("error: read {}: ", world.path(".cargo_vcs_info.json").display()));
+}
+
+#[test]
+fn before_the_first_commit_there_is_a_version_too() {
+    let world = World::quick("1.2.3");
+    world.git(["init", "--quiet"]);
+    let plan = world.plan("--snapshot");
+    assert_eq!(plan["version"], "1.2.3-dev.0.dirty");
+    assert_eq!(plan["commit"], serde_json::Value::Null);
+    world.run("release --skip publish").ends_with(1).says("error: git: ");
+}
+
+/// An unpacked package that lies in somebody's repository is not that repository's.
+#[test]
+fn a_repository_around_the_sources_is_not_theirs() {
+    let world = World::committed("1.2.3");
+    world.git(["tag", "v1.2.3"]);
+    world.package("target/vendored", "other", "0.7.0", &only_host());
+    world.file(
+        "target/vendored/Cargo.toml",
+        &format!("{}[workspace]\n", world.read("target/vendored/Cargo.toml")),
+    );
+    let plan = world.plan("--snapshot --manifest-path target/vendored");
+    assert_eq!(plan["version"], "0.7.0", "the folder is ignored by git");
+
+    world.package("unpacked", "other", "0.7.0", &only_host());
+    world.file(
+        "unpacked/Cargo.toml",
+        &format!("{}[workspace]\n", world.read("unpacked/Cargo.toml")),
+    );
+    let info = r#"{"git": {"sha1": "0123456789abcdef0123456789abcdef01234567"}}"#;
+    world.file("unpacked/.cargo_vcs_info.json", info);
+    let plan = world.plan("--snapshot --manifest-path unpacked");
+    assert_eq!(plan["version"], "0.7.0", "cargo packaged it");
+
+    // Variables that a git hook sets point to another repository.
+    let hook = run(world
+        .tool(["release", "--dry-run", "--snapshot", "--json", "--manifest-path", "unpacked"])
+        .env("GIT_DIR", world.path(".git")));
+    assert_eq!(hook.ends_with(0).json()["version"], "0.7.0");
+}
+
+#[test]
+fn source_date_epoch_is_the_time_of_everything() {
+    let world = World::committed("1.2.3");
+    let plan_at = |epoch: &str| {
+        let args = ["release", "--dry-run", "--snapshot", "--json"];
+        run(world.tool(args).env("SOURCE_DATE_EPOCH", epoch))
+    };
+    let plan = plan_at("1600000000").ends_with(0).json();
+    assert_eq!(plan["time"], "2020-09-13T12:26:40Z");
+    assert_eq!(plan["builds"][0]["env"]["DOCKLESS_DATE"], "2020-09-13T12:26:40Z");
+    assert_eq!(plan["builds"][0]["env"]["SOURCE_DATE_EPOCH"], "1600000000");
+    // One that is empty is none.
+    let plan = plan_at("").ends_with(0).json();
+    assert_eq!(plan["time"], "2023-11-14T22:13:20Z");
+    assert_eq!(plan["builds"][0]["env"]["SOURCE_DATE_EPOCH"], EPOCH.to_string());
+    for wrong in ["yesterday", "-1", "1.5", "99999999999999999999", " 1", "9999999999999999"] {
+        plan_at(wrong)
+            .ends_with(1)
+            .no_result()
+            .says(&format!(
+                "error: read SOURCE_DATE_EPOCH: {wrong:?} is no number of seconds since 1970\n"
+            ))
+            .says("  help: set it to a number such as `git log -1 --format=%ct` prints");
+    }
+}
+
+#[test]
+fn the_program_is_told_what_it_is() {
+    let world = World::empty();
+    let env = "[package.metadata.dockless.env]\nAPP_VERSION = \"{{ name }} {{version}}\"\n\
+               APP_BUILD = \"{{ commit }}/{{ date }}/{{ describe }}\"\nPLAIN = \"$(id) {x}\"\n";
+    world.package("", "tool", "1.2.3", &format!("{}{env}", only_host()));
+    let names = [
+        "DOCKLESS_VERSION",
+        "DOCKLESS_COMMIT",
+        "DOCKLESS_DATE",
+        "DOCKLESS_DESCRIBE",
+        "APP_VERSION",
+        "APP_BUILD",
+        "PLAIN",
+    ];
+    let lines: String =
+        names.iter().map(|name| format!("println!(\"{{}}\", env!({name:?}));\n")).collect();
+    world.file("src/main.rs", &format!("fn main() {{\n{lines}}}\n")).lock().commit();
+    world.git(["tag", "v1.2.2"]);
+    let sha = world.commit();
+    let commit = world.git(["rev-parse", "HEAD"]);
+    // What another build left in the environment does not reach this one.
+    let ran = run(world.tool(["run", "-q"]).env("DOCKLESS_VERSION", "6.6.6"));
+    let (version, date) = (format!("1.2.3-dev.1.g{sha}"), "2023-11-14T22:14:20Z");
+    let describe = world.git(["describe", "--tags", "--always", "--dirty"]);
+    assert!(describe.starts_with("v1.2.2-1-g"), "{describe}");
+    let expected = [
+        version.clone(),
+        commit.clone(),
+        date.to_owned(),
+        describe.clone(),
+        format!("tool {version}"),
+        format!("{commit}/{date}/{describe}"),
+        "$(id) {x}".to_owned(),
+    ];
+    assert_eq!(ran.ends_with(0).stdout.lines().collect::<Vec<_>>(), expected);
+}
