@@ -241,7 +241,7 @@ impl World {
         let (mut project, raw) = project::discover(&self.select(common, &request.targets))?;
         let config: Config = config::resolve(raw, &project).map_err(Findings)?;
         let wanted = plan::wanted(&config, &project, request).map_err(Findings)?;
-        project.learn_graphs(&wanted, common.offline, &self.cache)?;
+        project.learn_graphs(&wanted, common.offline, &self.cache, &self.term)?;
         let plan = plan::plan(&config, &project, request).map_err(Findings)?;
         plan.warnings.iter().for_each(|warning| self.term.finding(warning));
         Ok((project, plan))

@@ -13,6 +13,7 @@ use crate::cache::Cache;
 use crate::files;
 use crate::finding::{Help, failure};
 use crate::process::{Env, Program};
+use crate::term::Term;
 use crate::version::{Version, Versioned};
 
 pub mod git;
@@ -127,8 +128,14 @@ impl Project {
     }
 
     /// Adds the facts about the dependency graphs of the wanted builds.
-    pub fn learn_graphs(&mut self, wanted: &[Wanted], offline: bool, cache: &Cache) -> Result<()> {
-        self.graphs = graph::learn(self, wanted, offline, cache)?;
+    pub fn learn_graphs(
+        &mut self,
+        wanted: &[Wanted],
+        offline: bool,
+        cache: &Cache,
+        term: &Term,
+    ) -> Result<()> {
+        self.graphs = graph::learn(self, wanted, offline, cache, term)?;
         Ok(())
     }
 

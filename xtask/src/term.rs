@@ -122,7 +122,7 @@ impl Term {
     /// A whole table, for people.
     pub fn table(&self, table: &Table) {
         if self.settings.verbosity > Verbosity::Quiet {
-            self.say(format_args!("\n{table}"));
+            self.say(format_args!("\n{}", table.to_string().trim_end()));
         }
     }
 

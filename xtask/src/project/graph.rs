@@ -13,6 +13,7 @@ use crate::cache::{Cache, Kind};
 use crate::digest::{self, Digest};
 use crate::files;
 use crate::target::Target;
+use crate::term::Term;
 
 /// Build dependencies that compile C, or look for a library of the system.
 const C_BUILDERS: [&str; 10] = [
@@ -76,6 +77,7 @@ pub fn learn(
     wanted: &[Wanted],
     offline: bool,
     cache: &Cache,
+    term: &Term,
 ) -> Result<BTreeMap<Wanted, Graph>> {
     let lock = files::read_if_there(&project.root.join("Cargo.lock"))?.unwrap_or_default();
     let key = |wanted: &Wanted| {
@@ -96,6 +98,8 @@ pub fn learn(
     if missing.is_empty() {
         return Ok(graphs);
     }
+    // cargo fetches what it does not have, silently, as long as it is asked.
+    term.step("resolve", "the dependency graph (cargo metadata)");
     let packages = Packages::ask(project, &missing, offline)?;
     for wanted in missing {
         let record = packages.record(project, wanted, offline)?;
