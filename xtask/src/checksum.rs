@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::archive::Archive;
 use crate::digest::Digest;
 use crate::files::Staging;
+use crate::linkage::{Binary, Linkage};
 use crate::plan::Plan;
 use crate::project::About;
 use crate::target::Target;
@@ -64,11 +65,13 @@ pub fn describe(
     plan: &Plan,
     project: &str,
     archives: &[Archive],
+    binaries: &[Binary],
     out: &Staging,
 ) -> Result<Vec<Artifact>> {
     let digests: BTreeMap<&str, &Digest> =
         archives.iter().map(|archive| (&*archive.plan().name, archive.digest())).collect();
-    let mut artifacts: Vec<Artifact> = archives.iter().map(artifact).collect();
+    let mut artifacts: Vec<Artifact> =
+        archives.iter().map(|archive| artifact(archive, binaries)).collect();
     if !archives.is_empty() {
         let text = checksums(&digests);
         out.write(CHECKSUMS, text.as_bytes())?;
@@ -115,8 +118,14 @@ fn json(value: &impl Serialize) -> Result<Vec<u8>> {
     Ok(text)
 }
 
-fn artifact(archive: &Archive) -> Artifact {
+fn artifact(archive: &Archive, binaries: &[Binary]) -> Artifact {
     let plan = archive.plan();
+    let linkage = binaries.iter().filter(|binary| {
+        let compiled = binary.compiled();
+        compiled.package() == plan.package && *compiled.target() == plan.target
+    });
+    let linkage: BTreeMap<&str, &Linkage> =
+        linkage.map(|binary| (binary.compiled().bin(), binary.linkage())).collect();
     Artifact {
         name: plan.name.clone(),
         path: format!("dist/{}", plan.name),
@@ -128,6 +137,7 @@ fn artifact(archive: &Archive) -> Artifact {
             ("binaries", plan.bins.clone().into()),
             ("checksum", archive.digest().to_string().into()),
             ("format", "tar.gz".into()),
+            ("linkage", serde_json::json!(linkage)),
             ("package", plan.package.clone().into()),
             ("size", archive.size().into()),
             ("version", plan.version.to_string().into()),

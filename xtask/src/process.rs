@@ -79,6 +79,12 @@ impl Env {
         env
     }
 
+    /// This environment with one variable set.
+    pub fn with(mut self, name: &str, value: &OsStr) -> Env {
+        self.vars.insert(name.into(), value.into());
+        self
+    }
+
     pub fn get(&self, name: &str) -> Option<&OsStr> {
         self.vars.get(OsStr::new(name)).map(OsString::as_os_str).filter(|value| !value.is_empty())
     }

@@ -11,7 +11,7 @@ use crate::archive::{Archive, archive};
 use crate::cache::Cache;
 use crate::checksum::{self, Artifact};
 use crate::compile::compile;
-use crate::files::{Lock, Staging, explain_space};
+use crate::files::{self, Lock, Staging, explain_space};
 use crate::finding::Findings;
 use crate::linkage::{Binary, prove};
 use crate::plan::{ArchivePlan, LeftOut, Mode, Plan};
@@ -53,8 +53,8 @@ pub fn release(
     let (binaries, left_out) = binaries(plan, project, offline, term)?;
     let (archives, rows) =
         archives(plan, &binaries, &staging, cache, term).map_err(explain_space)?;
-    let artifacts =
-        checksum::describe(plan, name(project), &archives, &staging).map_err(explain_space)?;
+    let artifacts = checksum::describe(plan, name(project), &archives, &binaries, &staging)
+        .map_err(explain_space)?;
     staging.commit()?;
     let left_out = plan.left_out.iter().cloned().chain(left_out).collect();
     Ok(Outcome { version: plan.version.to_string(), artifacts, left_out, rows })
@@ -85,16 +85,28 @@ pub fn binaries(
     if !findings.is_empty() {
         return Err(Findings(findings).into());
     }
-    for warning in binaries.iter().flat_map(Binary::warnings) {
-        term.finding(warning);
+    for binary in &binaries {
+        let (compiled, linkage) = (binary.compiled(), binary.linkage());
+        let pie = if linkage.pie { "PIE" } else { "no PIE" };
+        let (bin, target) = (compiled.bin(), compiled.target());
+        term.detail(format_args!("{bin} for {target} is static, {pie}, RELRO {:?}", linkage.relro));
+        binary.warnings().iter().for_each(|warning| term.finding(warning));
     }
     Ok((binaries, ready.left_out))
 }
 
+/// What a folder that need not be backed up holds. <https://bford.info/cachedir/>
+const CACHEDIR_TAG: &[u8] = b"Signature: 8a477f597d28d172789f06886806bc55\n";
+
 /// One run at a time has a checkout's dist/; the others wait.
 pub fn lock(project: &Project, term: &Term) -> Result<Lock> {
+    let target_dir = &project.target_dir;
+    if !target_dir.exists() {
+        // cargo marks the folder for backup programs only when it makes it itself.
+        files::write(&target_dir.join("CACHEDIR.TAG"), CACHEDIR_TAG)?;
+    }
     let holder = format!("process {} ({})", std::process::id(), project.root.display());
-    Lock::acquire(&project.target_dir.join("dockless.lock"), &holder, |other| {
+    Lock::acquire(&target_dir.join(".dockless-lock"), &holder, |other| {
         term.step("wait", format_args!("for another dockless in this checkout: {other}"));
     })
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use crate::finding::{Finding, Help};
 use crate::plan::{BuildPlan, LeftOut};
 use crate::process::{self, Program};
-use crate::project::Project;
+use crate::project::{Project, rustc};
 use crate::target::Target;
 use crate::term::Term;
 
@@ -138,7 +138,7 @@ fn has_library(target: &Target, project: &Project) -> bool {
 
 /// The commit that the toolchain was built from, as `rustc -vV` prints it.
 fn rustc_commit(project: &Project) -> Result<String> {
-    let program = Program::new("rustc", &project.root, &project.env).arg("-vV");
+    let program = rustc::program(&project.root, &project.env).arg("-vV");
     let text = program.read()?;
     let hash = text.lines().find_map(|line| line.strip_prefix("commit-hash: "));
     let hash = hash.with_context(|| Help("install the toolchain with rustup".into()));

@@ -61,6 +61,7 @@ fn project(packages: Vec<Package>, git: Option<Git>) -> Project {
         has_lock: true,
         metadata: Vec::new(),
         graphs: BTreeMap::new(),
+        cargo: "cargo".into(),
         env: Env::scrub([("CARGO_HOME".into(), "/home/cargo".into())]),
     }
 }

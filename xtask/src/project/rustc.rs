@@ -1,5 +1,6 @@
 //! What rustc says of itself.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -33,6 +34,12 @@ impl Rustc {
         Err(similar.into_iter().take(3).map(|(_, known)| known).collect())
     }
 
+    /// The name by which rustup knows the toolchain, where rustup installed it.
+    pub fn rustup_name(&self) -> Option<&OsStr> {
+        let within = self.sysroot.parent()?.file_name()? == "toolchains";
+        self.sysroot.file_name().filter(|_| within)
+    }
+
     /// The folder of the target's standard library.
     pub fn library(&self, target: &str) -> PathBuf {
         self.sysroot.join("lib/rustlib").join(target)
@@ -55,16 +62,21 @@ impl Rustc {
         if named.all(|target| self.common(target)) {
             return Ok(());
         }
-        let text = Program::new("rustc", dir, env).args(["--print", "target-list"]).read()?;
+        let text = program(dir, env).args(["--print", "target-list"]).read()?;
         self.targets = text.lines().map(str::to_owned).collect();
         Ok(())
     }
 }
 
+/// The compiler that cargo would start: RUSTC, or else the one on PATH.
+/// <https://doc.rust-lang.org/cargo/reference/environment-variables.html>
+pub fn program<'a>(dir: &'a Path, env: &'a Env) -> Program<'a> {
+    Program::new(env.get("RUSTC").unwrap_or(OsStr::new("rustc")), dir, env)
+}
+
 /// Asks the rustc that would compile a project in `dir`.
 pub fn ask(dir: &Path, env: &Env) -> Result<Rustc> {
-    let both =
-        Program::new("rustc", dir, env).args(["--print", "sysroot", "--print", "host-tuple"]);
+    let both = program(dir, env).args(["--print", "sysroot", "--print", "host-tuple"]);
     let asked = both.output()?;
     let (sysroot, host) = match asked.status.success() {
         true => {
@@ -75,8 +87,8 @@ pub fn ask(dir: &Path, env: &Env) -> Result<Rustc> {
         }
         // Before 1.84 the host had to be read off the version.
         false => {
-            let sysroot = Program::new("rustc", dir, env).args(["--print", "sysroot"]).read()?;
-            let version = Program::new("rustc", dir, env).arg("-vV").read()?;
+            let sysroot = program(dir, env).args(["--print", "sysroot"]).read()?;
+            let version = program(dir, env).arg("-vV").read()?;
             let host =
                 version.lines().find_map(|line| line.strip_prefix("host: ")).map(str::to_owned);
             (Some(sysroot.trim().to_owned()), host)
