@@ -53,9 +53,9 @@ pub fn release(
     let (binaries, left_out) = binaries(plan, project, offline, term)?;
     let (archives, rows) =
         archives(plan, &binaries, &staging, cache, term).map_err(explain_space)?;
-    let artifacts = checksum::describe(plan, name(project), &archives, &binaries, &staging)
+    let artifacts = checksum::describe(plan, name(plan, project), &archives, &binaries, &staging)
         .map_err(explain_space)?;
-    staging.commit()?;
+    staging.commit(plan.time)?;
     let left_out = plan.left_out.iter().cloned().chain(left_out).collect();
     Ok(Outcome { version: plan.version.to_string(), artifacts, left_out, rows })
 }
@@ -111,11 +111,12 @@ pub fn lock(project: &Project, term: &Term) -> Result<Lock> {
     })
 }
 
-/// The name of the whole: the folder's where several packages have none in common.
-fn name(project: &Project) -> &str {
+/// The name of the whole: the root package's, or else that of the first package
+/// that is built. A folder's would differ between two checkouts of one commit.
+fn name<'a>(plan: &'a Plan, project: &'a Project) -> &'a str {
     let root = project.packages.iter().find(|package| package.dir == project.root);
-    let folder = project.root.file_name().and_then(|name| name.to_str());
-    root.map(|package| &*package.name).or(folder).unwrap_or("workspace")
+    let first = plan.builds.first().map(|build| &*build.package);
+    root.map(|package| &*package.name).or(first).unwrap_or("workspace")
 }
 
 /// Makes all archives, as many at a time as there are processors.

@@ -2,8 +2,10 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use anyhow::{Context, Result};
+use jiff::Timestamp;
 
 use super::{list, read_if_there, remove, rename};
 use crate::finding::failure;
@@ -64,8 +66,14 @@ impl Staging {
         fs::write(&path, bytes).with_context(|| format!("write {}", path.display()))
     }
 
-    /// Puts the new dist/ in its place.
-    pub fn commit(mut self) -> Result<()> {
+    /// Puts the new dist/ in its place. All that is in it carries the one time,
+    /// so that two dist/ of one commit do not differ in that either.
+    pub fn commit(mut self, time: Timestamp) -> Result<()> {
+        for entry in list(&self.new)? {
+            set_time(&entry.path, time)?;
+        }
+        #[cfg(unix)] // Elsewhere a folder cannot be opened as a file.
+        set_time(&self.new, time)?;
         if exists(&self.dist)? {
             rename(&self.dist, &self.old)?;
         }
@@ -90,6 +98,13 @@ pub fn clear(dist: &Path) -> Result<()> {
     remove(dist)?;
     remove(&dist.with_file_name(".dist.dockless-new"))?;
     remove(&dist.with_file_name(".dist.dockless-old"))
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the door")]
+fn set_time(path: &Path, time: Timestamp) -> Result<()> {
+    let context = || format!("set the time of {}", path.display());
+    let file = File::open(path).with_context(context)?;
+    file.set_modified(SystemTime::from(time)).with_context(context)
 }
 
 fn exists(path: &Path) -> Result<bool> {
@@ -138,7 +153,7 @@ mod tests {
         let staging = Staging::open(dist)?;
         staging.write(MARK, OURS)?;
         staging.write("a", content.as_bytes())?;
-        staging.commit()
+        staging.commit(Timestamp::constant(1_700_000_000, 0))
     }
 
     fn names(dir: &Path) -> Vec<String> {
