@@ -132,11 +132,18 @@ fn prune(dir: &Path) -> Result<()> {
     }
     files::write(&mark, b"")?;
     let mut entries = files::list(dir)?;
-    entries.sort_by_key(|entry| files::age(entry.modified));
+    // The mark was written just now: its time is that of the file system, which
+    // need not be this machine's.
+    let now = entries.iter().find(|entry| entry.path == mark).map(|mark| mark.modified);
+    let now = now.with_context(|| format!("find {}", mark.display()))?;
+    entries.sort_by_key(|entry| std::cmp::Reverse(entry.modified));
     let mut kept = 0;
     for entry in entries {
-        kept += entry.size;
-        if kept > MAX_SIZE || files::age(entry.modified) > MAX_AGE {
+        let old = now.duration_since(entry.modified).is_ok_and(|age| age > MAX_AGE);
+        // What another run is writing is not counted, and goes only when it is forgotten.
+        let finished = !files::is_temporary(&entry.path);
+        kept += if finished { entry.size } else { 0 };
+        if old || (finished && kept > MAX_SIZE) {
             files::remove(&entry.path)?;
         }
     }

@@ -44,11 +44,20 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     persist(file, path)
 }
 
+/// How the names of temporary files begin and end.
+const TEMPORARY: (&str, &str) = (".dockless-", ".tmp");
+
+/// Whether a file is one that [`temporary`] made.
+pub fn is_temporary(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("");
+    name.starts_with(TEMPORARY.0) && name.ends_with(TEMPORARY.1)
+}
+
 /// A new file with a name of its own in `dir`, removed when dropped, and
 /// readable by those whom the umask admits once it is [`persist`]ed.
 pub fn temporary(dir: &Path) -> Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".dockless-").suffix(".tmp");
+    builder.prefix(TEMPORARY.0).suffix(TEMPORARY.1);
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;

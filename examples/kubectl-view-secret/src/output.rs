@@ -49,10 +49,12 @@ pub fn render(secret: &Secret, entries: &[Entry], format: Format) -> Result<Vec<
     }
 }
 
-/// The bare value of a single entry, `K='V'` for several, all bytes unchanged.
+/// The bare value of a single entry, `K='V'` for several. A value that is text
+/// ends with its line; one that is not stays as it is, to the last byte.
 fn text(entries: &[Entry]) -> Vec<u8> {
     if let [only] = entries {
-        return [&only.value[..], b"\n"].concat();
+        let end: &[u8] = if std::str::from_utf8(&only.value).is_ok() { b"\n" } else { b"" };
+        return [&only.value[..], end].concat();
     }
     entries
         .iter()

@@ -145,7 +145,7 @@ fn each_type_is_decoded_its_own_way() {
     shows(one("kubernetes.io/dockercfg", b"not json"), &args, b"not json\n", "");
     shows(one("kubernetes.io/tls", b"PEM"), &args, b"PEM\n", "");
     shows(one("acme.example/odd", b"v"), &args, b"v\n", "");
-    shows(one("Opaque", b"\xff\x00\xfe"), &args, b"\xff\x00\xfe\n", "");
+    shows(one("Opaque", b"\xff\x00\xfe"), &args, b"\xff\x00\xfe", "");
     let several = secret("Opaque", &[("a", b"\xff\x00"), ("b", "ü".as_bytes())]);
     shows(several, &["db", "-a"], b"a='\xff\x00'\nb='\xc3\xbc'\n", "");
 
