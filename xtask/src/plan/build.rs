@@ -59,12 +59,15 @@ pub fn plan(
     ];
     args.extend(bins.iter().flat_map(|bin| ["--bin".to_owned(), bin.clone()]));
     args.extend(selected.feature_args.iter().cloned());
-    let defined = |name: &str| project.profiles.iter().any(|profile| profile.name == name);
-    if profile == "dist" && !defined(profile) {
+    // A profile of the user's own is there once something says what it inherits.
+    let defined =
+        project.profiles.iter().any(|known| known.name == profile && known.inherits.is_some());
+    let made_up = profile == "dist" && !defined;
+    if made_up {
         args.extend(["--config".to_owned(), r#"profile.dist.inherits="release""#.to_owned()]);
     }
-    let shipped = profile != "dev";
-    let heir = if profile == "dist" && !defined(profile) { "release" } else { profile };
+    let shipped = request.mode != Mode::Local || profile != "dev";
+    let heir = if made_up { "release" } else { profile };
     if shipped
         && !project::sets_strip(&project.profiles, heir)
         && !project::sets_strip(&project.profiles, profile)

@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::PathBuf;
 use std::process::Command;
 
 use crate::world::{
-    HOST, Run, World, assert_whole, contents, entry_names, names, only_host, run, skipped,
+    HOST, Run, World, assert_whole, contents, entry_names, judge, names, only_host, run, skipped,
 };
 
 #[test]
@@ -76,7 +77,7 @@ fn a_compile_error_is_cargos_and_leaves_dist_as_it_was() {
     let first = world.run("release --snapshot");
     first.ends_with(1).no_result();
     first.says("error[E0308]").says("--> src/main.rs:1:26").says("mismatched types");
-    first.says("error: `cargo build ").says("its messages are above\n");
+    first.says("cargo build --package tool ").says("; its messages are above\n");
     assert!(!world.names().iter().any(|name| name.contains("dist")), "{:?}", world.names());
 
     world.file("src/main.rs", "fn main() {}\n");
@@ -177,7 +178,7 @@ fn a_path_with_spaces_and_other_alphabets() {
 fn bound_by_modes(world: &World, args: &str) -> Option<Run> {
     let probe = world.outside("probe");
     fs::write(&probe, "").unwrap();
-    fs::set_permissions(&probe, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&probe, fs::Permissions::from_mode(0o000)).unwrap();
     if fs::read(&probe).is_err() {
         return Some(world.run(args));
     }
@@ -269,4 +270,39 @@ fn a_broken_cache_is_named() {
     }
     world.run("release --snapshot").ends_with(0);
     assert_eq!(contents(&world.dist()), before);
+}
+
+/// A PATH that holds these programs only.
+fn path_of(world: &World, programs: &[&str]) -> PathBuf {
+    let dir = world.outside(&format!("only-{}", programs.join("-")));
+    fs::create_dir_all(&dir).unwrap();
+    for program in programs {
+        symlink(judge(program).unwrap(), dir.join(program)).unwrap();
+    }
+    dir
+}
+
+#[test]
+fn a_program_that_is_missing_is_named() {
+    let world = World::quick("1.0.0");
+    let snapshot = |world: &World, programs: &[&str]| {
+        let mut tool = world.tool(["release", "--dry-run", "--snapshot", "--json"]);
+        run(tool.env("PATH", path_of(world, programs)))
+    };
+    snapshot(&world, &[])
+        .ends_with(1)
+        .no_result()
+        .says("error: start `cargo`: ")
+        .says("  help: install cargo, or put it on PATH\n");
+    // Sources without a repository need no git; one that is there is never ignored.
+    assert_eq!(snapshot(&world, &["cargo", "rustc"]).ends_with(0).json()["version"], "1.0.0");
+    let world = World::committed("1.0.0");
+    snapshot(&world, &["cargo", "rustc"])
+        .ends_with(1)
+        .no_result()
+        .says(&format!(
+            "error: read the repository {}: git is not on PATH\n",
+            world.root().display()
+        ))
+        .says("  help: install git\n");
 }

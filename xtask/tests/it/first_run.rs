@@ -118,6 +118,15 @@ fn dist_describes_itself() {
 
     let artifacts: serde_json::Value =
         serde_json::from_str(&world.read("dist/artifacts.json")).unwrap();
+    // How a binary is linked is as its toolchain has it, but never with glibc.
+    let linkage = |target: &str| {
+        let listed = artifacts.as_array().unwrap().iter();
+        let artifact = listed.clone().find(|artifact| artifact["target"] == target).unwrap();
+        let linkage = artifact["extra"]["linkage"]["tool"].clone();
+        assert_eq!(linkage["static_glibc"], false, "{linkage}");
+        assert!(linkage["pie"].is_boolean() && linkage["relro"].is_string(), "{linkage}");
+        linkage
+    };
     let archive = |target: &str, goarch: &str| {
         let name = format!("tool-v1.2.3-{target}.tar.gz");
         let bytes = fs::read(world.dist().join(&name)).unwrap();
@@ -132,6 +141,7 @@ fn dist_describes_itself() {
                 "binaries": ["tool"],
                 "checksum": format!("sha256:{}", sha256(&bytes)),
                 "format": "tar.gz",
+                "linkage": { "tool": linkage(target) },
                 "package": "tool",
                 "size": bytes.len(),
                 "version": "1.2.3",
@@ -212,6 +222,15 @@ fn the_project_is_found_from_any_folder() {
         let elsewhere = run(world.tool(args).arg(&manifest).current_dir("/"));
         assert_eq!(elsewhere.ends_with(0).json()["dist"], world.dist().to_str().unwrap());
     }
+    // A member's folder belongs to its whole workspace.
+    let workspace = World::workspace(&[("alpha", "1.0.0"), ("beta", "1.0.0")], "");
+    let member = run(workspace
+        .tool(["release", "--dry-run", "--snapshot", "--json"])
+        .current_dir(workspace.path("beta")));
+    let plan = member.ends_with(0).json();
+    assert_eq!(plan["builds"].as_array().unwrap().len(), 2);
+    assert_eq!(plan["dist"], workspace.dist().to_str().unwrap());
+
     let nowhere = World::empty();
     let lost = nowhere.run("release --snapshot");
     lost.ends_with(1)

@@ -71,7 +71,7 @@ fn every_fault_is_named_at_once_with_place_and_fix() {
         (
             &root,
             "[workspace.metadata.dockless] packages: no package \"alhpa\" in the workspace",
-            "did you mean \"alpha\"?",
+            "did you mean `alpha`?",
         ),
     ] {
         let line = format!("error: {}: {what}", file.display());
@@ -286,5 +286,5 @@ fn binaries_and_features_are_chosen() {
         .ends_with(1)
         .says("[package.metadata.dockless] bins: package \"tool\" has no binary \"exrta\"\n")
         .says("[package.metadata.dockless] features: package \"tool\" has no feature \"luod\"\n")
-        .says("  help: did you mean \"loud\"?\n");
+        .says("  help: did you mean `loud`?\n");
 }

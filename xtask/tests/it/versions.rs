@@ -335,7 +335,7 @@ fn a_shallow_clone_is_noticed_and_explained() {
     // With the tag on HEAD nothing is missing.
     let tagged = clone(&world, "tagged");
     assert_eq!(tagged.ends_with(0).json()["version"], "1.2.3");
-    assert_eq!(tagged.stderr, "");
+    tagged.never_says("warning:");
     world.commit();
     let untagged = clone(&world, "untagged");
     let version = format!("1.2.3-dev.1.g{}", world.sha());
@@ -414,6 +414,42 @@ fn a_repository_around_the_sources_is_not_theirs() {
         .tool(["release", "--dry-run", "--snapshot", "--json", "--manifest-path", "unpacked"])
         .env("GIT_DIR", world.path(".git")));
     assert_eq!(hook.ends_with(0).json()["version"], "0.7.0");
+}
+
+/// A repository that cannot be read is not taken for none: its version would
+/// be that of a release.
+#[test]
+fn a_broken_repository_is_an_error() {
+    let world = World::committed("1.2.3");
+    let head = world.read(".git/HEAD");
+    for broken in ["ref: ", "nonsense"] {
+        world.file(".git/HEAD", broken);
+        world.run("release --dry-run --snapshot").ends_with(1).no_result().says("git");
+    }
+    fs::remove_file(world.path(".git/HEAD")).unwrap();
+    world.run("release --dry-run --snapshot").ends_with(1).no_result().says("git");
+    world.file(".git/HEAD", &head);
+    assert_eq!(world.plan("--snapshot")["version"], format!("1.2.3-dev.1.g{}", world.sha()));
+    // A worktree or a submodule whose repository is elsewhere, and not here.
+    fs::rename(world.path(".git"), world.outside("git")).unwrap();
+    for link in ["gitdir: ../gone/.git/worktrees/x", "nonsense"] {
+        world.file(".git", link);
+        world.run("release --dry-run --snapshot").ends_with(1).no_result().says("git");
+    }
+    world.file(".git", "gitdir: ../git\n");
+    assert_eq!(world.plan("--snapshot")["version"], format!("1.2.3-dev.1.g{}", world.sha()));
+}
+
+#[test]
+fn a_worktree_is_a_repository() {
+    let world = World::committed("1.2.3");
+    world.git(["tag", "v1.2.3"]);
+    let tree = world.outside("tree");
+    world.git(["worktree", "add", "--quiet", "--detach", tree.to_str().unwrap()]);
+    let args = ["release", "--dry-run", "--skip", "publish", "--json"];
+    let plan = run(world.tool(args).current_dir(&tree)).ends_with(0).json();
+    assert_eq!(plan["version"], "1.2.3");
+    assert_eq!(plan["dist"], tree.join("dist").to_str().unwrap());
 }
 
 #[test]
