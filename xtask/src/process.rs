@@ -239,7 +239,9 @@ impl<'a> Program<'a> {
 /// The command line as a person would type it in a shell.
 impl std::fmt::Display for Program<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&quoted(&self.program))?;
+        // The folder of a toolchain's program says nothing that a person would type.
+        let name = Path::new(&self.program).file_name().unwrap_or(&self.program);
+        f.write_str(&quoted(name))?;
         self.args.iter().try_for_each(|arg| write!(f, " {}", quoted(arg)))
     }
 }

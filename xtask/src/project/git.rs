@@ -97,19 +97,17 @@ impl Git {
 /// Looks for the repository that `dir` belongs to; `None` where there is none.
 /// A repository that cannot be read is an error, never taken for none.
 pub fn look(dir: &Path, env: &Env) -> Result<Option<Git>> {
+    let top = dir.ancestors().find(|dir| dir.join(".git").symlink_metadata().is_ok());
     if process::find("git", env).is_none() {
-        if let Some(top) = dir.ancestors().find(|dir| dir.join(".git").exists()) {
-            bail!(failure(
-                format!("read the repository {}: git is not on PATH", top.display()),
-                "install git",
-            ));
-        }
-        return Ok(None);
+        let unread =
+            |top: &Path| format!("read the repository {}: git is not on PATH", top.display());
+        return top.map_or(Ok(None), |top| Err(failure(unread(top), "install git")));
     }
     let program = git(dir, env).args(["rev-parse", "--is-shallow-repository", "--show-toplevel"]);
     let asked = program.output()?;
     if !asked.status.success() {
-        if asked.stderr.contains("not a git repository") {
+        // Said of a repository that is broken, too.
+        if asked.stderr.contains("not a git repository") && top.is_none() {
             return Ok(None);
         }
         let fix = "mend the repository; for `dubious ownership`, run the `git config` command that git names";
