@@ -33,14 +33,19 @@ pub struct Cache {
 pub enum Kind {
     /// What cargo said of a dependency graph, as JSON.
     Graph,
+    /// Which toolchain rustup chose, as JSON.
+    Toolchain,
     /// Finished archives.
     Archive,
 }
+
+const KINDS: [Kind; 3] = [Kind::Graph, Kind::Toolchain, Kind::Archive];
 
 impl Kind {
     fn folder(self) -> &'static str {
         match self {
             Kind::Graph => "graph",
+            Kind::Toolchain => "toolchain",
             Kind::Archive => "archive",
         }
     }
@@ -65,9 +70,9 @@ impl Cache {
     pub fn clear(&self) -> Result<()> {
         match &self.root {
             // Only what is ours: the folder may have been named by hand.
-            Some(root) => [Kind::Graph, Kind::Archive]
-                .iter()
-                .try_for_each(|kind| files::remove(&root.join(kind.folder()))),
+            Some(root) => {
+                KINDS.iter().try_for_each(|kind| files::remove(&root.join(kind.folder())))
+            }
             None => Ok(()),
         }
     }

@@ -233,12 +233,13 @@ impl World {
 
     /// The project, for commands that need no settings.
     fn project(&self, common: &Common) -> Result<Project> {
-        Ok(project::discover(&self.select(common, &[]))?.0)
+        Ok(project::discover(&self.select(common, &[]), &self.cache)?.0)
     }
 
     /// Facts, settings, decisions: how every command that builds begins.
     fn plan(&self, common: &Common, request: &Request) -> Result<(Project, Plan)> {
-        let (mut project, raw) = project::discover(&self.select(common, &request.targets))?;
+        let (mut project, raw) =
+            project::discover(&self.select(common, &request.targets), &self.cache)?;
         let config: Config = config::resolve(raw, &project).map_err(Findings)?;
         let wanted = plan::wanted(&config, &project, request).map_err(Findings)?;
         project.learn_graphs(&wanted, common.offline, &self.cache, &self.term)?;

@@ -20,6 +20,7 @@ pub mod git;
 pub mod graph;
 mod profile;
 pub mod rustc;
+mod rustup;
 
 pub use git::Git;
 pub use graph::{Graph, NativeCrate, Wanted};
@@ -149,20 +150,26 @@ impl Project {
 
 /// Collects the facts about the selected project and the tables that configure
 /// it. cargo, git and rustc are asked at the same time.
-pub fn discover(select: &Select) -> Result<(Project, Vec<RawConfig>)> {
+pub fn discover(select: &Select, cache: &Cache) -> Result<(Project, Vec<RawConfig>)> {
     let manifest = manifest(select)?;
     let dir = manifest.parent().context("find the manifest's folder")?;
     let env = select.env.for_project(dir);
+    let key = rustup::key(dir, &env)?;
+    let kept = key.as_ref().map_or(Ok(None), |key| rustup::kept(key, cache))?;
     let (metadata, git, rustc) = std::thread::scope(|scope| {
         let git = scope.spawn(|| git::look(dir, &env));
-        let rustc = scope.spawn(|| rustc::ask(dir, &env));
-        let metadata = metadata(&manifest, dir, &env, select.offline);
-        (metadata, git.join(), rustc.join())
+        let rustc = kept.is_none().then(|| scope.spawn(|| rustc::ask(dir, &env)));
+        let metadata = metadata(&manifest, dir, kept.as_ref(), &env, select.offline);
+        (metadata, git.join(), rustc.map(|rustc| rustc.join()))
     });
     let panicked = |_| anyhow::anyhow!("a thread that collects facts panicked");
     let (text, metadata) = metadata?;
     let mut git = git.map_err(panicked)??;
-    let mut rustc = rustc.map_err(panicked)??;
+    let asked = rustc.map(|asked| asked.map_err(panicked)?).transpose()?;
+    if let (Some(key), Some(asked)) = (&key, &asked) {
+        rustup::keep(key, asked, cache)?;
+    }
+    let mut rustc = asked.or(kept).context("ask rustc for its sysroot")?;
     let root = metadata.workspace_root.clone().into_std_path_buf();
     if let Some(git) = &mut git {
         git.leave_out(&root.join("dist"));
@@ -171,7 +178,7 @@ pub fn discover(select: &Select) -> Result<(Project, Vec<RawConfig>)> {
     rustc.learn_targets(&root, &env, wanted_targets(select, &raw))?;
     let packaged_commit = if git.is_none() { packaged_commit(&root)? } else { None };
     let packages = packages(&metadata, git.as_ref(), dir, &env)?;
-    let (cargo, env) = cargo(&rustc, env);
+    let (cargo, env) = cargo(&rustc, &env);
     let project = Project {
         target_dir: metadata.target_directory.clone().into_std_path_buf(),
         time: time(&env, git.as_ref())?,
@@ -193,11 +200,11 @@ pub fn discover(select: &Select) -> Result<(Project, Vec<RawConfig>)> {
 /// The toolchain's own cargo, named as rustup's proxy would name it to itself:
 /// the proxy takes some 7 ms to find out the same with each call. Where rustup
 /// did not install the toolchain, the cargo on PATH.
-fn cargo(rustc: &Rustc, env: Env) -> (PathBuf, Env) {
+fn cargo(rustc: &Rustc, env: &Env) -> (PathBuf, Env) {
     let own = rustc.sysroot.join("bin").join(format!("cargo{}", std::env::consts::EXE_SUFFIX));
     match rustc.rustup_name().filter(|_| own.is_file()) {
-        Some(name) => (own, env.with("RUSTUP_TOOLCHAIN", name)),
-        None => ("cargo".into(), env),
+        Some(name) => (own, env.clone().with("RUSTUP_TOOLCHAIN", name)),
+        None => ("cargo".into(), env.clone()),
     }
 }
 
@@ -222,8 +229,16 @@ fn manifest(select: &Select) -> Result<PathBuf> {
     files::resolve(&manifest).with_context(|| Help("name a Cargo.toml with --manifest-path".into()))
 }
 
-fn metadata(manifest: &Path, dir: &Path, env: &Env, offline: bool) -> Result<(Vec<u8>, Metadata)> {
-    let cargo = Program::new("cargo", dir, env)
+/// `rustc` is the project's, where it is known already.
+fn metadata(
+    manifest: &Path,
+    dir: &Path,
+    rustc: Option<&Rustc>,
+    env: &Env,
+    offline: bool,
+) -> Result<(Vec<u8>, Metadata)> {
+    let (cargo, env) = rustc.map_or(("cargo".into(), env.clone()), |rustc| self::cargo(rustc, env));
+    let cargo = Program::new(cargo, dir, &env)
         .args(["metadata", "--format-version", "1", "--no-deps", "--manifest-path"])
         .arg(manifest)
         .args(offline.then_some("--offline"));

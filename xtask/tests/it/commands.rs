@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::world::{
-    HOST, World, assert_whole, contents, entry_names, judge, names, only_host, run, skipped,
+    HOST, World, assert_whole, contents, entry_names, judge, missing, names, only_host, run,
 };
 
 const COMMANDS: [&str; 8] = ["build", "run", "archive", "release", "check", "test", "ci", "clean"];
@@ -138,13 +138,13 @@ fn clean_removes_what_was_made_and_nothing_else() {
 
 /// Whether cargo has the subcommands that `check` runs.
 fn has_components(world: &World) -> bool {
-    let missing = ["fmt", "clippy"]
+    let lacking = ["fmt", "clippy"]
         .into_iter()
         .find(|name| run(&mut world.with("cargo", [name, "--version"])).code != Some(0));
-    if let Some(name) = missing {
-        skipped(&format!("cargo {name} not found"));
+    if let Some(name) = lacking {
+        missing(&format!("cargo {name} not found"));
     }
-    missing.is_none()
+    lacking.is_none()
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! What can go wrong around a project, and that dist/ does not suffer from it.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 use std::process::Command;
@@ -61,6 +63,9 @@ fn a_package_without_a_licence_file_is_built_and_warned_of() {
     release.ends_with(0).says(&warning);
     let archive = world.dist().join(format!("tool-v1.0.0-{HOST}.tar.gz"));
     assert_eq!(entry_names(&archive), ["tool"]);
+    for no_archives in ["build", "run", "release --snapshot --skip archive"] {
+        world.run(no_archives).ends_with(0).never_says("warning:");
+    }
     // A link to nothing is no licence, and neither is a folder.
     symlink("nowhere", world.path("LICENSE")).unwrap();
     world.run("release --dry-run --snapshot").ends_with(0).says(&warning);
@@ -249,6 +254,38 @@ fn a_full_disk_while_archiving_is_said_and_leaves_dist_as_it_was() {
     assert_eq!(contents(&seen.join("dist")), before);
     let left = fs::read_to_string(seen.join("names")).unwrap();
     assert!(!left.contains(".dist"), "{left}");
+}
+
+/// The same where nobody may mount anything: a limit on the size of files.
+#[test]
+fn a_file_that_may_not_grow_is_said_too() {
+    let world = World::quick("1.0.0");
+    let noise: String =
+        (0..100_000u64).map(|i| format!("{:x}", i.wrapping_mul(0x9e37_79b9_7f4a_7c15))).collect();
+    world.file("NOTICE", &noise);
+    world.run("release --snapshot --skip archive").ends_with(0);
+    let before = contents(&world.dist());
+    let script = "trap '' XFSZ; ulimit -f 512 && exec \"$TOOL\" release --snapshot";
+    let mut shell = world.with("sh", ["-c", script]);
+    let limited = run(shell.env("TOOL", env!("CARGO_BIN_EXE_cargo-dockless")));
+    limited.ends_with(1).no_result().says(&format!("error: make tool-v1.0.0-{HOST}.tar.gz: "));
+    limited.says("File too large").says("  help: make room on the disk");
+    assert_eq!(contents(&world.dist()), before);
+    assert!(!world.names().iter().any(|name| name.starts_with(".dist")), "{:?}", world.names());
+}
+
+#[test]
+fn a_file_name_that_is_not_utf_8_is_no_reason_to_crash() {
+    let world = World::quick("1.0.0");
+    let name = |bytes: &[u8]| world.root().join(OsStr::from_bytes(bytes));
+    fs::write(name(b"photo-\xff.jpg"), "").unwrap();
+    world.run("release --snapshot").ends_with(0);
+    let archive = world.dist().join(format!("tool-v1.0.0-{HOST}.tar.gz"));
+    assert_eq!(entry_names(&archive), ["LICENSE", "tool"]);
+    // One that would have to go into the archive is named.
+    fs::write(name(b"LICENSE-\xff"), "").unwrap();
+    let run = world.run("release --snapshot");
+    run.never_says("panicked").ends_with(1).no_result().says("LICENSE-\u{fffd}").says("UTF-8");
 }
 
 /// A cache that cannot be written is no reason to fail without a word, or to hang.

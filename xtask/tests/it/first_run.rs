@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use crate::world::{
-    AARCH64, EPOCH, HOST, World, X86_64, assert_whole, contents, entries, judge, names, run,
-    sha256, unpack,
+    AARCH64, EPOCH, HOST, World, X86_64, assert_whole, contents, entries, entry_names, judge,
+    names, only_host, run, sha256, unpack,
 };
 
 /// What cargo gives to files of a package, where nothing tells another time.
@@ -250,4 +250,24 @@ fn cargo_finds_it_as_a_subcommand() {
     let world = World::quick("1.0.0");
     let plan = world.run("dockless release --dry-run --snapshot --json").ends_with(0).json();
     assert_eq!(plan["version"], "1.0.0");
+}
+
+/// A workspace in a folder of a repository whose readme and licence lie at its top.
+#[test]
+fn a_readme_above_the_workspace_is_cargos_to_name() {
+    let world = World::empty();
+    let named =
+        format!("readme = \"../README.md\"\nlicense-file = \"../LICENSE\"\n{}", only_host());
+    world.package("cli", "tool", "1.0.0", &named);
+    world.file("README.md", "# tool\n").file("LICENSE", "free\n").commit();
+    run(world.tool(["release", "--snapshot"]).current_dir(world.path("cli"))).ends_with(0);
+    let [archive] = &names(&world.path("cli/dist"))
+        .into_iter()
+        .filter(|name| name.ends_with(".tar.gz"))
+        .collect::<Vec<_>>()[..]
+    else {
+        panic!("{:?}", names(&world.path("cli/dist")))
+    };
+    let archive = world.path("cli/dist").join(archive);
+    assert_eq!(entry_names(&archive), ["LICENSE", "README.md", "tool"]);
 }

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -47,6 +48,7 @@ fn killed_at_any_instant_dist_is_whole_or_absent_and_the_next_run_mends_it() {
     let whole = started.elapsed();
     let mut state = SEED;
     let mut seen = BTreeMap::new();
+    let mut in_time = 0;
     for kill in 0..KILLS {
         // Every second run finds no dist/, so both ways of putting one in place are met.
         if kill % 2 == 0 {
@@ -59,7 +61,7 @@ fn killed_at_any_instant_dist_is_whole_or_absent_and_the_next_run_mends_it() {
         let mut child = start(&world);
         std::thread::sleep(instant);
         child.kill().unwrap();
-        child.wait().unwrap();
+        in_time += u32::from(child.wait().unwrap().signal().is_some());
         let state = if world.dist().exists() { "whole" } else { "absent" };
         if state == "whole" {
             assert_eq!(contents(&world.dist()), expected, "kill {kill} after {instant:?}");
@@ -72,7 +74,7 @@ fn killed_at_any_instant_dist_is_whole_or_absent_and_the_next_run_mends_it() {
             assert_eq!(world.names(), beside, "after kill {kill}");
         }
     }
-    assert!(seen.contains_key("absent"), "no kill came before the end: {seen:?}");
+    assert!(in_time >= KILLS / 3, "{in_time} of {KILLS} kills came before the end: {seen:?}");
     world.run("clean").ends_with(0);
     let without: Vec<String> = beside.into_iter().filter(|name| name != "dist").collect();
     assert_eq!(world.names(), without);
@@ -159,8 +161,8 @@ fn of_two_runs_at_once_the_second_waits_and_says_for_whom() {
     wait_for(&world.outside("begun"));
     let mut second = held_back(&world).spawn().unwrap();
     let mut said = BufReader::new(second.stderr.take().unwrap());
-    let mut line = String::new();
-    said.read_line(&mut line).unwrap();
+    let line = said.by_ref().lines().map(Result::unwrap).find(|line| line.contains("wait"));
+    let line = line.unwrap_or_default();
     let waits = format!(
         "      wait for another dockless in this checkout: process {holder} ({}) [",
         world.root().display()
@@ -169,7 +171,7 @@ fn of_two_runs_at_once_the_second_waits_and_says_for_whom() {
     fs::write(world.outside("go"), "").unwrap();
     ended(first).ends_with(0).never_says("wait for");
     let mut rest = String::new();
-    std::io::Read::read_to_string(&mut said, &mut rest).unwrap();
+    said.read_to_string(&mut rest).unwrap();
     let second = ended(second);
     assert_eq!(second.code, Some(0), "{rest}");
     assert_eq!(second.stdout.lines().count(), 2);
@@ -184,8 +186,8 @@ fn a_lock_ends_with_its_holder_and_clean_respects_it() {
     wait_for(&world.outside("begun"));
     let mut clean = world.tool(["clean"]);
     let mut clean = clean.stderr(Stdio::piped()).spawn().unwrap();
-    let mut line = String::new();
-    BufReader::new(clean.stderr.take().unwrap()).read_line(&mut line).unwrap();
+    let mut said = BufReader::new(clean.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let line = said.find(|line| line.contains("wait")).unwrap_or_default();
     assert!(line.contains(&format!("process {}", first.id())), "{line:?}");
     assert_eq!(clean.try_wait().unwrap(), None);
     first.kill().unwrap();
@@ -222,4 +224,31 @@ fn many_runs_at_once_all_succeed() {
         ["artifacts.json", "checksums.txt", "metadata.json", &archive]
     );
     world.run("clean").ends_with(0);
+}
+
+#[test]
+fn checkouts_that_share_a_cache_do_not_disturb_each_other() {
+    let worlds: Vec<World> = (0..4).map(|_| World::quick("1.0.0")).collect();
+    for world in &worlds {
+        world.run("build --release -q").ends_with(0);
+    }
+    let cache = worlds[0].outside("shared");
+    let children: Vec<Child> = worlds
+        .iter()
+        .map(|world| {
+            let mut tool = world.tool(["release", "--snapshot", "-q"]);
+            let tool = tool.stdout(Stdio::piped()).stderr(Stdio::piped());
+            tool.env("DOCKLESS_CACHE", &cache).spawn().unwrap()
+        })
+        .collect();
+    for child in children {
+        ended(child).ends_with(0).never_says("warning:");
+    }
+    let first = contents(&worlds[0].dist());
+    for world in &worlds {
+        assert_whole(&world.dist());
+        assert_eq!(contents(&world.dist()), first);
+    }
+    let left = names(&cache.join("archive"));
+    assert!(!left.iter().any(|name| name.contains("tmp")), "{left:?}");
 }

@@ -149,6 +149,23 @@ fn a_named_tag_releases_the_package_that_it_names() {
     assert_eq!(plan["publish"], serde_json::Value::Null);
 }
 
+/// The version of what is not shipped is nobody's concern.
+#[test]
+fn a_tag_speaks_of_what_is_shipped() {
+    let world =
+        World::workspace(&[("alpha", "1.0.0"), ("hidden", "3.0.0"), ("library", "2.0.0")], "");
+    world.package("hidden", "hidden", "3.0.0", "[package.metadata.dockless]\nship = false\n");
+    fs::rename(world.path("library/src/main.rs"), world.path("library/src/lib.rs")).unwrap();
+    world.commit();
+    world.git(["tag", "v1.0.0"]);
+    let plan = world.plan("--skip publish");
+    assert_eq!((&plan["version"], &plan["tag"]), (&"1.0.0".into(), &"v1.0.0".into()));
+    assert_eq!(plan["builds"].as_array().unwrap().len(), 1);
+    assert_eq!(plan["left_out"][0]["what"], "hidden");
+    // Whoever asks for it by name has to have tagged it.
+    refused(&world, "release --skip publish --package hidden").says("hidden is at 3.0.0");
+}
+
 #[test]
 fn publishing_is_not_claimed() {
     let world = World::committed("1.2.3");

@@ -197,6 +197,8 @@ fn built(world: &World, vars: &[(&str, &str)]) -> String {
     run(&mut world.with(path, [""; 0])).ends_with(0).line().to_owned()
 }
 
+const ENCODED: &str = "CARGO_ENCODED_RUSTFLAGS";
+
 #[test]
 fn flags_from_each_of_cargos_places_still_apply() {
     let flag = "--cfg=my_flag";
@@ -205,7 +207,7 @@ fn flags_from_each_of_cargos_places_still_apply() {
     world.file("src/main.rs", SAYS_FLAG);
     assert_eq!(built(&world, &[]), "false");
     let of_target = format!("CARGO_TARGET_{}_RUSTFLAGS", HOST.to_uppercase().replace('-', "_"));
-    for name in ["CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS", &of_target, "CARGO_BUILD_RUSTFLAGS"] {
+    for name in [ENCODED, "RUSTFLAGS", &of_target, "CARGO_BUILD_RUSTFLAGS"] {
         assert_eq!(built(&world, &[(name, flag)]), "true", "{name}");
     }
     for table in [&format!("target.{HOST}"), "target.'cfg(unix)'", "build"] {
@@ -213,7 +215,9 @@ fn flags_from_each_of_cargos_places_still_apply() {
         assert_eq!(built(&world, &[]), "true", "{table}");
     }
     // cargo takes the first place that has any, and so does this tool.
-    assert_eq!(built(&world, &[("RUSTFLAGS", "--cfg=other")]), "false");
+    for (name, value) in [("RUSTFLAGS", "--cfg=other"), ("RUSTFLAGS", ""), (ENCODED, "")] {
+        assert_eq!(built(&world, &[(name, value)]), "false", "{name}={value}");
+    }
 }
 
 #[test]
@@ -256,6 +260,11 @@ fn cargos_target_folder_is_where_the_user_says() {
         let path = Path::new(built.ends_with(0).line());
         assert!(path.starts_with(&dir), "{}", path.display());
     }
+    // One that is relative is meant from where the command was typed.
+    let mut tool = world.tool(["build", "-q"]);
+    let built = run(tool.env("CARGO_TARGET_DIR", "made").current_dir(world.path("src")));
+    let path = Path::new(built.ends_with(0).line());
+    assert!(path.starts_with(world.path("src/made")), "{}", path.display());
     world.file(".cargo/config.toml", "[build]\ntarget-dir = \"made/here\"\n");
     let built = world.run("build -q");
     let path = Path::new(built.ends_with(0).line());
@@ -309,4 +318,21 @@ fn a_profile_that_says_what_to_strip_is_obeyed() {
     let more = format!("{}[profile.release]\nstrip = \"none\"\n", only_host());
     world.package("", "tool", "1.0.0", &more);
     assert!(symbols(&world), "the profile says not to");
+}
+
+/// What goes to the compiler's stdout lies among cargo's messages.
+#[test]
+fn what_macros_print_is_not_taken_for_cargos_messages() {
+    let world = World::quick("1.0.0");
+    let more = format!("[dependencies]\nnoisy.path = \"noisy\"\n{}", only_host());
+    world.package("", "tool", "1.0.0", &more);
+    world.package("noisy", "noisy", "1.0.0", "[lib]\nproc-macro = true\n");
+    fs::remove_file(world.path("noisy/src/main.rs")).unwrap();
+    let noise = "#[proc_macro]\npub fn noise(_: proc_macro::TokenStream) -> proc_macro::TokenStream {\n    \
+                 println!(\"{{ no message\");\n    println!(\"{{}}\");\n    println!(\"words\");\n    \
+                 for _ in 0..20_000 { println!(\"{{ more\") }\n    Default::default()\n}\n";
+    world.file("noisy/src/lib.rs", noise);
+    let main = format!("noisy::noise!();\n{}", crate::world::SAYS_VERSION);
+    world.file("src/main.rs", &main).lock();
+    assert_eq!(world.run("run").ends_with(0).line(), "1.0.0");
 }

@@ -1,0 +1,86 @@
+//! The tool against its peers, in one run: `cargo bench -p dockless`.
+//!
+//! `cargo bench -p dockless -- PART…` runs parts of it: `release`, `large`,
+//! `build`, `version`, `alias`, `cold`. Without a part all run but `large` and
+//! `cold`, which compile for minutes. The projects that are measured are made in
+//! a temporary folder. With DOCKLESS_BENCH_DIR they are made there, and the next
+//! run uses them again as they are, until the folder is removed.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    reason = "a bench stands outside the rooms: it starts whole programs and prints a table"
+)]
+
+mod fixture;
+mod parts;
+mod race;
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+
+use crate::fixture::Bench;
+
+const PARTS: [&str; 6] = ["release", "large", "build", "version", "alias", "cold"];
+const SLOW: [&str; 2] = ["large", "cold"];
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    // Test runners start a bench without `--bench`, to see that it starts.
+    if !args.iter().any(|arg| arg == "--bench") {
+        return ExitCode::SUCCESS;
+    }
+    let mut named: Vec<&str> = args.iter().map(String::as_str).collect();
+    named.retain(|arg| *arg != "--bench");
+    if let Some(unknown) = named.iter().find(|name| !PARTS.contains(name)) {
+        eprintln!("error: there is no part `{unknown}`; there are {}", PARTS.join(", "));
+        return ExitCode::from(2);
+    }
+    let wanted = |part: &str| match named.is_empty() {
+        true => !SLOW.contains(&part),
+        false => named.contains(&part),
+    };
+    match bench(wanted) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn bench(wanted: impl Fn(&str) -> bool) -> Result<()> {
+    let bench = Bench::new()?;
+    println!("{}\n", machine(&bench)?);
+    for part in PARTS.into_iter().filter(|part| wanted(part)) {
+        eprintln!("# {part}");
+        let report = match part {
+            "release" => parts::release(&bench),
+            "large" => parts::large(&bench),
+            "build" => parts::build(&bench),
+            "version" => parts::version(&bench),
+            "alias" => parts::alias(&bench),
+            _ => parts::cold(&bench),
+        };
+        println!("{}", report.with_context(|| format!("measure {part}"))?);
+    }
+    Ok(())
+}
+
+/// What the numbers were measured on.
+fn machine(bench: &Bench) -> Result<String> {
+    let cores = std::thread::available_parallelism().context("count the processors")?;
+    let mut parts = vec![format!("{cores} cores, {}", std::env::consts::ARCH)];
+    for program in ["cargo", "rustc"] {
+        parts.push(bench.command(program, &bench.dir).arg("-V").read()?.trim().to_owned());
+    }
+    parts.push(match bench.goreleaser()? {
+        Some(version) => format!("goreleaser {version}"),
+        None => "no goreleaser on PATH".to_owned(),
+    });
+    // Others at work on the machine make every absolute number worthless.
+    if let Ok(load) = std::fs::read_to_string("/proc/loadavg") {
+        parts.push(format!("load {}", load.split(' ').next().unwrap_or(&load)));
+    }
+    Ok(parts.join(", "))
+}

@@ -1,0 +1,244 @@
+//! What is measured.
+
+use std::fmt::Write;
+use std::io::Read;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::fixture::{Bench, INSTALLED, Project, Run};
+use crate::race::{Contestant, race};
+
+/// A snapshot release of a small program with nothing to compile.
+pub fn release(bench: &Bench) -> Result<String> {
+    snapshot(bench, &bench.small()?)
+}
+
+/// The same of a program with binaries of some 4.5 MB: the tool itself.
+pub fn large(bench: &Bench) -> Result<String> {
+    snapshot(bench, &bench.large()?)
+}
+
+fn snapshot(bench: &Bench, project: &Project) -> Result<String> {
+    if bench.goreleaser()?.is_none() {
+        return Ok(format!(
+            "snapshot release of {}: skipped: goreleaser is not on PATH\n",
+            project.package
+        ));
+    }
+    let theirs =
+        || bench.command("goreleaser", &project.theirs).args(["release", "--snapshot", "--clean"]);
+    let ours = |tool: &Path| {
+        let release = ["release", "--snapshot", "--package", project.package];
+        bench.command(tool, &project.ours).args(release)
+    };
+    let (installed, unoptimised) = (Path::new(INSTALLED), bench.unoptimised()?);
+    ours(installed).time()?;
+    theirs().time()?;
+    for clone in [&project.ours, &project.theirs] {
+        let made = archives(&clone.join("dist"))?;
+        ensure!(made.len() == 2, "{} holds {} archives and not 2", clone.display(), made.len());
+    }
+    // Cold: the archives are not in the cache, so both are compressed again, and
+    // kept again. What is known of the dependency graph stays, as it stays for a
+    // user whose program has changed.
+    let cold = |tool: &Path| {
+        forget_archives(&bench.cache().join("archive"))?;
+        ours(tool).time()
+    };
+    let contestants = vec![
+        Contestant::new("dockless, archives cached", || ours(installed).time()),
+        Contestant::new("dockless, archives not cached", || cold(installed)),
+        Contestant::new("dockless, dev build, archives cached", || ours(&unoptimised).time()),
+        Contestant::new("dockless, dev build, not cached", || cold(&unoptimised)),
+        Contestant::new("goreleaser", || theirs().time()),
+    ];
+    let bytes = archives(&project.ours.join("dist"))?.iter().sum::<u64>();
+    let work = format!(
+        "snapshot release of {}, 2 targets, nothing to compile, archives of {:.1} MB in all",
+        project.package,
+        bytes as f64 / 1e6
+    );
+    let mut text = race(&work, contestants, |_| Ok(()))?;
+    let clean = ["release", "--snapshot", "--clean", "--package", project.package];
+    let tool = bench.command(installed, &project.ours).args(clean);
+    let (ours, theirs) = (peak(tool)?, peak(theirs())?);
+    writeln!(
+        text,
+        "\npeak memory of the process itself, cargo not counted: dockless {ours}, goreleaser {theirs}"
+    )?;
+    Ok(text)
+}
+
+/// The sizes of the archives in a dist/.
+fn archives(dist: &Path) -> Result<Vec<u64>> {
+    let mut sizes = Vec::new();
+    for entry in dist.read_dir().with_context(|| format!("list {}", dist.display()))? {
+        let entry = entry.context("list dist/")?;
+        if entry.path().extension().is_some_and(|extension| extension == "gz") {
+            sizes.push(entry.metadata().context("look at an archive")?.len());
+        }
+    }
+    Ok(sizes)
+}
+
+/// Removes the entries and leaves the mark that says when the cache was pruned.
+fn forget_archives(dir: &Path) -> Result<()> {
+    let mut removed = 0;
+    for entry in dir.read_dir().with_context(|| format!("list {}", dir.display()))? {
+        let path = entry.context("list the cache")?.path();
+        if path.file_name().is_some_and(|name| name.len() == 64) {
+            std::fs::remove_file(&path).with_context(|| format!("remove {}", path.display()))?;
+            removed += 1;
+        }
+    }
+    ensure!(removed > 0, "{} holds no archives, so nothing was cached", dir.display());
+    Ok(())
+}
+
+/// The most memory that the program itself ever had. The kernel's account of
+/// children would count the cargo that it starts, so it is asked while it runs.
+fn peak(mut run: Run) -> Result<String> {
+    run.0.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = run.0.spawn().context("start a program to look at its memory")?;
+    let status = format!("/proc/{}/status", child.id());
+    let mut peak = None;
+    loop {
+        // Where there is no such file, or no longer one, what was seen before counts.
+        if let Ok(text) = std::fs::read_to_string(&status) {
+            let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u32>().ok());
+            peak = peak.max(kib);
+        }
+        if let Some(status) = child.try_wait().context("wait for a program")? {
+            ensure!(status.success(), "{:?} failed ({status})", run.0);
+            break;
+        }
+        std::thread::sleep(Duration::from_micros(500));
+    }
+    Ok(peak.map_or("unknown here".to_owned(), |kib| format!("{:.1} MiB", f64::from(kib) / 1024.0)))
+}
+
+/// `build` where nothing changed, against the cargo call that it ends in.
+pub fn build(bench: &Bench) -> Result<String> {
+    let project = bench.small()?;
+    let target = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
+    let unoptimised = bench.unoptimised()?;
+    let ours = |tool: &Path| bench.command(tool, &project.ours).arg("build").time();
+    let bare =
+        || bench.command("cargo", &project.theirs).args(["build", "--target", &target]).time();
+    let contestants = vec![
+        Contestant::new("dockless build", || ours(Path::new(INSTALLED))),
+        Contestant::new("dockless build, dev build of the tool", || ours(&unoptimised)),
+        Contestant::new("cargo build", bare),
+    ];
+    race("build with nothing to do, dev profile, one target", contestants, |_| Ok(()))
+}
+
+/// A release build after a commit that changes no source, so that only the
+/// version differs. Each run is checked to have made a binary of that version.
+pub fn version(bench: &Bench) -> Result<String> {
+    let project = bench.large()?;
+    let dir = &project.ours;
+    let build = |package: &str| {
+        let started = Instant::now();
+        let path = bench
+            .command(INSTALLED, dir)
+            .args(["build", "--release", "--package", package])
+            .read()?;
+        let time = started.elapsed();
+        let commit = bench.command("git", dir).args(["rev-parse", "--short=12", "HEAD"]).read()?;
+        let says = bench.command(path.trim(), dir).arg("--version").read()?;
+        ensure!(says.contains(commit.trim()), "{package} says {says:?} at commit {commit}");
+        Ok(time)
+    };
+    let tree = bench
+        .command("cargo", dir)
+        .args(["tree", "--package", "thin", "--edges", "normal,build", "--prefix", "none"])
+        .read()?;
+    let mut crates: Vec<&str> = tree.lines().map(|line| line.trim_end_matches(" (*)")).collect();
+    crates.sort_unstable();
+    crates.dedup();
+    let thin = Contestant::new("thin binary crate", || build("thin"));
+    let mut mono = Contestant::new("one crate", || build("mono"));
+    // It takes a hundred times as long, and a third of the runs say so as well.
+    mono.every = 3;
+    let work = format!(
+        "`dockless build --release` after only the version changed, {} lines of Rust, {} crates",
+        lines(&dir.join("thin/src"))?,
+        crates.len(),
+    );
+    race(&work, vec![thin, mono], |round| bench.commit(dir, &format!("Commit {round}")))
+}
+
+fn lines(dir: &Path) -> Result<usize> {
+    let mut lines = 0;
+    for entry in dir.read_dir().with_context(|| format!("list {}", dir.display()))? {
+        let path = entry.context("list sources")?.path();
+        if path.is_dir() {
+            lines += self::lines(&path)?;
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            lines += std::fs::read_to_string(&path).context("read sources")?.lines().count();
+        }
+    }
+    Ok(lines)
+}
+
+/// The tool through `cargo xtask`, in this repository, until it says something.
+/// cargo's own share is the same call without the tool: everything is fresh.
+pub fn alias(bench: &Bench) -> Result<String> {
+    let target_dir = bench.target_dir()?.to_owned();
+    let cargo = |args: &[&str]| {
+        let cargo = bench.command("cargo", &bench.repository).args(args);
+        cargo.env("CARGO_TARGET_DIR", &target_dir)
+    };
+    let build = ["build", "--package", "dockless", "--bin", "cargo-dockless"];
+    let contestants = vec![
+        Contestant::new("cargo xtask --help", || first_output(cargo(&["xtask", "--help"]))),
+        Contestant::new("cargo build of the same, nothing to do", || cargo(&build).time()),
+    ];
+    race("the tool through the alias, until its first output", contestants, |_| Ok(()))
+}
+
+fn first_output(mut run: Run) -> Result<Duration> {
+    run.0.stdout(Stdio::piped()).stderr(Stdio::null());
+    let started = Instant::now();
+    let mut child = run.0.spawn().context("start the tool")?;
+    let mut stdout = child.stdout.take().context("open the tool's stdout")?;
+    let read = stdout.read(&mut [0; 4096]).context("read the tool's output")?;
+    let time = started.elapsed();
+    std::io::copy(&mut stdout, &mut std::io::sink()).context("read the tool's output")?;
+    let status = child.wait().context("wait for the tool")?;
+    ensure!(status.success() && read > 0, "{:?} failed ({status})", run.0);
+    Ok(time)
+}
+
+/// What a first `cargo xtask` costs on a fresh machine, downloads not counted.
+pub fn cold(bench: &Bench) -> Result<String> {
+    let cargo = |subcommand: &str| bench.command("cargo", &bench.repository).arg(subcommand);
+    cargo("fetch").read()?;
+    let target = tempfile::tempdir_in(&bench.dir).context("make a temporary folder")?;
+    let before = children()?;
+    let build = cargo("build").args(["--package", "dockless"]);
+    let time = build.env("CARGO_TARGET_DIR", target.path()).time()?;
+    let spent = children()?.saturating_sub(before);
+    Ok(format!(
+        "`cargo build -p dockless` in an empty target folder: {:.0} CPU-seconds, {:.0} s, 1 run\n",
+        spent.as_secs_f64(),
+        time.as_secs_f64()
+    ))
+}
+
+/// The CPU time of all children that have ended, and of theirs: fields 16 and 17
+/// of proc_pid_stat(5), in hundredths of a second, which is what Linux counts in
+/// on every architecture that this is run on.
+fn children() -> Result<Duration> {
+    let stat = std::fs::read_to_string("/proc/self/stat").context("read /proc/self/stat")?;
+    // The name in field 2 may hold anything, but it ends at the last bracket.
+    let (_, fields) = stat.rsplit_once(')').context("read /proc/self/stat")?;
+    let ticks = fields.split_whitespace().skip(13).take(2).map(str::parse::<u64>);
+    let ticks = ticks.sum::<Result<u64, _>>().context("read /proc/self/stat")?;
+    Ok(Duration::from_millis(ticks * 10))
+}
