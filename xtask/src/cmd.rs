@@ -125,7 +125,12 @@ struct World {
 pub fn main(version: Option<&str>) -> ExitCode {
     let cli = match parse(version.unwrap_or(env!("CARGO_PKG_VERSION"))) {
         Ok(cli) => cli,
-        Err(error) => error.exit(),
+        // Help and versions are results, and a lost result is a failure.
+        Err(error) => {
+            let printed = error.print().is_ok() || error.use_stderr();
+            let code = if printed { error.exit_code() } else { 1 };
+            return ExitCode::from(u8::try_from(code).unwrap_or(1));
+        }
     };
     let world = match world(&cli.common) {
         Ok(world) => world,
@@ -186,14 +191,17 @@ fn world(common: &Common) -> Result<World, (anyhow::Error, Term)> {
         no_color: env.get("NO_COLOR").is_some(),
     });
     match std::env::current_dir().context("find the working directory") {
-        Ok(dir) => Ok(World { cache: cache(&env), dir, env, term }),
+        Ok(dir) => {
+            let env = env.anchored(&dir);
+            Ok(World { cache: cache(&env, &dir), dir, env, term })
+        }
         Err(error) => Err((error.context(Help("change into a folder that exists".into())), term)),
     }
 }
 
 /// DOCKLESS_CACHE, or else the platform's place for caches.
-fn cache(env: &Env) -> Cache {
-    let named = env.get("DOCKLESS_CACHE").map(PathBuf::from);
+fn cache(env: &Env, dir: &Path) -> Cache {
+    let named = env.get("DOCKLESS_CACHE").map(|cache| dir.join(cache));
     let platform = || {
         let home = env.get("HOME").map(PathBuf::from);
         let place = match std::env::consts::OS {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use cargo_metadata::{Message, TargetKind};
 
 use crate::plan::BuildPlan;
@@ -99,11 +99,10 @@ fn call(
 
 /// The binary that a line of cargo's JSON announces, where it announces one.
 fn executable(line: &str, build: &BuildPlan, targets: &[&Target]) -> Result<Option<Compiled>> {
-    // Build scripts and procedural macros may print to the same stdout.
-    if !line.starts_with('{') {
+    // Procedural macros print to the same stdout, and may print JSON of their own.
+    let Ok(message) = serde_json::from_str(line) else {
         return Ok(None);
-    }
-    let message: Message = serde_json::from_str(line).context("read cargo's messages")?;
+    };
     let Message::CompilerArtifact(artifact) = message else {
         return Ok(None);
     };

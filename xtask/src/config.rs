@@ -244,7 +244,12 @@ fn archive_files(
         let fix = "name files inside the project, such as \"docs/*.md\"";
         findings.push(Finding::error("config-files", scope.place("archive.files"), why, fix));
     };
-    let mut found = package.named_files.clone();
+    // A repository's files may be named from a workspace within it, as cargo allows.
+    let boundary = scope.project.git.as_ref().map_or(root, |git| &git.top);
+    let within = |file: &PathBuf| files::ensure_within(file, boundary);
+    // What Cargo.toml names beyond that was never asked to be archived.
+    let named = package.named_files.iter().filter(|file| within(file).is_ok());
+    let mut found: Vec<PathBuf> = named.cloned().collect();
     for pattern in patterns {
         let mut parts = Path::new(pattern).components();
         if !parts.all(|part| matches!(part, Component::Normal(_))) {
@@ -262,7 +267,7 @@ fn archive_files(
     }
     found.sort();
     found.dedup();
-    found.retain(|file| match files::ensure_within(file, root) {
+    found.retain(|file| match within(file) {
         Ok(()) => true,
         Err(error) => {
             fault(format!("{:#}", error.root_cause()));
@@ -272,24 +277,45 @@ fn archive_files(
     found
 }
 
+/// The files below `dir` that match the pattern; `*` stays within one name,
+/// `**` stands for any folders, and hidden names must be named with their dot.
 fn expand(dir: &Path, pattern: &str) -> anyhow::Result<Vec<PathBuf>> {
-    let Some(dir) = dir.to_str() else {
-        anyhow::bail!("{} is not UTF-8, and patterns cannot be looked for in it", dir.display());
-    };
-    let options = glob::MatchOptions {
-        case_sensitive: true,
-        require_literal_separator: true,
-        require_literal_leading_dot: true,
-    };
-    let full = format!("{}/{pattern}", glob::Pattern::escape(dir));
+    let parts: Vec<&str> = pattern.split('/').filter(|part| !part.is_empty()).collect();
     let mut found = Vec::new();
-    for path in glob::glob_with(&full, options)? {
-        let path = path?;
-        if path.is_file() {
-            found.push(path);
+    descend(dir, &parts, &mut found)?;
+    Ok(found)
+}
+
+fn descend(dir: &Path, parts: &[&str], found: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+    let Some((part, rest)) = parts.split_first() else {
+        return Ok(());
+    };
+    if *part == "**" {
+        descend(dir, rest, found)?;
+    }
+    let pattern = glob::Pattern::new(part)?;
+    for entry in files::list(dir)? {
+        let Some(name) = entry.path.file_name().map(|name| name.to_string_lossy()) else {
+            continue;
+        };
+        let hidden = name.starts_with('.') && !part.starts_with('.');
+        if hidden || !pattern.matches(&name) {
+            continue;
+        }
+        if *part == "**" {
+            // A link to a folder may lead back here.
+            if !entry.path.is_symlink() && entry.path.is_dir() {
+                descend(&entry.path, parts, found)?;
+            }
+        } else if !rest.is_empty() && entry.path.is_dir() {
+            descend(&entry.path, rest, found)?;
+        } else if rest.is_empty() && entry.path.is_file() {
+            let utf8 = entry.path.file_name().is_some_and(|name| name.to_str().is_some());
+            anyhow::ensure!(utf8, "the name of {} is not UTF-8", entry.path.display());
+            found.push(entry.path);
         }
     }
-    Ok(found)
+    Ok(())
 }
 
 fn no_license(config: &PackageConfig, project: &Project) -> Option<Finding> {

@@ -178,7 +178,9 @@ pub fn wanted(
 /// Decides everything that is made. All faults are found at once.
 pub fn plan(config: &Config, project: &Project, request: &Request) -> Result<Plan, Vec<Finding>> {
     let (selected, mut left_out) = select(config, project, request)?;
-    let mut findings = config.warnings.clone();
+    let archives_made = request.mode != Mode::Local && !request.skip.contains(&Skip::Archive);
+    // The settings' warnings are about what goes into archives.
+    let mut findings = if archives_made { config.warnings.clone() } else { Vec::new() };
     findings.extend(rules::versions(&selected, project, request.mode));
     let profile = request.profile.clone().unwrap_or_else(|| match request.mode {
         Mode::Local if !request.release => "dev".to_owned(),
@@ -200,7 +202,7 @@ pub fn plan(config: &Config, project: &Project, request: &Request) -> Result<Pla
         }
         let (build, found) = build::plan(selected, project, request, &profile, bins, targets);
         findings.extend(found);
-        if request.mode != Mode::Local && !request.skip.contains(&Skip::Archive) {
+        if archives_made {
             archives.extend(build.targets.iter().map(|target| archive(selected, &build, target)));
         }
         builds.push(build);

@@ -41,6 +41,18 @@ const LEAKED: [&str; 20] = [
 ];
 const LEAKED_PREFIXES: [&str; 4] = ["CARGO_PKG_", "CARGO_BIN_EXE_", "CARGO_CFG_", "CARGO_FEATURE_"];
 
+/// Variables that hold a path.
+const PATHS: [&str; 8] = [
+    "CARGO_HOME",
+    "RUSTUP_HOME",
+    "CARGO_TARGET_DIR",
+    "CARGO_BUILD_TARGET_DIR",
+    "CARGO_BUILD_BUILD_DIR",
+    "RUSTC",
+    "RUSTC_WRAPPER",
+    "RUSTC_WORKSPACE_WRAPPER",
+];
+
 /// The environment that programs are started with.
 #[derive(Clone, Debug)]
 pub struct Env {
@@ -82,6 +94,23 @@ impl Env {
     /// This environment with one variable set.
     pub fn with(mut self, name: &str, value: &OsStr) -> Env {
         self.vars.insert(name.into(), value.into());
+        self
+    }
+
+    /// This environment with the paths in cargo's and rustup's own variables
+    /// made absolute: they are meant from the folder that the command was typed
+    /// in, and children are started elsewhere.
+    pub fn anchored(mut self, dir: &Path) -> Env {
+        for name in PATHS {
+            if let Some(value) = self.vars.get_mut(OsStr::new(name)) {
+                let path = Path::new(value);
+                // A bare name of a program is looked for on PATH.
+                let program = name.starts_with("RUSTC") && path.components().count() == 1;
+                if !value.is_empty() && !program {
+                    *value = dir.join(path).into();
+                }
+            }
+        }
         self
     }
 
@@ -167,13 +196,14 @@ impl<'a> Program<'a> {
     pub fn lines(&self, mut each: impl FnMut(&str) -> Result<()>) -> Result<()> {
         let mut child = self.spawn(Stdio::null(), Stdio::piped(), Stdio::inherit())?;
         let stdout = child.stdout.take().context("open the program's stdout")?;
-        let read = || -> Result<()> {
-            for line in BufReader::new(stdout).lines() {
-                each(&line.with_context(|| format!("read the output of `{self}`"))?)?;
-            }
-            Ok(())
-        };
-        let read = read();
+        let mut read = Ok(());
+        for line in BufReader::new(stdout).split(b'\n') {
+            // Read to the end whatever happens: a program whose reader is gone
+            // fails of that, and its own failure would never be known.
+            let line = line.with_context(|| format!("read the output of `{self}`"));
+            let handled = line.and_then(|line| each(&String::from_utf8_lossy(&line)));
+            read = read.and(handled);
+        }
         let status = child.wait().with_context(|| format!("run `{self}`"))?;
         match status.success() {
             true => read,

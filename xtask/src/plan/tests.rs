@@ -34,6 +34,7 @@ fn git(tags: &[&str]) -> Git {
     let tags =
         tags.iter().map(|tag| Tagged { tag: ReleaseTag::parse(tag).unwrap(), on_head: true });
     Git {
+        top: "/p".into(),
         commit: Some(SHA.to_owned()),
         time: Some(Timestamp::constant(1_700_000_000, 0)),
         describe: Some("described".to_owned()),

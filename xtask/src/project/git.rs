@@ -20,6 +20,8 @@ const TIME_OUT: Duration = Duration::from_secs(120);
 /// The repository that the project lies in.
 #[derive(Clone, Debug)]
 pub struct Git {
+    /// The folder that the repository's work tree begins at.
+    pub top: PathBuf,
     /// HEAD's commit in full; `None` before the first one.
     pub commit: Option<String>,
     /// When HEAD was committed.
@@ -129,16 +131,16 @@ pub fn look(dir: &Path, env: &Env) -> Result<Option<Git>> {
         return Ok(None);
     }
     let panicked = |_| anyhow!("a thread that asks git panicked");
-    let changes = changes.map_err(panicked)??;
+    let (top, changes) = (top.to_owned(), changes.map_err(panicked)??);
     let dirty = !changes.is_empty();
     let Some((commit, time, tags)) = history? else {
         let (commit, time, describe, tags) = (None, None, None, Vec::new());
-        return Ok(Some(Git { commit, time, describe, dirty, changes, shallow, tags }));
+        return Ok(Some(Git { top, commit, time, describe, dirty, changes, shallow, tags }));
     };
     let describe = describe.map_err(panicked)??;
     let describe = lines(&describe).next().context("read the output of `git describe`")?.to_owned();
     let (commit, time, describe) = (Some(commit), Some(time), Some(describe));
-    Ok(Some(Git { commit, time, describe, dirty, changes, shallow, tags }))
+    Ok(Some(Git { top, commit, time, describe, dirty, changes, shallow, tags }))
 }
 
 /// HEAD's commit, its time and the release tags below it; `None` before the

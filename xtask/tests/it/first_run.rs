@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, UNIX_EPOCH};
 
 use crate::world::{
     AARCH64, EPOCH, HOST, World, X86_64, assert_whole, contents, entries, entry_names, judge,
@@ -173,6 +174,10 @@ fn dist_describes_itself() {
     assert_eq!(release.stderr, "", "-q leaves errors, warnings and results");
     for entry in entries(&world.dist().join(format!("tool-v1.2.3-{HOST}.tar.gz"))) {
         assert_eq!(entry.mtime, EPOCH, "{}: the time of the commit", entry.name);
+    }
+    for name in names(&world.dist()) {
+        let modified = fs::metadata(world.dist().join(&name)).unwrap().modified().unwrap();
+        assert_eq!(modified, UNIX_EPOCH + Duration::from_secs(EPOCH), "{name}");
     }
 }
 

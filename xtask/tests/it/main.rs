@@ -23,6 +23,8 @@ mod published;
 #[cfg(target_os = "linux")]
 mod releases;
 #[cfg(target_os = "linux")]
+mod repositories;
+#[cfg(target_os = "linux")]
 mod reproducible;
 #[cfg(target_os = "linux")]
 mod settings;
