@@ -42,6 +42,7 @@ fn git(tags: &[&str]) -> Git {
         changes: Vec::new(),
         shallow: false,
         tags: tags.collect(),
+        counts: BTreeMap::new(),
     }
 }
 

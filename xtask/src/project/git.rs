@@ -36,6 +36,8 @@ pub struct Git {
     pub shallow: bool,
     /// The release tags reachable from HEAD.
     pub tags: Vec<Tagged>,
+    /// How many commits are in the ranges that were counted.
+    pub counts: BTreeMap<String, u64>,
 }
 
 /// A release tag, and whether it is on HEAD itself.
@@ -76,20 +78,19 @@ impl Git {
         let tag = on_head.max_by_key(|tag| (tag.package.is_some(), &tag.version));
         let last =
             self.tags.iter().filter(own).map(|tagged| &tagged.tag).max_by_key(|tag| &tag.version);
-        let range = match (&self.commit, last) {
-            (None, _) => None,
-            (Some(_), Some(_)) if tag == last => None,
-            (Some(_), None) => Some("HEAD".to_owned()),
-            (Some(_), Some(last)) => Some(format!("refs/tags/{last}..HEAD")),
-        };
-        let known = range.as_ref().and_then(|range| counts.get(range).copied());
-        let commits = match (range, known) {
+        let commits = match (&self.commit, last) {
             (None, _) => 0,
-            (_, Some(known)) => known,
-            (Some(range), None) => {
-                let commits = count(&range, dir, env)?;
-                counts.insert(range, commits);
-                commits
+            (Some(_), Some(_)) if tag == last => 0,
+            (Some(_), last) => {
+                let range = since(last);
+                match counts.get(&range).or(self.counts.get(&range)) {
+                    Some(known) => *known,
+                    None => {
+                        let commits = count(&range, dir, env)?;
+                        counts.insert(range, commits);
+                        commits
+                    }
+                }
             }
         };
         Ok(Head { commit: self.commit.as_deref(), dirty: self.dirty, tag, last, commits })
@@ -99,66 +100,93 @@ impl Git {
 /// Looks for the repository that `dir` belongs to; `None` where there is none.
 /// A repository that cannot be read is an error, never taken for none.
 pub fn look(dir: &Path, env: &Env) -> Result<Option<Git>> {
-    let top = dir.ancestors().find(|dir| dir.join(".git").symlink_metadata().is_ok());
+    // Where git, too, would look; its variables do not reach it from here.
+    let Some(found) = dir.ancestors().find(|dir| dir.join(".git").symlink_metadata().is_ok())
+    else {
+        return Ok(None);
+    };
     if process::find("git", env).is_none() {
-        let unread =
-            |top: &Path| format!("read the repository {}: git is not on PATH", top.display());
-        return top.map_or(Ok(None), |top| Err(failure(unread(top), "install git")));
+        let why = format!("read the repository {}: git is not on PATH", found.display());
+        return Err(failure(why, "install git"));
     }
+    // The answers do not depend on each other, and each takes git's own start.
+    let (repository, belongs, status, describe, history) = std::thread::scope(|scope| {
+        let belongs = scope.spawn(|| belongs(dir, env));
+        let status = ["status", "--porcelain", "--untracked-files=normal", "-z"];
+        let status = scope.spawn(move || git(dir, env).args(status).output());
+        let describe = ["describe", "--tags", "--always", "--dirty"];
+        let describe = scope.spawn(move || git(dir, env).args(describe).output());
+        let history = scope.spawn(|| history(dir, env));
+        (repository(dir, env), belongs.join(), status.join(), describe.join(), history.join())
+    });
+    let panicked = |_| anyhow!("a thread that asks git panicked");
+    let (top, shallow) = repository?;
+    if !belongs.map_err(panicked)?? {
+        return Ok(None);
+    }
+    let changes = changes(&top, &status.map_err(panicked)??)?;
+    let dirty = !changes.is_empty();
+    let Some(history) = history.map_err(panicked)?? else {
+        let (commit, time, describe, tags, counts) = Default::default();
+        let git = Git { top, commit, time, describe, dirty, changes, shallow, tags, counts };
+        return Ok(Some(git));
+    };
+    let describe = describe.map_err(panicked)??;
+    let describe = lines(&describe).next().context("read the output of `git describe`")?.to_owned();
+    let History { commit, time, tags, counts } = history;
+    let (commit, time, describe) = (Some(commit), Some(time), Some(describe));
+    Ok(Some(Git { top, commit, time, describe, dirty, changes, shallow, tags, counts }))
+}
+
+/// Where the work tree begins, and whether its history was cut off.
+fn repository(dir: &Path, env: &Env) -> Result<(PathBuf, bool)> {
     let program = git(dir, env).args(["rev-parse", "--is-shallow-repository", "--show-toplevel"]);
     let asked = program.output()?;
     if !asked.status.success() {
-        // Said of a repository that is broken, too.
-        if asked.stderr.contains("not a git repository") && top.is_none() {
-            return Ok(None);
-        }
         let fix = "mend the repository; for `dubious ownership`, run the `git config` command that git names";
         bail!(failure(format!("`{program}` failed: {}", asked.stderr.trim()), fix));
     }
     let mut answers = lines(&asked);
     let shallow = answers.next() == Some("true");
-    let top = Path::new(answers.next().with_context(|| format!("read the output of `{program}`"))?);
-    let (belongs, changes, describe, history) = std::thread::scope(|scope| {
-        let describe =
-            || git(dir, env).args(["describe", "--tags", "--always", "--dirty"]).output();
-        let describe = scope.spawn(describe);
-        let changes = scope.spawn(|| changes(top, dir, env));
-        let belongs = belongs(dir, env);
-        let history = history(dir, env);
-        (belongs, changes.join(), describe.join(), history)
-    });
-    if !belongs? {
-        return Ok(None);
-    }
-    let panicked = |_| anyhow!("a thread that asks git panicked");
-    let (top, changes) = (top.to_owned(), changes.map_err(panicked)??);
-    let dirty = !changes.is_empty();
-    let Some((commit, time, tags)) = history? else {
-        let (commit, time, describe, tags) = (None, None, None, Vec::new());
-        return Ok(Some(Git { top, commit, time, describe, dirty, changes, shallow, tags }));
-    };
-    let describe = describe.map_err(panicked)??;
-    let describe = lines(&describe).next().context("read the output of `git describe`")?.to_owned();
-    let (commit, time, describe) = (Some(commit), Some(time), Some(describe));
-    Ok(Some(Git { top, commit, time, describe, dirty, changes, shallow, tags }))
+    let top = answers.next().with_context(|| format!("read the output of `{program}`"))?;
+    Ok((top.into(), shallow))
 }
 
-/// HEAD's commit, its time and the release tags below it; `None` before the
-/// first commit.
-fn history(dir: &Path, env: &Env) -> Result<Option<(String, Timestamp, Vec<Tagged>)>> {
-    let head =
-        git(dir, env).args(["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]).output()?;
-    if !head.status.success() {
-        return Ok(None);
+/// HEAD's commit, its time, and the release tags below it.
+struct History {
+    commit: String,
+    time: Timestamp,
+    tags: Vec<Tagged>,
+    counts: BTreeMap<String, u64>,
+}
+
+/// `None` before the first commit.
+fn history(dir: &Path, env: &Env) -> Result<Option<History>> {
+    let log = git(dir, env).args(["log", "-1", "--no-show-signature", "--format=%H%n%ct", "HEAD"]);
+    let asked = log.output()?;
+    if !asked.status.success() {
+        let head = git(dir, env).args(["rev-parse", "--verify", "--quiet", "HEAD"]).output()?;
+        if !head.status.success() {
+            return Ok(None);
+        }
+        bail!("`{log}` failed: {}", asked.stderr.trim());
     }
-    let commit = lines(&head).next().context("read HEAD's commit")?.to_owned();
-    let log = git(dir, env).args(["log", "-1", "--no-show-signature", "--format=%ct", &commit]);
-    let seconds =
-        log.read()?.trim().parse().with_context(|| format!("read the output of `{log}`"))?;
-    let time = Timestamp::from_second(seconds);
-    let time = time.with_context(|| format!("read the time of commit {commit}"))?;
+    let context = || format!("read the output of `{log}`");
+    let mut answers = lines(&asked);
+    let commit = answers.next().with_context(context)?.to_owned();
+    let seconds = answers.next().with_context(context)?.parse().with_context(context)?;
+    let time = Timestamp::from_second(seconds).with_context(context)?;
     let tags = tags(&commit, dir, env)?;
-    Ok(Some((commit, time, tags)))
+    // The count that most packages will ask for, while others are still asked.
+    let last = tags.iter().map(|tagged| &tagged.tag).max_by_key(|tag| &tag.version);
+    let range = since(last);
+    let counts = BTreeMap::from([(range.clone(), count(&range, dir, env)?)]);
+    Ok(Some(History { commit, time, tags, counts }))
+}
+
+/// The commits after a tag, or all of them.
+fn since(tag: Option<&ReleaseTag>) -> String {
+    tag.map_or_else(|| "HEAD".to_owned(), |tag| format!("refs/tags/{tag}..HEAD"))
 }
 
 fn git<'a>(dir: &'a Path, env: &'a Env) -> Program<'a> {
@@ -185,9 +213,8 @@ fn belongs(dir: &Path, env: &Env) -> Result<bool> {
     Ok(tracked.status.success())
 }
 
-fn changes(top: &Path, dir: &Path, env: &Env) -> Result<Vec<PathBuf>> {
-    let status =
-        git(dir, env).args(["status", "--porcelain", "--untracked-files=normal", "-z"]).output()?;
+/// The changed paths that `git status` lists, absolute.
+fn changes(top: &Path, status: &Output) -> Result<Vec<PathBuf>> {
     if !status.status.success() {
         bail!("`git status` failed: {}", status.stderr.trim());
     }
