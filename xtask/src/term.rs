@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anstyle::{AnsiColor, Style};
 use anyhow::{Context, Result};
@@ -128,9 +128,10 @@ impl Term {
 
     /// A bar for work of a known size, shown on terminals only; steps speak elsewhere.
     pub fn bar(&self, verb: &'static str, total: u64) -> ProgressBar {
-        // One that is done within the first moments is not worth a flicker.
-        const PATIENCE: Duration = Duration::from_millis(300);
-        if !self.bars {
+        // What is done within the first moments is not worth a flicker: so much
+        // is compressed in half a second.
+        const WORTH: u64 = 32 << 20;
+        if !self.bars || total < WORTH {
             return ProgressBar::hidden();
         }
         let style = ProgressStyle::with_template(
@@ -141,7 +142,6 @@ impl Term {
             ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(10));
         bar.set_style(style.progress_chars("=> "));
         bar.set_prefix(verb);
-        bar.enable_steady_tick(PATIENCE);
         bar
     }
 
