@@ -217,10 +217,11 @@ impl<'a> Program<'a> {
         child.wait().with_context(|| format!("run `{self}`"))
     }
 
-    /// Runs with the user's stderr, for stdout is kept for our results, and
-    /// returns the status.
+    /// Runs with the user's stderr for all that is printed, because stdout is kept
+    /// for our results, and returns the status.
     pub fn pass_stderr(&self) -> Result<ExitStatus> {
-        let mut child = self.spawn(Stdio::null(), Stdio::null(), Stdio::inherit())?;
+        let mut child =
+            self.spawn(Stdio::null(), Stdio::from(std::io::stderr()), Stdio::inherit())?;
         child.wait().with_context(|| format!("run `{self}`"))
     }
 

@@ -13,6 +13,11 @@ pub fn run(_: Args, common: &Common, world: &World) -> Result<ExitCode> {
     let verdicts = check::verdicts(&project, common, world)?;
     // The tests run whatever the checks said: one run tells everything.
     let tested = test::passed(&project, &[], common, world)?;
+    if world.term.json_wanted() {
+        world
+            .term
+            .json(&serde_json::json!({ "checks": verdicts, "tests": { "passed": tested } }))?;
+    }
     let failed = verdicts.iter().filter(|verdict| verdict.fails()).map(|verdict| verdict.check);
     let failed: Vec<&str> = failed.chain((!tested).then_some("test")).collect();
     if failed.is_empty() {

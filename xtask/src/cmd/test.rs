@@ -22,6 +22,9 @@ pub struct Args {
 pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
     let project = world.project(common)?;
     let passed = passed(&project, &args.args, common, world)?;
+    if world.term.json_wanted() {
+        world.term.json(&serde_json::json!({ "passed": passed }))?;
+    }
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -40,5 +43,7 @@ pub fn passed(
         .args(common.offline.then_some("--offline"))
         .arg("--")
         .args(args);
-    Ok(cargo.pass_through()?.success())
+    // For machines, stdout holds JSON alone.
+    let ran = if world.term.json_wanted() { cargo.pass_stderr() } else { cargo.pass_through() };
+    Ok(ran?.success())
 }

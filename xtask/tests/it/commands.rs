@@ -305,3 +305,23 @@ fn a_reader_that_goes_away_is_an_error_and_no_panic() {
     run(shell.env("TOOL", env!("CARGO_BIN_EXE_cargo-dockless"))).never_says("panicked");
     assert!(!world.read("err").contains("panicked"), "{}", world.read("err"));
 }
+
+/// For machines stdout holds one document, whatever cargo prints meanwhile.
+#[test]
+fn ci_tells_machines_what_ran_and_what_did_not() {
+    let world = World::quick("1.0.0");
+    world.file("src/main.rs", "fn main() {\n    println!(\"hello\");\n}\n");
+    let run = world.run("ci --json");
+    let told = run.ends_with(0).json();
+    assert_eq!(told["tests"]["passed"], true);
+    let checks = told["checks"].as_array().unwrap();
+    let results: Vec<_> = checks.iter().map(|check| (&check["check"], &check["result"])).collect();
+    let expected = [("fmt", "passed"), ("clippy", "passed"), ("audit", "not-run")];
+    assert_eq!(results.len(), expected.len());
+    assert!(
+        results
+            .iter()
+            .zip(expected)
+            .all(|((check, result), (name, word))| { *check == name && *result == word })
+    );
+}
