@@ -18,16 +18,15 @@ fn fetch(package: &str, version: &str, dir: &Path) -> PathBuf {
     std::fs::create_dir_all(dir.join("src")).unwrap();
     std::fs::write(dir.join("src/lib.rs"), "").unwrap();
     std::fs::write(dir.join("Cargo.toml"), manifest).unwrap();
-    let metadata = Command::new("cargo")
-        .args(["metadata", "--format-version", "1"])
-        .current_dir(dir)
-        .output()
-        .unwrap();
-    assert!(metadata.status.success(), "{}", String::from_utf8_lossy(&metadata.stderr));
-    let metadata: serde_json::Value = serde_json::from_slice(&metadata.stdout).unwrap();
-    let packages = metadata["packages"].as_array().unwrap();
-    let found = packages.iter().find(|found| found["name"] == package).unwrap();
-    Path::new(found["manifest_path"].as_str().unwrap()).parent().unwrap().to_owned()
+    let fetched = Command::new("cargo").arg("fetch").current_dir(dir).output().unwrap();
+    assert!(fetched.status.success(), "{}", String::from_utf8_lossy(&fetched.stderr));
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.unwrap_or_else(|| Path::new(&std::env::var_os("HOME").unwrap()).join(".cargo"));
+    // A folder for each registry, named after its host.
+    let registries = std::fs::read_dir(home.join("registry/src")).unwrap();
+    let sources = registries.map(|registry| registry.unwrap().path());
+    let mut sources = sources.map(|registry| registry.join(format!("{package}-{version}")));
+    sources.find(|sources| sources.is_dir()).expect("cargo unpacked what it fetched")
 }
 
 #[expect(clippy::disallowed_macros, reason = "a test that does not run must be heard of")]
