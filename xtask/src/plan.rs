@@ -348,7 +348,7 @@ fn kept_back(config: &PackageConfig, reason: KeptBack, named: bool, mode: Mode) 
 impl Selected<'_> {
     fn wanted(&self, target: &Target) -> Wanted {
         let feature_args = self.feature_args.clone();
-        Wanted { package: self.package.name.clone(), target: target.clone(), feature_args }
+        Wanted { package: self.package.spec.clone(), target: target.clone(), feature_args }
     }
 }
 

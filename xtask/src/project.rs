@@ -71,6 +71,10 @@ pub struct Project {
 #[derive(Clone, Debug)]
 pub struct Package {
     pub name: String,
+    /// How cargo is told which package is meant: `NAME@VERSION`, for a
+    /// dependency may have the same name.
+    /// <https://doc.rust-lang.org/cargo/reference/pkgid-spec.html>
+    pub spec: String,
     pub manifest: PathBuf,
     /// The folder of the manifest.
     pub dir: PathBuf,
@@ -283,6 +287,7 @@ fn packages(metadata: &Metadata, git: Option<&Git>, dir: &Path, env: &Env) -> Re
         let named = package.license_file.iter().chain(&package.readme);
         packages.push(Package {
             name: package.name.to_string(),
+            spec: format!("{}@{}", package.name, package.version),
             versioned: Versioned::decide(&cargo_version, head.as_ref()),
             cargo_version,
             bins: bins

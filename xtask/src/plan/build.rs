@@ -53,7 +53,7 @@ pub fn plan(
     let package = selected.package;
     let mut args = vec![
         "--package".to_owned(),
-        package.name.clone(),
+        package.spec.clone(),
         "--profile".to_owned(),
         profile.to_owned(),
     ];

@@ -18,6 +18,7 @@ fn package(name: &str, version: &str, git: Option<&Git>) -> Package {
     });
     Package {
         name: name.to_owned(),
+        spec: format!("{name}@{version}"),
         manifest: format!("/p/{name}/Cargo.toml").into(),
         dir: format!("/p/{name}").into(),
         versioned: Versioned::decide(&cargo_version, head.as_ref()),
@@ -123,7 +124,7 @@ fn a_tagged_commit_is_planned_to_the_last_name() {
     let build = &plan.builds[0];
     let expected = [
         "--package",
-        "tool",
+        "tool@1.2.3",
         "--profile",
         "dist",
         "--bin",
@@ -157,7 +158,10 @@ fn a_snapshot_cannot_publish_and_a_local_build_makes_no_archive() {
     let local = plan(&config(&project), &project, &request(Mode::Local)).unwrap();
     assert!(local.publish.is_none() && local.archives.is_empty());
     assert!(local.builds[0].remap.is_empty());
-    assert_eq!(local.builds[0].args, ["--package", "tool", "--profile", "dev", "--bin", "tool"]);
+    assert_eq!(
+        local.builds[0].args,
+        ["--package", "tool@1.2.3", "--profile", "dev", "--bin", "tool"]
+    );
     let skipping = Request { skip: vec![Skip::Publish], ..request(Mode::Release) };
     let skipping = plan(&config(&project), &project, &skipping).unwrap();
     assert!(skipping.publish.is_none() && !skipping.archives.is_empty());

@@ -56,6 +56,7 @@ pub struct NativeCrate {
 /// A package as it is to be built for one target.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Wanted {
+    /// `NAME@VERSION`
     pub package: String,
     pub target: Target,
     /// Arguments such as `--features x`.

@@ -82,7 +82,7 @@ fn a_compile_error_is_cargos_and_leaves_dist_as_it_was() {
     let first = world.run("release --snapshot");
     first.ends_with(1).no_result();
     first.says("error[E0308]").says("--> src/main.rs:1:26").says("mismatched types");
-    first.says("cargo build --package tool ").says("; its messages are above\n");
+    first.says("cargo build --package tool@1.0.0 ").says("; its messages are above\n");
     assert!(!world.names().iter().any(|name| name.contains("dist")), "{:?}", world.names());
 
     world.file("src/main.rs", "fn main() {}\n");

@@ -336,3 +336,18 @@ fn what_macros_print_is_not_taken_for_cargos_messages() {
     world.file("src/main.rs", &main).lock();
     assert_eq!(world.run("run").ends_with(0).line(), "1.0.0");
 }
+
+/// A project may be named like a crate that it depends on.
+#[test]
+fn a_dependency_of_the_same_name_is_not_mistaken_for_the_package() {
+    let world = World::single("2.0.0");
+    world.package("old", "tool", "1.0.0", "");
+    world.file("old/src/lib.rs", "pub fn old() {}\n");
+    let manifest = world.read("Cargo.toml");
+    let dependency = "[dependencies]\nold = { package = \"tool\", path = \"old\" }\n";
+    world.file(
+        "Cargo.toml",
+        &format!("{manifest}\n{dependency}\n[workspace]\nexclude = [\"old\"]\n"),
+    );
+    world.run("build").ends_with(0).line();
+}
