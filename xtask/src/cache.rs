@@ -39,6 +39,9 @@ pub enum Kind {
     Archive,
 }
 
+/// The folder of programs that were installed for the tool's own use.
+const TOOLS: &str = "tools";
+
 const KINDS: [Kind; 3] = [Kind::Graph, Kind::Toolchain, Kind::Archive];
 
 impl Kind {
@@ -66,12 +69,19 @@ impl Cache {
         self.root.as_ref().map(|root| root.join(kind.folder()).join(key.hex()))
     }
 
+    /// Where a program of this name, version included, is installed for the
+    /// tool's own use, whether or not it is there already.
+    pub fn tool(&self, name: &str) -> Option<PathBuf> {
+        self.root.as_ref().map(|root| root.join(TOOLS).join(name))
+    }
+
     /// Forgets everything.
     pub fn clear(&self) -> Result<()> {
         match &self.root {
             // Only what is ours: the folder may have been named by hand.
             Some(root) => {
-                KINDS.iter().try_for_each(|kind| files::remove(&root.join(kind.folder())))
+                let mut folders = KINDS.iter().map(|kind| kind.folder()).chain([TOOLS]);
+                folders.try_for_each(|folder| files::remove(&root.join(folder)))
             }
             None => Ok(()),
         }

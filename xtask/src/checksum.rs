@@ -136,7 +136,7 @@ fn artifact(archive: &Archive, binaries: &[Binary]) -> Artifact {
         extra: BTreeMap::from([
             ("binaries", plan.bins.clone().into()),
             ("checksum", archive.digest().to_string().into()),
-            ("format", "tar.gz".into()),
+            ("format", plan.format.name().into()),
             ("linkage", serde_json::json!(linkage)),
             ("package", plan.package.clone().into()),
             ("size", archive.size().into()),

@@ -21,8 +21,10 @@ mod build;
 mod check;
 mod ci;
 mod clean;
+mod cross;
 mod release;
 mod run;
+mod setup;
 mod test;
 
 /// Releases Rust programs: checks, static binaries, archives and checksums in
@@ -80,7 +82,10 @@ enum Command {
     Check(check::Args),
     Test(test::Args),
     Ci(ci::Args),
+    Setup(setup::Args),
     Clean(clean::Args),
+    #[command(hide = true)]
+    Cross(cross::Args),
 }
 
 /// What is built, for the commands that build.
@@ -158,7 +163,9 @@ impl Command {
             Command::Check(args) => check::run(args, common, world),
             Command::Test(args) => test::run(args, common, world),
             Command::Ci(args) => ci::run(args, common, world),
+            Command::Setup(args) => setup::run(args, common, world),
             Command::Clean(args) => clean::run(args, common, world),
+            Command::Cross(args) => cross::run(args, world),
         }
     }
 }

@@ -2,14 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use cargo_metadata::{Message, TargetKind};
 
+use crate::files;
 use crate::plan::BuildPlan;
 use crate::project::{NativeCrate, Project};
 use crate::target::Target;
 use crate::term::Term;
 use crate::toolchain::Ready;
+
+mod cause;
+mod universal;
 
 /// A binary that cargo made and nobody has looked at yet.
 #[derive(Clone, Debug)]
@@ -60,33 +64,83 @@ pub fn compile(
                 "build",
                 format_args!("{} {} for {}", build.package, build.version, names.join(", ")),
             );
-            compiled.extend(call(build, flags, &targets, project, term)?);
+            compiled.extend(call(build, flags, &targets, ready, project, term)?);
+        }
+        for target in &build.joined {
+            for bin in &build.bins {
+                compiled.extend(joined(build, bin, target, &compiled, project)?);
+            }
         }
     }
     Ok(compiled)
+}
+
+/// The program that holds those of the target's slices; `None` where one of
+/// them could not be made ready, which was said.
+fn joined(
+    build: &BuildPlan,
+    bin: &str,
+    target: &Target,
+    compiled: &[Compiled],
+    project: &Project,
+) -> Result<Option<Compiled>> {
+    let slices = target.slices();
+    let made: Vec<&Compiled> = compiled
+        .iter()
+        .filter(|it| it.package == build.package && it.bin == bin && slices.contains(&it.target))
+        .collect();
+    let Some(first) = made.first().filter(|_| made.len() == slices.len()) else {
+        return Ok(None);
+    };
+    let programs = made.iter().map(|made| Ok((made.target.as_str(), files::read(&made.path)?)));
+    let programs = programs.collect::<Result<Vec<_>>>()?;
+    let profile =
+        first.path.parent().and_then(Path::file_name).context("find a profile's folder")?;
+    let path = project.target_dir.join(target.triple()).join(profile).join(bin);
+    let bytes = universal::join(&programs).with_context(|| format!("join {bin} for {target}"))?;
+    // A file that is as it was keeps its time.
+    if files::read_if_there(&path)?.as_ref() != Some(&bytes) {
+        files::write_program(&path, &bytes)?;
+    }
+    let native = made.iter().flat_map(|made| made.native.clone()).collect();
+    Ok(Some(Compiled {
+        package: build.package.clone(),
+        bin: bin.to_owned(),
+        target: target.clone(),
+        path,
+        native,
+    }))
 }
 
 fn call(
     build: &BuildPlan,
     flags: &str,
     targets: &[&Target],
+    ready: &Ready,
     project: &Project,
     term: &Term,
 ) -> Result<Vec<Compiled>> {
     let cargo = project
         .cargo("build")
         .args(&build.args)
-        .args(targets.iter().flat_map(|target| ["--target", target.as_str()]))
+        .args(targets.iter().flat_map(|target| ["--target", target.triple()]))
         .args(["--message-format", "json-render-diagnostics", "--color", term.color_arg()])
         .args(term.quiet().then_some("--quiet"));
     term.detail(format_args!("{cargo}"));
+    // It draws its bar only on a terminal, and hands its words to us.
+    let width = term.width().map(|width| width.to_string());
+    let cargo = width.into_iter().fold(cargo, |cargo, width| {
+        cargo.var("CARGO_TERM_PROGRESS_WHEN", "always").var("CARGO_TERM_PROGRESS_WIDTH", width)
+    });
     let cargo = build.env.iter().fold(cargo, |cargo, (name, value)| cargo.var(name, value));
+    let cargo = ready.vars().iter().fold(cargo, |cargo, (name, value)| cargo.var(name, value));
     let cargo = cargo.var("CARGO_ENCODED_RUSTFLAGS", flags);
     let mut compiled = Vec::new();
-    cargo.lines(|line| {
+    let (ran, said) = cargo.watch(cause::REMEMBERED, |line| {
         compiled.extend(executable(line, build, targets)?);
         Ok(())
     })?;
+    ran.map_err(|error| cause::explain(error, &said, build))?;
     for target in targets {
         for bin in &build.bins {
             let made = compiled.iter().any(|made| made.bin == *bin && made.target == **target);
@@ -114,7 +168,7 @@ fn executable(line: &str, build: &BuildPlan, targets: &[&Target]) -> Result<Opti
     // cargo does not say the target, but puts it into the path: TARGET/PROFILE/NAME.
     let folder =
         path.parent().and_then(|profile| profile.parent()).and_then(|target| target.file_name());
-    let Some(target) = targets.iter().find(|target| Some(target.as_str()) == folder) else {
+    let Some(target) = targets.iter().find(|target| Some(target.triple()) == folder) else {
         bail!(
             "cargo put {} at {path}, where no target of this build is named",
             artifact.target.name

@@ -10,7 +10,10 @@ use crate::finding::{Finding, Place};
 use crate::project::{Bin, Package, Project, RawConfig};
 use crate::target::Target;
 
+mod generate;
 mod schema;
+
+pub use generate::{Generator, OUT, Output, unfit};
 
 /// The commented file that is the one source of keys, defaults and help.
 pub const DEFAULT: &str = include_str!("config/default.toml");
@@ -41,6 +44,7 @@ struct PackageKeys {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct ArchiveKeys {
     files: Vec<String>,
+    generate: Vec<generate::GeneratorKeys>,
 }
 
 /// The settings, resolved.
@@ -66,6 +70,8 @@ pub struct PackageConfig {
     pub env: BTreeMap<String, String>,
     /// The files that go into archives, each once, absolute.
     pub archive_files: Vec<PathBuf>,
+    /// The files that its programs write for archives.
+    pub generate: Vec<Generator>,
 }
 
 /// Why a package with a binary is not released.
@@ -192,11 +198,14 @@ fn resolve_package(
         findings.push(Finding::error("config-feature", scope.place("features"), why, fix));
     }
     let named = |bin: &&Bin| keys.bins.is_empty() || keys.bins.contains(&bin.name);
+    let released: Vec<Bin> = package.bins.iter().filter(named).cloned().collect();
+    let names: Vec<&str> = released.iter().map(|bin| &*bin.name).collect();
     PackageConfig {
+        generate: generate::generators(scope, keys.archive.generate, &names, findings),
         name: package.name.clone(),
         kept_back: scope.kept_back,
         targets: if keys.targets.is_empty() { common.to_vec() } else { own },
-        bins: package.bins.iter().filter(named).cloned().collect(),
+        bins: released,
         archive_files: archive_files(scope, &keys.archive.files, findings),
         features: keys.features,
         default_features: keys.default_features,
@@ -219,7 +228,11 @@ fn kept_back(package: &Package, keys: &PackageKeys, workspace: &WorkspaceKeys) -
 /// A target that rustc knows; otherwise a finding that names similar ones.
 pub fn target(name: &str, project: &Project, place: &Place) -> Result<Target, Finding> {
     let target = Target::parse(name).and_then(|target| {
-        project.rustc.knows(name).map(|()| target).map_err(|similar| {
+        // What is joined of others is no target of rustc's.
+        if !target.slices().is_empty() {
+            return Ok(target);
+        }
+        project.rustc.knows(target.triple()).map(|()| target.clone()).map_err(|similar| {
             anyhow::anyhow!(
                 "rustc knows no target {name:?}; the most similar are {}",
                 similar.join(", ")

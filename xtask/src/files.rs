@@ -44,6 +44,59 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     persist(file, path)
 }
 
+/// Writes a program that everybody may start, like [`write`].
+pub fn write_program(path: &Path, bytes: &[u8]) -> Result<()> {
+    let context = || format!("write {}", path.display());
+    let dir = path.parent().with_context(context)?;
+    make_dir(dir)?;
+    let mut file = temporary(dir).with_context(context)?;
+    file.write_all(bytes).with_context(context)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = fs::Permissions::from_mode(0o755);
+        file.as_file().set_permissions(mode).with_context(context)?;
+    }
+    persist(file, path)
+}
+
+/// Copies a program, which everybody may start who could start the first.
+#[expect(clippy::disallowed_methods, reason = "this is the door")]
+pub fn copy_program(from: &Path, to: &Path) -> Result<()> {
+    let context = || format!("copy {} to {}", from.display(), to.display());
+    make_dir(to.parent().with_context(context)?)?;
+    fs::copy(from, to).map(drop).with_context(context)
+}
+
+/// A new folder among the system's temporary ones, removed when dropped.
+pub fn temporary_dir() -> Result<tempfile::TempDir> {
+    tempfile::Builder::new().prefix(TEMPORARY.0).tempdir().context("make a temporary folder")
+}
+
+/// A new folder in `dir`, removed when dropped, or given its place by [`move_dir`].
+pub fn temporary_dir_in(dir: &Path) -> Result<tempfile::TempDir> {
+    let mut builder = tempfile::Builder::new();
+    let made = builder.prefix(TEMPORARY.0).suffix(TEMPORARY.1).tempdir_in(dir);
+    made.with_context(|| format!("make a temporary folder in {}", dir.display()))
+}
+
+/// Gives a temporary folder its name. What has the name goes.
+pub fn move_dir(from: tempfile::TempDir, to: &Path) -> Result<()> {
+    remove(to)?;
+    rename(from.path(), to)?;
+    // It has another name now, under which it stays.
+    drop(from.keep());
+    Ok(())
+}
+
+/// Removes the temporary files and folders in `dir` that nobody can be writing any more.
+pub fn remove_stale(dir: &Path, older: Duration) -> Result<()> {
+    let entries = list(dir)?;
+    let mut stale =
+        entries.iter().filter(|entry| is_temporary(&entry.path) && age(entry.modified) > older);
+    stale.try_for_each(|entry| remove(&entry.path))
+}
+
 /// How the names of temporary files begin and end.
 const TEMPORARY: (&str, &str) = (".dockless-", ".tmp");
 

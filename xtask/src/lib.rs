@@ -22,6 +22,8 @@ mod compile;
 mod linkage;
 mod toolchain;
 
+mod generate;
+
 mod archive;
 mod checksum;
 

@@ -7,16 +7,20 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::config::{self, Config, KeptBack, PackageConfig};
+use crate::config::{self, Config, KeptBack, Output, PackageConfig};
 use crate::finding::{Finding, Place, Severity};
 use crate::project::{About, NativeCrate, Package, Project, Wanted};
 use crate::target::Target;
 use crate::version::{Version, Versioned};
 
 mod build;
+mod generate;
 mod rules;
 #[cfg(test)]
 mod tests;
+mod tools;
+
+pub use tools::Tools;
 
 /// The time that outputs carry where nothing tells one: that which cargo gives
 /// to the files that it adds to a package, `2006-07-24T01:21:28Z`.
@@ -79,6 +83,9 @@ pub struct Plan {
     pub time: Timestamp,
     pub dist: PathBuf,
     pub builds: Vec<BuildPlan>,
+    /// What programs are asked to write for the archives.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub generate: Vec<GeneratePlan>,
     pub archives: Vec<ArchivePlan>,
     pub publish: Option<PublishPlan>,
     pub left_out: Vec<LeftOut>,
@@ -94,6 +101,11 @@ pub struct BuildPlan {
     pub about: About,
     pub bins: Vec<String>,
     pub targets: Vec<Target>,
+    /// By what each target's C is compiled and its programs are linked.
+    pub tools: BTreeMap<Target, Tools>,
+    /// The targets whose programs are joined of those of others.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub joined: Vec<Target>,
     pub profile: String,
     /// The arguments of `cargo build`, but for the targets.
     pub args: Vec<String>,
@@ -110,13 +122,73 @@ pub struct BuildPlan {
 /// One archive: a package's binaries for one target, and its files, flat.
 #[derive(Clone, Debug, Serialize)]
 pub struct ArchivePlan {
-    /// `NAME-vVERSION-TARGET.tar.gz`
+    /// `NAME-vVERSION-TARGET.tar.gz`, or `.zip`
     pub name: String,
+    pub format: Format,
     pub package: String,
     pub version: Version,
     pub target: Target,
     pub bins: Vec<String>,
     pub files: Vec<ArchiveFile>,
+}
+
+/// How an archive is packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Format {
+    #[serde(rename = "tar.gz")]
+    TarGz,
+    #[serde(rename = "zip")]
+    Zip,
+}
+
+impl Format {
+    /// What the target's users can open without another program.
+    fn of(target: &Target) -> Format {
+        if target.is_windows() { Format::Zip } else { Format::TarGz }
+    }
+
+    /// What archives are called by, and what their names end with.
+    pub fn name(self) -> &'static str {
+        match self {
+            Format::TarGz => "tar.gz",
+            Format::Zip => "zip",
+        }
+    }
+}
+
+impl ArchivePlan {
+    /// The names of the binaries in the archive.
+    pub fn programs(&self) -> impl Iterator<Item = String> {
+        self.bins.iter().map(|bin| format!("{bin}{}", self.target.exe_suffix()))
+    }
+
+    /// The names of the binaries and of the project's files in the archive.
+    pub fn fixed_names(&self) -> impl Iterator<Item = String> {
+        self.programs().chain(self.files.iter().map(|file| file.name.clone()))
+    }
+
+    /// The names of the entries that are known before anything is made, with
+    /// those among `generate` that are its package's, unsorted.
+    pub fn entry_names(&self, generate: &[GeneratePlan]) -> Vec<String> {
+        let own = generate.iter().filter(|plan| plan.package == self.package);
+        let printed = own.filter_map(|plan| match &plan.output {
+            Output::Stdout(name) => Some(name.clone()),
+            Output::Files(_) => None,
+        });
+        self.fixed_names().chain(printed).collect()
+    }
+}
+
+/// One call of a package's program, which writes files for all its archives.
+#[derive(Clone, Debug, Serialize)]
+pub struct GeneratePlan {
+    pub package: String,
+    pub bin: String,
+    /// The target whose program runs on this machine.
+    pub target: Target,
+    /// Templates that may name the folder [`config::OUT`].
+    pub args: Vec<String>,
+    pub output: Output,
 }
 
 /// A file that goes into an archive under a name of its own.
@@ -169,10 +241,19 @@ pub fn wanted(
     request: &Request,
 ) -> Result<Vec<Wanted>, Vec<Finding>> {
     let (selected, _) = select(config, project, request)?;
-    let wanted = selected
-        .iter()
-        .flat_map(|selected| selected.targets.iter().map(|target| selected.wanted(target)));
-    Ok(wanted.collect())
+    let wanted = |selected: &Selected<'_>, target: &Target| {
+        let slices = target.slices();
+        let parts = if slices.is_empty() { vec![target.clone()] } else { slices };
+        parts.iter().map(|part| selected.wanted(part)).collect::<Vec<_>>()
+    };
+    let all = selected.iter().flat_map(|selected| {
+        let extra = generate::wanted(selected, request)
+            .then(|| generate::extra(&selected.targets, project))
+            .flatten();
+        let targets = selected.targets.iter().chain(&extra);
+        targets.flat_map(|target| wanted(selected, target)).collect::<Vec<_>>()
+    });
+    Ok(all.collect())
 }
 
 /// Decides everything that is made. All faults are found at once.
@@ -188,6 +269,7 @@ pub fn plan(config: &Config, project: &Project, request: &Request) -> Result<Pla
     });
     let mut builds = Vec::new();
     let mut archives = Vec::new();
+    let mut generated = Vec::new();
     for selected in &selected {
         if let Some(reason) = rules::other_tag(selected, project, request.mode) {
             left_out.push(reason);
@@ -195,19 +277,35 @@ pub fn plan(config: &Config, project: &Project, request: &Request) -> Result<Pla
         }
         let (bins, unbuilt) = build::bins(selected, request);
         left_out.extend(unbuilt);
-        let (targets, unbuilt) = rules::targets(selected, project);
-        left_out.extend(unbuilt);
+        let (mut tools, unbuilt) = rules::targets(selected, project);
+        let made =
+            |target: &&Target| unbuilt.iter().all(|left| left.target.as_ref() != Some(target));
+        let targets: Vec<&Target> = selected.targets.iter().filter(made).collect();
+        left_out.extend(unbuilt.iter().cloned());
         if bins.is_empty() || targets.is_empty() {
             continue;
         }
-        let (build, found) = build::plan(selected, project, request, &profile, bins, targets);
+        let runner = generate::wanted(selected, request)
+            .then(|| generate::runner(selected, &targets, &mut tools, project));
+        let runner = runner.transpose().unwrap_or_else(|unbuilt| {
+            left_out.push(unbuilt);
+            None
+        });
+        let (build, found) =
+            build::plan(selected, project, request, &profile, bins, &targets, tools);
         findings.extend(found);
+        findings.extend(rules::twins(&build));
+        if let Some(target) = runner {
+            let (plans, unbuilt) = generate::plan(selected, &build, &target);
+            generated.extend(plans);
+            left_out.extend(unbuilt);
+        }
         if archives_made {
-            archives.extend(build.targets.iter().map(|target| archive(selected, &build, target)));
+            archives.extend(targets.into_iter().map(|target| archive(selected, &build, target)));
         }
         builds.push(build);
     }
-    findings.extend(rules::names(&builds, &archives));
+    findings.extend(rules::names(&builds, &archives, &generated));
     findings.extend(rules::unbuilt(&left_out, &builds, request.mode));
     let (errors, warnings): (Vec<_>, Vec<_>) =
         findings.into_iter().partition(|finding| finding.severity == Severity::Error);
@@ -231,6 +329,7 @@ pub fn plan(config: &Config, project: &Project, request: &Request) -> Result<Pla
         time: time(project),
         dist: project.dist(),
         builds,
+        generate: generated,
         archives,
         left_out,
         warnings,
@@ -359,8 +458,11 @@ fn archive(selected: &Selected<'_>, build: &BuildPlan, target: &Target) -> Archi
         .archive_files
         .iter()
         .map(|path| ArchiveFile { name: name(path), path: path.clone() });
+    let format = Format::of(target);
+    let (package, version, triple) = (&build.package, &build.version, target.triple());
     ArchivePlan {
-        name: format!("{}-v{}-{target}.tar.gz", build.package, build.version),
+        name: format!("{package}-v{version}-{triple}.{}", format.name()),
+        format,
         package: build.package.clone(),
         version: build.version.clone(),
         target: target.clone(),

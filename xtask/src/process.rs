@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 use xshell::Shell;
 
 use crate::finding::Help;
@@ -111,6 +111,14 @@ impl Env {
                 }
             }
         }
+        // Programs that are found on PATH here are started from other folders.
+        if let Some(path) = self.get("PATH") {
+            let dirs = std::env::split_paths(path).map(|entry| dir.join(entry));
+            // An entry that cannot be joined again stays as the user wrote it.
+            if let Ok(path) = std::env::join_paths(dirs) {
+                self.vars.insert("PATH".into(), path);
+            }
+        }
         self
     }
 
@@ -132,12 +140,15 @@ pub struct Program<'a> {
     env: &'a Env,
     vars: Vec<(OsString, OsString)>,
     time_out: Option<Duration>,
+    /// Where it is a stranger: how much it may print, in bytes.
+    confined: Option<u64>,
 }
 
 impl<'a> Program<'a> {
     pub fn new(program: impl AsRef<OsStr>, dir: &'a Path, env: &'a Env) -> Program<'a> {
         let program = program.as_ref().to_owned();
-        Program { program, args: Vec::new(), dir, env, vars: Vec::new(), time_out: None }
+        let (args, vars) = (Vec::new(), Vec::new());
+        Program { program, args, dir, env, vars, time_out: None, confined: None }
     }
 
     pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
@@ -161,6 +172,15 @@ impl<'a> Program<'a> {
         self
     }
 
+    /// For programs that may do anything: when it takes longer, it is ended with all
+    /// that it started, and of what it prints no more than `limit` bytes and one
+    /// are read from each pipe. It is not of the terminal's process group, so Ctrl-C
+    /// does not reach it.
+    pub fn confined(mut self, time: Duration, limit: u64) -> Self {
+        (self.time_out, self.confined) = (Some(time), Some(limit));
+        self
+    }
+
     /// Runs to the end and returns what was printed; a status other than 0 is
     /// an error that holds the command line and the last lines of stderr.
     pub fn read(&self) -> Result<String> {
@@ -175,8 +195,9 @@ impl<'a> Program<'a> {
     pub fn output(&self) -> Result<Output> {
         let deadline = self.time_out.map(|time| Instant::now() + time);
         let mut child = self.spawn(Stdio::null(), Stdio::piped(), Stdio::piped())?;
-        let stdout = drain(child.stdout.take());
-        let stderr = drain(child.stderr.take());
+        let limit = self.confined.map_or(u64::MAX, |limit| limit.saturating_add(1));
+        let stdout = drain(child.stdout.take(), limit);
+        let stderr = drain(child.stderr.take(), limit);
         let ended = collect(&stdout, deadline)
             .and_then(|out| Some((out, collect(&stderr, deadline)?)))
             .and_then(|(out, err)| Some((out, err, wait(&mut child, deadline)?)));
@@ -191,11 +212,18 @@ impl<'a> Program<'a> {
         })
     }
 
-    /// Runs with the user's stderr and hands each line of stdout to `each`.
-    /// The program speaks to the user itself, so its failure is not repeated.
-    pub fn lines(&self, mut each: impl FnMut(&str) -> Result<()>) -> Result<()> {
-        let mut child = self.spawn(Stdio::null(), Stdio::piped(), Stdio::inherit())?;
+    /// Runs with stderr passed on to the user's and hands each line of stdout to
+    /// `each`. Returns how it ended, and the last `remembered` bytes of stderr:
+    /// the program speaks to the user itself, so its failure does not repeat it.
+    pub fn watch(
+        &self,
+        remembered: usize,
+        mut each: impl FnMut(&str) -> Result<()>,
+    ) -> Result<(Result<()>, String)> {
+        let mut child = self.spawn(Stdio::null(), Stdio::piped(), Stdio::piped())?;
         let stdout = child.stdout.take().context("open the program's stdout")?;
+        let stderr = child.stderr.take().context("open the program's stderr")?;
+        let said = std::thread::spawn(move || pass_on(stderr, remembered));
         let mut read = Ok(());
         for line in BufReader::new(stdout).split(b'\n') {
             // Read to the end whatever happens: a program whose reader is gone
@@ -205,10 +233,12 @@ impl<'a> Program<'a> {
             read = read.and(handled);
         }
         let status = child.wait().with_context(|| format!("run `{self}`"))?;
-        match status.success() {
+        let said = said.join().map_err(|_| anyhow!("a thread that passes stderr on panicked"))?;
+        let ended = match status.success() {
             true => read,
-            false => bail!("`{self}` failed ({status}); its messages are above"),
-        }
+            false => Err(anyhow!("`{self}` failed ({status}); its messages are above")),
+        };
+        Ok((ended, said))
     }
 
     /// Runs with the user's terminal and returns the status.
@@ -233,7 +263,11 @@ impl<'a> Program<'a> {
         command.env_clear().envs(self.env.iter());
         command.envs(self.vars.iter().map(|(name, value)| (name, value)));
         command.stdin(stdin).stdout(stdout).stderr(stderr);
-        command.spawn().map_err(|error| {
+        #[cfg(unix)]
+        if self.confined.is_some() {
+            std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        }
+        start(&mut command).map_err(|error| {
             let program = self.program.to_string_lossy().into_owned();
             if !self.dir.is_dir() {
                 return anyhow!("start `{program}` in {}: no such folder", self.dir.display());
@@ -248,19 +282,22 @@ impl<'a> Program<'a> {
     }
 
     fn failed(&self, status: ExitStatus, stderr: &str) -> anyhow::Error {
-        const LINES: usize = 12;
-        let lines: Vec<&str> = stderr.lines().filter(|line| !line.trim().is_empty()).collect();
-        let tail = &lines[lines.len().saturating_sub(LINES)..];
+        let tail = last_lines(stderr);
         match tail.is_empty() {
             true => anyhow!("`{self}` failed ({status})"),
-            false => anyhow!("`{self}` failed ({status}):\n{}", tail.join("\n")),
+            false => anyhow!("`{self}` failed ({status}):\n{tail}"),
         }
     }
 
     fn timed_out(&self, mut child: Child) -> anyhow::Error {
         let limit = self.time_out.map_or(0, |time| time.as_secs());
-        let error = anyhow!("`{self}` did not end within {limit} s and was stopped");
-        match child.kill().and_then(|()| child.wait()) {
+        let why = format!("`{self}` did not end within {limit} s and was stopped");
+        let error = anyhow::Error::new(TimedOut(why));
+        let killed = match self.confined {
+            Some(_) => kill_group(&mut child),
+            None => child.kill(),
+        };
+        match killed.and_then(|()| child.wait()) {
             Ok(_) => error,
             Err(kill) => error.context(format!("stop `{self}`: {kill}")),
         }
@@ -277,6 +314,56 @@ impl std::fmt::Display for Program<'_> {
     }
 }
 
+/// Starts a program. A fork of another thread may for a moment hold open a file
+/// that was only just written, and such a one cannot be started (ETXTBSY).
+fn start(command: &mut Command) -> std::io::Result<Child> {
+    let busy = |started: &std::io::Result<Child>| {
+        let error = started.as_ref().err().map(std::io::Error::kind);
+        error == Some(std::io::ErrorKind::ExecutableFileBusy)
+    };
+    let mut started = command.spawn();
+    for _ in 0..50 {
+        if !busy(&started) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+        started = command.spawn();
+    }
+    started
+}
+
+/// A program took longer than it may; the text names it and the limit.
+#[derive(Debug)]
+pub struct TimedOut(String);
+
+impl std::fmt::Display for TimedOut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for TimedOut {}
+
+/// The last lines that say something, of what a program printed.
+pub fn last_lines(text: &str) -> String {
+    const LINES: usize = 12;
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    lines[lines.len().saturating_sub(LINES)..].join("\n")
+}
+
+/// Ends a process that has a group of its own, and all that are in the group.
+#[cfg(unix)]
+fn kill_group(child: &mut Child) -> std::io::Result<()> {
+    use rustix::process::{Pid, Signal, kill_process_group};
+    Ok(kill_process_group(Pid::from_child(child), Signal::KILL)?)
+}
+
+/// Ends a process alone: here it has no group.
+#[cfg(not(unix))]
+fn kill_group(child: &mut Child) -> std::io::Result<()> {
+    child.kill()
+}
+
 /// What a program left behind.
 #[derive(Debug)]
 pub struct Output {
@@ -285,13 +372,30 @@ pub struct Output {
     pub stderr: String,
 }
 
+/// The program that this process runs.
+pub fn this_program() -> Result<PathBuf> {
+    std::env::current_exe().context("find this program's own path")
+}
+
 /// The path of a program on PATH, as a shell would find it.
 pub fn find(program: &str, env: &Env) -> Option<PathBuf> {
     let path = env.get("PATH")?;
     let names = [program.to_owned(), format!("{program}{}", std::env::consts::EXE_SUFFIX)];
     std::env::split_paths(path)
         .flat_map(|dir| names.clone().map(|name| dir.join(name)))
-        .find(|candidate| candidate.is_file())
+        .find(|candidate| is_program(candidate))
+}
+
+/// Whether the file is one that may be started.
+#[cfg(unix)]
+fn is_program(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::metadata(path).is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(not(unix))]
+fn is_program(path: &Path) -> bool {
+    path.is_file()
 }
 
 fn quoted(arg: &OsStr) -> String {
@@ -303,17 +407,37 @@ fn quoted(arg: &OsStr) -> String {
     }
 }
 
-/// Reads a pipe on its own thread, so that a program that fills both pipes, or
+/// Reads a pipe, up to `limit` bytes, on its own thread, so that a program that fills both pipes, or
 /// leaves one open to a child of its own, cannot block this one.
-fn drain(pipe: Option<impl Read + Send + 'static>) -> Receiver<std::io::Result<Vec<u8>>> {
+fn drain(
+    pipe: Option<impl Read + Send + 'static>,
+    limit: u64,
+) -> Receiver<std::io::Result<Vec<u8>>> {
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
         let mut bytes = Vec::new();
-        let read = pipe.map_or(Ok(0), |mut pipe| pipe.read_to_end(&mut bytes));
+        let read = pipe.map_or(Ok(0), |pipe| pipe.take(limit).read_to_end(&mut bytes));
         // The receiver is gone after a time-out; nobody waits for these bytes then.
         drop(sender.send(read.map(|_| bytes)));
     });
     receiver
+}
+
+/// Copies what is read to this process's stderr as it comes, and returns the
+/// last bytes of it.
+fn pass_on(mut from: impl Read, remembered: usize) -> String {
+    let mut kept = Vec::new();
+    let mut buffer = [0; 8192];
+    // A pipe that fails has nothing more to say; the exit status tells the rest.
+    while let Ok(count @ 1..) = from.read(&mut buffer) {
+        // Where stderr is closed there is nobody left to tell.
+        drop(std::io::stderr().write_all(&buffer[..count]));
+        kept.extend_from_slice(&buffer[..count]);
+        if kept.len() > 2 * remembered {
+            kept.drain(..kept.len() - remembered);
+        }
+    }
+    String::from_utf8_lossy(&kept).into_owned()
 }
 
 /// `None` when the deadline passed first.
@@ -428,5 +552,47 @@ mod tests {
         let program = Program::new("sh", Path::new("/"), &env).args(["-c", "sleep 30 & sleep 30"]);
         let error = program.time_out(Duration::from_millis(50)).read().unwrap_err().to_string();
         assert!(error.contains("did not end within 0 s and was stopped"), "{error}");
+    }
+
+    /// Whether a process is there and has not ended.
+    #[cfg(target_os = "linux")]
+    #[expect(clippy::disallowed_methods, reason = "doors know nothing of each other")]
+    fn lives(pid: &str) -> bool {
+        let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        state.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "doors know nothing of each other")]
+    fn a_confined_program_ends_with_all_that_it_started() {
+        let env = env(&[("PATH", "/usr/bin:/bin")]);
+        let dir = tempfile::tempdir().unwrap();
+        let script = "sleep 60 & echo $! > pid; echo $$ >> pid; wait";
+        let program = Program::new("sh", dir.path(), &env).args(["-c", script]);
+        let error = program.confined(Duration::from_secs(1), 100).output().unwrap_err();
+        assert!(error.is::<TimedOut>(), "{error:#}");
+        let pids = std::fs::read_to_string(dir.path().join("pid")).unwrap();
+        assert_eq!(pids.lines().count(), 2);
+        for pid in pids.lines() {
+            // The signal was sent; that it is acted on takes a moment.
+            let ended = (0..500).any(|_| {
+                std::thread::sleep(Duration::from_millis(10));
+                !lives(pid)
+            });
+            assert!(ended, "{pid} lives on");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn of_what_a_confined_program_prints_no_more_than_the_limit_is_kept() {
+        let env = env(&[("PATH", "/usr/bin:/bin")]);
+        let run = |limit| {
+            let program = Program::new("sh", Path::new("/"), &env).args(["-c", "echo 1234; yes"]);
+            program.confined(Duration::from_secs(20), limit).output().unwrap()
+        };
+        let output = run(3);
+        assert_eq!((&*output.stdout, output.status.success()), (&b"1234"[..], false));
     }
 }

@@ -1,6 +1,6 @@
 //! Every fact about the project that was selected: what cargo, git and rustc say of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -13,15 +13,19 @@ use crate::cache::Cache;
 use crate::files;
 use crate::finding::{Help, failure};
 use crate::process::{Env, Program};
+use crate::target::Target;
 use crate::term::Term;
 use crate::version::{Version, Versioned};
 
+pub mod cargo_config;
+pub mod cross;
 pub mod git;
 pub mod graph;
 mod profile;
 pub mod rustc;
 mod rustup;
 
+pub use cross::Cross;
 pub use git::Git;
 pub use graph::{Graph, NativeCrate, Wanted};
 pub use profile::sets_strip;
@@ -61,6 +65,13 @@ pub struct Project {
     pub metadata: Vec<u8>,
     /// The dependency graphs that [`Project::learn_graphs`] was asked for.
     pub graphs: BTreeMap<Wanted, Graph>,
+    /// The C compilers for other machines, looked for by [`Project::learn_graphs`]
+    /// where a graph or a target needs one.
+    pub cross: Cross,
+    /// The linkers that cargo's configuration or rustc's flags name, by triple.
+    pub linkers: BTreeMap<String, PathBuf>,
+    /// The variables that cargo's configuration sets for builds.
+    pub build_vars: BTreeSet<String>,
     /// The cargo of the toolchain that the project is built with.
     pub cargo: PathBuf,
     /// The environment for programs that work on this project.
@@ -134,7 +145,8 @@ impl Project {
         named.or_else(|| Some(Path::new(self.env.get("HOME")?).join(".cargo")))
     }
 
-    /// Adds the facts about the dependency graphs of the wanted builds.
+    /// Adds the facts about the dependency graphs of the wanted builds, and
+    /// about what they take to compile and to link.
     pub fn learn_graphs(
         &mut self,
         wanted: &[Wanted],
@@ -143,7 +155,22 @@ impl Project {
         term: &Term,
     ) -> Result<()> {
         self.graphs = graph::learn(self, wanted, offline, cache, term)?;
+        let foreign = |wanted: &Wanted| {
+            let graph = self.graphs.get(wanted);
+            !wanted.target.is_musl() || graph.is_some_and(|it| it.compiling_c().next().is_some())
+        };
+        if wanted.iter().any(foreign) {
+            self.cross = cross::look(&self.root, &self.env, cache);
+            let config = cargo_config::read(self)?;
+            self.linkers = cargo_config::linkers(&config, wanted.iter().map(|it| &it.target))?;
+            self.build_vars = config.env.keys().cloned().collect();
+        }
         Ok(())
+    }
+
+    /// Whether the user sets the variable for builds, here or in cargo's configuration.
+    pub fn sets(&self, variable: &str) -> bool {
+        self.env.get(variable).is_some() || self.build_vars.contains(variable)
     }
 
     /// A cargo to be started in the project's root.
@@ -179,7 +206,7 @@ pub fn discover(select: &Select, cache: &Cache) -> Result<(Project, Vec<RawConfi
         git.leave_out(&root.join("dist"));
     }
     let raw = raw_configs(&metadata);
-    rustc.learn_targets(&root, &env, wanted_targets(select, &raw))?;
+    rustc.learn_targets(&root, &env, &wanted_targets(select, &raw))?;
     let packaged_commit = if git.is_none() { packaged_commit(&root)? } else { None };
     let packages = packages(&metadata, git.as_ref(), dir, &env)?;
     let (cargo, env) = cargo(&rustc, &env);
@@ -195,6 +222,9 @@ pub fn discover(select: &Select, cache: &Cache) -> Result<(Project, Vec<RawConfi
         packaged_commit,
         rustc,
         graphs: BTreeMap::new(),
+        cross: Cross::default(),
+        linkers: BTreeMap::new(),
+        build_vars: BTreeSet::new(),
         cargo,
         env,
     };
@@ -206,10 +236,23 @@ pub fn discover(select: &Select, cache: &Cache) -> Result<(Project, Vec<RawConfi
 /// did not install the toolchain, the cargo on PATH.
 fn cargo(rustc: &Rustc, env: &Env) -> (PathBuf, Env) {
     let own = rustc.sysroot.join("bin").join(format!("cargo{}", std::env::consts::EXE_SUFFIX));
-    match rustc.rustup_name().filter(|_| own.is_file()) {
-        Some(name) => (own, env.clone().with("RUSTUP_TOOLCHAIN", name)),
-        None => ("cargo".into(), env.clone()),
+    let Some(name) = rustc.rustup_name().filter(|_| own.is_file()) else {
+        return ("cargo".into(), env.clone());
+    };
+    let env = env.clone().with("RUSTUP_TOOLCHAIN", name);
+    // The proxy also says where the toolchain's libraries are: its rust-objcopy,
+    // which strips programs for macOS, finds LLVM in no other way.
+    let variable = match std::env::consts::OS {
+        "windows" => return (own, env),
+        "macos" => "DYLD_FALLBACK_LIBRARY_PATH",
+        _ => "LD_LIBRARY_PATH",
+    };
+    let mut dirs = rustc.sysroot.join("lib").into_os_string();
+    if let Some(more) = env.get(variable) {
+        dirs.push(":");
+        dirs.push(more);
     }
+    (own, env.with(variable, &dirs))
 }
 
 /// The manifest that is meant, absolute: the one named, or the nearest one
@@ -270,9 +313,13 @@ fn raw_configs(metadata: &Metadata) -> Vec<RawConfig> {
 }
 
 /// The targets that anyone named, well-formed or not.
-fn wanted_targets<'a>(select: &'a Select, raw: &'a [RawConfig]) -> impl Iterator<Item = &'a str> {
+fn wanted_targets(select: &Select, raw: &[RawConfig]) -> Vec<String> {
     let configured = raw.iter().filter_map(|raw| raw.value.get("targets")?.as_array()).flatten();
-    select.targets.iter().map(String::as_str).chain(configured.filter_map(Value::as_str))
+    let named = select.targets.iter().map(String::as_str);
+    let named = named.chain(configured.filter_map(Value::as_str));
+    // What is no target at all is found out where the settings are resolved.
+    let triple = |name: &str| Target::parse(name).map(|it| it.triple().to_owned()).ok();
+    named.filter_map(triple).collect()
 }
 
 fn packages(metadata: &Metadata, git: Option<&Git>, dir: &Path, env: &Env) -> Result<Vec<Package>> {

@@ -13,6 +13,7 @@ use crate::checksum::{self, Artifact};
 use crate::compile::compile;
 use crate::files::{self, Lock, Staging, explain_space};
 use crate::finding::Findings;
+use crate::generate::{self, Generated};
 use crate::linkage::{Binary, prove};
 use crate::plan::{ArchivePlan, LeftOut, Mode, Plan};
 use crate::project::Project;
@@ -50,9 +51,11 @@ pub fn release(
 ) -> Result<Outcome> {
     let _lock = lock(project, term)?;
     let staging = Staging::open(&plan.dist)?;
-    let (binaries, left_out) = binaries(plan, project, offline, term)?;
+    let (binaries, mut left_out) = binaries(plan, project, offline, term)?;
+    let generated =
+        generated(plan, project, &binaries, &mut left_out, term).map_err(explain_space)?;
     let (archives, rows) =
-        archives(plan, &binaries, &staging, cache, term).map_err(explain_space)?;
+        archives(plan, &binaries, &generated, &staging, cache, term).map_err(explain_space)?;
     let artifacts = checksum::describe(plan, name(plan, project), &archives, &binaries, &staging)
         .map_err(explain_space)?;
     staging.commit(plan.time)?;
@@ -87,9 +90,8 @@ pub fn binaries(
     }
     for binary in &binaries {
         let (compiled, linkage) = (binary.compiled(), binary.linkage());
-        let pie = if linkage.pie { "PIE" } else { "no PIE" };
         let (bin, target) = (compiled.bin(), compiled.target());
-        term.detail(format_args!("{bin} for {target} is static, {pie}, RELRO {:?}", linkage.relro));
+        term.detail(format_args!("{bin} for {target}: {linkage}"));
         binary.warnings().iter().for_each(|warning| term.finding(warning));
     }
     Ok((binaries, ready.left_out))
@@ -119,10 +121,36 @@ fn name<'a>(plan: &'a Plan, project: &'a Project) -> &'a str {
     root.map(|package| &*package.name).or(first).unwrap_or("workspace")
 }
 
+/// What programs write for archives, but for those that could not be built for
+/// this machine.
+fn generated(
+    plan: &Plan,
+    project: &Project,
+    binaries: &[Binary],
+    left_out: &mut Vec<LeftOut>,
+    term: &Term,
+) -> Result<Generated> {
+    let (plans, unbuilt): (Vec<_>, Vec<_>) = plan
+        .generate
+        .iter()
+        .cloned()
+        .partition(|plan| generate::runnable(plan, binaries).is_some());
+    left_out.extend(unbuilt.into_iter().map(|plan| LeftOut {
+        what: format!("{} of {}", plan.output, plan.package),
+        target: None,
+        why: format!("{}, which writes it, was not built for {}", plan.bin, plan.target),
+        fix: "build it too: why it was not is said in its own line".to_owned(),
+        by_choice: false,
+    }));
+    let (archives, time) = (&plan.archives, plan.time);
+    generate::generate(&plans, archives, binaries, time, &project.env, term)
+}
+
 /// Makes all archives, as many at a time as there are processors.
 fn archives(
     plan: &Plan,
     binaries: &[Binary],
+    generated: &Generated,
     staging: &Staging,
     cache: &Cache,
     term: &Term,
@@ -143,7 +171,8 @@ fn archives(
         let mut finished = Vec::new();
         while let Some(archive_plan) = plans.get(next.fetch_add(1, Ordering::Relaxed)) {
             let started = Instant::now();
-            let archive = archive(archive_plan, binaries, plan.time, staging, cache, &bar)?;
+            let archive =
+                archive(archive_plan, binaries, generated, plan.time, staging, cache, &bar)?;
             finished.push((archive, started.elapsed()));
         }
         Ok(finished)

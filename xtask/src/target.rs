@@ -2,10 +2,17 @@
 
 use std::fmt;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
-/// A target as rustc names it, such as `aarch64-unknown-linux-musl`.
+/// What runs on Intel and on Apple's own processors alike: not a target of
+/// rustc's, but two of its programs in one file. The name is the one that
+/// cargo-zigbuild and maturin made common.
+const UNIVERSAL: &str = "universal2-apple-darwin";
+
+/// A target as rustc names it, such as `aarch64-unknown-linux-musl`, with the
+/// oldest glibc that it is to run on where one is named, as in
+/// `x86_64-unknown-linux-gnu.2.28`; or `universal2-apple-darwin`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Target(String);
@@ -13,15 +20,21 @@ pub struct Target(String);
 impl Target {
     /// Takes a triple that is fit for a file name, an argument and the name of
     /// an environment variable. Whether rustc knows it is another question.
-    pub fn parse(triple: &str) -> Result<Target> {
+    pub fn parse(name: &str) -> Result<Target> {
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_' || c == '.';
-        let parts = triple.split('-').count();
+        let parts = name.split('-').count();
         ensure!(
-            (2..=5).contains(&parts) && triple.len() <= 64 && triple.chars().all(plain),
-            "{triple:?} is not a target triple; one looks like x86_64-unknown-linux-musl"
+            (2..=5).contains(&parts) && name.len() <= 64 && name.chars().all(plain),
+            "{name:?} is not a target triple; one looks like x86_64-unknown-linux-musl"
         );
-        ensure!(!triple.starts_with(['-', '.']), "{triple:?} is not a target triple");
-        Ok(Target(triple.to_owned()))
+        ensure!(!name.starts_with(['-', '.']), "{name:?} is not a target triple");
+        let target = Target(name.to_owned());
+        if target.is_gnu_linux() && target.triple() != name {
+            target.glibc().with_context(|| {
+                format!("{name:?} names no version of glibc; one looks like x86_64-unknown-linux-gnu.2.28")
+            })?;
+        }
+        Ok(target)
     }
 
     /// The static Linux target of the machine that `host` names: same
@@ -36,8 +49,34 @@ impl Target {
         Target::parse(&format!("{arch}-unknown-linux-{abi}"))
     }
 
+    /// What runs on Intel and on Apple's own processors alike.
+    pub fn universal() -> Target {
+        Target(UNIVERSAL.to_owned())
+    }
+
+    /// As it was named, with the version of glibc.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The name that rustc and cargo know, and that files are named after.
+    pub fn triple(&self) -> &str {
+        match self.is_gnu_linux() {
+            // `gnu`, and not the point in `thumbv8m.main-none-eabi`.
+            true => self.0.split('.').next().unwrap_or(&self.0),
+            false => &self.0,
+        }
+    }
+
+    /// The oldest glibc that is to be enough, as `(major, minor)`, where it is named.
+    pub fn glibc(&self) -> Option<(u16, u16)> {
+        let suffix = self.0.strip_prefix(self.triple())?.strip_prefix('.')?;
+        let (major, minor) = suffix.split_once('.')?;
+        let number = |text: &str| {
+            let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+            text.parse().ok().filter(|_| digits)
+        };
+        Some((number(major)?, number(minor)?))
     }
 
     /// The architecture as rustc writes it, the first part of the triple.
@@ -49,21 +88,49 @@ impl Target {
         self.0.contains("-linux-musl")
     }
 
+    /// Linux with glibc.
+    pub fn is_gnu_linux(&self) -> bool {
+        self.0.contains("-linux-gnu")
+    }
+
+    pub fn is_darwin(&self) -> bool {
+        self.0.ends_with("-apple-darwin")
+    }
+
+    pub fn is_windows(&self) -> bool {
+        self.0.contains("-windows-")
+    }
+
+    /// Windows with MinGW's libraries, which can be linked on other systems.
+    pub fn is_windows_gnu(&self) -> bool {
+        self.0.ends_with("-windows-gnu")
+    }
+
+    /// The targets whose programs are joined into this one's; empty for a
+    /// target of rustc's own.
+    pub fn slices(&self) -> Vec<Target> {
+        match self.0 == UNIVERSAL {
+            true => ["aarch64", "x86_64"].map(|arch| Target(format!("{arch}-apple-darwin"))).into(),
+            false => Vec::new(),
+        }
+    }
+
     /// Go's name of the operating system, which OCI, krew and download pages use.
     /// <https://go.dev/doc/install/source#environment>
     pub fn goos(&self) -> &str {
         if self.0.contains("-linux-") {
             "linux"
-        } else if self.0.contains("-apple-darwin") {
+        } else if self.is_darwin() {
             "darwin"
-        } else if self.0.contains("-windows-") {
+        } else if self.is_windows() {
             "windows"
         } else {
             self.0.split('-').nth(2).unwrap_or("unknown")
         }
     }
 
-    /// Go's name of the architecture; rustc's own where Go has none.
+    /// Go's name of the architecture, `all` for several at once, as GoReleaser
+    /// says it; rustc's own where Go has none.
     pub fn goarch(&self) -> &str {
         match self.arch() {
             "x86_64" => "amd64",
@@ -73,14 +140,20 @@ impl Target {
             "powerpc64le" => "ppc64le",
             "riscv64gc" => "riscv64",
             "loongarch64" => "loong64",
+            "universal2" => "all",
             arch => arch,
         }
+    }
+
+    /// What the names of programs end with.
+    pub fn exe_suffix(&self) -> &'static str {
+        if self.is_windows() { ".exe" } else { "" }
     }
 
     /// The triple as it stands in the names of cargo's variables, such as
     /// `CARGO_TARGET_<this>_LINKER`.
     pub fn env_name(&self) -> String {
-        self.0.to_uppercase().replace(['-', '.'], "_")
+        self.triple().to_uppercase().replace(['-', '.'], "_")
     }
 }
 
@@ -114,8 +187,23 @@ mod tests {
                 "{triple}"
             );
         }
+        let universal = Target::parse("universal2-apple-darwin").unwrap();
+        assert_eq!((universal.goos(), universal.goarch()), ("darwin", "all"));
+        let slices: Vec<String> = universal.slices().iter().map(Target::to_string).collect();
+        assert_eq!(slices, ["aarch64-apple-darwin", "x86_64-apple-darwin"]);
         let target = Target::parse("aarch64-unknown-linux-musl").unwrap();
+        assert_eq!(target.slices(), []);
         assert_eq!(target.env_name(), "AARCH64_UNKNOWN_LINUX_MUSL");
+    }
+
+    #[test]
+    fn a_target_may_name_its_oldest_glibc() {
+        let target = Target::parse("x86_64-unknown-linux-gnu.2.28").unwrap();
+        assert_eq!((target.triple(), target.glibc()), ("x86_64-unknown-linux-gnu", Some((2, 28))));
+        assert_eq!(target.as_str(), "x86_64-unknown-linux-gnu.2.28");
+        assert_eq!(target.env_name(), "X86_64_UNKNOWN_LINUX_GNU");
+        let target = Target::parse("thumbv8m.main-none-eabi").unwrap();
+        assert_eq!((target.triple(), target.glibc()), ("thumbv8m.main-none-eabi", None));
     }
 
     #[test]
@@ -127,10 +215,16 @@ mod tests {
             "a b-c-d",
             "-x-y",
             "x86_64-$(id)-linux",
+            "x86_64-unknown-linux-gnu.",
+            "x86_64-unknown-linux-gnu.2",
+            "x86_64-unknown-linux-gnu.2.x",
+            "x86_64-unknown-linux-gnu.2.28.1",
+            "x86_64-unknown-linux-gnu.+2.28",
             &"a-".repeat(40),
         ] {
             let error = Target::parse(text).unwrap_err().to_string();
-            assert!(error.contains("is not a target triple"), "{text:?}: {error}");
+            let refused = ["is not a target triple", "names no version of glibc"];
+            assert!(refused.iter().any(|words| error.contains(words)), "{text:?}: {error}");
         }
     }
 }

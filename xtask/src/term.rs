@@ -83,8 +83,16 @@ impl Term {
             Color::Always => "always",
             Color::Never => "never",
             Color::Auto if self.settings.no_color => "never",
+            // The words of some children pass through this process.
+            Color::Auto if std::io::stderr().is_terminal() => "always",
             Color::Auto => "auto",
         }
+    }
+
+    /// How wide the terminal is on which bars are drawn, in columns.
+    pub fn width(&self) -> Option<u16> {
+        let (terminal_size::Width(width), _) = terminal_size::terminal_size_of(std::io::stderr())?;
+        self.bars.then_some(width)
     }
 
     /// A line of results on stdout.

@@ -2,18 +2,26 @@
 //! the flags that make its binaries static.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 
 use crate::finding::{Finding, Help};
-use crate::plan::{BuildPlan, LeftOut};
+use crate::plan::{BuildPlan, LeftOut, Tools};
 use crate::process::{self, Program};
-use crate::project::{Project, rustc};
+use crate::project::{Project, cargo_config, rustc};
 use crate::target::Target;
 use crate::term::Term;
 
+mod cross;
+pub mod driver;
 mod flags;
+pub mod zig;
+
+use driver::Settings;
+use flags::Linker;
 
 /// A standard library is some 20 MB; a slow line gets its time.
 const DOWNLOAD: Duration = Duration::from_secs(15 * 60);
@@ -23,12 +31,19 @@ const DOWNLOAD: Duration = Duration::from_secs(15 * 60);
 pub struct Ready {
     /// rustc's flags in the form of CARGO_ENCODED_RUSTFLAGS, by package and target.
     flags: BTreeMap<(String, Target), String>,
+    /// Variables that name compilers and linkers, for every cargo call.
+    vars: BTreeMap<String, OsString>,
     /// Targets that this machine cannot build for.
     pub left_out: Vec<LeftOut>,
     pub warnings: Vec<Finding>,
 }
 
 impl Ready {
+    /// Variables that name compilers and linkers, for every cargo call.
+    pub fn vars(&self) -> &BTreeMap<String, OsString> {
+        &self.vars
+    }
+
     /// The build's targets that are ready, grouped by the flags that they are
     /// built with: one cargo call each.
     pub fn groups<'a>(&'a self, build: &'a BuildPlan) -> BTreeMap<&'a str, Vec<&'a Target>> {
@@ -50,9 +65,15 @@ pub fn prepare(
     offline: bool,
     term: &Term,
 ) -> Result<Ready> {
-    let mut ready = Ready { flags: BTreeMap::new(), left_out: Vec::new(), warnings: Vec::new() };
-    let cargo = flags::cargo_config(project)?;
+    let mut ready = Ready {
+        flags: BTreeMap::new(),
+        vars: BTreeMap::new(),
+        left_out: Vec::new(),
+        warnings: Vec::new(),
+    };
+    let cargo = cargo_config::read(project)?;
     let mut usable: BTreeMap<&Target, Option<String>> = BTreeMap::new();
+    let mut stand_ins: BTreeMap<&Target, Settings> = BTreeMap::new();
     for build in builds {
         for target in &build.targets {
             if !usable.contains_key(target) {
@@ -62,20 +83,53 @@ pub fn prepare(
                 ready.left_out.push(left_out(build, target, why, project));
                 continue;
             }
-            let chosen = flags::linker(target, &cargo, project)?;
-            let Some(linker) = chosen.linker else {
+            let tools = build.tools.get(target).copied().unwrap_or(Tools::Rustc);
+            let Some((mut linker, lld)) = linker(target, &cargo, project, &mut ready.warnings)?
+            else {
                 let why = "no linker: the toolchain has no rust-lld, and ld.lld is not on PATH";
                 ready.left_out.push(left_out(build, target, why, project));
                 continue;
             };
-            ready
-                .warnings
-                .extend(chosen.warning.filter(|warning| !ready.warnings.contains(warning)));
+            if matches!(tools, Tools::Cross | Tools::Zig) {
+                let wiring = cross::wire(build, target, tools, lld, project)?;
+                if wiring.settings.lld.is_some() {
+                    linker = Linker::StandIn;
+                }
+                ready.vars.extend(wiring.vars);
+                stand_ins.insert(target, wiring.settings);
+            }
             let encoded = flags::encoded(target, &linker, &build.remap, &cargo, project)?;
             ready.flags.insert((build.package.clone(), target.clone()), encoded);
         }
     }
+    if !stand_ins.is_empty() {
+        let settings: Vec<Settings> = stand_ins.into_values().collect();
+        ready.vars.extend(cross::install(&settings, project)?);
+    }
     Ok(ready)
+}
+
+/// The linker for the target, with its path where a stand-in may call it; `None`
+/// where there is none. Only musl's is chosen here: others are rustc's choice or
+/// zig's.
+fn linker(
+    target: &Target,
+    cargo: &cargo_config2::Config,
+    project: &Project,
+    warnings: &mut Vec<Finding>,
+) -> Result<Option<(Linker, Option<PathBuf>)>> {
+    if !target.is_musl() {
+        return Ok(Some((Linker::Unnamed, None)));
+    }
+    let chosen = flags::linker(target, cargo, project)?;
+    warnings.extend(chosen.warning.filter(|warning| !warnings.contains(warning)));
+    Ok(chosen.linker.map(|linker| {
+        let path = match &linker {
+            Linker::RustLld(path) | Linker::Lld(path) => Some(path.clone()),
+            Linker::Unnamed | Linker::StandIn => None,
+        };
+        (linker, path)
+    }))
 }
 
 fn left_out(build: &BuildPlan, target: &Target, why: &str, project: &Project) -> LeftOut {
@@ -114,7 +168,7 @@ fn unusable(target: &Target, project: &Project, offline: bool, term: &Term) -> O
     }
     term.step("install", format_args!("standard library for {target} (rustup target add)"));
     let added = Program::new("rustup", &project.root, &project.env)
-        .args(["target", "add", target.as_str()])
+        .args(["target", "add", target.triple()])
         .time_out(DOWNLOAD)
         .read();
     match added {
@@ -129,7 +183,7 @@ fn unusable(target: &Target, project: &Project, offline: bool, term: &Term) -> O
 
 fn has_library(target: &Target, project: &Project) -> bool {
     // rustup makes the folder before it fills it, so the library itself is looked for.
-    let found = crate::files::list(&project.rustc.library(target.as_str()).join("lib"));
+    let found = crate::files::list(&project.rustc.library(target.triple()).join("lib"));
     found.is_ok_and(|entries| {
         let names = entries.iter().filter_map(|entry| entry.path.file_name()?.to_str());
         names.into_iter().any(|name| name.starts_with("libstd-"))

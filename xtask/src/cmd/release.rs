@@ -98,12 +98,18 @@ fn dry_run(plan: &Plan, term: &Term) -> Result<ExitCode> {
     }
     let mut archives = Table::new(&["archive", "entries"]);
     for archive in &plan.archives {
-        let entries = archive.bins.iter().chain(archive.files.iter().map(|file| &file.name));
-        let entries: Vec<&str> = entries.map(String::as_str).collect();
+        let entries = archive.entry_names(&plan.generate);
         archives.row([plan.dist.join(&archive.name).display().to_string(), entries.join(", ")]);
     }
+    let mut generated = Table::new(&["generate", "by", "target", "arguments"]);
+    for plan in &plan.generate {
+        let (output, target) = (plan.output.to_string(), plan.target.to_string());
+        generated.row([output, plan.bin.clone(), target, plan.args.join(" ")]);
+    }
     let left_out = release::left_out_table(&plan.left_out);
-    for table in [builds, archives, left_out].into_iter().filter(|table| !table.is_empty()) {
+    for table in
+        [builds, generated, archives, left_out].into_iter().filter(|table| !table.is_empty())
+    {
         term.result(table)?;
     }
     Ok(ExitCode::SUCCESS)

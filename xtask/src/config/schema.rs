@@ -30,9 +30,19 @@ pub fn merge(typed: Option<&RawConfig>, of_package: bool, findings: &mut Vec<Fin
 /// the table `dockless` on.
 pub fn item(typed: &RawConfig, path: &str) -> String {
     let scope = if typed.package.is_some() { "package" } else { "workspace" };
-    match path.rsplit_once('.') {
-        Some((table, key)) => format!("[{scope}.metadata.dockless.{table}] {key}"),
-        None => format!("[{scope}.metadata.dockless] {path}").trim_end().to_owned(),
+    match table_and_key(path) {
+        (Some(table), key) => format!("[{scope}.metadata.dockless.{table}] {key}"),
+        (None, path) => format!("[{scope}.metadata.dockless] {path}").trim_end().to_owned(),
+    }
+}
+
+/// Splits a path after its table. What is within a list, as in `a.b[0].c`,
+/// belongs to the list's key.
+fn table_and_key(path: &str) -> (Option<&str>, &str) {
+    let list = path.find('[').unwrap_or(path.len());
+    match path[..list].rfind('.') {
+        Some(dot) => (Some(&path[..dot]), &path[dot + 1..]),
+        None => (None, path),
     }
 }
 
@@ -78,11 +88,30 @@ fn lay_over(
             }
             return;
         }
-        (Value::Array(_), Value::Array(values)) => {
-            (!values.iter().all(Value::is_string)).then(|| "expected a list of strings".to_owned())
-        }
+        (Value::Array(_), Value::Array(values)) => match entry_keys(path) {
+            Some(keys) if values.iter().all(Value::is_object) => {
+                let before = findings.len();
+                for (at, value) in values.iter().enumerate() {
+                    let mut entry = Value::Object(keys.clone());
+                    lay_over(typed, &format!("{path}[{at}]"), &mut entry, value, findings);
+                }
+                if findings.len() > before {
+                    return;
+                }
+                None
+            }
+            Some(_) => Some("expected a list of tables".to_owned()),
+            None => (!values.iter().all(Value::is_string))
+                .then(|| "expected a list of strings".to_owned()),
+        },
         (default, value) => (std::mem::discriminant(default) != std::mem::discriminant(value))
-            .then(|| format!("expected {}, found {}", kind(default), kind(value))),
+            .then(|| {
+                let expected = match entry_keys(path) {
+                    Some(_) => "a list of tables",
+                    None => kind(default),
+                };
+                format!("expected {expected}, found {}", kind(value))
+            }),
     };
     match wrong {
         None => *default = value.clone(),
@@ -111,18 +140,36 @@ fn kind(value: &Value) -> &'static str {
         Value::Bool(_) => "true or false",
         Value::Number(_) => "a number",
         Value::String(_) => "a string",
+        Value::Array(values) if values.iter().any(Value::is_object) => "a list of tables",
         Value::Array(_) => "a list of strings",
         Value::Object(_) => "a table",
     }
 }
 
-/// The example that `default.toml` gives for a key.
-fn example(path: &str) -> String {
-    let key = path.rsplit('.').next().unwrap_or(path);
+/// The keys of the tables in a list, with values of their types: those that the
+/// example for the list has. `None` where it is a list of something else, as all
+/// are that are within such a table.
+fn entry_keys(path: &str) -> Option<serde_json::Map<String, Value>> {
+    let line = example_line(path).filter(|_| !path.contains('['))?;
+    let (_, value) = toml::from_str::<toml::Table>(line).ok()?.into_iter().next()?;
+    let tables = serde_json::to_value(value).ok()?;
+    let tables: Option<Vec<_>> = tables.as_array()?.iter().map(Value::as_object).collect();
+    let keys = tables?.into_iter().flatten().map(|(key, value)| (key.clone(), value.clone()));
+    let keys: serde_json::Map<String, Value> = keys.collect();
+    (!keys.is_empty()).then_some(keys)
+}
+
+/// How `default.toml` says that a key is written.
+pub fn example(path: &str) -> String {
+    let write = |line: &str| format!("write it as `{line}`");
+    example_line(path).map_or_else(|| "see the config page".to_owned(), write)
+}
+
+/// The example that `default.toml` gives for a key, or else its default.
+fn example_line(path: &str) -> Option<&'static str> {
+    let (_, key) = table_and_key(path);
+    let key = key.split('[').next().unwrap_or(key);
     let commented = DEFAULT.lines().filter_map(|line| line.strip_prefix("# "));
     let of_key = |line: &&str| line.strip_prefix(key).is_some_and(|rest| rest.starts_with(" = "));
-    let mut lines = commented.chain(DEFAULT.lines());
-    lines
-        .find(of_key)
-        .map_or_else(|| "see the config page".to_owned(), |line| format!("write it as `{line}`"))
+    commented.chain(DEFAULT.lines()).find(of_key)
 }

@@ -45,6 +45,27 @@ fn what_was_typed_is_laid_over_the_defaults() {
     assert_eq!(keys.archive.files, ["A"]);
 }
 
+/// What every fault of `generate` that no key explains ends with.
+const GENERATE: &str = concat!(
+    r#"write it as `generate = [{ args = ["completions", "bash"], stdout = "mytool.bash" }, "#,
+    r#"{ bin = "mytool", args = ["man", "{{ out }}"], files = ["*.1"] }]`"#
+);
+
+/// All that is wrong in several entries is found at once.
+#[test]
+fn every_entry_of_a_list_of_tables_is_looked_at() {
+    let entries = json!([{ "arg": [] }, { "args": 1, "stdout": 2 }, { "file": "x" }]);
+    let table = typed(Some("a"), json!({ "archive": { "generate": entries, "fils": [] } }));
+    let mut findings = Vec::new();
+    let keys: PackageKeys = keys(Some("a"), Some(&table), &mut findings);
+    let items: Vec<_> = findings.iter().map(|found| found.place.item.as_deref().unwrap()).collect();
+    let table = "[package.metadata.dockless.archive]";
+    let expected =
+        ["fils", "generate[0].arg", "generate[1].args", "generate[1].stdout", "generate[2].file"];
+    assert_eq!(items, expected.map(|key| format!("{table} {key}")));
+    assert!(keys.archive.generate.is_empty());
+}
+
 /// Table, what was typed -> place, why, fix.
 #[test]
 fn faults_name_table_key_and_the_nearest_valid_one() {
@@ -93,6 +114,48 @@ fn faults_name_table_key_and_the_nearest_valid_one() {
         ),
         (
             Some("a"),
+            json!({ "archive": { "generate": { "args": [] } } }),
+            "/p/Cargo.toml: [package.metadata.dockless.archive] generate: expected a list of tables, found a table",
+            GENERATE,
+        ),
+        (
+            Some("a"),
+            json!({ "archive": { "generate": ["x", {}] } }),
+            "/p/Cargo.toml: [package.metadata.dockless.archive] generate: expected a list of tables",
+            GENERATE,
+        ),
+        (
+            Some("a"),
+            json!({ "archive": { "generate": [{}, { "arg": [] }] } }),
+            "/p/Cargo.toml: [package.metadata.dockless.archive] generate[1].arg: unknown key `arg`",
+            "did you mean `args`?",
+        ),
+        (
+            Some("a"),
+            json!({ "archive": { "generate": [{ "args": "x" }] } }),
+            "/p/Cargo.toml: [package.metadata.dockless.archive] generate[0].args: expected a list of strings, found a string",
+            GENERATE,
+        ),
+        (
+            Some("a"),
+            json!({ "archive": { "generate": [{ "files": [[]] }] } }),
+            "/p/Cargo.toml: [package.metadata.dockless.archive] generate[0].files: expected a list of strings",
+            GENERATE,
+        ),
+        (
+            Some("a"),
+            json!({ "archive": { "generate": [{ "stdout": ["x"] }] } }),
+            "/p/Cargo.toml: [package.metadata.dockless.archive] generate[0].stdout: expected a string, found a list of strings",
+            GENERATE,
+        ),
+        (
+            Some("a"),
+            json!({ "archive": { "files": [{}] } }),
+            "/p/Cargo.toml: [package.metadata.dockless.archive] files: expected a list of strings",
+            "write it as `files = [\"LICENSE*\", \"README.md\", \"docs/*.md\"]`",
+        ),
+        (
+            Some("a"),
             json!([]),
             "/p/Cargo.toml: [package.metadata.dockless]: expected a table, found a list of strings",
             "see the config page",
@@ -115,7 +178,7 @@ fn any_table_is_merged_into_a_valid_one() {
         u: &mut arbtest::arbitrary::Unstructured<'_>,
         depth: usize,
     ) -> arbtest::arbitrary::Result<Value> {
-        const KEYS: [&str; 10] = [
+        const KEYS: [&str; 14] = [
             "ship",
             "targets",
             "bins",
@@ -125,6 +188,10 @@ fn any_table_is_merged_into_a_valid_one() {
             "archive",
             "files",
             "packages",
+            "generate",
+            "args",
+            "stdout",
+            "bin",
             "",
         ];
         Ok(match u.int_in_range(0..=if depth == 0 { 4 } else { 6 })? {

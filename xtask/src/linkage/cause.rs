@@ -122,9 +122,16 @@ fn most_likely<'s, 'a>(library: &str, suspects: &'s [Suspect<'a>]) -> Vec<&'s Su
     }
 }
 
-/// `ssl` of `libssl.so.3`.
+/// `ssl` of `libssl.so.3`, of `libssl.3.dylib` and of `libssl-3-x64.dll`.
 fn stem(library: &str) -> &str {
     let name = library.strip_prefix("lib").unwrap_or(library);
+    let version = |c: char| c.is_ascii_digit() || c == '.' || c == '-';
+    if let Some(name) = name.strip_suffix(".dylib") {
+        return name.trim_end_matches(version);
+    }
+    if let Some(name) = name.strip_suffix(".dll") {
+        return name.strip_suffix("-x64").unwrap_or(name).trim_end_matches(version);
+    }
     name.split_once(".so").map_or(name, |(stem, _)| stem)
 }
 

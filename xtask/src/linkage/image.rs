@@ -6,15 +6,15 @@
 
 use std::mem::size_of;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use memchr::memmem::Finder;
 use object::elf::{
-    self, DynamicTag, FileClass, FileType, Machine, OsAbi, ProgramFlags, ProgramType,
-    RelocationType,
+    self, DynamicTag, FileType, Machine, OsAbi, ProgramFlags, ProgramType, RelocationType,
 };
-use object::pod::{self, Pod};
 use object::read::elf::{Dyn, FileHeader, NoteIterator, ProgramHeader, Rel, Rela, SectionHeader};
 use object::{Endianness, ReadRef};
+
+use super::input::Input;
 
 /// Bytes of program headers. Linux refuses more, and more than a page of its
 /// own (`load_elf_phdrs` in fs/binfmt_elf.c).
@@ -37,9 +37,10 @@ const PIECE: u64 = 1 << 20;
 
 /// An ELF file whose headers make sense.
 pub(super) struct Elf<'d, E: FileHeader, R> {
+    /// For the reader of headers, which wants the whole file.
     data: R,
-    len: u64,
-    endian: Endianness,
+    pub input: Input<R>,
+    pub endian: Endianness,
     header: &'d E,
     pub identity: Identity,
     /// Each lies within the file; those that are loaded follow one another in memory.
@@ -80,6 +81,8 @@ pub(super) struct Dynamic {
     entries: Vec<(DynamicTag, u64)>,
     /// The names of the shared libraries that are asked for.
     pub needed: Vec<String>,
+    /// Where the loader is to look for them first (DT_RPATH, DT_RUNPATH).
+    pub paths: Vec<String>,
 }
 
 impl Dynamic {
@@ -106,50 +109,11 @@ struct Table {
     relative: u64,
 }
 
-/// The class of an ELF file; for another file an error that says what it seems to be.
-pub(super) fn class<'d, R: ReadRef<'d>>(data: R) -> Result<FileClass> {
-    let unread = || anyhow!("the file could not be read");
-    let len = data.len().map_err(|()| unread())?;
-    let head = data.read_bytes_at(0, len.min(32)).map_err(|()| unread())?;
-    let seems = match head {
-        [0x7f, b'E', b'L', b'F', class, ..] => return Ok(FileClass(*class)),
-        [] => "empty",
-        [0x7f, b'E', b'L', b'F'] => "the first four bytes of one",
-        [0xfe, 0xed, 0xfa, 0xce | 0xcf, ..] | [0xce | 0xcf, 0xfa, 0xed, 0xfe, ..] => {
-            "a Mach-O file, for macOS"
-        }
-        // Java's class files begin alike, and have a version above 40 where Mach-O counts architectures.
-        [0xca, 0xfe, 0xba, 0xbe, 0, 0, 0, 0..40, ..] => {
-            "a Mach-O file for several architectures, for macOS"
-        }
-        [b'M', b'Z', ..] => "a PE file, for Windows",
-        [b'#', b'!', ..] => "a script",
-        [b'!', b'<', b'a', b'r', b'c', b'h', b'>', ..]
-        | [b'!', b'<', b't', b'h', b'i', b'n', b'>', ..] => {
-            "an archive of object files (a static library)"
-        }
-        [0, b'a', b's', b'm', ..] => "a WebAssembly module",
-        [b'B', b'C', 0xc0, 0xde, ..] => "LLVM bitcode",
-        [0x1f, 0x8b, ..] | [b'P', b'K', 3, 4, ..] | [0x28, 0xb5, 0x2f, 0xfd, ..] => {
-            "a compressed file"
-        }
-        head if head.iter().all(|byte| *byte == 0) => "nothing but zeros at its start",
-        head if head.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace()) => {
-            "a text"
-        }
-        _ => "of an unknown format",
-    };
-    bail!("it is {seems}, not an ELF file")
-}
-
 impl<'d, E: FileHeader<Endian = Endianness>, R: ReadRef<'d>> Elf<'d, E, R> {
     /// Reads the headers.
     pub fn open(data: R) -> Result<Self> {
-        let len = data.len().map_err(|()| anyhow!("its size could not be read"))?;
-        let header: &E = match array(data, len, 0, 1, "the ELF header")? {
-            [header] => header,
-            _ => bail!("the ELF header could not be read"),
-        };
+        let input = Input::open(data)?;
+        let header: &E = input.record(0, "the ELF header")?;
         ensure!(
             header.is_supported(),
             "its ELF header names no byte order, or another version of ELF than 1"
@@ -163,7 +127,7 @@ impl<'d, E: FileHeader<Endian = Endianness>, R: ReadRef<'d>> Elf<'d, E, R> {
             os_abi: header.e_ident().os_abi,
             entry: header.e_entry(endian).into(),
         };
-        let mut file = Elf { data, len, endian, header, identity, segments: Vec::new() };
+        let mut file = Elf { data, input, endian, header, identity, segments: Vec::new() };
         file.section_headers()?;
         file.segments = file.program_headers()?;
         Ok(file)
@@ -184,7 +148,7 @@ impl<'d, E: FileHeader<Endian = Endianness>, R: ReadRef<'d>> Elf<'d, E, R> {
             "it has {count} program headers, more than Linux loads"
         );
         let headers: &[E::ProgramHeader] =
-            self.array(header.e_phoff(endian).into(), count, "program headers")?;
+            self.input.array(header.e_phoff(endian).into(), count, "program headers")?;
         let mut segments = Vec::with_capacity(headers.len());
         let mut loaded = 0;
         for (number, header) in headers.iter().enumerate() {
@@ -199,7 +163,7 @@ impl<'d, E: FileHeader<Endian = Endianness>, R: ReadRef<'d>> Elf<'d, E, R> {
             if segment.kind == elf::PT_NULL {
                 continue;
             }
-            within(self.len, segment.offset, segment.size, &format!("segment {number}"))?;
+            self.input.check(segment.offset, segment.size, &format!("segment {number}"))?;
             if segment.kind == elf::PT_LOAD {
                 let Segment { size, memory, address, .. } = segment;
                 ensure!(
@@ -222,7 +186,7 @@ impl<'d, E: FileHeader<Endian = Endianness>, R: ReadRef<'d>> Elf<'d, E, R> {
 
     /// The section headers, which nothing but IRELATIVE relocations is looked up
     /// in; that they lie within the file shows that its end was not cut off.
-    fn section_headers(&self) -> Result<&'d [E::SectionHeader]> {
+    pub fn section_headers(&self) -> Result<&'d [E::SectionHeader]> {
         let offset: u64 = self.header.e_shoff(self.endian).into();
         if offset == 0 {
             return Ok(&[]);
@@ -230,8 +194,8 @@ impl<'d, E: FileHeader<Endian = Endianness>, R: ReadRef<'d>> Elf<'d, E, R> {
         let count =
             self.header.shnum(self.endian, self.data).context("count the section headers")?;
         let size = u64::from(count) * size_of::<E::SectionHeader>() as u64;
-        within(self.len, offset, size, "section headers")?;
-        self.array(offset, u64::from(count).min(SECTION_HEADERS), "section headers")
+        self.input.check(offset, size, "section headers")?;
+        self.input.array(offset, u64::from(count).min(SECTION_HEADERS), "section headers")
     }
 
     /// The loader that the kernel would start in place of the program.
@@ -240,7 +204,7 @@ impl<'d, E: FileHeader<Endian = Endianness>, R: ReadRef<'d>> Elf<'d, E, R> {
         else {
             return Ok(None);
         };
-        self.name(segment.offset, segment.size, "the interpreter's path").map(Some)
+        self.input.text(segment.offset, segment.size.min(NAME), "the interpreter's path").map(Some)
     }
 
     /// The dynamic table, and the names that it refers to.
@@ -259,31 +223,40 @@ impl<'d, E: FileHeader<Endian = Endianness>, R: ReadRef<'d>> Elf<'d, E, R> {
             segment.address
         );
         let count = (segment.size / size_of::<E::Dyn>() as u64).min(DYNAMIC);
-        let table: &[E::Dyn] = self.array(segment.offset, count, "the dynamic table")?;
+        let table: &[E::Dyn] = self.input.array(segment.offset, count, "the dynamic table")?;
         let entries = table.iter().map(|entry| (entry.tag(self.endian), entry.val(self.endian)));
         let entries: Vec<_> = entries.take_while(|entry| entry.0 != elf::DT_NULL).collect();
         ensure!(
             entries.len() < table.len(),
             "its dynamic table has no end (DT_NULL) in {count} entries"
         );
-        let mut dynamic = Dynamic { entries, needed: Vec::new() };
-        dynamic.needed = self.needed(&dynamic)?;
+        let mut dynamic = Dynamic { entries, needed: Vec::new(), paths: Vec::new() };
+        dynamic.needed = self.strings(&dynamic, elf::DT_NEEDED, "the name of a shared library")?;
+        for tag in [elf::DT_RPATH, elf::DT_RUNPATH] {
+            let paths = self.strings(&dynamic, tag, "a path of folders with libraries")?;
+            dynamic.paths.extend(paths);
+        }
         Ok(Some(dynamic))
     }
 
-    fn needed(&self, dynamic: &Dynamic) -> Result<Vec<String>> {
-        let names = dynamic.entries.iter().filter(|entry| entry.0 == elf::DT_NEEDED);
-        let names = names.map(|(_, at)| {
-            let table = dynamic.value(elf::DT_STRTAB).context("it needs shared libraries, but has no DT_STRTAB")?;
-            let (offset, left) =
-                self.in_file(table).with_context(|| format!("its string table at {table:#x} is not loaded"))?;
-            let left = dynamic.value(elf::DT_STRSZ).map_or(left, |size| size.min(left));
-            let left = left.checked_sub(*at).with_context(|| {
-                format!("the name of a shared library stands at {at:#x} of a string table of {left:#x} bytes")
-            })?;
-            self.name(offset + at, left, "the name of a shared library")
-        });
-        names.collect()
+    fn strings(&self, dynamic: &Dynamic, tag: DynamicTag, what: &str) -> Result<Vec<String>> {
+        let entries = dynamic.entries.iter().filter(|entry| entry.0 == tag);
+        entries.map(|(_, at)| self.string(dynamic, *at, what)).collect()
+    }
+
+    /// What an entry of the dynamic table names in the table of strings.
+    pub fn string(&self, dynamic: &Dynamic, at: u64, what: &str) -> Result<String> {
+        let table = dynamic
+            .value(elf::DT_STRTAB)
+            .with_context(|| format!("it has {what}, but no DT_STRTAB"))?;
+        let (offset, left) = self
+            .in_file(table)
+            .with_context(|| format!("its string table at {table:#x} is not loaded"))?;
+        let left = dynamic.value(elf::DT_STRSZ).map_or(left, |size| size.min(left));
+        let left = left.checked_sub(at).with_context(|| {
+            format!("{what} stands at {at:#x} of a string table of {left:#x} bytes")
+        })?;
+        self.input.text(offset + at, left.min(NAME), what)
     }
 
     /// Whether a relocation of this kind is applied when the program starts.
@@ -295,18 +268,18 @@ impl<'d, E: FileHeader<Endian = Endianness>, R: ReadRef<'d>> Elf<'d, E, R> {
         let mut budget = RELOCATIONS;
         for Table { offset, size, addends, relative } in tables {
             let each = if addends { size_of::<E::Rela>() } else { size_of::<E::Rel>() } as u64;
-            within(self.len, offset, size, "relocations")?;
+            self.input.check(offset, size, "relocations")?;
             let skipped = relative.min(size / each);
             let count = (size / each - skipped).min(budget);
             budget -= count;
             let offset = offset + skipped * each;
             let found = match addends {
                 true => {
-                    let table: &[E::Rela] = self.array(offset, count, "relocations")?;
+                    let table: &[E::Rela] = self.input.array(offset, count, "relocations")?;
                     table.iter().any(|relocation| relocation.r_type(self.endian, false) == kind)
                 }
                 false => {
-                    let table: &[E::Rel] = self.array(offset, count, "relocations")?;
+                    let table: &[E::Rel] = self.input.array(offset, count, "relocations")?;
                     table.iter().any(|relocation| relocation.r_type(self.endian) == kind)
                 }
             };
@@ -363,7 +336,7 @@ impl<'d, E: FileHeader<Endian = Endianness>, R: ReadRef<'d>> Elf<'d, E, R> {
     pub fn has_abi_note(&self) -> Result<bool> {
         let segments = self.segments.iter().filter(|segment| segment.kind == elf::PT_NOTE);
         for segment in segments.take(NOTE_SEGMENTS) {
-            let data = self.bytes(segment.offset, segment.size.min(NOTES), "notes")?;
+            let data = self.input.bytes(segment.offset, segment.size.min(NOTES), "notes")?;
             let mut notes = NoteIterator::<E>::new(self.endian, E::Word::default(), data)
                 .context("read the notes")?;
             // Notes are no part of the proof: one that is cut off is passed over.
@@ -395,7 +368,7 @@ impl<'d, E: FileHeader<Endian = Endianness>, R: ReadRef<'d>> Elf<'d, E, R> {
             budget -= size;
             for start in (0..size).step_by(PIECE as usize) {
                 let length = (size - start).min(PIECE + overlap);
-                let piece = self.bytes(segment.offset + start, length, "read-only data")?;
+                let piece = self.input.bytes(segment.offset + start, length, "read-only data")?;
                 for (found, finder) in found.iter_mut().zip(&finders) {
                     *found = *found || finder.find(piece).is_some();
                 }
@@ -405,53 +378,11 @@ impl<'d, E: FileHeader<Endian = Endianness>, R: ReadRef<'d>> Elf<'d, E, R> {
     }
 
     /// Where in the file stands what is loaded at an address, and how many bytes there are from there on.
-    fn in_file(&self, address: u64) -> Option<(u64, u64)> {
+    pub fn in_file(&self, address: u64) -> Option<(u64, u64)> {
         let loaded =
             |segment: &&Segment| segment.kind == elf::PT_LOAD && segment.has_in_file(address);
         let segment = self.segments.iter().find(loaded)?;
         let at = address - segment.address;
         Some((segment.offset + at, segment.size - at))
     }
-
-    /// The text from the offset on, up to its NUL, which is at most `left` bytes away.
-    fn name(&self, offset: u64, left: u64, what: &str) -> Result<String> {
-        let bytes = self.bytes(offset, left.min(NAME), what)?;
-        let end = memchr::memchr(0, bytes).with_context(|| format!("{what} has no end"))?;
-        Ok(String::from_utf8_lossy(&bytes[..end]).into_owned())
-    }
-
-    fn array<T: Pod>(&self, offset: u64, count: u64, what: &str) -> Result<&'d [T]> {
-        array(self.data, self.len, offset, count, what)
-    }
-
-    fn bytes(&self, offset: u64, size: u64, what: &str) -> Result<&'d [u8]> {
-        within(self.len, offset, size, what)?;
-        self.data.read_bytes_at(offset, size).map_err(|()| anyhow!("{what} could not be read"))
-    }
-}
-
-/// `count` records from the offset on.
-fn array<'d, T: Pod, R: ReadRef<'d>>(
-    data: R,
-    len: u64,
-    offset: u64,
-    count: u64,
-    what: &str,
-) -> Result<&'d [T]> {
-    let size =
-        count.checked_mul(size_of::<T>() as u64).with_context(|| format!("{what} are too many"))?;
-    within(len, offset, size, what)?;
-    let bytes =
-        data.read_bytes_at(offset, size).map_err(|()| anyhow!("{what} could not be read"))?;
-    let records = pod::slice_from_bytes(bytes, usize::try_from(count)?);
-    records.map(|(records, _)| records).map_err(|()| anyhow!("{what} could not be read"))
-}
-
-/// Refuses what lies beyond the end of the file.
-fn within(len: u64, offset: u64, size: u64, what: &str) -> Result<()> {
-    ensure!(
-        offset.checked_add(size).is_some_and(|end| end <= len),
-        "it ends after {len} bytes, before the end of {what} ({size} bytes from {offset} on)"
-    );
-    Ok(())
 }

@@ -1,4 +1,4 @@
-//! What the programs of each architecture look like that rustc has a musl target for.
+//! What the programs of each architecture look like that rustc has a musl or glibc target for.
 
 use object::elf::{self, Machine, RelocationType};
 
@@ -13,6 +13,15 @@ pub(super) struct Expected {
     pub stack: Stack,
     /// The relocation of an indirect function, where the architecture has them.
     pub indirect: Option<RelocationType>,
+    pub library: CLibrary,
+}
+
+/// The C library that a program is made for.
+pub(super) enum CLibrary {
+    /// Linked into it.
+    Musl,
+    /// Started by its loader, which stands at this path.
+    Glibc { loader: &'static str },
 }
 
 /// What Linux does with the stack of a program without PT_GNU_STACK: see
@@ -26,13 +35,14 @@ pub(super) enum Stack {
 }
 
 impl Expected {
-    /// `None` for a target without musl, and for an architecture that is not in the table.
+    /// `None` for a target without musl or glibc, and for an architecture that is not in the table.
     pub fn of(target: &Target) -> Option<Expected> {
         use Stack::{Executable, ExecutableBefore58, Protected};
         let indirect = Some;
-        if !target.is_musl() {
-            return None;
-        }
+        let library = match target.is_musl() {
+            true => CLibrary::Musl,
+            false => CLibrary::Glibc { loader: loader(target)? },
+        };
         let (machine, wide, big, stack, indirect) = match target.arch() {
             "x86_64" => {
                 (elf::EM_X86_64, true, false, ExecutableBefore58, indirect(elf::R_X86_64_IRELATIVE))
@@ -79,8 +89,32 @@ impl Expected {
             "hexagon" => (elf::EM_HEXAGON, false, false, Protected, None),
             _ => return None,
         };
-        Some(Expected { machine, wide, big, stack, indirect })
+        Some(Expected { machine, wide, big, stack, indirect, library })
     }
+}
+
+/// The path of glibc's loader, as its sysdeps/**/shlib-versions and each
+/// architecture's psABI have it.
+fn loader(target: &Target) -> Option<&'static str> {
+    let abi = target.triple().split_once("-linux-").map(|(_, abi)| abi)?;
+    Some(match (target.arch(), abi) {
+        ("x86_64", "gnu") => "/lib64/ld-linux-x86-64.so.2",
+        ("i586" | "i686", "gnu") => "/lib/ld-linux.so.2",
+        ("aarch64", "gnu") => "/lib/ld-linux-aarch64.so.1",
+        ("aarch64_be", "gnu") => "/lib/ld-linux-aarch64_be.so.1",
+        ("arm" | "armv7" | "thumbv7neon", "gnueabihf") => "/lib/ld-linux-armhf.so.3",
+        ("arm" | "armv5te" | "armv7", "gnueabi") => "/lib/ld-linux.so.3",
+        ("powerpc", "gnu") => "/lib/ld.so.1",
+        ("powerpc64", "gnu") => "/lib64/ld64.so.1",
+        ("powerpc64le", "gnu") => "/lib64/ld64.so.2",
+        ("riscv32gc", "gnu") => "/lib/ld-linux-riscv32-ilp32d.so.1",
+        ("riscv64gc", "gnu") => "/lib/ld-linux-riscv64-lp64d.so.1",
+        ("s390x", "gnu") => "/lib/ld64.so.1",
+        ("loongarch64", "gnu") => "/lib64/ld-linux-loongarch-lp64d.so.1",
+        ("mips" | "mipsel", "gnu") => "/lib/ld.so.1",
+        ("mips64" | "mips64el", "gnuabi64") => "/lib64/ld.so.1",
+        _ => return None,
+    })
 }
 
 /// An architecture in words, such as `x86_64 (64 bits, little endian)`.

@@ -4,7 +4,6 @@ use std::fs::File;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, ensure};
-use object::ReadCache;
 
 use super::{Linkage, Suspect, inspect};
 use crate::compile::Compiled;
@@ -12,7 +11,7 @@ use crate::digest::Digest;
 use crate::files;
 use crate::finding::{Finding, Place};
 
-/// A binary that was proved to be a static program for its target.
+/// A binary that was proved to be what its target says.
 #[derive(Clone, Debug)]
 pub struct Binary {
     compiled: Compiled,
@@ -78,7 +77,6 @@ pub fn prove(compiled: Compiled) -> Result<Binary, Vec<Finding>> {
         .iter()
         .map(|krate| Suspect { krate: &krate.name, links: krate.links.as_deref() })
         .collect();
-    let cache = ReadCache::new(file);
-    let (linkage, warnings) = inspect(&cache, compiled.target(), &place, &suspects)?;
+    let (linkage, warnings) = inspect(file, compiled.target(), &place, &suspects)?;
     Ok(Binary { linkage, warnings, stamp, compiled })
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use super::{BuildPlan, LeftOut, Mode, Request, Selected};
+use super::{BuildPlan, LeftOut, Mode, Request, Selected, Tools};
 use crate::config::PackageConfig;
 use crate::finding::{Finding, Place};
 use crate::project::{self, Project};
@@ -48,7 +48,8 @@ pub fn plan(
     request: &Request,
     profile: &str,
     bins: Vec<String>,
-    targets: Vec<Target>,
+    targets: &[&Target],
+    tools: BTreeMap<Target, Tools>,
 ) -> (BuildPlan, Vec<Finding>) {
     let package = selected.package;
     let mut args = vec![
@@ -91,14 +92,28 @@ pub fn plan(
         version: package.versioned.version().clone(),
         about: package.about.clone(),
         remap: if shipped { remap(project) } else { Vec::new() },
-        native: targets.iter().map(|target| (target.clone(), graph(target).native)).collect(),
+        native: tools.keys().map(|target| (target.clone(), graph(target).native)).collect(),
         profile: profile.to_owned(),
         bins,
-        targets,
+        targets: in_order(targets, &tools),
+        tools,
+        joined: targets
+            .iter()
+            .filter(|target| !target.slices().is_empty())
+            .map(|target| (*target).clone())
+            .collect(),
         args,
         env,
     };
     (plan, findings)
+}
+
+/// What cargo builds for: the targets as they were named, then those that are
+/// only parts of another's programs.
+fn in_order(targets: &[&Target], tools: &BTreeMap<Target, Tools>) -> Vec<Target> {
+    let named = targets.iter().copied().filter(|target| tools.contains_key(*target));
+    let parts = tools.keys().filter(|target| !targets.contains(target));
+    named.chain(parts).cloned().collect()
 }
 
 /// What the build is told, under our names and under those that config gives.

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{ArchivePlan, BuildPlan, LeftOut, Mode, Selected};
+use super::tools::{self, Obstacle, Tools};
+use super::{ArchivePlan, BuildPlan, GeneratePlan, LeftOut, Mode, Selected};
 use crate::finding::{Finding, Place};
 use crate::project::{Git, Project};
 use crate::target::Target;
@@ -131,53 +132,48 @@ pub fn other_tag(selected: &Selected<'_>, project: &Project, mode: Mode) -> Opti
     })
 }
 
-/// The targets that can be built for, and why the others can't.
-pub fn targets(selected: &Selected<'_>, project: &Project) -> (Vec<Target>, Vec<LeftOut>) {
+/// The targets that can be built for with what builds them, and why the others can't.
+pub fn targets(
+    selected: &Selected<'_>,
+    project: &Project,
+) -> (BTreeMap<Target, Tools>, Vec<LeftOut>) {
     let mut left_out = Vec::new();
-    let mut targets = Vec::new();
+    let mut chosen = BTreeMap::new();
     for target in &selected.targets {
-        let graph = project.graphs.get(&selected.wanted(target));
-        let native = graph.into_iter().flat_map(|graph| &graph.native);
-        let native: Vec<_> =
-            native.filter_map(|krate| Some((krate, krate.builder.as_ref()?))).collect();
-        let reason = if !target.is_musl() {
-            let why =
-                "only Linux targets with musl are built, for their binaries can be proved static";
-            Some((why.to_owned(), format!("use {}-unknown-linux-musl", target.arch())))
-        } else if let Some((first, _)) = native.first() {
-            let named: Vec<String> = native
-                .iter()
-                .map(|(krate, builder)| format!("{} {} (by {builder})", krate.name, krate.version))
-                .collect();
-            let why =
-                format!("C code or a library of the system is needed by {}", named.join(", "));
-            let fix = format!(
-                "turn off the feature that brings it in: `cargo tree --package {} --target {target} --invert {}` shows it",
-                selected.package.name, first.name
-            );
-            Some((why, fix))
-        } else {
-            None
-        };
-        match reason {
-            None => targets.push(target.clone()),
-            Some((why, fix)) => {
-                let what = selected.package.name.clone();
-                left_out.push(LeftOut {
-                    what,
-                    target: Some(target.clone()),
-                    why,
-                    fix,
-                    by_choice: false,
-                });
+        let slices = target.slices();
+        let parts = if slices.is_empty() { vec![target.clone()] } else { slices };
+        let tools: Result<Vec<Tools>, Obstacle> =
+            parts.iter().map(|part| tools::choose(selected, part, project)).collect();
+        match tools {
+            Ok(tools) => chosen.extend(parts.into_iter().zip(tools)),
+            Err(Obstacle { why, fix }) => {
+                let (what, target) = (selected.package.name.clone(), Some(target.clone()));
+                left_out.push(LeftOut { what, target, why, fix, by_choice: false });
             }
         }
     }
-    (targets, left_out)
+    (chosen, left_out)
+}
+
+/// Two of a package's targets that are one to rustc, which differ only in their glibc.
+pub fn twins(build: &BuildPlan) -> Option<Finding> {
+    let same = |a: &Target, b: &Target| a != b && a.triple() == b.triple();
+    let pairs =
+        build.targets.iter().enumerate().flat_map(|(at, first)| {
+            build.targets[at + 1..].iter().map(move |second| (first, second))
+        });
+    let (first, second) = pairs.into_iter().find(|(first, second)| same(first, second))?;
+    let why = format!("{first} and {second} are one target to rustc");
+    let fix = "keep the one with the older glibc: its programs run on newer systems too";
+    Some(Finding::error("target-twins", Place::item(&build.package), why, fix))
 }
 
 /// Names that two things would share.
-pub fn names(builds: &[BuildPlan], archives: &[ArchivePlan]) -> Vec<Finding> {
+pub fn names(
+    builds: &[BuildPlan],
+    archives: &[ArchivePlan],
+    generate: &[GeneratePlan],
+) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut makers: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for build in builds {
@@ -192,17 +188,17 @@ pub fn names(builds: &[BuildPlan], archives: &[ArchivePlan]) -> Vec<Finding> {
         findings.push(Finding::error("binary-name", Place::item(bin), why, fix));
     }
     for archive in archives {
-        let mut names: Vec<&str> = archive.files.iter().map(|file| &*file.name).collect();
-        names.extend(archive.bins.iter().map(String::as_str));
+        let fix = match generate.iter().any(|plan| plan.package == archive.package) {
+            true => {
+                "narrow `files`, or rename in `generate`, in [package.metadata.dockless.archive]"
+            }
+            false => "narrow `files` in [package.metadata.dockless.archive]",
+        };
+        let mut names = archive.entry_names(generate);
         names.sort();
         for pair in names.windows(2).filter(|pair| pair[0] == pair[1]) {
             let why = format!("two entries would be named {:?}: archives are flat", pair[0]);
-            findings.push(Finding::error(
-                "archive-name",
-                Place::item(&archive.name),
-                why,
-                "narrow `files` in [package.metadata.dockless.archive]",
-            ));
+            findings.push(Finding::error("archive-name", Place::item(&archive.name), why, fix));
         }
     }
     findings

@@ -1,11 +1,14 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::*;
 use crate::process::Env;
+use crate::project::cross::{Clang, Zig};
 use crate::project::git::Tagged;
-use crate::project::{About, Bin, Git, Graph, Rustc};
+use crate::project::{About, Bin, Cross, Git, Graph, Rustc};
 use crate::version::{Head, ReleaseTag};
+
+mod generate;
 
 const X86: &str = "x86_64-unknown-linux-musl";
 const SHA: &str = "0123456789abcdef0123456789abcdef01234567";
@@ -64,6 +67,9 @@ fn project(packages: Vec<Package>, git: Option<Git>) -> Project {
         has_lock: true,
         metadata: Vec::new(),
         graphs: BTreeMap::new(),
+        cross: Cross::default(),
+        linkers: BTreeMap::new(),
+        build_vars: BTreeSet::new(),
         cargo: "cargo".into(),
         env: Env::scrub([("CARGO_HOME".into(), "/home/cargo".into())]),
     }
@@ -79,6 +85,7 @@ fn config(project: &Project) -> Config {
         default_features: true,
         env: BTreeMap::new(),
         archive_files: vec!["/p/LICENSE".into()],
+        generate: Vec::new(),
     });
     Config { profile: "dist".to_owned(), packages: packages.collect(), warnings: Vec::new() }
 }
@@ -207,33 +214,158 @@ fn a_tag_of_one_package_releases_that_one_alone() {
     assert_eq!(plan.left_out[0].why, "the tag tool-v1.2.3 on HEAD does not speak of it");
 }
 
-#[test]
-fn c_and_targets_without_proof_are_left_out_of_a_snapshot_and_stop_a_release() {
-    let mut project = single(Some(git(&["v1.2.3"])));
+/// A crate with a build script.
+fn native(name: &str, builders: &[&str], features: &[&str]) -> NativeCrate {
+    let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    NativeCrate {
+        name: name.to_owned(),
+        version: "0.9.1".to_owned(),
+        links: name.strip_suffix("-sys").map(str::to_owned),
+        builders: owned(builders),
+        features: owned(features),
+    }
+}
+
+/// The plan of one package for one target, with the crate in its graph.
+fn planned(
+    mut project: Project,
+    target: &str,
+    krate: Option<NativeCrate>,
+) -> Result<Plan, Vec<Finding>> {
     let mut config = config(&project);
-    config.packages[0].targets.push(Target::parse("aarch64-unknown-linux-musl").unwrap());
-    config.packages[0].targets.push(Target::parse("x86_64-unknown-linux-gnu").unwrap());
-    let ring = NativeCrate {
-        name: "ring".into(),
-        version: "0.17.8".into(),
-        links: Some("ring_core".into()),
-        builder: Some("cc".into()),
-    };
-    let wanted = wanted(&config, &project, &request(Mode::Snapshot)).unwrap();
-    let graph =
-        Graph { native: vec![ring], sources: vec![("/elsewhere".into(), "/deps/x".into())] };
-    project.graphs.insert(wanted[1].clone(), graph);
+    config.packages[0].targets = vec![Target::parse(target).unwrap()];
+    for wanted in wanted(&config, &project, &request(Mode::Snapshot)).unwrap() {
+        let native = krate.clone().into_iter().collect();
+        let sources = vec![("/elsewhere".into(), "/deps/x".into())];
+        project.graphs.insert(wanted, Graph { native, sources });
+    }
+    plan(&config, &project, &request(Mode::Snapshot))
+}
+
+fn zig() -> Option<Zig> {
+    Some(Zig { program: "/bin/zig".into(), version: semver::Version::new(0, 17, 1) })
+}
+
+#[test]
+fn each_target_is_built_by_what_can_build_it() {
+    let gnu = "x86_64-unknown-linux-gnu";
+    let arm = "aarch64-unknown-linux-musl";
+    let ring = || Some(native("ring", &["cc"], &[]));
+    for (target, krate, with, expected) in [
+        (X86, None, "", Tools::Rustc),
+        (X86, ring(), "zig", Tools::Cross),
+        (X86, ring(), "clang", Tools::Cross),
+        (X86, ring(), "CC_x86_64_unknown_linux_musl", Tools::Users),
+        (arm, ring(), "TARGET_CC", Tools::Users),
+        (gnu, ring(), "", Tools::Host),
+        ("x86_64-unknown-linux-gnu.2.28", None, "zig", Tools::Zig),
+        ("aarch64-unknown-linux-gnu", None, "zig", Tools::Zig),
+        ("x86_64-apple-darwin", ring(), "zig", Tools::Zig),
+        ("x86_64-pc-windows-gnu", None, "zig", Tools::Zig),
+        ("x86_64-pc-windows-gnu", None, "linker", Tools::Users),
+        ("x86_64-pc-windows-gnu", ring(), "linker and zig", Tools::Cross),
+    ] {
+        let mut project = single(None);
+        match with {
+            "zig" => project.cross.zig = zig(),
+            "clang" => {
+                let headers = vec![("x86_64".to_owned(), "/usr/include/x86_64-linux-musl".into())];
+                project.cross.clang = Some(Clang { program: "/bin/clang".into(), headers });
+            }
+            "linker" | "linker and zig" => {
+                project.linkers.insert(target.to_owned(), "ld".into());
+                project.cross.zig = zig().filter(|_| with != "linker");
+            }
+            "" => {}
+            name => project.env = project.env.with(name, "cc".as_ref()),
+        }
+        let plan = planned(project, target, krate).unwrap();
+        let tools: Vec<Tools> = plan.builds[0].tools.values().copied().collect();
+        assert_eq!(tools, [expected], "{target} with {with:?}");
+        assert_eq!(plan.left_out, []);
+        let outside = ("/elsewhere".into(), "/deps/x".into());
+        assert!(plan.builds[0].remap.contains(&outside));
+    }
+}
+
+#[test]
+fn what_this_machine_cannot_build_is_an_error_that_names_the_crate_and_the_fix() {
+    let zig_missing = "setup --zig";
+    for (target, krate, with, why, fix) in [
+        (
+            X86,
+            Some(native("ring", &["cc"], &[])),
+            "",
+            "a C compiler for the target is needed by ring 0.9.1 (by cc)",
+            zig_missing,
+        ),
+        (
+            "aarch64-apple-darwin",
+            Some(native("ring", &["cc"], &[])),
+            "",
+            "this machine has no linker for it, nor a C compiler, which ring 0.9.1 (by cc) need",
+            zig_missing,
+        ),
+        ("aarch64-apple-darwin", None, "", "this machine has no linker for it", zig_missing),
+        (
+            "x86_64-pc-windows-msvc",
+            None,
+            "zig",
+            "its linker and libraries are Microsoft's and run on Windows alone",
+            "x86_64-pc-windows-gnu",
+        ),
+        ("x86_64-unknown-freebsd", None, "zig", "no linker for it is known", ".cargo/config.toml"),
+        (
+            X86,
+            Some(native("openssl-sys", &["cc", "pkg-config"], &[])),
+            "zig",
+            "openssl-sys 0.9.1 links openssl of the system, and there is none for the target",
+            "turn on the feature `vendored` of openssl-sys",
+        ),
+    ] {
+        let mut project = single(None);
+        project.rustc.targets = vec![target.to_owned()];
+        project.cross.zig = zig().filter(|_| with == "zig");
+        let findings = planned(project, target, krate).unwrap_err();
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        assert_eq!((findings[0].rule, &*findings[0].why), ("not-buildable", why), "{target}");
+        assert!(findings[0].fix.contains(fix), "{}", findings[0].fix);
+    }
+    // A crate that brings its library along, or whose library the user names, is
+    // no obstacle, nor is one that may never look for it.
+    let mut project = single(None);
+    project.cross.zig = zig();
+    let vendored = native("openssl-sys", &["cc", "pkg-config"], &["vendored"]);
+    assert_eq!(planned(project.clone(), X86, Some(vendored)).unwrap().left_out, []);
+    let idle = native("wayland-sys", &["pkg-config"], &[]);
+    assert_eq!(planned(project.clone(), X86, Some(idle)).unwrap().left_out, []);
+    project.env = project.env.with("OPENSSL_DIR", "/opt/openssl".as_ref());
+    let found = native("openssl-sys", &["cc", "pkg-config"], &[]);
+    assert_eq!(planned(project, X86, Some(found)).unwrap().left_out, []);
+}
+
+#[test]
+fn what_cannot_be_built_is_left_out_of_a_snapshot_and_stops_a_release() {
+    let project = single(Some(git(&["v1.2.3"])));
+    let mut config = config(&project);
+    config.packages[0].targets.push(Target::parse("aarch64-apple-darwin").unwrap());
     let snapshot = plan(&config, &project, &request(Mode::Snapshot)).unwrap();
     assert_eq!(snapshot.builds[0].targets, [Target::parse(X86).unwrap()]);
-    let why: Vec<&str> = snapshot.left_out.iter().map(|left| &*left.why).collect();
-    let expected = [
-        "C code or a library of the system is needed by ring 0.17.8 (by cc)",
-        "only Linux targets with musl are built, for their binaries can be proved static",
-    ];
-    assert_eq!(why, expected);
-    assert!(snapshot.builds[0].remap.contains(&("/elsewhere".into(), "/deps/x".into())));
+    assert_eq!(snapshot.left_out[0].why, "this machine has no linker for it");
     let stopped = rules(plan(&config, &project, &request(Mode::Release)));
-    assert_eq!(stopped, ["not-buildable", "not-buildable"]);
+    assert_eq!(stopped, ["not-buildable"]);
+}
+
+#[test]
+fn a_universal_program_is_made_of_two() {
+    let mut project = single(None);
+    project.cross.zig = zig();
+    let plan = planned(project, "universal2-apple-darwin", None).unwrap();
+    let built: Vec<&str> = plan.builds[0].targets.iter().map(Target::as_str).collect();
+    assert_eq!(built, ["aarch64-apple-darwin", "x86_64-apple-darwin"]);
+    assert_eq!(plan.builds[0].joined[0].as_str(), "universal2-apple-darwin");
+    let names: Vec<&str> = plan.archives.iter().map(|archive| &*archive.name).collect();
+    assert_eq!(names, ["tool-v1.2.3-universal2-apple-darwin.tar.gz"]);
 }
 
 #[test]

@@ -15,22 +15,14 @@ use crate::files;
 use crate::target::Target;
 use crate::term::Term;
 
-/// Build dependencies that compile C, or look for a library of the system.
-const C_BUILDERS: [&str; 10] = [
-    "autotools",
-    "bindgen",
-    "cc",
-    "cmake",
-    "gcc",
-    "meson-next",
-    "nasm-rs",
-    "pkg-config",
-    "system-deps",
-    "vcpkg",
-];
+/// Build dependencies that compile C, or read its headers.
+const C_COMPILERS: [&str; 7] =
+    ["autotools", "bindgen", "cc", "cmake", "gcc", "meson-next", "nasm-rs"];
+/// Build dependencies that look for a library of the system.
+const LIBRARY_FINDERS: [&str; 3] = ["pkg-config", "system-deps", "vcpkg"];
 
 /// Raised when what is kept of a graph changes.
-const FORMAT: &[u8] = b"graph 1";
+const FORMAT: &[u8] = b"graph 2";
 
 /// What a package's dependency graph for one target says about linking.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,8 +41,24 @@ pub struct NativeCrate {
     pub version: String,
     /// The library that its manifest says it links.
     pub links: Option<String>,
-    /// The build dependency by which it compiles C or finds a system's library.
-    pub builder: Option<String>,
+    /// The build dependencies by which it compiles C or finds a system's library, sorted.
+    pub builders: Vec<String>,
+    /// The features that are on, sorted.
+    pub features: Vec<String>,
+}
+
+impl NativeCrate {
+    /// Whether its build script needs a C compiler for the target.
+    pub fn compiles_c(&self) -> bool {
+        self.builders.iter().any(|builder| C_COMPILERS.contains(&&**builder))
+    }
+}
+
+impl Graph {
+    /// The crates that need a C compiler for the target.
+    pub fn compiling_c(&self) -> impl Iterator<Item = &NativeCrate> {
+        self.native.iter().filter(|krate| krate.compiles_c())
+    }
 }
 
 /// A package as it is to be built for one target.
@@ -84,7 +92,7 @@ pub fn learn(
     let key = |wanted: &Wanted| {
         let features = wanted.feature_args.join(" ");
         let sysroot = project.rustc.sysroot.to_string_lossy();
-        let names = [&*wanted.package, wanted.target.as_str(), &*features, &*sysroot];
+        let names = [&*wanted.package, wanted.target.triple(), &*features, &*sysroot];
         let parts = names.iter().map(|name| name.as_bytes());
         digest::of_parts([FORMAT, &project.metadata, &lock].into_iter().chain(parts))
     };
@@ -145,7 +153,7 @@ impl Packages {
     /// Asks only for what the wanted builds could compile: cargo fetches the
     /// sources of all that it lists.
     fn ask(project: &Project, wanted: &[&Wanted], offline: bool) -> Result<Packages> {
-        let targets: BTreeSet<&str> = wanted.iter().map(|wanted| wanted.target.as_str()).collect();
+        let targets: BTreeSet<&str> = wanted.iter().map(|wanted| wanted.target.triple()).collect();
         let features = wanted.iter().any(|wanted| !wanted.feature_args.is_empty());
         let cargo = project
             .cargo("metadata")
@@ -210,7 +218,7 @@ fn compiled(
 ) -> Result<Vec<(String, String, Vec<String>)>> {
     let tree = project
         .cargo("tree")
-        .args(["--package", &wanted.package, "--target", wanted.target.as_str()])
+        .args(["--package", &wanted.package, "--target", wanted.target.triple()])
         .args(["--edges", "normal,no-proc-macro", "--prefix", "none", "--format", "{p}\t{f}\t"])
         .args(&wanted.feature_args)
         .args(project.has_lock.then_some("--locked"))
@@ -236,17 +244,19 @@ fn native(package: &cargo_metadata::Package, features: &[String]) -> Option<Nati
         let name = dependency.rename.as_ref().unwrap_or(&dependency.name);
         !dependency.optional || features.iter().any(|feature| turns_on(package, feature, name))
     };
-    let builder = package.dependencies.iter().find(|dependency| {
-        let builds =
-            dependency.kind == DependencyKind::Build && C_BUILDERS.contains(&&*dependency.name);
-        builds && enabled(dependency)
+    let known = |name: &str| C_COMPILERS.contains(&name) || LIBRARY_FINDERS.contains(&name);
+    let builders = package.dependencies.iter().filter(|dependency| {
+        dependency.kind == DependencyKind::Build && known(&dependency.name) && enabled(dependency)
     });
+    let builders: BTreeSet<String> = builders.map(|builder| builder.name.clone()).collect();
+    let features: BTreeSet<String> = features.iter().cloned().collect();
     let links = package.links.clone();
-    (links.is_some() || builder.is_some()).then(|| NativeCrate {
+    (links.is_some() || !builders.is_empty()).then(|| NativeCrate {
         name: package.name.to_string(),
         version: package.version.to_string(),
         links,
-        builder: builder.map(|dependency| dependency.name.clone()),
+        builders: builders.into_iter().collect(),
+        features: features.into_iter().collect(),
     })
 }
 

@@ -53,13 +53,8 @@ impl Rustc {
     }
 
     /// Asks for the list of targets, where one of those named isn't common.
-    pub fn learn_targets<'a>(
-        &mut self,
-        dir: &Path,
-        env: &Env,
-        mut named: impl Iterator<Item = &'a str>,
-    ) -> Result<()> {
-        if named.all(|target| self.common(target)) {
+    pub fn learn_targets(&mut self, dir: &Path, env: &Env, named: &[String]) -> Result<()> {
+        if named.iter().all(|target| self.common(target)) {
             return Ok(());
         }
         let text = program(dir, env).args(["--print", "target-list"]).read()?;

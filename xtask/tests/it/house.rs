@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 
 /// The rooms in order. Those of one line know nothing of each other, except
 /// along an arrow (`>`), where one knows those to its left.
-const ROOMS: [&str; 11] = [
+const ROOMS: [&str; 12] = [
     "version target digest reference secret finding",
     "process files http term",
     "template yaml cache",
     "project > config > plan",
     "toolchain > compile > linkage",
     "oci > registry > sink",
+    "generate",
     "archive sbom checksum sign krew",
     "github > forge",
     "check preflight resolve verify init",

@@ -11,9 +11,13 @@ mod house;
 #[cfg(target_os = "linux")]
 mod commands;
 #[cfg(target_os = "linux")]
+mod cross;
+#[cfg(target_os = "linux")]
 mod failures;
 #[cfg(target_os = "linux")]
 mod first_run;
+#[cfg(target_os = "linux")]
+mod generate;
 #[cfg(target_os = "linux")]
 mod kills;
 #[cfg(target_os = "linux")]

@@ -1,6 +1,7 @@
-//! A writer of small ELF files, each of them a static program unless it is told otherwise.
+//! A writer of small ELF files, each of them a static program unless it is told
+//! otherwise, or one for glibc's loader.
 
-use crate::linkage::machine::Expected;
+use crate::linkage::machine::{CLibrary, Expected};
 use crate::target::Target;
 
 const PT_LOAD: u32 = 1;
@@ -28,6 +29,10 @@ pub struct Sketch<'a> {
     /// Entries of the dynamic table besides those of the fields below; later ones count.
     pub dynamic: Option<Vec<(i64, u64)>>,
     pub needed: Vec<&'a str>,
+    /// Paths of folders with libraries, by their tag.
+    pub paths: Vec<(i64, &'a str)>,
+    /// Versions of symbols that are asked for, all of one library.
+    pub versions: Vec<Wanted<'a>>,
     /// Types of relocations, of which those of type 8 are counted as relative.
     pub relocations: Vec<u32>,
     pub addends: bool,
@@ -37,10 +42,21 @@ pub struct Sketch<'a> {
     pub text: &'a str,
 }
 
+/// A version, its flags, and a symbol that has it.
+pub struct Wanted<'a> {
+    pub version: &'a str,
+    pub flags: u16,
+    pub symbol: &'a str,
+}
+
 impl Sketch<'_> {
     /// A position-independent program for the target.
     pub fn of(target: &str) -> Sketch<'static> {
         let expected = Expected::of(&Target::parse(target).unwrap()).unwrap();
+        let (interpreter, needed) = match expected.library {
+            CLibrary::Musl => (None, vec![]),
+            CLibrary::Glibc { loader } => (Some(loader), vec!["libc.so.6"]),
+        };
         Sketch {
             wide: expected.wide,
             big: expected.big,
@@ -53,9 +69,11 @@ impl Sketch<'_> {
             data_flags: 6,
             stack: Some(6),
             relro: true,
-            interpreter: None,
+            interpreter,
             dynamic: Some(vec![(30, 8), (0x6fff_fffb, 0x0800_0001)]),
-            needed: Vec::new(),
+            needed,
+            paths: Vec::new(),
+            versions: Vec::new(),
             relocations: Vec::new(),
             addends: true,
             note: false,
@@ -80,8 +98,16 @@ impl Sketch<'_> {
         append(&mut bytes, self.text.as_bytes());
         let interpreter =
             self.interpreter.map(|path| append(&mut bytes, format!("{path}\0").as_bytes()));
-        let (strings, names) = self.strings();
-        let strings = (append(&mut bytes, &strings), strings.len() as u64);
+        let mut strings = Strings(vec![0]);
+        let mut entries: Vec<(i64, u64)> =
+            self.needed.iter().map(|name| (1, strings.add(name))).collect();
+        entries.extend(self.paths.iter().map(|(tag, path)| (*tag, strings.add(path))));
+        let [versions, symbols, numbers] =
+            self.version_tables(&mut strings).map(|it| (append(&mut bytes, &it), it.len() as u64));
+        if !self.versions.is_empty() {
+            entries.extend([(0x6fff_fffe, self.base + versions.0), (0x6fff_ffff, 1)]);
+        }
+        let strings = (append(&mut bytes, &strings.0), strings.0.len() as u64);
         let relocations = self.relocations();
         let relocations = (append(&mut bytes, &relocations), relocations.len() as u64);
         let note = self.note.then(|| {
@@ -89,7 +115,7 @@ impl Sketch<'_> {
             append(&mut bytes, &[&words[..12], b"GNU\0", &words[12..28]].concat())
         });
         let dynamic = self.dynamic.as_ref().map(|more| {
-            let table = self.table(more, &names, strings, relocations);
+            let table = self.table(more, entries, strings, relocations);
             (append(&mut bytes, &table), table.len() as u64)
         });
         let read_only = bytes.len() as u64;
@@ -120,8 +146,13 @@ impl Sketch<'_> {
         bytes[header..header + headers.len()].copy_from_slice(&headers);
 
         let kind = if self.addends { 4 } else { 9 };
-        let (rows, sections) =
-            ([(0, 0, 0, 0), (kind, 2, relocations.0, relocations.1)], bytes.len() as u64);
+        let rows = [
+            (0, 0, 0, 0),
+            (kind, 2, relocations.0, relocations.1),
+            (11, 2, symbols.0, symbols.1),
+            (0x6fff_ffff, 2, numbers.0, numbers.1),
+        ];
+        let sections = bytes.len() as u64;
         for (kind, flags, offset, size) in rows {
             let fields =
                 [(0, 4), (kind, 4), (flags, word), (0, word), (offset, word), (size, word)];
@@ -153,23 +184,33 @@ impl Sketch<'_> {
             (program as u64, 2),
             (count as u64, 2),
             (section, 2),
-            (2, 2),
+            (rows.len() as u64, 2),
             (0, 2),
         ];
         bytes[16..header].copy_from_slice(&self.numbers(&fields));
         bytes
     }
 
-    /// The table of strings, and where each needed library's name is in it.
-    fn strings(&self) -> (Vec<u8>, Vec<u64>) {
-        let mut strings = vec![0];
-        let mut names = Vec::new();
-        for library in &self.needed {
-            names.push(strings.len() as u64);
-            strings.extend_from_slice(library.as_bytes());
-            strings.push(0);
+    /// The versions that are needed, the symbols, and the number of each one's version.
+    fn version_tables(&self, strings: &mut Strings) -> [Vec<u8>; 3] {
+        let count = self.versions.len() as u64;
+        let library = strings.add("libc.so.6");
+        let mut needs = self.numbers(&[(1, 2), (count, 2), (library, 4), (16, 4), (0, 4)]);
+        let (mut symbols, mut numbers) = (self.symbol(0), self.number(0, 2));
+        for (number, Wanted { version, flags, symbol }) in (2..).zip(&self.versions) {
+            let next = if number == count + 1 { 0 } else { 16 };
+            let version = strings.add(version);
+            let fields = [(0, 4), (u64::from(*flags), 2), (number, 2), (version, 4), (next, 4)];
+            needs.extend(self.numbers(&fields));
+            symbols.extend(self.symbol(strings.add(symbol)));
+            numbers.extend(self.number(number, 2));
         }
-        (strings, names)
+        [needs, symbols, numbers]
+    }
+
+    fn symbol(&self, name: u64) -> Vec<u8> {
+        let rest = if self.wide { 20 } else { 12 };
+        [self.number(name, 4), vec![0; rest]].concat()
     }
 
     fn relocations(&self) -> Vec<u8> {
@@ -185,11 +226,10 @@ impl Sketch<'_> {
     fn table(
         &self,
         more: &[(i64, u64)],
-        names: &[u64],
+        mut entries: Vec<(i64, u64)>,
         strings: (u64, u64),
         relocations: (u64, u64),
     ) -> Vec<u8> {
-        let mut entries: Vec<(i64, u64)> = names.iter().map(|at| (1, *at)).collect();
         entries.extend([(5, self.base + strings.0), (10, strings.1)]);
         let relative = self.relocations.iter().filter(|kind| **kind == 8).count() as u64;
         entries.extend(match self.addends {
@@ -242,6 +282,18 @@ impl Sketch<'_> {
             true => value.to_be_bytes()[8 - size..].to_vec(),
             false => value.to_le_bytes()[..size].to_vec(),
         }
+    }
+}
+
+/// A table of strings.
+struct Strings(Vec<u8>);
+
+impl Strings {
+    /// Where the string stands.
+    fn add(&mut self, text: &str) -> u64 {
+        let at = self.0.len() as u64;
+        self.0.extend([text.as_bytes(), b"\0"].concat());
+        at
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -140,12 +140,7 @@ impl World {
     pub fn script(&self, path: &str, text: &str) -> PathBuf {
         let path = self.outside(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        // Written under another name, so that no other thread's fork holds it
-        // open for writing when it is started (ETXTBSY).
-        let beside = path.with_extension("new");
-        fs::write(&beside, format!("#!/bin/sh\n{text}")).unwrap();
-        fs::set_permissions(&beside, fs::Permissions::from_mode(0o755)).unwrap();
-        fs::rename(&beside, &path).unwrap();
+        write_program(&path, format!("#!/bin/sh\n{text}").as_bytes());
         path
     }
 
@@ -245,8 +240,34 @@ impl World {
 
     /// PATH with the folder of a [`World::script`] before everything else.
     pub fn path_with(&self, folder: &str) -> OsString {
+        self.before(folder, &std::env::var_os("PATH").unwrap_or_default())
+    }
+
+    /// The same before the folders of another PATH.
+    pub fn before(&self, folder: &str, path: &OsStr) -> OsString {
+        let dirs = std::iter::once(self.outside(folder)).chain(std::env::split_paths(path));
+        std::env::join_paths(dirs).unwrap()
+    }
+
+    /// PATH without these programs: a folder that holds one is replaced by a
+    /// folder of links to all the others in it.
+    pub fn without(&self, programs: &[&str]) -> OsString {
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let dirs = std::iter::once(self.outside(folder)).chain(std::env::split_paths(&path));
+        let hidden = |name: &OsStr| programs.iter().any(|program| name == *program);
+        let dirs = std::env::split_paths(&path).enumerate().map(|(at, dir)| {
+            if !programs.iter().any(|program| dir.join(program).exists()) {
+                return dir;
+            }
+            let links = self.outside(&format!("without-{}/{at}", programs.join("-")));
+            if !links.exists() {
+                fs::create_dir_all(&links).unwrap();
+                let entries = fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap());
+                for entry in entries.filter(|entry| !hidden(&entry.file_name())) {
+                    symlink(entry.path(), links.join(entry.file_name())).unwrap();
+                }
+            }
+            links
+        });
         std::env::join_paths(dirs).unwrap()
     }
 }
@@ -402,11 +423,19 @@ pub fn unpack(archive: &Path, name: &str, to: &Path) -> PathBuf {
     let found = entries(archive).into_iter().find(|entry| entry.name == name);
     let entry = found.unwrap_or_else(|| panic!("no {name} in {}", archive.display()));
     fs::create_dir_all(to).unwrap();
-    let (path, beside) = (to.join(name), to.join(format!("{name}.new")));
-    fs::write(&beside, entry.bytes).unwrap();
-    fs::set_permissions(&beside, fs::Permissions::from_mode(entry.mode)).unwrap();
-    fs::rename(beside, &path).unwrap();
+    let path = to.join(name);
+    assert_eq!(entry.mode, 0o755, "{name}");
+    write_program(&path, &entry.bytes);
     path
+}
+
+/// Writes a program with the help of another one: were the file open for writing
+/// here, a fork of another thread could hold it, and nobody start it (ETXTBSY).
+fn write_program(path: &Path, bytes: &[u8]) {
+    let beside = path.with_extension("new");
+    fs::write(&beside, bytes).unwrap();
+    run(Command::new("install").args(["-m", "755"]).args([&beside, path])).ends_with(0);
+    fs::remove_file(beside).unwrap();
 }
 
 /// A program that judges what the tool made; `None`, said aloud, where this

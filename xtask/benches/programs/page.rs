@@ -1,0 +1,123 @@
+//! What came of it, as a table.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::table::{Program, Promise};
+use crate::trial::{Trial, Verdict};
+
+/// One line of the table.
+pub struct Row {
+    pub program: &'static Program,
+    pub trial: Trial,
+}
+
+/// So many characters of a message fit into a table.
+const SHORT: usize = 240;
+
+/// The programs and what is promised of them.
+pub fn list(programs: &[&Program]) -> String {
+    let mut text = "| program | version | exercises | promised |\n|---|---|---|---|\n".to_owned();
+    for program in programs {
+        let promise = match program.promise {
+            Promise::Runs(_) => "static, runs on both",
+            Promise::Refused(_) => "refused by one message",
+        };
+        let Program { name, version, exercises, .. } = program;
+        text += &format!("| {name} | {version} | {exercises} | {promise} |\n");
+    }
+    text
+}
+
+/// What is said as soon as one program is done.
+pub fn progress(row: &Row) -> String {
+    let time = row.trial.time.map_or(String::new(), |time| format!(", {}", minutes(time)));
+    format!("  {}{time}", result(row))
+}
+
+pub fn table(rows: &[Row]) -> String {
+    let mut text = "| program | version | exercises | result | x86_64 | aarch64 | build |\n\
+                    |---|---|---|---|--:|--:|--:|\n"
+        .to_owned();
+    for row in rows {
+        let Program { name, version, exercises, .. } = row.program;
+        let result = short(&result(row));
+        let [x86_64, aarch64] = sizes(&row.trial.verdict);
+        let time = row.trial.time.map_or("—".to_owned(), minutes);
+        text += &format!(
+            "| {name} | {version} | {exercises} | {result} | {x86_64} | {aarch64} | {time} |\n"
+        );
+    }
+    text
+}
+
+/// docs/programs.md, anew.
+pub fn write(rows: &[Row]) -> Result<()> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/programs.md");
+    let date = jiff::Timestamp::now().strftime("%Y-%m-%d");
+    let as_promised = rows.iter().filter(|row| !row.trial.failed()).count();
+    let text = format!(
+        "# Published programs, released as they are\n\n\
+         Sources as their authors published them, no line of configuration, and\n\
+         `cargo dockless release --snapshot` for both default targets. Every binary is unpacked\n\
+         from its archive, read for an interpreter, of which a static binary has none, and started:\n\
+         the native one as it is, the other by qemu.\n\n\
+         `cargo bench -p dockless --bench programs -- --write` made this page on {date}\n\
+         ({}). {as_promised} of {} went as promised. The time is that of the whole\n\
+         release for both targets, from empty target folders.\n\n{}",
+        machine()?,
+        rows.len(),
+        table(rows)
+    );
+    std::fs::write(&path, text).context("write docs/programs.md")
+}
+
+/// What it was built on.
+fn machine() -> Result<String> {
+    let cores = std::thread::available_parallelism().context("count the processors")?;
+    let asked = Command::new("rustc").arg("-V").output().context("start rustc")?;
+    ensure!(asked.status.success(), "`rustc -V` failed ({})", asked.status);
+    let rustc = String::from_utf8(asked.stdout).context("read rustc's version")?;
+    let rustc = rustc.split(" (").next().unwrap_or(&rustc);
+    Ok(format!("{cores} cores, {}, {rustc}", std::env::consts::ARCH))
+}
+
+fn result(row: &Row) -> String {
+    match &row.trial.verdict {
+        Verdict::Runs(_) => "static, runs on both".to_owned(),
+        Verdict::Refused(message) => format!("refused: {message}"),
+        Verdict::Failed(why) => format!("FAILED: {why}"),
+    }
+}
+
+/// The sizes for each architecture, those of several binaries in their order.
+fn sizes(verdict: &Verdict) -> [String; 2] {
+    let Verdict::Runs(sizes) = verdict else {
+        return ["—".to_owned(), "—".to_owned()];
+    };
+    [0, 1].map(|arch| {
+        let sizes = sizes.iter().map(|of_bin| format!("{:.1}", of_bin[arch] as f64 / 1e6));
+        sizes.collect::<Vec<_>>().join(" + ") + " MB"
+    })
+}
+
+fn minutes(time: Duration) -> String {
+    let seconds = time.as_secs_f64().round() as u64;
+    match seconds {
+        0..60 => format!("{:.1} s", time.as_secs_f64()),
+        _ => format!("{} min {} s", seconds / 60, seconds % 60),
+    }
+}
+
+/// A message as a cell: one line, not too long, and no end of the cell within.
+fn short(message: &str) -> String {
+    let words: Vec<&str> = message.split_whitespace().collect();
+    let line = words.join(" ").replace('|', "\\|");
+    match line.char_indices().nth(SHORT) {
+        Some((end, _)) => format!("{}…", line[..end].trim_end()),
+        None => line,
+    }
+}

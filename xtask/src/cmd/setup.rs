@@ -1,0 +1,59 @@
+use std::process::ExitCode;
+
+use anyhow::Result;
+use serde::Serialize;
+
+use super::{Common, Selection, World};
+use crate::finding::Findings;
+use crate::plan::{LeftOut, Mode};
+use crate::project::cross::Zig;
+use crate::toolchain::{self, zig};
+
+/// Install what building takes: standard libraries, and zig with --zig
+///
+/// Builds install the standard libraries that they miss themselves; this does it
+/// before, for an image of a build machine, or for work without a network.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  cargo dockless setup            the standard library of every target of this project
+  cargo dockless setup --zig      and zig, for C, macOS and Windows; prints its path")]
+pub struct Args {
+    /// Install zig, as PyPI packs it, into the cache folder
+    #[arg(long)]
+    zig: bool,
+}
+
+/// What is there now, for `--json`.
+#[derive(Serialize)]
+struct Ready {
+    zig: Option<Zig>,
+    left_out: Vec<LeftOut>,
+}
+
+pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
+    let zig = match args.zig {
+        true => {
+            Some(zig::provide(&world.dir, &world.env, &world.cache, common.offline, &world.term)?)
+        }
+        false => None,
+    };
+    let mut left_out = Vec::new();
+    // zig may be wanted before there is any project.
+    let project = common.manifest_path.is_some()
+        || world.dir.ancestors().any(|dir| dir.join("Cargo.toml").is_file());
+    if project || zig.is_none() {
+        let request = Selection::default().request(Mode::Snapshot, common);
+        let (project, plan) = world.plan(common, &request)?;
+        let ready = toolchain::prepare(&plan.builds, &project, common.offline, &world.term)?;
+        left_out.extend(ready.left_out);
+    }
+    if world.term.json_wanted() {
+        world.term.json(&Ready { zig, left_out: left_out.clone() })?;
+    } else if let Some(zig) = zig {
+        world.term.result(zig.program.display())?;
+    }
+    match left_out.is_empty() {
+        true => Ok(ExitCode::SUCCESS),
+        false => Err(Findings(left_out.iter().map(LeftOut::finding).collect()).into()),
+    }
+}

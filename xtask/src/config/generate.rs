@@ -1,0 +1,167 @@
+//! The files that a program writes itself, as they are asked for.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Scope, schema};
+use crate::finding::Finding;
+use crate::template;
+
+/// What `{{ out }}` in an argument is called.
+pub const OUT: &str = "out";
+
+/// An entry of `generate` as it was typed; the types are those of the example
+/// in `default.toml`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct GeneratorKeys {
+    bin: Option<String>,
+    args: Option<Vec<String>>,
+    stdout: Option<String>,
+    files: Option<Vec<String>>,
+}
+
+/// One call of a program that writes files for archives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Generator {
+    /// The program; `None` for the first that is built.
+    pub bin: Option<String>,
+    /// Each is a template that may name [`OUT`].
+    pub args: Vec<String>,
+    pub output: Output,
+}
+
+/// What is kept of what a program writes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Output {
+    /// What it prints, under this name.
+    Stdout(String),
+    /// The files that it writes and that match these patterns, under their own names.
+    Files(Vec<String>),
+}
+
+/// The names or patterns, as a list for people.
+impl fmt::Display for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Output::Stdout(name) => f.write_str(name),
+            Output::Files(patterns) => f.write_str(&patterns.join(", ")),
+        }
+    }
+}
+
+/// Why a file cannot have this name in an archive, on any system; `None` where it can.
+pub fn unfit(name: &str) -> Option<&'static str> {
+    if name.is_empty() {
+        Some("it is empty")
+    } else if name == "." || name == ".." {
+        Some("it is a folder")
+    } else if name.contains(['/', '\\']) {
+        Some("archives are flat")
+    } else if name.contains(':') {
+        Some("Windows takes what is before a colon for a drive")
+    } else if name.chars().any(char::is_control) {
+        Some("it holds a control character")
+    } else {
+        None
+    }
+}
+
+/// What the entries mean; every fault of each becomes a finding.
+pub fn generators(
+    scope: &Scope<'_>,
+    keys: Vec<GeneratorKeys>,
+    bins: &[&str],
+    findings: &mut Vec<Finding>,
+) -> Vec<Generator> {
+    let entries = keys.into_iter().enumerate();
+    entries.filter_map(|(at, keys)| generator(scope, at, keys, bins, findings)).collect()
+}
+
+fn generator(
+    scope: &Scope<'_>,
+    at: usize,
+    keys: GeneratorKeys,
+    bins: &[&str],
+    findings: &mut Vec<Finding>,
+) -> Option<Generator> {
+    let entry = format!("archive.generate[{at}]");
+    let before = findings.len();
+    let mut fault = |key: &str, why: String, fix: &str| {
+        let place = scope.place(&format!("{entry}{key}"));
+        findings.push(Finding::error("config-generate", place, why, fix));
+    };
+    if let Some(bin) = keys.bin.as_ref().filter(|bin| !bins.contains(&&***bin)) {
+        let why = format!("{bin:?} is none of the package's binaries that are released");
+        fault(".bin", why, &format!("name one of {}", bins.join(", ")));
+    }
+    let example = schema::example("generate");
+    if keys.args.is_none() {
+        fault("", "it has no `args`".to_owned(), &example);
+    }
+    for arg in keys.args.iter().flatten() {
+        if let Err(error) = template::render(arg, &[(OUT, "")]) {
+            fault(".args", error.to_string(), "use no other name");
+        }
+    }
+    let plain = "name a file alone, such as \"mytool.bash\"";
+    let output = match (keys.stdout, keys.files) {
+        (Some(name), None) => {
+            if let Some(why) = unfit(&name) {
+                fault(".stdout", format!("{name:?} is no file's name: {why}"), plain);
+            }
+            Some(Output::Stdout(name))
+        }
+        (None, Some(patterns)) => {
+            if patterns.is_empty() {
+                fault(".files", "it names no files".to_owned(), &example);
+            }
+            for pattern in &patterns {
+                let bad = glob::Pattern::new(pattern).err().map(|error| error.to_string());
+                if let Some(why) = unfit(pattern).map(str::to_owned).or(bad) {
+                    let why = format!("{pattern:?} matches no file's name: {why}");
+                    fault(".files", why, "name files of the folder alone, such as \"*.1\"");
+                }
+            }
+            Some(Output::Files(patterns))
+        }
+        (Some(_), Some(_)) => {
+            let why = "it has both `stdout` and `files`".to_owned();
+            fault("", why, "keep one, and make another entry for the other");
+            None
+        }
+        (None, None) => {
+            fault("", "it has neither `stdout` nor `files`".to_owned(), &example);
+            None
+        }
+    };
+    let sound = findings.len() == before;
+    Some(Generator { bin: keys.bin, args: keys.args?, output: output? }).filter(|_| sound)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_must_be_one_everywhere() {
+        for name in ["mytool.bash", "_mytool", "a b", ".hidden", "..a", "für", "-x"] {
+            assert_eq!(unfit(name), None, "{name:?}");
+        }
+        for (name, why) in [
+            ("", "it is empty"),
+            (".", "it is a folder"),
+            ("..", "it is a folder"),
+            ("a/b", "archives are flat"),
+            ("/a", "archives are flat"),
+            ("..\\a", "archives are flat"),
+            ("C:a", "Windows takes what is before a colon for a drive"),
+            ("a\nb", "it holds a control character"),
+            ("a\0", "it holds a control character"),
+        ] {
+            assert_eq!(unfit(name), Some(why), "{name:?}");
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! The folders that a program finds, all empty, and what it left in them.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use glob::Pattern;
+
+use super::{File, unfit};
+use crate::digest::Digest;
+use crate::files;
+use crate::finding::failure;
+
+/// How many names of a list are said.
+const SAID: usize = 10;
+
+/// A world for one run.
+pub struct Folders {
+    /// Where the program itself lies.
+    pub bin: PathBuf,
+    /// Where what it printed is kept.
+    pub printed: PathBuf,
+    /// `{{ out }}`
+    pub out: PathBuf,
+    /// Where it is started.
+    pub work: PathBuf,
+    root: PathBuf,
+}
+
+/// Folders that variables name, and whether anything that is left there is
+/// somewhere else than it should be: temporary files and caches are nobody's loss.
+const NAMED: [(&str, &str, bool); 8] = [
+    ("HOME", "home", true),
+    ("XDG_CONFIG_HOME", "config", true),
+    ("XDG_DATA_HOME", "data", true),
+    ("XDG_STATE_HOME", "state", true),
+    ("XDG_CACHE_HOME", "cache", false),
+    ("XDG_RUNTIME_DIR", "runtime", false),
+    ("TMPDIR", "tmp", false),
+    ("TMP", "tmp", false),
+];
+
+impl Folders {
+    pub fn make(root: &Path) -> Result<Folders> {
+        let made = |name: &str| {
+            let path = root.join(name);
+            files::make_dir(&path).map(|()| path)
+        };
+        for (_, name, _) in NAMED {
+            made(name)?;
+        }
+        Ok(Folders {
+            bin: made("bin")?,
+            printed: made("printed")?,
+            out: made("out")?,
+            work: made("work")?,
+            root: root.to_owned(),
+        })
+    }
+
+    /// The variables that name the folders.
+    pub fn vars(&self) -> Vec<(OsString, OsString)> {
+        NAMED.map(|(name, folder, _)| (name.into(), self.root.join(folder).into())).into()
+    }
+
+    /// The files in `out` and the working folder that match a pattern: at least one for each.
+    pub fn take(&self, patterns: &[String], count: usize, size: u64) -> Result<Vec<File>> {
+        let mut taken: Vec<File> = Vec::new();
+        let mut others = Vec::new();
+        let compiled = patterns.iter().map(|pattern| Pattern::new(pattern));
+        let compiled = compiled.collect::<Result<Vec<_>, _>>().context("read the patterns")?;
+        let mut used = vec![false; patterns.len()];
+        for (folder, label) in [(&self.out, "{{ out }}"), (&self.work, ".")] {
+            for entry in files::list(folder)? {
+                let name = entry.path.file_name().unwrap_or_default();
+                let shown = format!("{label}/{}", name.to_string_lossy());
+                let Some(name) = name.to_str() else {
+                    let why = format!("it wrote {shown:?}, whose name is not UTF-8");
+                    bail!(failure(why, "let it name its files in UTF-8"));
+                };
+                let mut matched = false;
+                for (used, _) in used.iter_mut().zip(&compiled).filter(|(_, it)| it.matches(name)) {
+                    (*used, matched) = (true, true);
+                }
+                if !matched {
+                    others.push(shown);
+                    continue;
+                }
+                taken.push(fit(&entry, name, &shown, size)?);
+                if taken.len() > count {
+                    let why = format!("it wrote more than {count} files");
+                    bail!(failure(why, "let it write less, or narrow `files`"));
+                }
+            }
+        }
+        if let Some(at) = used.iter().position(|used| !used) {
+            let all: Vec<String> = taken.into_iter().map(|file| file.name).chain(others).collect();
+            let wrote = if all.is_empty() { "it wrote no file".to_owned() } else { wrote(&all) };
+            let why = format!("nothing that it wrote matches {:?}: {wrote}", patterns[at]);
+            bail!(failure(why, "correct `files`, or have it write into `{{ out }}`"));
+        }
+        taken.sort_by(|a, b| a.name.cmp(&b.name));
+        if let Some(pair) = taken.windows(2).find(|pair| pair[0].name == pair[1].name) {
+            let why = format!("it wrote {} both into {{{{ out }}}} and where it ran", pair[0].name);
+            bail!(failure(why, "archives are flat: let it write each name once"));
+        }
+        Ok(taken)
+    }
+
+    /// Fails where it wrote anything that was not taken.
+    pub fn nothing_else(&self, taken: &[File]) -> Result<()> {
+        let places = [("{{ out }}", &*self.out), (".", &*self.work)];
+        let places = places.map(|(label, folder)| (label.to_owned(), folder.to_owned()));
+        let named = NAMED.iter().filter(|(.., counts)| *counts);
+        let named = named.map(|(name, folder, _)| (format!("${name}"), self.root.join(folder)));
+        let mut others = Vec::new();
+        for (label, folder) in places.into_iter().chain(named) {
+            for entry in files::list(&folder)? {
+                let name = entry.path.file_name().unwrap_or_default().to_string_lossy();
+                let is_dir = !entry.path.is_symlink() && entry.path.is_dir();
+                // Programs make folders that they then have no use for.
+                let nothing = is_dir && files::list(&entry.path)?.is_empty();
+                if !nothing && !taken.iter().any(|file| file.path == entry.path) {
+                    others.push(format!("{label}/{name}{}", if is_dir { "/" } else { "" }));
+                }
+            }
+        }
+        if others.is_empty() {
+            return Ok(());
+        }
+        let why = format!("it writes elsewhere: {}", wrote(&others));
+        bail!(failure(why, "name them in `files`, or let it write nothing else"))
+    }
+}
+
+/// A file that may lie in an archive.
+fn fit(entry: &files::Entry, name: &str, shown: &str, size: u64) -> Result<File> {
+    let kind = if entry.path.is_symlink() {
+        Some("a link")
+    } else if entry.path.is_dir() {
+        Some("a folder")
+    } else if !entry.path.is_file() {
+        Some("no regular file")
+    } else {
+        None
+    };
+    if let Some(kind) = kind {
+        let why = format!("{shown} is {kind}, and a file was expected");
+        bail!(failure(why, "let it write a file, or narrow `files`"));
+    }
+    if let Some(why) = unfit(name) {
+        let why = format!("it wrote {shown:?}, which cannot lie in an archive: {why}");
+        bail!(failure(why, "let it name its files otherwise"));
+    }
+    if entry.size > size {
+        let why = format!("{shown} is larger than {size} bytes");
+        bail!(failure(why, "let it write less, or narrow `files`"));
+    }
+    let digest = Digest::of_reader(files::open(&entry.path)?);
+    let digest = digest.with_context(|| format!("read {}", entry.path.display()))?;
+    Ok(File { name: name.to_owned(), path: entry.path.clone(), digest })
+}
+
+/// The first of the names, and how many more there are.
+fn wrote(names: &[String]) -> String {
+    let said = names[..names.len().min(SAID)].join(", ");
+    match names.len().saturating_sub(SAID) {
+        0 => format!("it wrote {said}"),
+        more => format!("it wrote {said} and {more} more"),
+    }
+}

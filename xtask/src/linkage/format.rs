@@ -1,0 +1,70 @@
+//! What kind of file one is, by its first bytes.
+
+use anyhow::{Result, anyhow, bail};
+use object::ReadRef;
+use object::elf::FileClass;
+
+/// A format of programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    Elf(FileClass),
+    /// Of one architecture, 64 bits, little endian, as all of macOS today.
+    MachO,
+    /// Mach-O files of several architectures in one; with places of 64 bits or of 32.
+    Universal {
+        wide: bool,
+    },
+    Pe,
+}
+
+/// The format of a file; for one that is `wanted` ("an ELF file") by no means, an
+/// error that says what it seems to be.
+pub(super) fn of<'d, R: ReadRef<'d>>(data: R, wanted: &str) -> Result<Format> {
+    let unread = || anyhow!("the file could not be read");
+    let len = data.len().map_err(|()| unread())?;
+    let head = data.read_bytes_at(0, len.min(32)).map_err(|()| unread())?;
+    let seems = match head {
+        [0x7f, b'E', b'L', b'F', class, ..] => return Ok(Format::Elf(FileClass(*class))),
+        [0xcf, 0xfa, 0xed, 0xfe, ..] => return Ok(Format::MachO),
+        // Java's class files begin alike, and have a version above 40 where Mach-O counts architectures.
+        [0xca, 0xfe, 0xba, 0xbe, 0, 0, 0, 0..40, ..] => {
+            return Ok(Format::Universal { wide: false });
+        }
+        [0xca, 0xfe, 0xba, 0xbf, 0, 0, 0, 0..40, ..] => {
+            return Ok(Format::Universal { wide: true });
+        }
+        [b'M', b'Z', ..] => return Ok(Format::Pe),
+        [] => "empty",
+        [0x7f, b'E', b'L', b'F'] => "the first four bytes of one",
+        [0xce, 0xfa, 0xed, 0xfe, ..] => "a Mach-O file of 32 bits, for an old macOS",
+        [0xfe, 0xed, 0xfa, 0xce | 0xcf, ..] => "a Mach-O file for PowerPC",
+        [b'#', b'!', ..] => "a script",
+        [b'!', b'<', b'a', b'r', b'c', b'h', b'>', ..]
+        | [b'!', b'<', b't', b'h', b'i', b'n', b'>', ..] => {
+            "an archive of object files (a static library)"
+        }
+        [0, b'a', b's', b'm', ..] => "a WebAssembly module",
+        [b'B', b'C', 0xc0, 0xde, ..] => "LLVM bitcode",
+        [0x1f, 0x8b, ..] | [b'P', b'K', 3, 4, ..] | [0x28, 0xb5, 0x2f, 0xfd, ..] => {
+            "a compressed file"
+        }
+        head if head.iter().all(|byte| *byte == 0) => "nothing but zeros at its start",
+        head if head.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace()) => {
+            "a text"
+        }
+        _ => "of an unknown format",
+    };
+    bail!("it is {seems}, not {wanted}")
+}
+
+impl Format {
+    /// In words, with its article.
+    pub fn name(self) -> &'static str {
+        match self {
+            Format::Elf(_) => "an ELF file",
+            Format::MachO => "a Mach-O file, for macOS",
+            Format::Universal { .. } => "a Mach-O file for several architectures, for macOS",
+            Format::Pe => "a PE file, for Windows",
+        }
+    }
+}

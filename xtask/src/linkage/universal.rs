@@ -1,0 +1,142 @@
+//! A universal file: Mach-O programs of several architectures, one after the other.
+//!
+//! The format: `<mach-o/fat.h>`. All numbers are big endian.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, ensure};
+use object::macho::{CpuSubtype, CpuType, FatArch32, FatArch64, FatHeader};
+use object::{BigEndian as BE, ReadRef};
+
+use super::input::Input;
+use super::{Examined, Linkage, Report, macho};
+use crate::finding::Place;
+use crate::target::Target;
+
+/// The largest alignment, as a power of 2, that Apple's tools know (MAXSECTALIGN).
+const ALIGNMENT: u32 = 15;
+
+/// A program within the file.
+struct Slice {
+    kind: CpuType,
+    subtype: CpuSubtype,
+    offset: u64,
+    size: u64,
+    /// As a power of 2.
+    alignment: u32,
+}
+
+/// Examines each program as that of its own target. `None` where one cannot be
+/// understood or is missing, which is then an error among the findings; an error
+/// where the file is damaged.
+pub(super) fn examine<'d, R: ReadRef<'d>>(
+    report: &mut Report<'_>,
+    targets: &[Target],
+    wide: bool,
+    data: R,
+) -> Result<Option<Examined>> {
+    let input = Input::open(data)?;
+    let slices = slices(&input, wide)?;
+    let found = report.slices(targets, &slices);
+    let (mut programs, mut signed) = (BTreeMap::new(), Vec::new());
+    for (target, slice) in &found {
+        let mut item = report.place.item.clone().unwrap_or_default();
+        item.push_str(if item.is_empty() { "" } else { ", " });
+        item.push_str(&format!("slice {}", target.arch()));
+        let place = Place { file: report.place.file.clone(), item: Some(item) };
+        let mut inner = Report { target, place, suspects: report.suspects, findings: Vec::new() };
+        let what = format!("the slice for {}", target.arch());
+        let part = input.part(slice.offset, slice.size, &what)?;
+        match macho::program(&mut inner, &part) {
+            Ok(Some((program, pages))) => {
+                programs.insert((*target).clone(), program);
+                signed.extend(pages);
+            }
+            Ok(None) => {}
+            Err(error) => inner.malformed(&error),
+        }
+        report.findings.append(&mut inner.findings);
+    }
+    let complete = programs.len() == targets.len();
+    Ok(complete.then_some(Examined { linkage: Linkage::Universal(programs), signed }))
+}
+
+/// The programs of the file: each begins where macOS can map it, and none lies over another.
+fn slices<'d, R: ReadRef<'d>>(input: &Input<R>, wide: bool) -> Result<Vec<Slice>> {
+    let what = "the list of architectures";
+    let head: &FatHeader = input.record(0, what)?;
+    let (first, count) = (size_of::<FatHeader>() as u64, u64::from(head.nfat_arch.get(BE)));
+    let (each, slices): (usize, Vec<Slice>) = match wide {
+        false => {
+            let slices: &[FatArch32] = input.array(first, count, what)?;
+            let slices = slices.iter().map(|it| Slice {
+                kind: it.cputype.get(BE),
+                subtype: it.cpusubtype.get(BE),
+                offset: it.offset.get(BE).into(),
+                size: it.size.get(BE).into(),
+                alignment: it.align.get(BE),
+            });
+            (size_of::<FatArch32>(), slices.collect())
+        }
+        true => {
+            let slices: &[FatArch64] = input.array(first, count, what)?;
+            let slices = slices.iter().map(|it| Slice {
+                kind: it.cputype.get(BE),
+                subtype: it.cpusubtype.get(BE),
+                offset: it.offset.get(BE),
+                size: it.size.get(BE),
+                alignment: it.align.get(BE),
+            });
+            (size_of::<FatArch64>(), slices.collect())
+        }
+    };
+    let mut by_offset: Vec<&Slice> = slices.iter().collect();
+    by_offset.sort_by_key(|slice| slice.offset);
+    let mut end = first + count * each as u64;
+    for Slice { kind, subtype, offset, size, alignment } in by_offset {
+        let what = format!("the slice for {}", macho::describe(*kind, *subtype));
+        input.check(*offset, *size, &what)?;
+        ensure!(*offset >= end, "{what} begins at {offset:#x}, over what is before it");
+        // Pages have 4096 bytes on Intel's processors, and 16384 on Apple's own.
+        let least = if *kind == object::macho::CPU_TYPE_X86_64 { 12 } else { 14 };
+        ensure!(
+            (least..=ALIGNMENT).contains(alignment) && offset.trailing_zeros() >= *alignment,
+            "{what} at {offset:#x} is aligned to 2^{alignment} bytes, which is no page"
+        );
+        end = offset + size;
+    }
+    Ok(slices)
+}
+
+impl Report<'_> {
+    /// The slice of each target, with complaints where one is missing or there are others.
+    fn slices<'s>(
+        &mut self,
+        targets: &'s [Target],
+        slices: &'s [Slice],
+    ) -> Vec<(&'s Target, &'s Slice)> {
+        let fix = format!("join the programs of {} and no others", self.target);
+        let mut found: Vec<(&Target, &Slice)> = Vec::new();
+        for slice in slices {
+            let target =
+                targets.iter().find(|target| macho::is_for(target, slice.kind, slice.subtype));
+            let name = macho::describe(slice.kind, slice.subtype);
+            match target {
+                None => {
+                    let why = format!("it has a slice for {name}, which {} has not", self.target);
+                    self.error("linkage-slices", why, fix.clone());
+                }
+                Some(target) if found.iter().any(|(other, _)| *other == target) => {
+                    let why = format!("it has more than one slice for {name}");
+                    self.error("linkage-slices", why, fix.clone());
+                }
+                Some(target) => found.push((target, slice)),
+            }
+        }
+        for target in targets.iter().filter(|it| found.iter().all(|(other, _)| other != it)) {
+            let why = format!("it has no slice for {}", target.arch());
+            self.error("linkage-slices", why, fix.clone());
+        }
+        found
+    }
+}

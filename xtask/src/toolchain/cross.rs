@@ -1,0 +1,264 @@
+//! Compilers for other machines, put where cargo, cc, cmake and bindgen look.
+//!
+//! Every name is a bare one on PATH: build scripts write the compiler's command
+//! line into what they make, and a folder of this machine must not be in it.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use super::driver::{Compiler, Settings};
+use crate::digest::Digest;
+use crate::files;
+use crate::finding::Help;
+use crate::plan::{BuildPlan, Tools};
+use crate::process::{self, Program};
+use crate::project::Project;
+use crate::target::Target;
+
+/// The oldest macOS that rustc links for unless it is told another.
+/// <https://doc.rust-lang.org/rustc/platform-support/apple-darwin.html>
+const MACOS: [(&str, &str); 2] = [("aarch64", "11.0"), ("x86_64", "10.12")];
+
+/// What zig does not know of macOS, though the crate libc asks every program to
+/// be linked with it: the names of what the system's library has.
+/// <https://www.gnu.org/software/libiconv/documentation/libiconv-1.17/>
+const ICONV: &str = "--- !tapi-tbd
+tbd-version: 4
+targets: [ x86_64-macos, arm64-macos ]
+install-name: '/usr/lib/libiconv.2.dylib'
+current-version: 7
+compatibility-version: 7
+exports:
+  - targets: [ x86_64-macos, arm64-macos ]
+    symbols: [ _iconv, _iconv_canonicalize, _iconv_close, _iconv_open, _iconv_open_into,
+               _iconvctl, _iconvlist, _libiconv, _libiconv_close, _libiconv_open,
+               _libiconv_set_relocation_prefix, _libiconvctl, _libiconvlist ]
+...
+";
+
+/// The variables by which a build uses the compilers of one target, `PATH` not among them.
+pub struct Wiring {
+    pub vars: BTreeMap<String, OsString>,
+    pub settings: Settings,
+}
+
+/// How the target's C is compiled, and where zig links, how it is linked.
+pub fn wire(
+    build: &BuildPlan,
+    target: &Target,
+    tools: Tools,
+    lld: Option<PathBuf>,
+    project: &Project,
+) -> Result<Wiring> {
+    let settings = Settings {
+        compiler: compiler(target, project)?,
+        lld,
+        remap: build.remap.clone(),
+        sdk: project.env.get("SDKROOT").map(PathBuf::from).filter(|_| target.is_darwin()),
+        macos: macos(target, project),
+        target: target.clone(),
+    };
+    let triple = target.triple();
+    let underscored = triple.replace(['-', '.'], "_");
+    let mut vars = BTreeMap::new();
+    let mut tell = |name: &str, value: &OsStr| {
+        let spellings =
+            [format!("{name}_{triple}"), format!("{name}_{underscored}"), format!("TARGET_{name}")];
+        if !spellings.iter().any(|spelling| project.sets(spelling)) {
+            vars.insert(format!("{name}_{underscored}"), value.to_owned());
+        }
+    };
+    tell("CC", format!("{triple}-cc").as_ref());
+    tell("CXX", format!("{triple}-c++").as_ref());
+    tell("AR", format!("{triple}-ar").as_ref());
+    tell("RANLIB", format!("{triple}-ranlib").as_ref());
+    let native = build.native.get(target).into_iter().flatten();
+    if native.into_iter().any(|krate| krate.builders.iter().any(|it| it == "bindgen")) {
+        tell("BINDGEN_EXTRA_CLANG_ARGS", bindgen(&settings, project)?.as_ref());
+    }
+    if tools == Tools::Zig {
+        vars.insert(linker_var(target), format!("{triple}-cc").into());
+    } else if settings.lld.is_some() {
+        vars.insert(linker_var(target), format!("{triple}-ld").into());
+    }
+    let zigs_sdk = zig_lib(&settings).map(|lib| lib.join("libc/darwin"));
+    if let (true, None, Some(sdk)) = (target.is_darwin(), &settings.sdk, zigs_sdk) {
+        // rustc and cc look for an SDK by a program that only macOS has, unless
+        // they are told of one; zig knows what is in its own.
+        vars.insert("SDKROOT".to_owned(), sdk.into());
+    }
+    Ok(Wiring { vars, settings })
+}
+
+fn linker_var(target: &Target) -> String {
+    format!("CARGO_TARGET_{}_LINKER", target.env_name())
+}
+
+fn compiler(target: &Target, project: &Project) -> Result<Compiler> {
+    if let Some(zig) = &project.cross.zig {
+        return Ok(Compiler::Zig { program: zig.program.clone() });
+    }
+    let clang = project.cross.clang.as_ref();
+    let headers = clang.and_then(|clang| Some((clang, clang.headers(target.arch())?)));
+    let (clang, headers) = headers.with_context(|| format!("find a C compiler for {target}"))?;
+    Ok(Compiler::Clang { program: clang.program.clone(), headers: vec![headers.to_owned()] })
+}
+
+fn macos(target: &Target, project: &Project) -> Option<String> {
+    let named = project.env.get("MACOSX_DEPLOYMENT_TARGET").and_then(OsStr::to_str);
+    let default =
+        MACOS.iter().find(|(arch, _)| *arch == target.arch()).map(|(_, version)| *version);
+    named.or(default).filter(|_| target.is_darwin()).map(str::to_owned)
+}
+
+/// zig's own headers and libraries, where they lie beside it.
+fn zig_lib(settings: &Settings) -> Option<PathBuf> {
+    let Compiler::Zig { program } = &settings.compiler else {
+        return None;
+    };
+    let program = files::resolve(program).ok()?;
+    Some(program.parent()?.join("lib")).filter(|lib| lib.is_dir())
+}
+
+/// What libclang is told, which reads headers for bindgen and knows nothing of
+/// the compiler that will compile them.
+fn bindgen(settings: &Settings, project: &Project) -> Result<String> {
+    let mut args =
+        vec![format!("--target={}", settings.target.triple()), "-nostdlibinc".to_owned()];
+    let dirs = match &settings.compiler {
+        Compiler::Clang { headers, .. } => headers.clone(),
+        Compiler::Zig { program } => {
+            let asked = Program::new(program, &project.root, &project.env)
+                .args(["cc", "-target", &settings.zig_target(), "-E", "-v", "-x", "c", "-"])
+                .output()?;
+            let lines =
+                asked.stderr.lines().skip_while(|line| !line.contains("<...> search starts"));
+            let dirs = lines.skip(1).take_while(|line| line.starts_with(' '));
+            let dirs: Vec<PathBuf> = dirs.map(|line| PathBuf::from(line.trim())).collect();
+            // clang's own headers must be those of the libclang that reads them.
+            let clangs = zig_lib(settings).map(|lib| lib.join("include"));
+            dirs.into_iter().filter(|dir| clangs.as_ref() != Some(dir)).collect()
+        }
+    };
+    for dir in dirs {
+        let dir = dir.to_str().context("name a folder of headers: it is not UTF-8")?.to_owned();
+        args.extend(["-isystem".to_owned(), format!("'{dir}'")]);
+    }
+    Ok(args.join(" "))
+}
+
+/// Writes the stand-ins of all targets into a folder below the target folder,
+/// named after what is in it, and returns PATH with it before everything else,
+/// and cmake's variables.
+pub fn install(all: &[Settings], project: &Project) -> Result<BTreeMap<String, OsString>> {
+    let this = process::this_program()?;
+    let known = serde_json::to_vec(&(all, &this)).context("write the compilers' settings")?;
+    let dir = project.target_dir.join("dockless").join(&Digest::of(&known).hex()[..16]);
+    // Written last, so that a folder that a killed run left half-made is made again.
+    let complete = dir.join("complete");
+    if !complete.is_file() {
+        for settings in all {
+            write(settings, &dir, &this, project)?;
+        }
+        files::write(&complete, b"")?;
+    }
+    let mut vars: BTreeMap<String, OsString> =
+        all.iter().filter_map(|settings| cmake_var(settings, &dir, project)).collect();
+    let path = project.env.get("PATH").unwrap_or_default();
+    let dirs = std::iter::once(dir).chain(std::env::split_paths(path));
+    let joined = std::env::join_paths(dirs).with_context(|| {
+        format!("put compilers on PATH: {} cannot be on it", project.target_dir.display())
+    });
+    let fix = || Help("set CARGO_TARGET_DIR to a folder whose path has no `:`".into());
+    vars.insert("PATH".to_owned(), joined.with_context(fix)?);
+    Ok(vars)
+}
+
+/// Writes the stand-ins of one target.
+fn write(settings: &Settings, dir: &Path, this: &Path, project: &Project) -> Result<()> {
+    let triple = settings.target.triple();
+    let path = dir.join(format!("{triple}.json"));
+    files::write(&path, &serde_json::to_vec_pretty(settings).context("write JSON")?)?;
+    for (name, tool) in [("cc", "cc"), ("c++", "cxx"), ("ld", "ld")] {
+        let words = [this.as_os_str(), "cross".as_ref(), tool.as_ref(), path.as_os_str()];
+        script(&dir.join(format!("{triple}-{name}")), &words)?;
+    }
+    for name in ["ar", "ranlib"] {
+        script(&dir.join(format!("{triple}-{name}")), &archiver(settings, name, project))?;
+    }
+    if let (true, Compiler::Zig { program }) = (settings.target.is_windows(), &settings.compiler) {
+        // The name by which rustc starts it on other systems.
+        let name = format!("{}-w64-mingw32-dlltool", settings.target.arch());
+        script(&dir.join(name), &[program.as_os_str(), "dlltool".as_ref()])?;
+    }
+    if settings.target.is_darwin() {
+        files::write(&dir.join("libiconv.tbd"), ICONV.as_bytes())?;
+    }
+    files::write(&dir.join(format!("{triple}.cmake")), cmake(settings, dir).as_bytes())
+}
+
+fn archiver<'a>(settings: &'a Settings, name: &'a str, project: &Project) -> Vec<&'a OsStr> {
+    match &settings.compiler {
+        Compiler::Zig { program } => vec![program.as_os_str(), name.as_ref()],
+        Compiler::Clang { .. }
+            if name == "ar" && process::find("llvm-ar", &project.env).is_some() =>
+        {
+            vec!["llvm-ar".as_ref()]
+        }
+        Compiler::Clang { .. } => vec![name.as_ref()],
+    }
+}
+
+/// A program that starts another one, with the arguments that it is given last.
+fn script(path: &Path, words: &[&OsStr]) -> Result<()> {
+    let mut text = b"#!/bin/sh\nexec".to_vec();
+    for word in words {
+        text.extend(b" '");
+        text.extend(
+            word.as_encoded_bytes().split(|b| *b == b'\'').collect::<Vec<_>>().join(&b"'\\''"[..]),
+        );
+        text.push(b'\'');
+    }
+    text.extend(b" \"$@\"\n");
+    files::write_program(path, &text)
+}
+
+/// The variable that names the toolchain file, unless the user names one.
+fn cmake_var(settings: &Settings, dir: &Path, project: &Project) -> Option<(String, OsString)> {
+    let triple = settings.target.triple();
+    let underscored = triple.replace(['-', '.'], "_");
+    let name = "CMAKE_TOOLCHAIN_FILE";
+    let ours = format!("{name}_{underscored}");
+    let spellings =
+        [name, &*ours, &*format!("{name}_{triple}"), &*format!("TARGET_{name}")].map(str::to_owned);
+    let named = spellings.iter().any(|spelling| project.sets(spelling));
+    (!named).then(|| (ours, dir.join(format!("{triple}.cmake")).into()))
+}
+
+/// A toolchain file, for cmake asks no variables for compilers.
+/// <https://cmake.org/cmake/help/latest/manual/cmake-toolchains.7.html>
+fn cmake(settings: &Settings, dir: &Path) -> String {
+    let triple = settings.target.triple();
+    let (system, processor) = match (settings.target.goos(), settings.target.arch()) {
+        ("darwin", "aarch64") => ("Darwin", "arm64"),
+        ("darwin", arch) => ("Darwin", arch),
+        ("windows", "x86_64") => ("Windows", "AMD64"),
+        ("windows", "i686") => ("Windows", "X86"),
+        (_, "powerpc64le") => ("Linux", "ppc64le"),
+        (_, "riscv64gc") => ("Linux", "riscv64"),
+        (_, arch) => ("Linux", arch),
+    };
+    format!(
+        "set(CMAKE_SYSTEM_NAME {system})\nset(CMAKE_SYSTEM_PROCESSOR {processor})\n\
+         set(CMAKE_C_COMPILER {triple}-cc)\nset(CMAKE_CXX_COMPILER {triple}-c++)\n\
+         set(CMAKE_ASM_COMPILER {triple}-cc)\n\
+         set(CMAKE_AR \"{0}/{triple}-ar\")\nset(CMAKE_RANLIB \"{0}/{triple}-ranlib\")\n\
+         set(CMAKE_C_LINKER_DEPFILE_SUPPORTED FALSE)\nset(CMAKE_CXX_LINKER_DEPFILE_SUPPORTED FALSE)\n\
+         set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)\nset(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)\n\
+         set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)\nset(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)\n",
+        dir.display()
+    )
+}
