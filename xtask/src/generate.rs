@@ -26,7 +26,7 @@ mod folders;
 use folders::Folders;
 
 /// How long one call may take: it is only to write down what the program knows.
-const TIME: Duration = Duration::from_secs(30);
+const TIME: Duration = Duration::from_secs(10);
 /// How large a file may be, and all that is printed, in bytes.
 const SIZE: u64 = 16 << 20;
 /// How many files one call may write.

@@ -158,7 +158,7 @@ mod tests {
                 let mut content = String::new();
                 std::io::Read::read_to_string(&mut file, &mut content).unwrap();
                 let time = file.last_modified().map(|time| time.to_string());
-                (file.name().unwrap().into_owned(), file.unix_mode(), time, content)
+                (file.name().to_owned(), file.unix_mode(), time, content)
             })
             .collect();
         let time = Some("2023-11-14 22:13:20".to_owned());

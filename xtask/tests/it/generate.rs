@@ -195,7 +195,7 @@ fn a_program_that_hangs_is_ended_with_what_it_started() {
     let pids = world.outside("pids");
     let generate = format!("[{{ args = [\"hang\", {pids:?}], stdout = \"x\" }}]");
     refused(&world, &generate)
-        .says("it did not end within 30 s and was stopped\n")
+        .says("it did not end within 10 s and was stopped\n")
         .says("  help: it must end by itself");
     let pids = fs::read_to_string(pids).unwrap();
     assert_eq!(pids.lines().count(), 2);
