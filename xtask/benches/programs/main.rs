@@ -1,8 +1,8 @@
 //! Programs that others have published, released by this tool as they are:
 //! `cargo bench -p dockless --bench programs`.
 //!
-//! `-- NAME…` takes some of them, `-- --list` shows all, and `-- --write` makes
-//! docs/programs.md anew. Sources come from crates.io through cargo, and from
+//! `-- NAME…` takes some of them, `-- --list` shows all, and `-- --write` puts the
+//! results into docs/programs.md. Sources come from crates.io through cargo, and from
 //! PyPI through pip; they are built in a temporary folder, one program after the
 //! other. With DOCKLESS_PROGRAMS_DIR they are built there, and stay. The whole
 //! takes hours, so a plain `cargo bench` leaves it out.
@@ -80,10 +80,6 @@ impl Request {
             let known = PROGRAMS.iter().any(|program| program.name == name);
             ensure!(known, "there is no program `{name}`; --list shows those there are");
         }
-        ensure!(
-            !request.write || names.is_empty(),
-            "--write makes a page of all programs; leave the names away"
-        );
         let wanted =
             |program: &&Program| names.is_empty() || names.iter().any(|it| it == program.name);
         request.programs = PROGRAMS.iter().filter(wanted).collect();
@@ -107,12 +103,12 @@ fn programs(request: &Request) -> Result<bool> {
         }
         let row = Row { program, trial };
         eprintln!("{}", page::progress(&row));
+        if request.write {
+            page::record(&row)?;
+        }
         rows.push(row);
     }
-    print!("{}", page::table(&rows));
-    if request.write {
-        page::write(&rows)?;
-    }
+    print!("{}", page::table(&rows)?);
     let failed = rows.iter().filter(|row| row.trial.failed()).count();
     println!("\n{} of {} as promised", rows.len() - failed, rows.len());
     if failed > 0 {

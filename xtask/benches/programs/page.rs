@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::table::{Program, Promise};
+use crate::table::{PROGRAMS, Program, Promise};
 use crate::trial::{Trial, Verdict};
 
 /// One line of the table.
@@ -38,40 +38,54 @@ pub fn progress(row: &Row) -> String {
     format!("  {}{time}", result(row))
 }
 
-pub fn table(rows: &[Row]) -> String {
-    let mut text = "| program | version | exercises | result | x86_64 | aarch64 | build |\n\
-                    |---|---|---|---|--:|--:|--:|\n"
-        .to_owned();
-    for row in rows {
-        let Program { name, version, exercises, .. } = row.program;
-        let result = short(&result(row));
-        let [x86_64, aarch64] = sizes(&row.trial.verdict);
-        let time = row.trial.time.map_or("—".to_owned(), minutes);
-        text += &format!(
-            "| {name} | {version} | {exercises} | {result} | {x86_64} | {aarch64} | {time} |\n"
-        );
-    }
-    text
+/// The head of the table.
+const HEAD: &str = "| program | version | exercises | result | x86_64 | aarch64 | build | date |\n\
+                    |---|---|---|---|--:|--:|--:|---|\n";
+
+pub fn table(rows: &[Row]) -> Result<String> {
+    let lines = rows.iter().map(line).collect::<Result<String>>()?;
+    Ok(format!("{HEAD}{lines}"))
 }
 
-/// docs/programs.md, anew.
-pub fn write(rows: &[Row]) -> Result<()> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/programs.md");
+fn line(row: &Row) -> Result<String> {
+    let Program { name, version, exercises, .. } = row.program;
+    let result = short(&result(row));
+    let [x86_64, aarch64] = sizes(&row.trial.verdict);
+    let time = row.trial.time.map_or("—".to_owned(), minutes);
     let date = jiff::Timestamp::now().strftime("%Y-%m-%d");
-    let as_promised = rows.iter().filter(|row| !row.trial.failed()).count();
-    let text = format!(
+    let cells = [*name, *version, *exercises, &*result, &*x86_64, &*aarch64, &*time];
+    Ok(format!("| {} | {date} |\n", cells.join(" | ")))
+}
+
+/// Puts one program's line into docs/programs.md. Lines of other programs stay.
+pub fn record(row: &Row) -> Result<()> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/programs.md");
+    let known = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(error).context("read docs/programs.md"),
+    };
+    let mut text = format!(
         "# Published programs, released as they are\n\n\
          Sources as their authors published them, no line of configuration, and\n\
-         `cargo dockless release --snapshot` for both default targets. Every binary is unpacked\n\
-         from its archive, read for an interpreter, of which a static binary has none, and started:\n\
-         the native one as it is, the other by qemu.\n\n\
-         `cargo bench -p dockless --bench programs -- --write` made this page on {date}\n\
-         ({}). {as_promised} of {} went as promised. The time is that of the whole\n\
-         release for both targets, from empty target folders.\n\n{}",
-        machine()?,
-        rows.len(),
-        table(rows)
+         `cargo dockless release --snapshot` for both default targets, after\n\
+         `cargo dockless setup --zig`. Every binary is unpacked from its archive, read for an\n\
+         interpreter, of which a static binary has none, and started: the native one as it is, the\n\
+         other by qemu. The time is that of the whole release for both targets, from empty target\n\
+         folders ({}).\n\n\
+         `cargo bench -p dockless --bench programs -- --write` makes this page; names after it\n\
+         make the lines of those programs alone.\n\n{HEAD}",
+        machine()?
     );
+    for program in &PROGRAMS {
+        let start = format!("| {} | ", program.name);
+        let kept = known.lines().find(|line| line.starts_with(&start));
+        match kept {
+            _ if program.name == row.program.name => text += &line(row)?,
+            Some(kept) => text += &format!("{kept}\n"),
+            None => {}
+        }
+    }
     std::fs::write(&path, text).context("write docs/programs.md")
 }
 

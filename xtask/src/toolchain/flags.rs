@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use cargo_config2::Config;
 
 use super::rustc_commit;
+use crate::files;
 use crate::finding::{Finding, Place};
 use crate::process;
 use crate::project::{Project, cargo_config};
@@ -56,6 +57,23 @@ pub fn linker(target: &Target, cargo: &Config, project: &Project) -> Result<Chos
     Ok(Chosen { linker, warning })
 }
 
+/// The libraries that musl has within its libc, and installs empty ones of
+/// because programs ask for them. rustc's own musl lacks those.
+/// <https://git.musl-libc.org/cgit/musl/tree/Makefile> (EMPTY_LIB_NAMES)
+const WITHIN_LIBC: [&str; 8] = ["m", "rt", "pthread", "crypt", "util", "xnet", "resolv", "dl"];
+
+/// Writes musl's empty libraries below the target folder and returns where.
+fn empty_libraries(project: &Project) -> Result<PathBuf> {
+    let dir = project.target_dir.join("dockless/musl");
+    for name in WITHIN_LIBC {
+        let path = dir.join(format!("lib{name}.a"));
+        if !path.is_file() {
+            files::write(&path, b"!<arch>\n")?;
+        }
+    }
+    Ok(dir)
+}
+
 /// The flags in the form of CARGO_ENCODED_RUSTFLAGS, which outweighs cargo's
 /// other places, so that none of the user's is lost and none added to.
 /// <https://doc.rust-lang.org/cargo/reference/config.html#buildrustflags>
@@ -74,6 +92,9 @@ pub fn encoded(
         // https://github.com/rust-lang/rust/issues/144513 and /issues/135244
         flags.push("-Ctarget-feature=+crt-static");
         flags.push("-Clink-self-contained=yes");
+        if !matches!(linker, Linker::Unnamed) {
+            flags.push(format!("-Lnative={}", text(&empty_libraries(project)?)?));
+        }
     } else if target.is_windows() {
         // Without it Microsoft's programs need a runtime that is installed apart.
         flags.push("-Ctarget-feature=+crt-static");

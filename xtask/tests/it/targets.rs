@@ -361,3 +361,14 @@ fn a_dependency_of_the_same_name_is_not_mistaken_for_the_package() {
     );
     world.run("build").ends_with(0).line();
 }
+
+/// musl has them within its libc, and crates ask for them by name.
+#[test]
+fn libraries_that_musl_has_within_its_libc_are_found() {
+    let world = World::quick("1.0.0");
+    let main = "#[link(name = \"m\")] extern \"C\" { fn cos(x: f64) -> f64; }\n\
+                #[link(name = \"dl\")] extern \"C\" { fn dlerror() -> *const u8; }\n\
+                fn main() { unsafe { println!(\"{} {}\", cos(0.0), dlerror().is_null()) } }\n";
+    world.file("src/main.rs", main);
+    assert_eq!(world.run("run").ends_with(0).line(), "1 true");
+}
