@@ -183,7 +183,9 @@ fn write(settings: &Settings, dir: &Path, this: &Path, project: &Project) -> Res
     let path = dir.join(format!("{triple}.json"));
     files::write(&path, &serde_json::to_vec_pretty(settings).context("write JSON")?)?;
     for (name, tool) in [("cc", "cc"), ("c++", "cxx"), ("ld", "ld")] {
-        let words = [this.as_os_str(), "cross".as_ref(), tool.as_ref(), path.as_os_str()];
+        // What follows is not for this program, however it looks.
+        let words =
+            [this.as_os_str(), "cross".as_ref(), tool.as_ref(), path.as_os_str(), "--".as_ref()];
         script(&dir.join(format!("{triple}-{name}")), &words)?;
     }
     for name in ["ar", "ranlib"] {

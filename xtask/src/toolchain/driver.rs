@@ -143,8 +143,7 @@ fn cxx_libraries(settings: &Settings, temp: &Path, dir: &Path, env: &Env) -> Res
     Ok(found)
 }
 
-/// The arguments with those in response files (`@PATH`, one a line) in their
-/// place: rustc writes such files when a command line grows long.
+/// The arguments with those in response files (`@PATH`) in their place: rustc writes such files when a command line grows long.
 fn spread(args: Vec<OsString>, dir: &Path) -> Result<Vec<OsString>> {
     let mut all = Vec::new();
     for arg in args {
@@ -153,7 +152,7 @@ fn spread(args: Vec<OsString>, dir: &Path) -> Result<Vec<OsString>> {
             Some(path) => {
                 let text = String::from_utf8(files::read(&path)?)
                     .with_context(|| format!("read {}", path.display()))?;
-                all.extend(text.lines().map(unescaped).map(OsString::from));
+                all.extend(words(&text).into_iter().map(OsString::from));
             }
             None => all.push(arg),
         }
@@ -161,17 +160,28 @@ fn spread(args: Vec<OsString>, dir: &Path) -> Result<Vec<OsString>> {
     Ok(all)
 }
 
-/// One line of a response file: a backslash stands before what it makes plain,
-/// and quotes may stand around all of it.
-fn unescaped(line: &str) -> String {
-    let line = line.trim();
-    let inner = line.strip_prefix('"').and_then(|line| line.strip_suffix('"')).unwrap_or(line);
-    let mut text = String::new();
-    let mut chars = inner.chars();
+/// The words of a response file, as gcc and clang read it: blanks separate them
+/// where no quotes stand around, and a backslash makes plain what follows.
+/// <https://gcc.gnu.org/onlinedocs/gcc/Overall-Options.html> (@file)
+fn words(text: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quote = None;
+    let mut chars = text.chars();
     while let Some(c) = chars.next() {
-        text.extend(if c == '\\' { chars.next() } else { Some(c) });
+        match (c, quote) {
+            ('\\', _) => word.get_or_insert_default().extend(chars.next()),
+            (c, Some(open)) if c == open => quote = None,
+            ('"' | '\'', None) => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            (c, None) if c.is_whitespace() => words.extend(word.take()),
+            (c, _) => word.get_or_insert_default().push(c),
+        }
     }
-    text
+    words.extend(word);
+    words
 }
 
 /// The arguments, in a response file where they would be too long for a command line.
@@ -385,20 +395,17 @@ impl Settings {
     /// zig has names of its own for processors and takes `-march` for them.
     fn march(&self, arg: &str, march: &str) -> Change {
         let arch = self.target.arch();
-        let features = march.find('+').map_or("", |at| &march[at..]);
         if arch.starts_with("arm") || arch.starts_with("riscv") || arch.starts_with("i5") {
             return Change::Drop;
         }
         if arch == "aarch64" && march.starts_with("armv") {
-            let cpu = if self.target.is_darwin() { "apple_m1" } else { "generic" };
+            let base = if self.target.is_darwin() { "apple_m1" } else { "generic" };
             // Assembly is handed to clang's own assembler, which wants the original.
-            return Change::To(vec![
-                format!("-mcpu={cpu}{features}"),
-                "-Xassembler".to_owned(),
-                arg.to_owned(),
-            ]);
+            let cpu = format!("-mcpu={base}{}", arm_features(march));
+            return Change::To(vec![cpu, "-Xassembler".to_owned(), arg.to_owned()]);
         }
-        Change::Keep
+        // As in `x86-64-v3`.
+        Change::To(vec![format!("-march={}", march.replace('-', "_"))])
     }
 
     fn darwin(&self, arg: &str) -> Change {
@@ -410,6 +417,31 @@ impl Settings {
             false => Change::Keep,
         }
     }
+}
+
+/// zig's features for gcc's `armv8.2-a+crypto+nosve`: those of the version, then
+/// each that is named. <https://gcc.gnu.org/onlinedocs/gcc/AArch64-Options.html>
+fn arm_features(march: &str) -> String {
+    let mut parts = march.split('+');
+    let version = parts.next().unwrap_or_default();
+    let version = version.trim_start_matches("armv").trim_end_matches("-a").replace('.', "_");
+    // The generic processor is of version 8.
+    let mut features = if version == "8" { String::new() } else { format!("+v{version}a") };
+    for part in parts {
+        let (sign, name) = part.strip_prefix("no").map_or(('+', part), |name| ('-', name));
+        let name = match name {
+            "fp16" => "fullfp16",
+            "fp" => "fp_armv8",
+            "simd" => "neon",
+            "profile" => "spe",
+            "rng" => "rand",
+            "memtag" => "mte",
+            name => name,
+        };
+        features.push(sign);
+        features.push_str(&name.replace('-', "_"));
+    }
+    features
 }
 
 /// What becomes of an argument.
@@ -506,6 +538,12 @@ mod tests {
                 "-march=armv8-a+crypto -c",
                 "-mcpu=generic+crypto -Xassembler -march=armv8-a+crypto -c",
             ),
+            ("x86_64-unknown-linux-musl", "-march=x86-64-v2", "-march=x86_64_v2"),
+            (
+                "aarch64-unknown-linux-musl",
+                "-march=armv8.2-a+fp16+nosve",
+                "-mcpu=generic+v8_2a+fullfp16-sve -Xassembler -march=armv8.2-a+fp16+nosve",
+            ),
             ("x86_64-unknown-linux-gnu", "-lgcc_s -fuse-ld=lld -B/x -lc", "-lunwind -lc"),
             ("x86_64-pc-windows-gnu", "-lmsvcrt -lgcc_eh x.o", "-lunwind x.o"),
             ("aarch64-apple-darwin", "-isysroot /zig -arch arm64", "-arch arm64"),
@@ -537,6 +575,8 @@ mod tests {
         let written = gathered(args.clone(), dir.path()).unwrap();
         assert_eq!(written.len(), 1);
         assert_eq!(spread(written, Path::new("/")).unwrap(), args);
+        let text = "-o a\\ b 'c d'\n\"e \\\"f\"  g\th\n\"\"";
+        assert_eq!(words(text), ["-o", "a b", "c d", "e \"f", "g", "h", ""]);
         let missing: Vec<OsString> = vec!["@none".into(), "-c".into()];
         assert_eq!(spread(missing.clone(), dir.path()).unwrap(), missing);
     }

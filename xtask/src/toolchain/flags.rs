@@ -93,7 +93,8 @@ pub fn encoded(
         flags.push("-Ctarget-feature=+crt-static");
         flags.push("-Clink-self-contained=yes");
         if !matches!(linker, Linker::Unnamed) {
-            flags.push(format!("-Lnative={}", text(&empty_libraries(project)?)?));
+            // After all other folders: a crate may bring a library of such a name.
+            flags.push(format!("-Clink-arg=-L{}", text(&empty_libraries(project)?)?));
         }
     } else if target.is_windows() {
         // Without it Microsoft's programs need a runtime that is installed apart.
