@@ -250,7 +250,7 @@ fn environment(folders: &Folders, call: &Call<'_>) -> Env {
         );
     }
     // Windows starts little without it.
-    let root = call.env.get("SystemRoot").filter(|_| cfg!(windows));
+    let root = call.env.get("SYSTEMROOT").filter(|_| cfg!(windows));
     vars.extend(root.map(|root| ("SystemRoot".into(), root.to_owned())));
     Env::scrub(vars)
 }

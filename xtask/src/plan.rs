@@ -93,7 +93,7 @@ pub struct Plan {
     pub warnings: Vec<Finding>,
 }
 
-/// One cargo call: a package with all its targets.
+/// What cargo builds of a package: one call for all targets with the same flags.
 #[derive(Clone, Debug, Serialize)]
 pub struct BuildPlan {
     pub package: String,

@@ -65,7 +65,13 @@ pub struct Env {
 impl Env {
     /// Takes this process's environment and drops what must not reach children.
     pub fn scrub(vars: impl IntoIterator<Item = (OsString, OsString)>) -> Env {
-        let mut vars: BTreeMap<OsString, OsString> = vars.into_iter().collect();
+        // Windows has one PATH, however its name is written.
+        let upper = |name: OsString| match cfg!(windows) {
+            true => name.to_ascii_uppercase(),
+            false => name,
+        };
+        let vars = vars.into_iter().map(|(name, value)| (upper(name), value));
+        let mut vars: BTreeMap<OsString, OsString> = vars.collect();
         let nested = vars.contains_key(OsStr::new("CARGO"));
         vars.retain(|name, _| {
             let name = name.to_string_lossy();
@@ -428,8 +434,13 @@ fn drain(
 fn pass_on(mut from: impl Read, remembered: usize) -> String {
     let mut kept = Vec::new();
     let mut buffer = [0; 8192];
-    // A pipe that fails has nothing more to say; the exit status tells the rest.
-    while let Ok(count @ 1..) = from.read(&mut buffer) {
+    loop {
+        let count = match from.read(&mut buffer) {
+            Ok(count @ 1..) => count,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            // A pipe that fails has nothing more to say; the exit status tells the rest.
+            Ok(0) | Err(_) => break,
+        };
         // Where stderr is closed there is nobody left to tell.
         drop(std::io::stderr().write_all(&buffer[..count]));
         kept.extend_from_slice(&buffer[..count]);

@@ -1,6 +1,7 @@
 //! Every fact about the project that was selected: what cargo, git and rustc say of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -71,7 +72,7 @@ pub struct Project {
     /// The linkers that cargo's configuration or rustc's flags name, by triple.
     pub linkers: BTreeMap<String, PathBuf>,
     /// The variables that cargo's configuration sets for builds.
-    pub build_vars: BTreeSet<String>,
+    pub build_vars: BTreeMap<String, OsString>,
     /// The cargo of the toolchain that the project is built with.
     pub cargo: PathBuf,
     /// The environment for programs that work on this project.
@@ -163,14 +164,19 @@ impl Project {
             self.cross = cross::look(&self.root, &self.env, cache);
             let config = cargo_config::read(self)?;
             self.linkers = cargo_config::linkers(&config, wanted.iter().map(|it| &it.target))?;
-            self.build_vars = config.env.keys().cloned().collect();
+            self.build_vars = cargo_config::vars(&config);
         }
         Ok(())
     }
 
     /// Whether the user sets the variable for builds, here or in cargo's configuration.
     pub fn sets(&self, variable: &str) -> bool {
-        self.env.get(variable).is_some() || self.build_vars.contains(variable)
+        self.var(variable).is_some()
+    }
+
+    /// What a build sees under this name.
+    pub fn var(&self, variable: &str) -> Option<&OsStr> {
+        self.env.get(variable).or(self.build_vars.get(variable).map(OsString::as_os_str))
     }
 
     /// A cargo to be started in the project's root.
@@ -224,7 +230,7 @@ pub fn discover(select: &Select, cache: &Cache) -> Result<(Project, Vec<RawConfi
         graphs: BTreeMap::new(),
         cross: Cross::default(),
         linkers: BTreeMap::new(),
-        build_vars: BTreeSet::new(),
+        build_vars: BTreeMap::new(),
         cargo,
         env,
     };

@@ -150,6 +150,18 @@ impl Target {
         if self.is_windows() { ".exe" } else { "" }
     }
 
+    /// The triple as the crates cc and cmake write it in variables.
+    pub fn underscored(&self) -> String {
+        self.triple().replace(['-', '.'], "_")
+    }
+
+    /// Every name of a variable that a user may set for this target.
+    /// <https://docs.rs/cc/latest/cc/#external-configuration-via-environment-variables>
+    pub fn spellings(&self, name: &str) -> [String; 3] {
+        let (triple, underscored) = (self.triple(), self.underscored());
+        [format!("{name}_{triple}"), format!("{name}_{underscored}"), format!("TARGET_{name}")]
+    }
+
     /// The triple as it stands in the names of cargo's variables, such as
     /// `CARGO_TARGET_<this>_LINKER`.
     pub fn env_name(&self) -> String {

@@ -135,7 +135,7 @@ fn linker(
 fn left_out(build: &BuildPlan, target: &Target, why: &str, project: &Project) -> LeftOut {
     let fix = match why.starts_with("no linker") {
         true => "install lld, or use a toolchain that rustup installed".to_owned(),
-        false if project.rustc.library("").join("..").join("..").starts_with("/usr") => {
+        false if project.rustc.rustup_name().is_none() => {
             format!(
                 "install your distribution's package of rust's standard library for {target}, or use rustup"
             )

@@ -7,6 +7,7 @@ use super::{Common, Selection, World};
 use crate::linkage::Binary;
 use crate::plan::{Mode, Request};
 use crate::release::binaries;
+use crate::target::Target;
 
 /// Build a static binary for this machine and print its path
 ///
@@ -55,7 +56,16 @@ pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
 /// Plans, compiles and proves what the request names.
 pub fn build(request: &Request, common: &Common, world: &World) -> Result<Vec<Binary>> {
     let (project, plan) = world.plan(common, request)?;
-    Ok(binaries(&plan, &project, common.offline, &world.term)?.0)
+    let (mut built, _) = binaries(&plan, &project, common.offline, &world.term)?;
+    // What was made only to be joined was not asked for.
+    let asked = |target: &Target| request.targets.iter().any(|name| name == target.as_str());
+    let parts: Vec<Target> =
+        plan.builds.iter().flat_map(|build| &build.joined).flat_map(Target::slices).collect();
+    built.retain(|binary| {
+        let target = binary.compiled().target();
+        !parts.contains(target) || asked(target)
+    });
+    Ok(built)
 }
 
 impl Built<'_> {

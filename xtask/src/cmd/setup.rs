@@ -45,6 +45,8 @@ pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
         let request = Selection::default().request(Mode::Snapshot, common);
         let (project, plan) = world.plan(common, &request)?;
         let ready = toolchain::prepare(&plan.builds, &project, common.offline, &world.term)?;
+        ready.warnings.iter().for_each(|warning| world.term.finding(warning));
+        left_out.extend(plan.left_out.iter().filter(|left| !left.by_choice).cloned());
         left_out.extend(ready.left_out);
     }
     if world.term.json_wanted() {

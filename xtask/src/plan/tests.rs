@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::*;
@@ -69,7 +69,7 @@ fn project(packages: Vec<Package>, git: Option<Git>) -> Project {
         graphs: BTreeMap::new(),
         cross: Cross::default(),
         linkers: BTreeMap::new(),
-        build_vars: BTreeSet::new(),
+        build_vars: BTreeMap::new(),
         cargo: "cargo".into(),
         env: Env::scrub([("CARGO_HOME".into(), "/home/cargo".into())]),
     }

@@ -56,7 +56,7 @@ pub fn choose(
         return Err(obstacle);
     }
     let c: Vec<&NativeCrate> = native.iter().filter(|krate| krate.compiles_c()).collect();
-    let c_named = c.is_empty() || names_compiler(target, project);
+    let c_named = c.is_empty() || names_compiler(selected, target, project);
     let zig = project.cross.zig.is_some();
     let clang = project.cross.clang.as_ref();
     let clang = clang.is_some_and(|clang| clang.headers(target.arch()).is_some());
@@ -65,7 +65,7 @@ pub fn choose(
         return match c.is_empty() || own {
             true => Ok(Tools::Rustc),
             false if c_named => Ok(Tools::Users),
-            false if (zig || clang) && on_windows => Err(unsupported()),
+            false if on_windows => Err(unsupported()),
             false if zig || clang => Ok(Tools::Cross),
             false => Err(no_zig(&c, "a C compiler for the target is needed by", project)),
         };
@@ -77,12 +77,14 @@ pub fn choose(
         Ok(Tools::Host)
     } else if !(target.is_darwin() || target.is_windows_gnu() || target.is_gnu_linux()) {
         Err(foreign(target))
-    } else if zig && on_windows {
+    } else if on_windows {
         Err(unsupported())
     } else if zig && linker {
         Ok(Tools::Cross)
     } else if zig {
         Ok(Tools::Zig)
+    } else if linker {
+        Err(no_zig(&c, "a C compiler for the target is needed by", project))
     } else {
         Err(no_zig(&c, "this machine has no linker for it", project))
     }
@@ -98,13 +100,14 @@ fn is_own(target: &Target, project: &Project) -> bool {
         || both("-windows-msvc")
 }
 
-/// Whether the user names a C compiler for the target, as the crate cc reads it.
-/// <https://docs.rs/cc/latest/cc/#external-configuration-via-environment-variables>
-fn names_compiler(target: &Target, project: &Project) -> bool {
-    let triple = target.triple();
-    let underscored = triple.replace(['-', '.'], "_");
-    let names = [format!("CC_{triple}"), format!("CC_{underscored}"), "TARGET_CC".to_owned()];
-    names.iter().any(|name| project.sets(name))
+/// Whether the user names a C compiler for the target, here, in cargo's
+/// configuration or in the package's own variables.
+fn names_compiler(selected: &Selected<'_>, target: &Target, project: &Project) -> bool {
+    target.spellings("CC").iter().any(|name| sets(selected, name, project))
+}
+
+fn sets(selected: &Selected<'_>, variable: &str, project: &Project) -> bool {
+    project.sets(variable) || selected.config.env.contains_key(variable)
 }
 
 fn no_zig(c: &[&NativeCrate], what: &str, project: &Project) -> Obstacle {
@@ -131,7 +134,7 @@ fn unsupported() -> Obstacle {
 }
 
 fn foreign(target: &Target) -> Obstacle {
-    let (why, fix) = if target.is_windows() {
+    let (why, fix) = if target.triple().ends_with("-msvc") {
         let fix = format!("name {}-pc-windows-gnu, or build on Windows", target.arch());
         ("its linker and libraries are Microsoft's and run on Windows alone", fix)
     } else {
@@ -152,35 +155,43 @@ fn system_library(
     project: &Project,
 ) -> Option<Obstacle> {
     let pkg_config = ["PKG_CONFIG_ALLOW_CROSS", "PKG_CONFIG"].iter().any(|name| {
-        let spellings =
-            [(*name).to_owned(), format!("{name}_{}", target.triple().replace('-', "_"))];
-        spellings.iter().any(|name| project.sets(name))
+        sets(selected, name, project)
+            || target.spellings(name).iter().any(|name| sets(selected, name, project))
     });
     if pkg_config {
         // Whoever sets these has libraries for the target; the proof tells the rest.
         return None;
     }
-    let prefix = target.triple().to_uppercase().replace('-', "_");
-    let given = |name: &&str| project.sets(name) || project.sets(&format!("{prefix}_{name}"));
-    native.iter().find_map(|krate| {
-        let bundling = BUNDLING.iter().find(|(name, ..)| *name == krate.name);
-        let (name, version) = (&krate.name, &krate.version);
-        let library = krate.links.as_deref().unwrap_or(name);
-        let tree = format!(
-            "`cargo tree --package {} --target {} --invert {name}` shows who wants it",
+    let prefix = target.underscored().to_uppercase();
+    let given = |name: &&str| {
+        sets(selected, name, project) || sets(selected, &format!("{prefix}_{name}"), project)
+    };
+    let missing = native.iter().filter_map(|krate| {
+        let (_, feature, variables) = BUNDLING.iter().find(|(name, ..)| *name == krate.name)?;
+        // Such as `bundled-sqlcipher`.
+        let dashed = format!("{feature}-");
+        let bundles = krate.features.iter().any(|on| on == feature || on.starts_with(&dashed));
+        (!bundles && !variables.iter().any(given)).then_some((krate, feature))
+    });
+    let missing: Vec<_> = missing.collect();
+    let (first, _) = missing.first()?;
+    let library = |krate: &NativeCrate| krate.links.clone().unwrap_or_else(|| krate.name.clone());
+    let each = |text: &dyn Fn(&NativeCrate, &str) -> String| {
+        let texts: Vec<String> = missing.iter().map(|(krate, on)| text(krate, on)).collect();
+        texts.join(", ")
+    };
+    let links =
+        each(&|krate, _| format!("{} {} links {}", krate.name, krate.version, library(krate)));
+    let features = each(&|krate, feature| {
+        format!("the feature `{feature}` of {}, which builds {} along", krate.name, library(krate))
+    });
+    Some(Obstacle {
+        why: format!("{links} of the system, and there is none for the target"),
+        fix: format!(
+            "turn on {features}; `cargo tree --package {} --target {} --invert {}` shows who wants it",
             selected.package.name,
-            target.triple()
-        );
-        let (_, feature, variables) = bundling?;
-        let bundles = krate.features.iter().any(|on| on.starts_with(feature));
-        let missing = !bundles && !variables.iter().any(given);
-        missing.then(|| Obstacle {
-            why: format!(
-                "{name} {version} links {library} of the system, and there is none for the target"
-            ),
-            fix: format!(
-                "turn on the feature `{feature}` of {name}, which builds {library} along; {tree}"
-            ),
-        })
+            target.triple(),
+            first.name
+        ),
     })
 }

@@ -1,6 +1,7 @@
 //! What cargo's configuration says about linkers and flags.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -20,6 +21,11 @@ pub fn read(project: &Project) -> Result<Config> {
         .host_triple(project.rustc.host.clone());
     let context = || format!("read cargo's configuration for {}", project.root.display());
     Config::load_with_options(&project.root, options).with_context(context)
+}
+
+/// The variables that the configuration sets for builds, where the environment does not.
+pub fn vars(config: &Config) -> BTreeMap<String, OsString> {
+    config.env.iter().map(|(name, value)| (name.clone(), value.value.clone())).collect()
 }
 
 /// The linkers that the user names for the targets, by triple.

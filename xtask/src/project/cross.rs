@@ -93,7 +93,9 @@ fn python(dir: &Path, env: &Env) -> Option<PathBuf> {
     let python = ["python3", "python"].into_iter().find_map(|name| process::find(name, env))?;
     let code =
         "import importlib.util as i; print(i.find_spec('ziglang').submodule_search_locations[0])";
-    let asked = Program::new(python, dir, env).args(["-c", code]).time_out(MOMENT).read();
+    // Packages of the folder that this is started in are not Python's.
+    let asked = Program::new(python, dir, env).args(["-c", code]).var("PYTHONSAFEPATH", "1");
+    let asked = asked.time_out(MOMENT).read();
     // Without the package Python fails, which is an answer too.
     asked.ok().map(|text| PathBuf::from(text.trim())).filter(|dir| dir.is_dir())
 }

@@ -1,13 +1,13 @@
 //! Compilers for other machines, put where cargo, cc, cmake and bindgen look.
 //!
-//! Every name is a bare one on PATH: build scripts write the compiler's command
+//! Compilers are bare names on PATH: build scripts write the compiler's command
 //! line into what they make, and a folder of this machine must not be in it.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use super::driver::{Compiler, Settings};
 use crate::digest::Digest;
@@ -18,9 +18,8 @@ use crate::process::{self, Program};
 use crate::project::Project;
 use crate::target::Target;
 
-/// The oldest macOS that rustc links for unless it is told another.
-/// <https://doc.rust-lang.org/rustc/platform-support/apple-darwin.html>
-const MACOS: [(&str, &str); 2] = [("aarch64", "11.0"), ("x86_64", "10.12")];
+/// Raised when stand-ins are written otherwise: those that are there are kept.
+const FORMAT: u32 = 1;
 
 /// What zig does not know of macOS, though the crate libc asks every program to
 /// be linked with it: the names of what the system's library has.
@@ -57,18 +56,19 @@ pub fn wire(
         compiler: compiler(target, project)?,
         lld,
         remap: build.remap.clone(),
-        sdk: project.env.get("SDKROOT").map(PathBuf::from).filter(|_| target.is_darwin()),
-        macos: macos(target, project),
+        stand_in_sdk: None,
         target: target.clone(),
     };
+    let stand_in_sdk = zig_lib(&settings).map(|lib| lib.join("libc/darwin"));
+    let settings = Settings {
+        stand_in_sdk: stand_in_sdk.filter(|_| target.is_darwin() && !project.sets("SDKROOT")),
+        ..settings
+    };
     let triple = target.triple();
-    let underscored = triple.replace(['-', '.'], "_");
     let mut vars = BTreeMap::new();
     let mut tell = |name: &str, value: &OsStr| {
-        let spellings =
-            [format!("{name}_{triple}"), format!("{name}_{underscored}"), format!("TARGET_{name}")];
-        if !spellings.iter().any(|spelling| project.sets(spelling)) {
-            vars.insert(format!("{name}_{underscored}"), value.to_owned());
+        if !target.spellings(name).iter().any(|spelling| project.sets(spelling)) {
+            vars.insert(format!("{name}_{}", target.underscored()), value.to_owned());
         }
     };
     tell("CC", format!("{triple}-cc").as_ref());
@@ -84,8 +84,7 @@ pub fn wire(
     } else if settings.lld.is_some() {
         vars.insert(linker_var(target), format!("{triple}-ld").into());
     }
-    let zigs_sdk = zig_lib(&settings).map(|lib| lib.join("libc/darwin"));
-    if let (true, None, Some(sdk)) = (target.is_darwin(), &settings.sdk, zigs_sdk) {
+    if let Some(sdk) = &settings.stand_in_sdk {
         // rustc and cc look for an SDK by a program that only macOS has, unless
         // they are told of one; zig knows what is in its own.
         vars.insert("SDKROOT".to_owned(), sdk.into());
@@ -104,23 +103,20 @@ fn compiler(target: &Target, project: &Project) -> Result<Compiler> {
     let clang = project.cross.clang.as_ref();
     let headers = clang.and_then(|clang| Some((clang, clang.headers(target.arch())?)));
     let (clang, headers) = headers.with_context(|| format!("find a C compiler for {target}"))?;
-    Ok(Compiler::Clang { program: clang.program.clone(), headers: vec![headers.to_owned()] })
+    let libc = project.rustc.library(target.triple()).join("lib/self-contained");
+    Ok(Compiler::Clang { program: clang.program.clone(), headers: headers.to_owned(), libc })
 }
 
-fn macos(target: &Target, project: &Project) -> Option<String> {
-    let named = project.env.get("MACOSX_DEPLOYMENT_TARGET").and_then(OsStr::to_str);
-    let default =
-        MACOS.iter().find(|(arch, _)| *arch == target.arch()).map(|(_, version)| *version);
-    named.or(default).filter(|_| target.is_darwin()).map(str::to_owned)
-}
-
-/// zig's own headers and libraries, where they lie beside it.
+/// zig's own headers and libraries, where zig itself looks for them.
+/// <https://codeberg.org/ziglang/zig/src/branch/master/src/introspect.zig>
 fn zig_lib(settings: &Settings) -> Option<PathBuf> {
     let Compiler::Zig { program } = &settings.compiler else {
         return None;
     };
     let program = files::resolve(program).ok()?;
-    Some(program.parent()?.join("lib")).filter(|lib| lib.is_dir())
+    let dirs = program.ancestors().skip(1);
+    let mut dirs = dirs.flat_map(|dir| [dir.join("lib/zig"), dir.join("lib")]);
+    dirs.find(|dir| dir.join("std/std.zig").is_file())
 }
 
 /// What libclang is told, which reads headers for bindgen and knows nothing of
@@ -129,11 +125,15 @@ fn bindgen(settings: &Settings, project: &Project) -> Result<String> {
     let mut args =
         vec![format!("--target={}", settings.target.triple()), "-nostdlibinc".to_owned()];
     let dirs = match &settings.compiler {
-        Compiler::Clang { headers, .. } => headers.clone(),
+        Compiler::Clang { headers, .. } => vec![headers.clone()],
         Compiler::Zig { program } => {
+            let target = settings.zig_target(None);
             let asked = Program::new(program, &project.root, &project.env)
-                .args(["cc", "-target", &settings.zig_target(), "-E", "-v", "-x", "c", "-"])
+                .args(["cc", "-target", &target, "-E", "-v", "-x", "c", "-"])
                 .output()?;
+            if !asked.status.success() {
+                bail!("ask zig for its headers: {}", process::last_lines(&asked.stderr));
+            }
             let lines =
                 asked.stderr.lines().skip_while(|line| !line.contains("<...> search starts"));
             let dirs = lines.skip(1).take_while(|line| line.starts_with(' '));
@@ -145,8 +145,11 @@ fn bindgen(settings: &Settings, project: &Project) -> Result<String> {
     };
     for dir in dirs {
         let dir = dir.to_str().context("name a folder of headers: it is not UTF-8")?.to_owned();
-        args.extend(["-isystem".to_owned(), format!("'{dir}'")]);
+        args.extend(["-isystem".to_owned(), format!("'{}'", dir.replace('\'', "'\\''"))]);
     }
+    // The target's variable is read in place of the plain one.
+    let plain = project.var("BINDGEN_EXTRA_CLANG_ARGS").and_then(OsStr::to_str);
+    args.extend(plain.map(str::to_owned));
     Ok(args.join(" "))
 }
 
@@ -155,7 +158,9 @@ fn bindgen(settings: &Settings, project: &Project) -> Result<String> {
 /// and cmake's variables.
 pub fn install(all: &[Settings], project: &Project) -> Result<BTreeMap<String, OsString>> {
     let this = process::this_program()?;
-    let known = serde_json::to_vec(&(all, &this)).context("write the compilers' settings")?;
+    let llvm_ar = process::find("llvm-ar", &project.env).is_some();
+    let known = (FORMAT, env!("CARGO_PKG_VERSION"), all, &this, llvm_ar);
+    let known = serde_json::to_vec(&known).context("write the compilers' settings")?;
     let dir = project.target_dir.join("dockless").join(&Digest::of(&known).hex()[..16]);
     // Written last, so that a folder that a killed run left half-made is made again.
     let complete = dir.join("complete");
@@ -199,7 +204,8 @@ fn write(settings: &Settings, dir: &Path, this: &Path, project: &Project) -> Res
     if settings.target.is_darwin() {
         files::write(&dir.join("libiconv.tbd"), ICONV.as_bytes())?;
     }
-    files::write(&dir.join(format!("{triple}.cmake")), cmake(settings, dir).as_bytes())
+    let text = cmake(settings, dir, &project.target_dir)?;
+    files::write(&dir.join(format!("{triple}.cmake")), text.as_bytes())
 }
 
 fn archiver<'a>(settings: &'a Settings, name: &'a str, project: &Project) -> Vec<&'a OsStr> {
@@ -230,19 +236,18 @@ fn script(path: &Path, words: &[&OsStr]) -> Result<()> {
 
 /// The variable that names the toolchain file, unless the user names one.
 fn cmake_var(settings: &Settings, dir: &Path, project: &Project) -> Option<(String, OsString)> {
-    let triple = settings.target.triple();
-    let underscored = triple.replace(['-', '.'], "_");
     let name = "CMAKE_TOOLCHAIN_FILE";
-    let ours = format!("{name}_{underscored}");
-    let spellings =
-        [name, &*ours, &*format!("{name}_{triple}"), &*format!("TARGET_{name}")].map(str::to_owned);
-    let named = spellings.iter().any(|spelling| project.sets(spelling));
-    (!named).then(|| (ours, dir.join(format!("{triple}.cmake")).into()))
+    let target = &settings.target;
+    let named = project.sets(name) || target.spellings(name).iter().any(|it| project.sets(it));
+    let path = dir.join(format!("{}.cmake", target.triple()));
+    (!named).then(|| (format!("{name}_{}", target.underscored()), path.into()))
 }
 
-/// A toolchain file, for cmake asks no variables for compilers.
+/// A toolchain file, for cmake asks no variables for compilers. Libraries and
+/// headers are looked for below the target folder alone, where crates put those
+/// that they have built.
 /// <https://cmake.org/cmake/help/latest/manual/cmake-toolchains.7.html>
-fn cmake(settings: &Settings, dir: &Path) -> String {
+fn cmake(settings: &Settings, dir: &Path, target_dir: &Path) -> Result<String> {
     let triple = settings.target.triple();
     let (system, processor) = match (settings.target.goos(), settings.target.arch()) {
         ("darwin", "aarch64") => ("Darwin", "arm64"),
@@ -253,14 +258,26 @@ fn cmake(settings: &Settings, dir: &Path) -> String {
         (_, "riscv64gc") => ("Linux", "riscv64"),
         (_, arch) => ("Linux", arch),
     };
-    format!(
+    let quoted = |path: &Path| {
+        let path = path.to_str().context("name a folder to cmake: it is not UTF-8")?;
+        // Nothing is special between these but their end.
+        anyhow::ensure!(!path.contains("]==]"), "name {path} to cmake: it holds `]==]`");
+        Ok(format!("[==[{path}]==]"))
+    };
+    let tool = |name: &str| quoted(&dir.join(format!("{triple}-{name}")));
+    let mut text = format!(
         "set(CMAKE_SYSTEM_NAME {system})\nset(CMAKE_SYSTEM_PROCESSOR {processor})\n\
          set(CMAKE_C_COMPILER {triple}-cc)\nset(CMAKE_CXX_COMPILER {triple}-c++)\n\
          set(CMAKE_ASM_COMPILER {triple}-cc)\n\
-         set(CMAKE_AR \"{0}/{triple}-ar\")\nset(CMAKE_RANLIB \"{0}/{triple}-ranlib\")\n\
+         set(CMAKE_AR {})\nset(CMAKE_RANLIB {})\n\
          set(CMAKE_C_LINKER_DEPFILE_SUPPORTED FALSE)\nset(CMAKE_CXX_LINKER_DEPFILE_SUPPORTED FALSE)\n\
-         set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)\nset(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)\n\
-         set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)\nset(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)\n",
-        dir.display()
-    )
+         set(CMAKE_FIND_ROOT_PATH {})\nset(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)\n",
+        tool("ar")?,
+        tool("ranlib")?,
+        quoted(target_dir)?
+    );
+    for kind in ["LIBRARY", "INCLUDE", "PACKAGE"] {
+        text.push_str(&format!("set(CMAKE_FIND_ROOT_PATH_MODE_{kind} ONLY)\n"));
+    }
+    Ok(text)
 }

@@ -107,7 +107,13 @@ pub fn encoded(
             flags.push(format!("-Clinker={}", text(path)?));
             flags.push("-Clinker-flavor=ld.lld");
         }
-        Linker::StandIn => flags.push("-Clinker-flavor=ld.lld"),
+        Linker::StandIn => {
+            flags.push("-Clinker-flavor=ld.lld");
+            // A flag of the user's would outweigh the variable that names it.
+            if cargo_config::linker(target, cargo)?.is_some() {
+                flags.push(format!("-Clinker={}-ld", target.triple()));
+            }
+        }
     }
     for (from, to) in remap {
         flags.push(format!("--remap-path-prefix={}={to}", text(from)?));

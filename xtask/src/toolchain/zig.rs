@@ -56,7 +56,7 @@ pub fn provide(dir: &Path, env: &Env, cache: &Cache, offline: bool, term: &Term)
     files::make_dir(tools)?;
     files::remove_stale(tools, STALE)?;
     let fresh = files::temporary_dir_in(tools)?;
-    pip(fresh.path(), dir, env, term)?;
+    pip(fresh.path(), env, term)?;
     let made = fresh.path().join("ziglang").join(program.file_name().context("name zig")?);
     let version = cross::version(&made, dir, env).context("try the zig that pip installed")?;
     if version != ZIG {
@@ -74,9 +74,12 @@ pub fn provide(dir: &Path, env: &Env, cache: &Cache, offline: bool, term: &Term)
 
 /// Lets pip unpack the package into the folder; it checks the digest itself.
 /// <https://pip.pypa.io/en/stable/topics/secure-installs/>
-fn pip(to: &Path, dir: &Path, env: &Env, term: &Term) -> Result<()> {
+fn pip(to: &Path, env: &Env, term: &Term) -> Result<()> {
     let python = python(env)?;
-    let run = |args: &[&str]| Program::new(&python, dir, env).args(["-m", "pip"]).args(args);
+    // Packages of the folder that this is started in are not Python's.
+    let run = |args: &[&str]| {
+        Program::new(&python, to, env).args(["-m", "pip"]).args(args).var("PYTHONSAFEPATH", "1")
+    };
     if run(&["--version"]).time_out(Duration::from_secs(60)).output()?.status.code() != Some(0) {
         let why = format!("install zig: {} has no pip", python.display());
         bail!(failure(

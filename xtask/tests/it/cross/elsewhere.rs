@@ -247,3 +247,31 @@ fn the_users_own_linker_counts() {
         fs::remove_file(&log).unwrap();
     }
 }
+
+#[test]
+fn a_universal_program_is_the_only_one_that_build_prints() {
+    let world = World::single("1.0.0");
+    if !can_link(&world, &DARWIN) {
+        return;
+    }
+    let mut tool = world.tool(["build", "--target", "universal2-apple-darwin"]);
+    // As Apple's tools take it, and where cargo is told of it.
+    let config = "[env]\nMACOSX_DEPLOYMENT_TARGET = \"13\"\n";
+    world.file(".cargo/config.toml", config);
+    let built = run(&mut tool);
+    let path = built.ends_with(0).line();
+    assert!(path.contains("/universal2-apple-darwin/"), "{path}");
+    let json = world.run("build --target universal2-apple-darwin --json").ends_with(0).json();
+    for target in DARWIN {
+        assert_eq!(json[0]["linkage"]["slices"][target]["minimum_os"], "13.0", "{json}");
+    }
+}
+
+#[test]
+fn setup_tells_what_it_could_not_make_ready() {
+    let world = World::quick("1.0.0");
+    let table = "[package.metadata.dockless]\ntargets = [\"x86_64-unknown-freebsd\", \"HOST\"]\n";
+    world.package("", "tool", "1.0.0", &table.replace("HOST", HOST));
+    let error = "error: tool for x86_64-unknown-freebsd: no linker for it is known";
+    world.run("setup").ends_with(1).no_result().says(error);
+}

@@ -1,0 +1,237 @@
+//! What rustc, the crate cc and build scripts say, as zig and clang understand it.
+
+use std::ffi::OsString;
+
+use super::{Compiler, Settings, Surroundings};
+
+impl Settings {
+    /// What rustc and the crate cc say, as this compiler understands it.
+    pub(super) fn translated(&self, args: Vec<OsString>, around: &Surroundings) -> Vec<OsString> {
+        let zig = matches!(self.compiler, Compiler::Zig { .. });
+        let mut translated = Vec::new();
+        let mut args = args.into_iter();
+        while let Some(arg) = args.next() {
+            match arg.to_str().map(|text| self.changed(text, zig, around)) {
+                Some(Change::Drop) => {}
+                Some(Change::DropBoth) => drop(args.next()),
+                Some(Change::To(new)) => translated.extend(new.into_iter().map(OsString::from)),
+                Some(Change::Keep) | None => translated.push(arg),
+            }
+        }
+        translated
+    }
+
+    /// A definition by which OpenSSL would be told where it is built, and look
+    /// there for engines on the machine that it runs on.
+    fn installed(&self, arg: &str) -> Option<String> {
+        let told = ["-DENGINESDIR=", "-DMODULESDIR=", "-DOPENSSLDIR="];
+        if !told.iter().any(|start| arg.starts_with(start)) {
+            return None;
+        }
+        let (from, to) = self
+            .remap
+            .iter()
+            .rev()
+            .find(|(from, _)| from.to_str().is_some_and(|from| arg.contains(from)))?;
+        Some(arg.replace(from.to_str()?, to))
+    }
+
+    /// What becomes of one argument.
+    fn changed(&self, arg: &str, zig: bool, around: &Surroundings) -> Change {
+        if arg == "-target" {
+            return Change::DropBoth;
+        }
+        if arg.starts_with("--target=") {
+            return Change::Drop;
+        }
+        if let Some(installed) = self.installed(arg) {
+            return Change::To(vec![installed]);
+        }
+        if !zig {
+            return Change::Keep;
+        }
+        // Of the preprocessor's arguments zig takes those about dependencies.
+        let kept = ["-Wp,-MD", "-Wp,-MMD", "-Wp,-MT"];
+        if arg.starts_with("-Wp,") && !kept.iter().any(|it| arg.starts_with(it)) {
+            return Change::Drop;
+        }
+        if let Some(march) = arg.strip_prefix("-march=") {
+            return self.march(arg, march);
+        }
+        if let Some(cpu) = arg.strip_prefix("-mcpu=") {
+            let (name, features) = cpu.split_at(cpu.find('+').unwrap_or(cpu.len()));
+            return Change::To(vec![format!("-mcpu={}{features}", name.replace('-', "_"))]);
+        }
+        // How fast code runs elsewhere is all that it says, in names that zig lacks.
+        if arg.starts_with("-mtune=") {
+            return Change::Drop;
+        }
+        let target = &self.target;
+        if target.is_windows() {
+            windows(arg, target.arch())
+        } else if target.is_gnu_linux() {
+            gnu(arg)
+        } else if target.is_darwin() {
+            darwin(arg, around)
+        } else {
+            Change::Keep
+        }
+    }
+
+    /// zig has names of its own for processors and takes `-march` for them.
+    fn march(&self, arg: &str, march: &str) -> Change {
+        let arch = self.target.arch();
+        if arch.starts_with("arm") || arch.starts_with("riscv") || arch.starts_with("i5") {
+            return Change::Drop;
+        }
+        if arch == "aarch64" && march.starts_with("armv") {
+            let base = if self.target.is_darwin() { "apple_m1" } else { "generic" };
+            // Assembly is handed to clang's own assembler, which wants the original.
+            let cpu = format!("-mcpu={base}{}", arm_features(march));
+            return Change::To(vec![cpu, "-Xassembler".to_owned(), arg.to_owned()]);
+        }
+        // As in `x86-64-v3`.
+        Change::To(vec![format!("-march={}", march.replace('-', "_"))])
+    }
+}
+
+/// The SDK that rustc is told of where the user has none is zig's own.
+fn darwin(arg: &str, around: &Surroundings) -> Change {
+    match around.sdk.is_none() && ["-isysroot", "-syslibroot"].contains(&arg) {
+        true => Change::DropBoth,
+        false if arg == "-Wl,-dylib" => Change::Drop,
+        false => Change::Keep,
+    }
+}
+
+/// zig's features for gcc's `armv8.2-a+crypto+nosve`: those of the version, then
+/// each that is named. <https://gcc.gnu.org/onlinedocs/gcc/AArch64-Options.html>
+fn arm_features(march: &str) -> String {
+    let mut parts = march.split('+');
+    let version = parts.next().unwrap_or_default();
+    let version = version.trim_start_matches("armv").trim_end_matches("-a").replace('.', "_");
+    // The generic processor is of version 8.
+    let mut features = if version == "8" { String::new() } else { format!("+v{version}a") };
+    for part in parts {
+        let (sign, name) = part.strip_prefix("no").map_or(('+', part), |name| ('-', name));
+        let name = match name {
+            "fp16" => "fullfp16",
+            "fp" => "fp_armv8",
+            "simd" => "neon",
+            "profile" => "spe",
+            "rng" => "rand",
+            "memtag" => "mte",
+            name => name,
+        };
+        features.push(sign);
+        features.push_str(&name.replace('-', "_"));
+    }
+    features
+}
+
+/// What becomes of an argument.
+#[derive(Debug, PartialEq, Eq)]
+enum Change {
+    Keep,
+    Drop,
+    /// It goes, and the next one with it.
+    DropBoth,
+    To(Vec<String>),
+}
+
+fn gnu(arg: &str) -> Change {
+    const UNKNOWN: [&str; 4] = [
+        "-Wl,--no-undefined-version",
+        "-Wl,-znostart-stop-gc",
+        "-Wl,--fix-cortex-a53-843419",
+        // zig links itself, whatever linker rustc prefers.
+        "-fuse-ld=lld",
+    ];
+    match arg {
+        // gcc's unwinder is a shared library; zig's is linked in.
+        "-lgcc_s" => Change::To(vec!["-lunwind".to_owned()]),
+        _ if UNKNOWN.contains(&arg) => Change::Drop,
+        // The folder of gcc's or rustc's own linkers.
+        "-B" => Change::DropBoth,
+        _ if arg.starts_with("-Wl,-plugin-opt") || arg.starts_with("-B") => Change::Drop,
+        _ => Change::Keep,
+    }
+}
+
+/// MinGW's libraries are part of zig, under other names or under none.
+fn windows(arg: &str, arch: &str) -> Change {
+    const WITHIN: [&str; 9] = [
+        "-lwindows",
+        "-l:libpthread.a",
+        "-lgcc",
+        "-lmsvcrt",
+        "-lmingwex",
+        "-lmingw32",
+        "-Wl,--disable-auto-image-base",
+        "-Wl,--dynamicbase",
+        "-Wl,--large-address-aware",
+    ];
+    match arg {
+        "-lgcc_eh" | "-lgcc_s" if arch == "i686" => Change::To(vec!["-lc++".to_owned()]),
+        "-lgcc_eh" | "-lgcc_s" => Change::To(vec!["-lunwind".to_owned()]),
+        // zig then looks for import libraries as well as for static ones.
+        "-Wl,-Bdynamic" => Change::To(vec!["-Wl,-search_paths_first".to_owned()]),
+        _ if WITHIN.contains(&arg) => Change::Drop,
+        _ if arg.starts_with("-Wl,") && arg.ends_with("list.def") => Change::Drop,
+        _ if arg.contains("libcompiler_builtins-") && arg.ends_with(".rlib") => Change::Drop,
+        // The frames of the 32-bit unwinder, which zig's does not use.
+        _ if arch == "i686" && (arg.ends_with("rsbegin.o") || arg.ends_with("rsend.o")) => {
+            Change::Drop
+        }
+        _ => Change::Keep,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::settings;
+    use super::*;
+
+    #[test]
+    fn arguments_become_the_compilers_own() {
+        for (target, args, expected) in [
+            ("x86_64-unknown-linux-musl", "--target=x -O2 -c x.c", "-O2 -c x.c"),
+            ("x86_64-unknown-linux-musl", "-target x -c -Wp,-U_X -Wp,-MD,d", "-c -Wp,-MD,d"),
+            ("armv7-unknown-linux-musleabihf", "-march=armv7-a -c", "-c"),
+            (
+                "aarch64-unknown-linux-musl",
+                "-march=armv8-a+crypto -c",
+                "-mcpu=generic+crypto -Xassembler -march=armv8-a+crypto -c",
+            ),
+            ("x86_64-unknown-linux-musl", "-mcpu=x86-64-v2 -mtune=generic", "-mcpu=x86_64_v2"),
+            ("x86_64-unknown-linux-gnu", "-B /usr/bin -lc", "-lc"),
+            ("x86_64-unknown-linux-musl", "-march=x86-64-v2", "-march=x86_64_v2"),
+            (
+                "aarch64-unknown-linux-musl",
+                "-march=armv8.2-a+fp16+nosve",
+                "-mcpu=generic+v8_2a+fullfp16-sve -Xassembler -march=armv8.2-a+fp16+nosve",
+            ),
+            ("x86_64-unknown-linux-gnu", "-lgcc_s -fuse-ld=lld -B/x -lc", "-lunwind -lc"),
+            ("x86_64-pc-windows-gnu", "-lmsvcrt -lgcc_eh x.o", "-lunwind x.o"),
+            ("aarch64-apple-darwin", "-isysroot /zig -arch arm64", "-arch arm64"),
+        ] {
+            let args = args.split(' ').map(OsString::from).collect();
+            let translated = settings(target).translated(args, &Surroundings::default());
+            let translated: Vec<_> = translated.iter().map(|arg| arg.to_str().unwrap()).collect();
+            assert_eq!(translated.join(" "), expected, "{target}");
+        }
+    }
+
+    #[test]
+    fn openssl_does_not_look_where_it_was_built() {
+        let remap =
+            vec![("/home/me".into(), "/src".into()), ("/home/me/t".into(), "/target".into())];
+        let settings = Settings { remap, ..settings("x86_64-unknown-linux-musl") };
+        for (arg, expected) in [
+            ("-DENGINESDIR=\"/home/me/t/lib\"", "-DENGINESDIR=\"/target/lib\""),
+            ("-DCONFIG=\"/home/me/t/x.h\"", "-DCONFIG=\"/home/me/t/x.h\""),
+        ] {
+            assert_eq!(settings.translated(vec![arg.into()], &Surroundings::default()), [expected]);
+        }
+    }
+}
