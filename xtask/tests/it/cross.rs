@@ -415,3 +415,18 @@ fn stand_ins_that_are_half_made_are_made_again() {
     fs::remove_dir_all(world.path("target").join(HOST)).unwrap();
     world.run("build").ends_with(0);
 }
+
+/// musl's own library of that name is empty, and a crate's must win over it.
+#[test]
+fn a_crate_may_bring_a_library_named_as_one_of_musls() {
+    if judge("zig").is_none() {
+        return;
+    }
+    for kind in ["static=util", "util"] {
+        let world = quick();
+        let build = BUILD.replace("static=told", kind).replace("libtold.a", "libutil.a");
+        world.file("c-sys/build.rs", &build);
+        let ran = world.run("run");
+        assert_eq!(ran.ends_with(0).stdout.lines().nth(1), Some(TIME), "{kind}");
+    }
+}
