@@ -132,7 +132,7 @@ fn call(
     let cargo = width.into_iter().fold(cargo, |cargo, width| {
         cargo.var("CARGO_TERM_PROGRESS_WHEN", "always").var("CARGO_TERM_PROGRESS_WIDTH", width)
     });
-    let cargo = ready.vars().iter().fold(cargo, |cargo, (name, value)| cargo.var(name, value));
+    let cargo = ready.vars.iter().fold(cargo, |cargo, (name, value)| cargo.var(name, value));
     // What the package's settings say counts more.
     let cargo = build.env.iter().fold(cargo, |cargo, (name, value)| cargo.var(name, value));
     let cargo = cargo.var("CARGO_ENCODED_RUSTFLAGS", flags);

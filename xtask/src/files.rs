@@ -36,26 +36,28 @@ pub fn open(path: &Path) -> Result<File> {
 /// Writes a whole file beside its place and renames it into it, so that nobody
 /// sees half of it. Folders on the way are made.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    persist(beside(path, bytes)?, path)
+}
+
+/// The bytes in a temporary file beside the place that they are for.
+fn beside(path: &Path, bytes: &[u8]) -> Result<tempfile::NamedTempFile> {
     let context = || format!("write {}", path.display());
     let dir = path.parent().with_context(context)?;
     make_dir(dir)?;
     let mut file = temporary(dir).with_context(context)?;
     file.write_all(bytes).with_context(context)?;
-    persist(file, path)
+    Ok(file)
 }
 
 /// Writes a program that everybody may start, like [`write`].
 pub fn write_program(path: &Path, bytes: &[u8]) -> Result<()> {
-    let context = || format!("write {}", path.display());
-    let dir = path.parent().with_context(context)?;
-    make_dir(dir)?;
-    let mut file = temporary(dir).with_context(context)?;
-    file.write_all(bytes).with_context(context)?;
+    let file = beside(path, bytes)?;
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
         let mode = fs::Permissions::from_mode(0o755);
-        file.as_file().set_permissions(mode).with_context(context)?;
+        let set = file.as_file().set_permissions(mode);
+        set.with_context(|| format!("write {}", path.display()))?;
     }
     persist(file, path)
 }

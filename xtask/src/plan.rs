@@ -25,7 +25,7 @@ pub use tools::Tools;
 /// The time that outputs carry where nothing tells one: that which cargo gives
 /// to the files that it adds to a package, `2006-07-24T01:21:28Z`.
 /// <https://github.com/rust-lang/cargo/blob/master/src/cargo/ops/cargo_package/mod.rs>
-const NO_TIME: i64 = 1_153_704_088;
+pub const NO_TIME: i64 = 1_153_704_088;
 
 /// What a plan is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -241,17 +241,13 @@ pub fn wanted(
     request: &Request,
 ) -> Result<Vec<Wanted>, Vec<Finding>> {
     let (selected, _) = select(config, project, request)?;
-    let wanted = |selected: &Selected<'_>, target: &Target| {
-        let slices = target.slices();
-        let parts = if slices.is_empty() { vec![target.clone()] } else { slices };
-        parts.iter().map(|part| selected.wanted(part)).collect::<Vec<_>>()
-    };
     let all = selected.iter().flat_map(|selected| {
         let extra = generate::wanted(selected, request)
             .then(|| generate::extra(&selected.targets, project))
             .flatten();
         let targets = selected.targets.iter().chain(&extra);
-        targets.flat_map(|target| wanted(selected, target)).collect::<Vec<_>>()
+        let parts = targets.flat_map(Target::parts);
+        parts.map(|part| selected.wanted(&part)).collect::<Vec<_>>()
     });
     Ok(all.collect())
 }
@@ -278,10 +274,9 @@ pub fn plan(config: &Config, project: &Project, request: &Request) -> Result<Pla
         let (bins, unbuilt) = build::bins(selected, request);
         left_out.extend(unbuilt);
         let (mut tools, unbuilt) = rules::targets(selected, project);
-        let made =
-            |target: &&Target| unbuilt.iter().all(|left| left.target.as_ref() != Some(target));
+        left_out.extend(unbuilt);
+        let made = |target: &&Target| target.parts().iter().all(|part| tools.contains_key(part));
         let targets: Vec<&Target> = selected.targets.iter().filter(made).collect();
-        left_out.extend(unbuilt.iter().cloned());
         if bins.is_empty() || targets.is_empty() {
             continue;
         }

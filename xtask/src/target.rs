@@ -115,6 +115,12 @@ impl Target {
         }
     }
 
+    /// What rustc builds for this target: its slices, or itself.
+    pub fn parts(&self) -> Vec<Target> {
+        let slices = self.slices();
+        if slices.is_empty() { vec![self.clone()] } else { slices }
+    }
+
     /// Go's name of the operating system, which OCI, krew and download pages use.
     /// <https://go.dev/doc/install/source#environment>
     pub fn goos(&self) -> &str {

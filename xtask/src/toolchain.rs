@@ -32,18 +32,13 @@ pub struct Ready {
     /// rustc's flags in the form of CARGO_ENCODED_RUSTFLAGS, by package and target.
     flags: BTreeMap<(String, Target), String>,
     /// Variables that name compilers and linkers, for every cargo call.
-    vars: BTreeMap<String, OsString>,
+    pub vars: BTreeMap<String, OsString>,
     /// Targets that this machine cannot build for.
     pub left_out: Vec<LeftOut>,
     pub warnings: Vec<Finding>,
 }
 
 impl Ready {
-    /// Variables that name compilers and linkers, for every cargo call.
-    pub fn vars(&self) -> &BTreeMap<String, OsString> {
-        &self.vars
-    }
-
     /// The build's targets that are ready, grouped by the flags that they are
     /// built with: one cargo call each.
     pub fn groups<'a>(&'a self, build: &'a BuildPlan) -> BTreeMap<&'a str, Vec<&'a Target>> {

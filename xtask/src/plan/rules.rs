@@ -140,8 +140,7 @@ pub fn targets(
     let mut left_out = Vec::new();
     let mut chosen = BTreeMap::new();
     for target in &selected.targets {
-        let slices = target.slices();
-        let parts = if slices.is_empty() { vec![target.clone()] } else { slices };
+        let parts = target.parts();
         let tools: Result<Vec<Tools>, Obstacle> =
             parts.iter().map(|part| tools::choose(selected, part, project)).collect();
         match tools {

@@ -52,17 +52,14 @@ pub fn wire(
     lld: Option<PathBuf>,
     project: &Project,
 ) -> Result<Wiring> {
+    let compiler = compiler(target, project)?;
+    let sdk = (target.is_darwin() && !project.sets("SDKROOT")).then(|| zig_lib(&compiler));
     let settings = Settings {
-        compiler: compiler(target, project)?,
+        stand_in_sdk: sdk.flatten().map(|lib| lib.join("libc/darwin")),
+        compiler,
         lld,
         remap: build.remap.clone(),
-        stand_in_sdk: None,
         target: target.clone(),
-    };
-    let stand_in_sdk = zig_lib(&settings).map(|lib| lib.join("libc/darwin"));
-    let settings = Settings {
-        stand_in_sdk: stand_in_sdk.filter(|_| target.is_darwin() && !project.sets("SDKROOT")),
-        ..settings
     };
     let triple = target.triple();
     let mut vars = BTreeMap::new();
@@ -109,8 +106,8 @@ fn compiler(target: &Target, project: &Project) -> Result<Compiler> {
 
 /// zig's own headers and libraries, where zig itself looks for them.
 /// <https://codeberg.org/ziglang/zig/src/branch/master/src/introspect.zig>
-fn zig_lib(settings: &Settings) -> Option<PathBuf> {
-    let Compiler::Zig { program } = &settings.compiler else {
+fn zig_lib(compiler: &Compiler) -> Option<PathBuf> {
+    let Compiler::Zig { program } = compiler else {
         return None;
     };
     let program = files::resolve(program).ok()?;
@@ -139,7 +136,7 @@ fn bindgen(settings: &Settings, project: &Project) -> Result<String> {
             let dirs = lines.skip(1).take_while(|line| line.starts_with(' '));
             let dirs: Vec<PathBuf> = dirs.map(|line| PathBuf::from(line.trim())).collect();
             // clang's own headers must be those of the libclang that reads them.
-            let clangs = zig_lib(settings).map(|lib| lib.join("include"));
+            let clangs = zig_lib(&settings.compiler).map(|lib| lib.join("include"));
             dirs.into_iter().filter(|dir| clangs.as_ref() != Some(dir)).collect()
         }
     };

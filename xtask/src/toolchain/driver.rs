@@ -14,16 +14,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::files;
 use crate::finding::failure;
+use crate::plan::NO_TIME;
 use crate::process::{Env, Program};
 use crate::target::Target;
 
 mod arguments;
-
-/// When C was compiled, as it is told itself: always the same moment, which
-/// cargo, too, gives to files without a time. cargo keeps what C was compiled to
-/// from commit to commit, so that a commit's time in it would soon be another's.
-/// <https://github.com/rust-lang/cargo/blob/master/src/cargo/ops/cargo_package/mod.rs>
-const TIME: i64 = 1_153_704_088;
 
 /// A tool that is stood in for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -332,16 +327,19 @@ impl Settings {
         }
     }
 
-    /// zig's cache of what it compiled is this call's alone: it grows without end.
+    /// C is told always the same moment, that of files without a time: cargo keeps
+    /// what C was compiled to from commit to commit, so that a commit's time in it
+    /// would soon be another's. zig's cache of what it compiled is this call's
+    /// alone: it grows without end.
     fn with_vars<'a>(&self, program: Program<'a>, temp: &Path) -> Program<'a> {
-        let program = program.var("SOURCE_DATE_EPOCH", TIME.to_string());
+        let program = program.var("SOURCE_DATE_EPOCH", NO_TIME.to_string());
         match &self.compiler {
             Compiler::Zig { .. } => program.var("ZIG_LOCAL_CACHE_DIR", temp.join("zig")),
             Compiler::Clang { .. } => program,
         }
     }
 
-    /// What keeps the day out of C. zig refuses C that tells its time; a clang
+    /// What keeps the day out of C: [`NO_TIME`] in words. zig refuses C that tells its time; a clang
     /// before 16 does not look at SOURCE_DATE_EPOCH.
     /// <https://releases.llvm.org/16.0.0/tools/clang/docs/ReleaseNotes.html>
     fn dates(&self) -> &'static [&'static str] {

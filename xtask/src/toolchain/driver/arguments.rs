@@ -7,11 +7,10 @@ use super::{Compiler, Settings, Surroundings};
 impl Settings {
     /// What rustc and the crate cc say, as this compiler understands it.
     pub(super) fn translated(&self, args: Vec<OsString>, around: &Surroundings) -> Vec<OsString> {
-        let zig = matches!(self.compiler, Compiler::Zig { .. });
         let mut translated = Vec::new();
         let mut args = args.into_iter();
         while let Some(arg) = args.next() {
-            match arg.to_str().map(|text| self.changed(text, zig, around)) {
+            match arg.to_str().map(|text| self.changed(text, around)) {
                 Some(Change::Drop) => {}
                 Some(Change::DropBoth) => drop(args.next()),
                 Some(Change::To(new)) => translated.extend(new.into_iter().map(OsString::from)),
@@ -37,7 +36,7 @@ impl Settings {
     }
 
     /// What becomes of one argument.
-    fn changed(&self, arg: &str, zig: bool, around: &Surroundings) -> Change {
+    fn changed(&self, arg: &str, around: &Surroundings) -> Change {
         if arg == "-target" {
             return Change::DropBoth;
         }
@@ -47,7 +46,7 @@ impl Settings {
         if let Some(installed) = self.installed(arg) {
             return Change::To(vec![installed]);
         }
-        if !zig {
+        if matches!(self.compiler, Compiler::Clang { .. }) {
             return Change::Keep;
         }
         // Of the preprocessor's arguments zig takes those about dependencies.
