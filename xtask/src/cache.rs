@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use tempfile::{NamedTempFile, TempDir};
 
 use crate::digest::{Digest, HashingWriter};
 use crate::files;
@@ -37,12 +38,17 @@ pub enum Kind {
     Toolchain,
     /// Finished archives.
     Archive,
+    /// What is known of a layer of an image, as JSON.
+    Layer,
 }
 
 /// The folder of programs that were installed for the tool's own use.
 const TOOLS: &str = "tools";
 
-const KINDS: [Kind; 3] = [Kind::Graph, Kind::Toolchain, Kind::Archive];
+/// The folder of finished blobs of images.
+const BLOBS: &str = "blob";
+
+const KINDS: [Kind; 4] = [Kind::Graph, Kind::Toolchain, Kind::Archive, Kind::Layer];
 
 impl Kind {
     fn folder(self) -> &'static str {
@@ -50,6 +56,7 @@ impl Kind {
             Kind::Graph => "graph",
             Kind::Toolchain => "toolchain",
             Kind::Archive => "archive",
+            Kind::Layer => "layer",
         }
     }
 }
@@ -80,7 +87,7 @@ impl Cache {
         match &self.root {
             // Only what is ours: the folder may have been named by hand.
             Some(root) => {
-                let mut folders = KINDS.iter().map(|kind| kind.folder()).chain([TOOLS]);
+                let mut folders = KINDS.iter().map(|kind| kind.folder()).chain([TOOLS, BLOBS]);
                 folders.try_for_each(|folder| files::remove(&root.join(folder)))
             }
             None => Ok(()),
@@ -133,6 +140,62 @@ impl Cache {
         file.write_all(digest.hex().as_bytes()).with_context(context)?;
         std::io::copy(&mut content, &mut file).with_context(context)?;
         files::persist(file, &path)
+    }
+}
+
+/// The finished blobs of images: files named by the digest of their content, so that
+/// whoever needs one reads it in place. Without a cache they last as long as this.
+#[derive(Debug)]
+pub struct Blobs {
+    dir: PathBuf,
+    _temporary: Option<TempDir>,
+}
+
+impl Cache {
+    /// Where blobs are kept.
+    pub fn blobs(&self) -> Result<Blobs> {
+        let Some(root) = &self.root else {
+            let temporary = files::temporary_dir()?;
+            return Ok(Blobs { dir: temporary.path().to_owned(), _temporary: Some(temporary) });
+        };
+        let dir = root.join(BLOBS);
+        files::make_dir(&dir)?;
+        prune(&dir)?;
+        Ok(Blobs { dir, _temporary: None })
+    }
+}
+
+impl Blobs {
+    /// The folder, for temporary files that are to be kept.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub fn path(&self, digest: &Digest) -> PathBuf {
+        self.dir.join(digest.hex())
+    }
+
+    /// Gives a finished file, whose digest is known, its name.
+    pub fn keep(&self, file: NamedTempFile, digest: &Digest) -> Result<()> {
+        files::persist(file, &self.path(digest))
+    }
+
+    /// Whether the blob is there and is what its name says; one that isn't goes.
+    pub fn verify(&self, digest: &Digest, size: u64) -> Result<bool> {
+        let path = self.path(digest);
+        let Some(entry) = files::list_one(&path)? else {
+            return Ok(false);
+        };
+        let file = files::open(&path)?;
+        let found = Digest::of_reader(file).with_context(|| format!("read {}", path.display()))?;
+        if entry.size != size || found != *digest {
+            files::remove(&path)?;
+            return Ok(false);
+        }
+        if files::age(entry.modified) > TOUCH_EVERY {
+            files::touch(&path)?;
+        }
+        Ok(true)
     }
 }
 

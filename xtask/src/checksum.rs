@@ -5,12 +5,15 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::archive::Archive;
 use crate::digest::Digest;
-use crate::files::Staging;
+use crate::files::{self, Staging};
+use crate::finding::Help;
 use crate::linkage::{Binary, Linkage};
-use crate::plan::Plan;
+use crate::oci::{Built, Root};
+use crate::plan::{ImagePlan, Part, Plan};
 use crate::project::About;
 use crate::target::Target;
 use crate::version::Version;
@@ -18,7 +21,10 @@ use crate::version::Version;
 /// The name of the list of digests, as `sha256sum --check` reads it.
 pub const CHECKSUMS: &str = "checksums.txt";
 
-/// One file of dist/, as `artifacts.json` lists it.
+/// The folder of images in dist/.
+pub const IMAGES: &str = "images/";
+
+/// One file of dist/, or an image's folder, as `artifacts.json` lists it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Artifact {
     pub name: String,
@@ -28,7 +34,7 @@ pub struct Artifact {
     pub goarch: Option<String>,
     #[serde(rename = "type")]
     pub kind: &'static str,
-    pub extra: BTreeMap<&'static str, serde_json::Value>,
+    pub extra: BTreeMap<&'static str, Value>,
 }
 
 /// What `metadata.json` says of a release.
@@ -59,36 +65,36 @@ pub fn checksums(files: &BTreeMap<&str, &Digest>) -> String {
     files.iter().map(|(name, digest)| format!("{}  {name}\n", digest.hex())).collect()
 }
 
-/// Writes the three files beside the archives and returns the artifacts.
-/// `project` is the name of the whole, where packages have several.
+/// What was made of a plan.
+pub struct Made<'a> {
+    pub archives: &'a [Archive],
+    pub images: &'a [Built],
+    pub binaries: &'a [Binary],
+}
+
+/// Writes the three files beside what was made and returns the artifacts. `project`
+/// is the name of the whole, where packages have several.
 pub fn describe(
     plan: &Plan,
     project: &str,
-    archives: &[Archive],
-    binaries: &[Binary],
+    made: &Made<'_>,
     out: &Staging,
 ) -> Result<Vec<Artifact>> {
+    let archives = made.archives;
     let digests: BTreeMap<&str, &Digest> =
         archives.iter().map(|archive| (&*archive.plan().name, archive.digest())).collect();
     let mut artifacts: Vec<Artifact> =
-        archives.iter().map(|archive| artifact(archive, binaries)).collect();
+        archives.iter().map(|archive| artifact(archive, made.binaries)).collect();
+    for Built { plan, root } in made.images {
+        artifacts.push(image(plan, root)?);
+    }
     if !archives.is_empty() {
         let text = checksums(&digests);
         out.write(CHECKSUMS, text.as_bytes())?;
         let digest = Digest::of(text.as_bytes());
         let extra =
             BTreeMap::from([("checksum", digest.to_string().into()), ("size", text.len().into())]);
-        let (target, goos, goarch) = (None, None, None);
-        let path = format!("dist/{CHECKSUMS}");
-        artifacts.push(Artifact {
-            name: CHECKSUMS.into(),
-            path,
-            target,
-            goos,
-            goarch,
-            kind: "Checksum",
-            extra,
-        });
+        artifacts.push(Artifact::of(CHECKSUMS, "", "Checksum", None, extra));
     }
     artifacts.sort_by(|a, b| a.name.cmp(&b.name));
     let packages = plan.builds.iter().map(|build| Package {
@@ -106,13 +112,83 @@ pub fn describe(
         snapshot: plan.mode == crate::plan::Mode::Snapshot,
         dockless: env!("CARGO_PKG_VERSION"),
     };
-    out.write("artifacts.json", &json(&artifacts)?)?;
-    // The mark of a dist/ of this tool's own comes last.
-    out.write("metadata.json", &json(&metadata)?)?;
+    out.write("artifacts.json", &document(&with_others(plan, &artifacts, out)?)?)?;
+    // The mark of a dist/ of this tool's own comes last. Where only a part was made,
+    // it still speaks of the whole.
+    if plan.part == Part::All || files::list_one(&out.path("metadata.json"))?.is_none() {
+        out.write("metadata.json", &document(&metadata)?)?;
+    }
     Ok(artifacts)
 }
 
-fn json(value: &impl Serialize) -> Result<Vec<u8>> {
+/// The artifacts with those of the dist/ before that stay: the other part's.
+fn with_others(plan: &Plan, artifacts: &[Artifact], out: &Staging) -> Result<Vec<Value>> {
+    let own = artifacts.iter().map(|it| serde_json::to_value(it).context("write JSON"));
+    let mut all: Vec<Value> = own.collect::<Result<_>>()?;
+    let path = plan.dist.join("artifacts.json");
+    let before = match plan.part {
+        Part::All => None,
+        Part::Archives | Part::Images => files::read_if_there(&path)?,
+    };
+    if let Some(before) = before {
+        let before: Vec<Value> = serde_json::from_slice(&before)
+            .with_context(|| format!("read {}", path.display()))
+            .context(Help(
+                "remove dist/, for example with `dockless clean`, and run again".into(),
+            ))?;
+        let text = |of: &Value, key: &str| of[key].as_str().unwrap_or("").to_owned();
+        let stays = |of: &Value| {
+            let file = text(of, "path");
+            let there = file.strip_prefix("dist/").map(|file| out.path(file).exists());
+            let replaced = artifacts.iter().any(|own| own.path == file);
+            !replaced && there == Some(true)
+        };
+        all.extend(before.into_iter().filter(stays));
+        all.sort_by_key(|of| text(of, "name"));
+    }
+    Ok(all)
+}
+
+impl Artifact {
+    /// What lies in dist/ under `folder` and this name; `target` where it is for one.
+    fn of(
+        name: &str,
+        folder: &str,
+        kind: &'static str,
+        target: Option<&Target>,
+        extra: BTreeMap<&'static str, Value>,
+    ) -> Artifact {
+        Artifact {
+            name: name.to_owned(),
+            path: format!("dist/{folder}{name}"),
+            target: target.cloned(),
+            goos: target.map(|target| target.goos().to_owned()),
+            goarch: target.map(|target| target.goarch().to_owned()),
+            kind,
+            extra,
+        }
+    }
+}
+
+fn image(plan: &ImagePlan, root: &Root) -> Result<Artifact> {
+    let images = plan.platforms.iter().zip(root.images()).map(|(of, (_, image))| {
+        let digest = image.manifest.digest()?;
+        let (platform, target) = (&of.platform, &of.target);
+        Ok(json!({ "platform": platform, "target": target, "digest": digest }))
+    });
+    let images: Vec<Value> = images.collect::<Result<_>>()?;
+    let extra = BTreeMap::from([
+        ("digest", root.digest()?.to_string().into()),
+        ("package", plan.package.clone().into()),
+        ("platforms", images.into()),
+        ("references", json!(plan.names)),
+        ("size", root.size()?.into()),
+        ("version", plan.version.to_string().into()),
+    ]);
+    Ok(Artifact::of(&plan.name, IMAGES, "Image", None, extra))
+}
+
+fn document(value: &impl Serialize) -> Result<Vec<u8>> {
     let mut text = serde_json::to_vec_pretty(value).context("write JSON")?;
     text.push(b'\n');
     Ok(text)
@@ -126,21 +202,14 @@ fn artifact(archive: &Archive, binaries: &[Binary]) -> Artifact {
     });
     let linkage: BTreeMap<&str, &Linkage> =
         linkage.map(|binary| (binary.compiled().bin(), binary.linkage())).collect();
-    Artifact {
-        name: plan.name.clone(),
-        path: format!("dist/{}", plan.name),
-        target: Some(plan.target.clone()),
-        goos: Some(plan.target.goos().to_owned()),
-        goarch: Some(plan.target.goarch().to_owned()),
-        kind: "Archive",
-        extra: BTreeMap::from([
-            ("binaries", plan.bins.clone().into()),
-            ("checksum", archive.digest().to_string().into()),
-            ("format", plan.format.name().into()),
-            ("linkage", serde_json::json!(linkage)),
-            ("package", plan.package.clone().into()),
-            ("size", archive.size().into()),
-            ("version", plan.version.to_string().into()),
-        ]),
-    }
+    let extra = BTreeMap::from([
+        ("binaries", plan.bins.clone().into()),
+        ("checksum", archive.digest().to_string().into()),
+        ("format", plan.format.name().into()),
+        ("linkage", json!(linkage)),
+        ("package", plan.package.clone().into()),
+        ("size", archive.size().into()),
+        ("version", plan.version.to_string().into()),
+    ]);
+    Artifact::of(&plan.name, "", "Archive", Some(&plan.target), extra)
 }

@@ -11,7 +11,7 @@ use crate::cache::Cache;
 use crate::config::{self, Config};
 use crate::files;
 use crate::finding::{Findings, Help};
-use crate::plan::{self, Mode, Plan, Request};
+use crate::plan::{self, Mode, Part, Plan, Request};
 use crate::process::Env;
 use crate::project::{self, Project, Select};
 use crate::term::{Color, Settings, Term, Verbosity};
@@ -22,13 +22,14 @@ mod check;
 mod ci;
 mod clean;
 mod cross;
+mod image;
 mod release;
 mod run;
 mod setup;
 mod test;
 
-/// Releases Rust programs: checks, static binaries, archives and checksums in
-/// one command, the same on a laptop and in CI.
+/// Releases Rust programs: checks, static binaries, archives, checksums and images
+/// in one command, the same on a laptop and in CI.
 #[derive(Debug, Parser)]
 #[command(
     name = "dockless",
@@ -36,6 +37,7 @@ mod test;
     arg_required_else_help = true,
     after_help = "Examples:
   cargo dockless build                  a static binary for this machine; prints its path
+  cargo dockless image --load docker    an image, made without Docker and loaded into it
   cargo dockless release --dry-run      what a release would make, and what not
   cargo dockless release --snapshot     all of it, of any commit, into dist/
   cargo dockless ci                     fmt, clippy and the tests"
@@ -78,6 +80,7 @@ enum Command {
     Build(build::Args),
     Run(run::Args),
     Archive(archive::Args),
+    Image(Box<image::Args>),
     Release(release::Args),
     Check(check::Args),
     Test(test::Args),
@@ -159,6 +162,7 @@ impl Command {
             Command::Build(args) => build::run(args, common, world),
             Command::Run(args) => run::run(args, common, world),
             Command::Archive(args) => archive::run(args, common, world),
+            Command::Image(args) => image::run(*args, common, world),
             Command::Release(args) => release::run(args, common, world),
             Command::Check(args) => check::run(args, common, world),
             Command::Test(args) => test::run(args, common, world),
@@ -268,8 +272,10 @@ impl Selection {
     fn request(self, mode: Mode, common: &Common) -> Request {
         Request {
             mode,
+            part: Part::All,
             packages: self.package,
             targets: self.target,
+            platforms: Vec::new(),
             bins: self.bin,
             features: self.features,
             all_features: self.all_features,

@@ -11,9 +11,14 @@ use crate::project::{Bin, Package, Project, RawConfig};
 use crate::target::Target;
 
 mod generate;
+mod image;
+mod image_files;
 mod schema;
 
 pub use generate::{Generator, OUT, Output, unfit};
+pub use image::{Base, ImageConfig, ImageFile, ImageNode};
+#[cfg(test)]
+pub use image_files::Owner;
 
 /// The commented file that is the one source of keys, defaults and help.
 pub const DEFAULT: &str = include_str!("config/default.toml");
@@ -38,6 +43,7 @@ struct PackageKeys {
     default_features: bool,
     env: BTreeMap<String, String>,
     archive: ArchiveKeys,
+    image: image::ImageKeys,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -72,6 +78,7 @@ pub struct PackageConfig {
     pub archive_files: Vec<PathBuf>,
     /// The files that its programs write for archives.
     pub generate: Vec<Generator>,
+    pub image: ImageConfig,
 }
 
 /// Why a package with a binary is not released.
@@ -201,6 +208,7 @@ fn resolve_package(
     let released: Vec<Bin> = package.bins.iter().filter(named).cloned().collect();
     let names: Vec<&str> = released.iter().map(|bin| &*bin.name).collect();
     PackageConfig {
+        image: image::image(scope, keys.image, findings),
         generate: generate::generators(scope, keys.archive.generate, &names, findings),
         name: package.name.clone(),
         kept_back: scope.kept_back,
@@ -269,10 +277,11 @@ fn archive_files(
             fault(format!("{pattern:?} leads out of the project"));
             continue;
         }
-        let expanded = expand(&package.dir, pattern).and_then(|here| match here.is_empty() {
-            true => expand(root, pattern),
-            false => Ok(here),
-        });
+        let expanded =
+            expand(&package.dir, pattern, false).and_then(|here| match here.is_empty() {
+                true => expand(root, pattern, false),
+                false => Ok(here),
+            });
         match expanded {
             Ok(files) => found.extend(files),
             Err(error) => fault(format!("{pattern:?}: {error:#}")),
@@ -290,21 +299,30 @@ fn archive_files(
     found
 }
 
-/// The files below `dir` that match the pattern; `*` stays within one name,
-/// `**` stands for any folders, and hidden names must be named with their dot.
-fn expand(dir: &Path, pattern: &str) -> anyhow::Result<Vec<PathBuf>> {
-    let parts: Vec<&str> = pattern.split('/').filter(|part| !part.is_empty()).collect();
+/// The files below `dir`, and with `folders` also those, that match the pattern;
+/// `*` stays within one name, `**` stands for any folders, and hidden names must
+/// be named with their dot.
+fn expand(dir: &Path, pattern: &str, folders: bool) -> anyhow::Result<Vec<PathBuf>> {
+    let parts: Vec<&str> = pattern.split('/').filter(|part| !["", "."].contains(part)).collect();
     let mut found = Vec::new();
-    descend(dir, &parts, &mut found)?;
+    if parts.is_empty() && folders {
+        found.push(dir.to_owned());
+    }
+    descend(dir, &parts, folders, &mut found)?;
     Ok(found)
 }
 
-fn descend(dir: &Path, parts: &[&str], found: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+fn descend(
+    dir: &Path,
+    parts: &[&str],
+    folders: bool,
+    found: &mut Vec<PathBuf>,
+) -> anyhow::Result<()> {
     let Some((part, rest)) = parts.split_first() else {
         return Ok(());
     };
     if *part == "**" {
-        descend(dir, rest, found)?;
+        descend(dir, rest, folders, found)?;
     }
     let pattern = glob::Pattern::new(part)?;
     for entry in files::list(dir)? {
@@ -318,11 +336,11 @@ fn descend(dir: &Path, parts: &[&str], found: &mut Vec<PathBuf>) -> anyhow::Resu
         if *part == "**" {
             // A link to a folder may lead back here.
             if !entry.path.is_symlink() && entry.path.is_dir() {
-                descend(&entry.path, parts, found)?;
+                descend(&entry.path, parts, folders, found)?;
             }
         } else if !rest.is_empty() && entry.path.is_dir() {
-            descend(&entry.path, rest, found)?;
-        } else if rest.is_empty() && entry.path.is_file() {
+            descend(&entry.path, rest, folders, found)?;
+        } else if rest.is_empty() && (entry.path.is_file() || (folders && entry.path.is_dir())) {
             let utf8 = entry.path.file_name().is_some_and(|name| name.to_str().is_some());
             anyhow::ensure!(utf8, "the name of {} is not UTF-8", entry.path.display());
             found.push(entry.path);

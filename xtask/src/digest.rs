@@ -3,7 +3,8 @@
 use std::fmt;
 use std::io::{self, Read, Write};
 
-use serde::{Serialize, Serializer};
+use anyhow::{Context, Result, ensure};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest as _, Sha256};
 
 /// A SHA-256 digest.
@@ -29,6 +30,40 @@ impl Digest {
         }
     }
 
+    /// Takes `sha256:` and 64 lower-case hex digits, the form of OCI descriptors.
+    /// <https://github.com/opencontainers/image-spec/blob/main/descriptor.md#digests>
+    pub fn parse(text: &str) -> Result<Digest> {
+        let form = "one looks like sha256: and 64 lower-case hex digits";
+        let (algorithm, hex) =
+            text.split_once(':').with_context(|| format!("{text:?} is not a digest; {form}"))?;
+        ensure!(
+            algorithm == "sha256",
+            "{text:?} is a digest by {algorithm:?}, and only sha256 is read; {form}"
+        );
+        Digest::from_hex(hex)
+    }
+
+    /// Takes 64 lower-case hex digits, as `sha256sum` prints them.
+    pub fn from_hex(hex: &str) -> Result<Digest> {
+        // Upper case is refused too: OCI does, and a digest that is spelled in
+        // two ways would be two names of one blob.
+        let nibble = |byte: u8| match byte {
+            b'0'..=b'9' => Some(byte - b'0'),
+            b'a'..=b'f' => Some(byte - b'a' + 10),
+            _ => None,
+        };
+        let read = || {
+            let mut bytes = [0; 32];
+            for (byte, pair) in bytes.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
+                *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
+            }
+            Some(Digest(bytes)).filter(|_| hex.len() == 64)
+        };
+        read().with_context(|| {
+            format!("{hex:?} is not a SHA-256 digest; one is 64 lower-case hex digits")
+        })
+    }
+
     /// 64 lower-case hex digits, as `sha256sum` prints them.
     pub fn hex(&self) -> String {
         self.0.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -51,6 +86,13 @@ impl fmt::Debug for Digest {
 impl Serialize for Digest {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Digest, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Digest::parse(&text).map_err(de::Error::custom)
     }
 }
 
@@ -86,6 +128,35 @@ impl<W: Write> Write for HashingWriter<W> {
     }
 }
 
+/// Passes on what the inner reader gives and hashes it, so that the bytes that
+/// are used are the bytes that are checked.
+pub struct HashingReader<R> {
+    inner: R,
+    hasher: Sha256,
+    read: u64,
+}
+
+impl<R: Read> HashingReader<R> {
+    pub fn new(inner: R) -> HashingReader<R> {
+        HashingReader { inner, hasher: Sha256::new(), read: 0 }
+    }
+
+    /// The inner reader, the digest of all that was read, and its size in bytes.
+    /// What the inner reader still holds is not part of it.
+    pub fn finish(self) -> (R, Digest, u64) {
+        (self.inner, Digest(self.hasher.finalize().into()), self.read)
+    }
+}
+
+impl<R: Read> Read for HashingReader<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let given = self.inner.read(buffer)?;
+        self.hasher.update(&buffer[..given]);
+        self.read += given as u64;
+        Ok(given)
+    }
+}
+
 /// Hashes named parts so that no two different lists of parts hash alike: each
 /// part is preceded by its length.
 pub fn of_parts<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Digest {
@@ -95,4 +166,53 @@ pub fn of_parts<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Digest {
         hasher.update(part);
     }
     Digest(hasher.finalize().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_is_read_as_it_is_written() {
+        let digest = Digest::of(b"abc");
+        assert_eq!(
+            digest.hex(),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+        assert_eq!(Digest::parse(&digest.to_string()).unwrap(), digest);
+        assert_eq!(Digest::from_hex(&digest.hex()).unwrap(), digest);
+        let json = serde_json::to_string(&digest).unwrap();
+        assert_eq!(serde_json::from_str::<Digest>(&json).unwrap(), digest);
+    }
+
+    #[test]
+    fn what_is_no_digest_is_refused() {
+        let hex = "a".repeat(64);
+        for (text, words) in [
+            ("", "is not a digest"),
+            (&*hex, "is not a digest"),
+            (&format!("sha512:{hex}{hex}"), r#"by "sha512", and only sha256"#),
+            (&format!("SHA256:{hex}"), r#"by "SHA256", and only sha256"#),
+            (&format!("sha256:{}", "A".repeat(64)), "64 lower-case hex digits"),
+            (&format!("sha256:{hex}a"), "64 lower-case hex digits"),
+            (&format!("sha256:{}", "a".repeat(63)), "64 lower-case hex digits"),
+            (&format!("sha256:{}é", "a".repeat(62)), "64 lower-case hex digits"),
+            (&format!("sha256: {}", "a".repeat(63)), "64 lower-case hex digits"),
+            ("sha256:", "64 lower-case hex digits"),
+        ] {
+            let error = Digest::parse(text).unwrap_err().to_string();
+            assert!(error.contains(words), "{text:?}: {error}");
+        }
+        let error = serde_json::from_str::<Digest>("\"md5:00\"").unwrap_err().to_string();
+        assert!(error.contains(r#"by "md5", and only sha256"#), "{error}");
+    }
+
+    #[test]
+    fn what_passes_is_hashed() {
+        let mut reader = HashingReader::new(&b"abcdef"[..]);
+        let mut buffer = [0; 3];
+        reader.read_exact(&mut buffer).unwrap();
+        let (rest, digest, size) = reader.finish();
+        assert_eq!((rest, digest, size), (&b"def"[..], Digest::of(b"abc"), 3));
+    }
 }

@@ -161,6 +161,19 @@ pub fn remove(path: &Path) -> Result<()> {
     }
 }
 
+/// Gives a file a second name, with which it shares its bytes; `false` where the file
+/// system cannot.
+#[expect(clippy::disallowed_methods, reason = "this is the door")]
+pub fn link(from: &Path, to: &Path) -> Result<bool> {
+    match fs::hard_link(from, to) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("link {} to {}", from.display(), to.display()))
+        }
+        Err(_) => Ok(false),
+    }
+}
+
 #[expect(clippy::disallowed_methods, reason = "this is the door")]
 fn rename(from: &Path, to: &Path) -> Result<()> {
     fs::rename(from, to).with_context(|| format!("rename {} to {}", from.display(), to.display()))
@@ -170,6 +183,26 @@ fn rename(from: &Path, to: &Path) -> Result<()> {
 #[expect(clippy::disallowed_methods, reason = "this is the door")]
 pub fn resolve(path: &Path) -> Result<PathBuf> {
     fs::canonicalize(path).with_context(|| format!("find {}", path.display()))
+}
+
+/// Where a link leads, as it is written.
+pub fn read_link(path: &Path) -> Result<PathBuf> {
+    fs::read_link(path).with_context(|| format!("read the link {}", path.display()))
+}
+
+/// Whether its owner may start a file, which is what git, too, remembers of modes.
+pub fn is_executable(path: &Path) -> Result<bool> {
+    let meta = fs::metadata(path).with_context(|| format!("look at {}", path.display()))?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        Ok(meta.permissions().mode() & 0o100 != 0)
+    }
+    #[cfg(not(unix))]
+    {
+        drop(meta);
+        Ok(false)
+    }
 }
 
 /// One entry of a folder.

@@ -1,10 +1,12 @@
 //! What the fuzz targets of `fuzz/` call: each takes any bytes and panics where
 //! a property of the code does not hold.
 
-use std::io::Cursor;
+use std::io::{Cursor, Read};
 
 use crate::finding::{Finding, Place, Severity};
 use crate::linkage::{Suspect, inspect};
+use crate::oci::tape::{Member, check_layer, walk, walk_file};
+use crate::reference::{Reference, Repository};
 use crate::target::Target;
 
 /// One target of each width and byte order, one without IRELATIVE, two with glibc,
@@ -46,5 +48,65 @@ pub fn linkage(bytes: &[u8]) {
             assert!(json["format"].is_string(), "{linkage}: {json}");
         }
         Err(findings) => assert!(errors(findings), "refused without an error: {findings:?}"),
+    }
+}
+
+/// Parses any text as a reference. What is accepted is written and parsed to the
+/// same, in the full form and the short one.
+pub fn reference(bytes: &[u8]) {
+    let Ok(reference) = Reference::parse(&String::from_utf8_lossy(bytes)) else { return };
+    let again = Reference::parse(&reference.to_string());
+    assert_eq!(again.expect("what was written parses"), reference);
+    let familiar = Repository::parse(&reference.repository.familiar());
+    assert_eq!(familiar.expect("the short form parses"), reference.repository);
+}
+
+/// Reads all bytes but the last as a tar, by reading and by seeking, with the same
+/// result. No member is accepted whose content is not there. An odd last byte asks
+/// for checksums that fit, which no mutation finds.
+pub fn tape(bytes: &[u8]) {
+    let Some((choice, bytes)) = bytes.split_last() else { return };
+    let mut bytes = bytes.to_vec();
+    if choice % 2 == 1 {
+        mend_checksums(&mut bytes);
+    }
+    let mut members = Vec::new();
+    let read = walk(&bytes[..], |member, content| {
+        let mut first = Vec::new();
+        content.take(3).read_to_end(&mut first)?;
+        let at = usize::try_from(member.at).expect("it lies within the bytes");
+        assert!(bytes[at..].starts_with(&first), "{member:?}");
+        members.push(member.clone());
+        Ok(())
+    });
+    let mut sought = Vec::new();
+    let seeking = walk_file(&mut Cursor::new(&bytes), |member, _| {
+        sought.push(member.clone());
+        Ok(())
+    });
+    let findings = check_layer(&bytes[..], &Place::default());
+    match (read, seeking, findings) {
+        (Ok(()), Ok(()), Ok(findings)) => {
+            assert_eq!(members, sought);
+            let inside = |member: &Member| member.at + member.size <= bytes.len() as u64;
+            assert!(members.iter().all(inside), "{members:?}");
+            assert!(findings.len() <= 20, "{findings:?}");
+        }
+        (Err(_), Err(seeking), Err(findings)) => {
+            assert_eq!(seeking.to_string(), findings.to_string());
+        }
+        (read, seeking, findings) => panic!("{read:?}, {seeking:?}, {findings:?}"),
+    }
+}
+
+/// Writes into each block that is not all zeros the checksum that a header would have.
+fn mend_checksums(bytes: &mut [u8]) {
+    for block in bytes.chunks_exact_mut(512) {
+        if block.iter().any(|byte| *byte != 0) {
+            let mut header = tar::Header::new_old();
+            header.as_mut_bytes().copy_from_slice(block);
+            header.set_cksum();
+            block.copy_from_slice(header.as_bytes());
+        }
     }
 }

@@ -4,6 +4,8 @@
 
 mod digest;
 mod finding;
+mod parallel;
+mod reference;
 mod target;
 mod version;
 
@@ -22,6 +24,9 @@ mod compile;
 mod linkage;
 mod toolchain;
 
+mod oci;
+mod sink;
+
 mod generate;
 
 mod archive;
@@ -32,7 +37,7 @@ mod release;
 
 mod cmd;
 
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, test))]
 pub mod fuzzing;
 
 pub use cmd::main;

@@ -1,26 +1,32 @@
 //! Decides what is made: names, arguments, destinations, what is left out and
 //! why. Pure: facts and settings in, a value out.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::config::{self, Config, KeptBack, Output, PackageConfig};
+use crate::config::{self, Config, KeptBack, PackageConfig};
 use crate::finding::{Finding, Place, Severity};
-use crate::project::{About, NativeCrate, Package, Project, Wanted};
-use crate::target::Target;
-use crate::version::{Version, Versioned};
+use crate::project::{Package, Project, Wanted};
+use crate::target::{Platform, Target};
+use crate::version::Versioned;
 
 mod build;
 mod generate;
+mod image;
 mod rules;
 #[cfg(test)]
 mod tests;
 mod tools;
+mod values;
 
+pub use image::BIN;
 pub use tools::Tools;
+pub use values::{
+    ArchiveFile, ArchivePlan, BuildPlan, Format, GeneratePlan, ImageConfig, ImagePlan,
+    ImagePlatform, LeftOut, Plan, PublishPlan,
+};
 
 /// The time that outputs carry where nothing tells one: that which cargo gives
 /// to the files that it adds to a package, `2006-07-24T01:21:28Z`.
@@ -44,17 +50,29 @@ pub enum Mode {
 #[serde(rename_all = "lowercase")]
 pub enum Skip {
     Archive,
+    Image,
     Publish,
+}
+
+/// Which part of dist/ a command makes; the rest of it stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    All,
+    Archives,
+    Images,
 }
 
 /// What the command line asks for.
 #[derive(Clone, Debug)]
 pub struct Request {
     pub mode: Mode,
+    pub part: Part,
     /// Packages to narrow to; empty for all.
     pub packages: Vec<String>,
     /// Targets in place of the configured ones; empty for those.
     pub targets: Vec<String>,
+    /// Platforms to narrow images to; empty for all.
+    pub platforms: Vec<Platform>,
     /// Binaries to narrow to; empty for all.
     pub bins: Vec<String>,
     pub features: Vec<String>,
@@ -70,159 +88,17 @@ pub struct Request {
     pub skip: Vec<Skip>,
 }
 
-/// All that is going to be made.
-#[derive(Clone, Debug, Serialize)]
-pub struct Plan {
-    pub mode: Mode,
-    /// The version of the release; of several packages' development versions the highest.
-    pub version: Version,
-    /// The tag that is released.
-    pub tag: Option<String>,
-    pub commit: Option<String>,
-    /// The time that outputs carry.
-    pub time: Timestamp,
-    pub dist: PathBuf,
-    pub builds: Vec<BuildPlan>,
-    /// What programs are asked to write for the archives.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub generate: Vec<GeneratePlan>,
-    pub archives: Vec<ArchivePlan>,
-    pub publish: Option<PublishPlan>,
-    pub left_out: Vec<LeftOut>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub warnings: Vec<Finding>,
-}
-
-/// What cargo builds of a package: one call for all targets with the same flags.
-#[derive(Clone, Debug, Serialize)]
-pub struct BuildPlan {
-    pub package: String,
-    pub version: Version,
-    pub about: About,
-    pub bins: Vec<String>,
-    pub targets: Vec<Target>,
-    /// By what each target's C is compiled and its programs are linked.
-    pub tools: BTreeMap<Target, Tools>,
-    /// The targets whose programs are joined of those of others.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub joined: Vec<Target>,
-    pub profile: String,
-    /// The arguments of `cargo build`, but for the targets.
-    pub args: Vec<String>,
-    /// Variables for the build, beside the project's environment.
-    pub env: BTreeMap<String, String>,
-    /// Folders of this machine and what binaries call them instead; a later
-    /// one wins. Empty for builds that stay on this machine.
-    pub remap: Vec<(PathBuf, String)>,
-    /// What could bring a library into the binary, by target.
-    #[serde(skip)]
-    pub native: BTreeMap<Target, Vec<NativeCrate>>,
-}
-
-/// One archive: a package's binaries for one target, and its files, flat.
-#[derive(Clone, Debug, Serialize)]
-pub struct ArchivePlan {
-    /// `NAME-vVERSION-TARGET.tar.gz`, or `.zip`
-    pub name: String,
-    pub format: Format,
-    pub package: String,
-    pub version: Version,
-    pub target: Target,
-    pub bins: Vec<String>,
-    pub files: Vec<ArchiveFile>,
-}
-
-/// How an archive is packed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub enum Format {
-    #[serde(rename = "tar.gz")]
-    TarGz,
-    #[serde(rename = "zip")]
-    Zip,
-}
-
-impl Format {
-    /// What the target's users can open without another program.
-    fn of(target: &Target) -> Format {
-        if target.is_windows() { Format::Zip } else { Format::TarGz }
+impl Request {
+    /// Whether archives are made at all.
+    pub fn archives(&self) -> bool {
+        let part = self.part != Part::Images && !self.skip.contains(&Skip::Archive);
+        self.mode != Mode::Local && part
     }
 
-    /// What archives are called by, and what their names end with.
-    pub fn name(self) -> &'static str {
-        match self {
-            Format::TarGz => "tar.gz",
-            Format::Zip => "zip",
-        }
-    }
-}
-
-impl ArchivePlan {
-    /// The names of the binaries in the archive.
-    pub fn programs(&self) -> impl Iterator<Item = String> {
-        self.bins.iter().map(|bin| format!("{bin}{}", self.target.exe_suffix()))
-    }
-
-    /// The names of the binaries and of the project's files in the archive.
-    pub fn fixed_names(&self) -> impl Iterator<Item = String> {
-        self.programs().chain(self.files.iter().map(|file| file.name.clone()))
-    }
-
-    /// The names of the entries that are known before anything is made, with
-    /// those among `generate` that are its package's, unsorted.
-    pub fn entry_names(&self, generate: &[GeneratePlan]) -> Vec<String> {
-        let own = generate.iter().filter(|plan| plan.package == self.package);
-        let printed = own.filter_map(|plan| match &plan.output {
-            Output::Stdout(name) => Some(name.clone()),
-            Output::Files(_) => None,
-        });
-        self.fixed_names().chain(printed).collect()
-    }
-}
-
-/// One call of a package's program, which writes files for all its archives.
-#[derive(Clone, Debug, Serialize)]
-pub struct GeneratePlan {
-    pub package: String,
-    pub bin: String,
-    /// The target whose program runs on this machine.
-    pub target: Target,
-    /// Templates that may name the folder [`config::OUT`].
-    pub args: Vec<String>,
-    pub output: Output,
-}
-
-/// A file that goes into an archive under a name of its own.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ArchiveFile {
-    pub name: String,
-    pub path: PathBuf,
-}
-
-/// What is made public, and where. Publishing comes with its own commands; a
-/// plan without one cannot publish.
-#[derive(Clone, Debug, Serialize)]
-pub struct PublishPlan {
-    pub tag: String,
-}
-
-/// What is not made, why, and what would help.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct LeftOut {
-    pub what: String,
-    pub target: Option<Target>,
-    pub why: String,
-    pub fix: String,
-    /// Whether the project's settings say so, which a release accepts.
-    pub by_choice: bool,
-}
-
-impl LeftOut {
-    /// The error that this is where nothing may be left out.
-    pub fn finding(&self) -> Finding {
-        let target =
-            self.target.as_ref().map(|target| format!(" for {target}")).unwrap_or_default();
-        let place = Place::item(format!("{}{target}", self.what));
-        Finding::error("not-buildable", place, self.why.clone(), self.fix.clone())
+    /// Whether images are made at all.
+    pub fn images(&self) -> bool {
+        let part = self.part != Part::Archives && !self.skip.contains(&Skip::Image);
+        self.mode != Mode::Local && part
     }
 }
 
@@ -255,7 +131,7 @@ pub fn wanted(
 /// Decides everything that is made. All faults are found at once.
 pub fn plan(config: &Config, project: &Project, request: &Request) -> Result<Plan, Vec<Finding>> {
     let (selected, mut left_out) = select(config, project, request)?;
-    let archives_made = request.mode != Mode::Local && !request.skip.contains(&Skip::Archive);
+    let archives_made = request.archives();
     // The settings' warnings are about what goes into archives.
     let mut findings = if archives_made { config.warnings.clone() } else { Vec::new() };
     findings.extend(rules::versions(&selected, project, request.mode));
@@ -265,6 +141,7 @@ pub fn plan(config: &Config, project: &Project, request: &Request) -> Result<Pla
     });
     let mut builds = Vec::new();
     let mut archives = Vec::new();
+    let mut images = Vec::new();
     let mut generated = Vec::new();
     for selected in &selected {
         if let Some(reason) = rules::other_tag(selected, project, request.mode) {
@@ -296,12 +173,21 @@ pub fn plan(config: &Config, project: &Project, request: &Request) -> Result<Pla
             left_out.extend(unbuilt);
         }
         if archives_made {
-            archives.extend(targets.into_iter().map(|target| archive(selected, &build, target)));
+            archives.extend(targets.iter().map(|target| archive(selected, &build, target)));
+        }
+        if image::wanted(selected, request) {
+            let (image, found, unbuilt) = image::plan(selected, &build, &targets, project, request);
+            images.extend(image);
+            findings.extend(found);
+            left_out.extend(unbuilt);
         }
         builds.push(build);
     }
     findings.extend(rules::names(&builds, &archives, &generated));
-    findings.extend(rules::unbuilt(&left_out, &builds, request.mode));
+    findings.extend(match request.part == Part::Images && images.is_empty() {
+        true => image::missing(&left_out, request),
+        false => rules::unbuilt(&left_out, &builds, request.mode),
+    });
     let (errors, warnings): (Vec<_>, Vec<_>) =
         findings.into_iter().partition(|finding| finding.severity == Severity::Error);
     let version = builds.iter().map(|build| &build.version).max().cloned();
@@ -317,6 +203,7 @@ pub fn plan(config: &Config, project: &Project, request: &Request) -> Result<Pla
     let published = request.mode == Mode::Release && !request.skip.contains(&Skip::Publish);
     Ok(Plan {
         mode: request.mode,
+        part: request.part,
         publish: tag.clone().filter(|_| published).map(|tag| PublishPlan { tag }),
         version,
         tag,
@@ -326,6 +213,7 @@ pub fn plan(config: &Config, project: &Project, request: &Request) -> Result<Pla
         builds,
         generate: generated,
         archives,
+        images,
         left_out,
         warnings,
     })
@@ -383,7 +271,7 @@ fn select<'a>(
             (Some(package), None) => selected.push(Selected {
                 package,
                 config,
-                targets: targets.clone().unwrap_or_else(|| config.targets.clone()),
+                targets: made_for(targets.as_ref().unwrap_or(&config.targets), request),
                 feature_args: build::feature_args(config, request),
             }),
             (None, None) => {}
@@ -393,6 +281,13 @@ fn select<'a>(
         true => Ok((selected, left_out)),
         false => Err(findings),
     }
+}
+
+/// The targets that something is made for.
+fn made_for(targets: &[Target], request: &Request) -> Vec<Target> {
+    let images = request.part == Part::Images;
+    let made = |target: &&Target| !images || image::serves(target, request);
+    targets.iter().filter(made).cloned().collect()
 }
 
 /// The targets in place of the configured ones, where the command line or the

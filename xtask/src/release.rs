@@ -1,22 +1,25 @@
 //! The list: what a release does, in order.
 
-use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde::Serialize;
 
 use crate::archive::{Archive, archive};
-use crate::cache::Cache;
-use crate::checksum::{self, Artifact};
+use crate::cache::{Blobs, Cache};
+use crate::checksum::{self, Artifact, IMAGES, Made};
 use crate::compile::compile;
+use crate::config::ImageNode;
 use crate::files::{self, Lock, Staging, explain_space};
 use crate::finding::Findings;
 use crate::generate::{self, Generated};
 use crate::linkage::{Binary, prove};
-use crate::plan::{ArchivePlan, LeftOut, Mode, Plan};
+use crate::oci::{self, Built};
+use crate::parallel;
+use crate::plan::{ArchivePlan, ImagePlan, LeftOut, Mode, Part, Plan};
 use crate::project::Project;
+use crate::sink;
+use crate::target::Target;
 use crate::term::{self, Table, Term};
 use crate::toolchain;
 
@@ -27,7 +30,12 @@ pub struct Outcome {
     pub artifacts: Vec<Artifact>,
     pub left_out: Vec<LeftOut>,
     #[serde(skip)]
+    pub images: Vec<Built>,
+    #[serde(skip)]
     rows: Vec<Row>,
+    /// Where the images' layers are.
+    #[serde(skip)]
+    _blobs: Blobs,
 }
 
 /// One line of the summary.
@@ -54,13 +62,111 @@ pub fn release(
     let (binaries, mut left_out) = binaries(plan, project, offline, term)?;
     let generated =
         generated(plan, project, &binaries, &mut left_out, term).map_err(explain_space)?;
-    let (archives, rows) =
+    keep_others(plan, &staging)?;
+    let (archives, mut rows) =
         archives(plan, &binaries, &generated, &staging, cache, term).map_err(explain_space)?;
-    let artifacts = checksum::describe(plan, name(plan, project), &archives, &binaries, &staging)
-        .map_err(explain_space)?;
+    let blobs = cache.blobs()?;
+    let (images, more) = images(plan, &binaries, cache, &blobs, term).map_err(explain_space)?;
+    rows.extend(more);
+    for Built { plan: image, root } in &images {
+        let place = format!("{IMAGES}{}", image.name);
+        sink::layout(root, &image.names, &staging.path(&place), &plan.dist.join(&place))
+            .map_err(explain_space)?;
+    }
+    let made = Made { archives: &archives, images: &images, binaries: &binaries };
+    let artifacts =
+        checksum::describe(plan, name(plan, project), &made, &staging).map_err(explain_space)?;
     staging.commit(plan.time)?;
     let left_out = plan.left_out.iter().cloned().chain(left_out).collect();
-    Ok(Outcome { version: plan.version.to_string(), artifacts, left_out, rows })
+    let version = plan.version.to_string();
+    Ok(Outcome { version, artifacts, left_out, images, rows, _blobs: blobs })
+}
+
+/// Makes the plan's images and puts them nowhere yet.
+pub fn images_alone(
+    plan: &Plan,
+    project: &Project,
+    offline: bool,
+    cache: &Cache,
+    term: &Term,
+) -> Result<Outcome> {
+    let _lock = lock(project, term)?;
+    let (binaries, left_out) = binaries(plan, project, offline, term)?;
+    let blobs = cache.blobs()?;
+    let (images, rows) = images(plan, &binaries, cache, &blobs, term).map_err(explain_space)?;
+    let left_out = plan.left_out.iter().cloned().chain(left_out).collect();
+    let (version, artifacts) = (plan.version.to_string(), Vec::new());
+    Ok(Outcome { version, artifacts, left_out, images, rows, _blobs: blobs })
+}
+
+/// Takes over the parts of dist/ that are not made anew.
+fn keep_others(plan: &Plan, staging: &Staging) -> Result<()> {
+    let ours: Vec<String> =
+        plan.images.iter().map(|image| format!("{IMAGES}{}/", image.name)).collect();
+    match plan.part {
+        Part::All => Ok(()),
+        Part::Archives => {
+            staging.adopt(&|path| path.starts_with(IMAGES) || path == "metadata.json")
+        }
+        Part::Images => staging.adopt(&|path| {
+            path != "artifacts.json" && !ours.iter().any(|own| path.starts_with(own))
+        }),
+    }
+}
+
+/// Makes all images, one after the other: each takes all processors.
+fn images(
+    plan: &Plan,
+    binaries: &[Binary],
+    cache: &Cache,
+    blobs: &Blobs,
+    term: &Term,
+) -> Result<(Vec<Built>, Vec<Row>)> {
+    let mut images = Vec::new();
+    let mut rows = Vec::new();
+    for image in buildable(&plan.images, binaries) {
+        let started = Instant::now();
+        let context = || format!("make the image of {}", image.package);
+        let base = oci::base(&image, cache)?;
+        let files = image.files.iter().filter_map(|file| match &file.node {
+            ImageNode::File(path) => Some(path),
+            ImageNode::Dir | ImageNode::Link(_) => None,
+        });
+        let sizes = files.map(|path| Ok(files::list_one(path)?.map_or(0, |entry| entry.size)));
+        let total = sizes.sum::<Result<u64>>()? + binaries.iter().map(Binary::size).sum::<u64>();
+        let platforms: Vec<String> =
+            image.platforms.iter().map(|it| it.platform.to_string()).collect();
+        term.step("image", format_args!("{} for {}", image.name, platforms.join(", ")));
+        let bar = term.bar("image", total);
+        let root = oci::build_image(&image, &base, binaries, plan.time, cache, blobs, &bar);
+        bar.finish_and_clear();
+        let root = root.with_context(context)?;
+        rows.push(Row {
+            name: format!("{IMAGES}{}", image.name),
+            target: platforms.join(", "),
+            size: root.size()?,
+            digest: root.digest()?.hex(),
+            time: started.elapsed(),
+        });
+        images.push(Built { plan: image, root });
+    }
+    Ok((images, rows))
+}
+
+/// The images, without the platforms whose programs could not be built, which were
+/// listed.
+fn buildable(plans: &[ImagePlan], binaries: &[Binary]) -> Vec<ImagePlan> {
+    let mut plans = plans.to_vec();
+    for plan in &mut plans {
+        let built = |target: &Target| {
+            let mut compiled = binaries.iter().map(Binary::compiled);
+            compiled.any(|made| made.package() == plan.package && made.target() == target)
+        };
+        let platforms = plan.platforms.iter().filter(|it| built(&it.target)).cloned();
+        plan.platforms = platforms.collect();
+    }
+    plans.retain(|plan| !plan.platforms.is_empty());
+    plans
 }
 
 /// Prepares, compiles and proves: what may be shipped, and what couldn't be built.
@@ -166,28 +272,13 @@ fn archives(
     }
     term.step("archive", format_args!("{} of {}", plans.len(), plan.version));
     let bar = term.bar("archive", binaries.iter().map(Binary::size).sum());
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let mut finished = Vec::new();
-        while let Some(archive_plan) = plans.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let started = Instant::now();
-            let archive =
-                archive(archive_plan, binaries, generated, plan.time, staging, cache, &bar)?;
-            finished.push((archive, started.elapsed()));
-        }
-        Ok(finished)
-    };
-    let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let finished: Vec<Result<Vec<_>>> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..processors.min(plans.len())).map(|_| scope.spawn(work)).collect();
-        let panicked = |_| Err(anyhow::anyhow!("a thread that makes archives panicked"));
-        threads.into_iter().map(|thread| thread.join().unwrap_or_else(panicked)).collect()
+    let archives = parallel::map(&plans, parallel::processors(), |archive_plan| {
+        let started = Instant::now();
+        let made = archive(archive_plan, binaries, generated, plan.time, staging, cache, &bar)?;
+        Ok((made, started.elapsed()))
     });
     bar.finish_and_clear();
-    let mut archives = Vec::new();
-    for finished in finished {
-        archives.extend(finished?);
-    }
+    let mut archives = archives?;
     archives.sort_by(|(a, _), (b, _)| a.plan().name.cmp(&b.plan().name));
     let rows = archives.iter().map(|(archive, time)| Row::of(archive, *time)).collect();
     Ok((archives.into_iter().map(|(archive, _)| archive).collect(), rows))

@@ -5,6 +5,9 @@ use std::fmt;
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
+mod platform;
+pub use platform::Platform;
+
 /// What runs on Intel and on Apple's own processors alike: not a target of
 /// rustc's, but two of its programs in one file. The name is the one that
 /// cargo-zigbuild and maturin made common.
@@ -142,13 +145,30 @@ impl Target {
             "x86_64" => "amd64",
             "aarch64" => "arm64",
             "i686" | "i586" => "386",
-            "arm" | "armv5te" | "armv6" | "armv7" => "arm",
+            "arm" | "armv5te" | "armv6" | "armv7" | "thumbv7neon" => "arm",
             "powerpc64le" => "ppc64le",
             "riscv64gc" => "riscv64",
             "loongarch64" => "loong64",
             "universal2" => "all",
             arch => arch,
         }
+    }
+
+    /// What images of its programs are for; `None` where containers do not run.
+    /// <https://github.com/opencontainers/image-spec/blob/main/image-index.md#platform-variants>
+    pub fn platform(&self) -> Option<Platform> {
+        if self.goos() != "linux" {
+            return None;
+        }
+        let variant = match self.arch() {
+            "aarch64" => Some("v8"),
+            "armv7" | "thumbv7neon" => Some("v7"),
+            "arm" => Some("v6"),
+            "armv5te" => Some("v5"),
+            _ => None,
+        };
+        let (os, architecture) = (self.goos().to_owned(), self.goarch().to_owned());
+        Some(Platform { os, architecture, variant: variant.map(str::to_owned) })
     }
 
     /// What the names of programs end with.
@@ -204,6 +224,16 @@ mod tests {
                 (goos, goarch, musl),
                 "{triple}"
             );
+        }
+        let platform = |triple| Target::parse(triple).unwrap().platform().map(|it| it.to_string());
+        for (triple, named) in [
+            ("x86_64-unknown-linux-musl", Some("linux/amd64")),
+            ("aarch64-unknown-linux-musl", Some("linux/arm64/v8")),
+            ("armv7-unknown-linux-musleabihf", Some("linux/arm/v7")),
+            ("arm-unknown-linux-musleabihf", Some("linux/arm/v6")),
+            ("x86_64-pc-windows-gnu", None),
+        ] {
+            assert_eq!(platform(triple).as_deref(), named);
         }
         let universal = Target::parse("universal2-apple-darwin").unwrap();
         assert_eq!((universal.goos(), universal.goarch()), ("darwin", "all"));

@@ -3,10 +3,11 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use super::{Common, Selection, World, release};
+use crate::plan::Part;
 
 /// Make archives and checksums, into dist/
 ///
-/// The same as `release --snapshot`, without what comes after archives.
+/// Images that are in dist/ stay.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo dockless archive
@@ -17,5 +18,5 @@ pub struct Args {
 }
 
 pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
-    release::run(release::Args::archives(args.selection), common, world)
+    release::make(release::Args::archives(args.selection), Part::Archives, common, world)
 }

@@ -4,9 +4,10 @@ use anyhow::{Result, bail};
 
 use super::{Common, Selection, World};
 use crate::cache::Cache;
+use crate::checksum::IMAGES;
 use crate::files;
 use crate::finding::failure;
-use crate::plan::{Mode, Plan, Skip};
+use crate::plan::{Mode, Part, Plan, Skip};
 use crate::release;
 use crate::term::{Table, Term};
 
@@ -17,7 +18,7 @@ use crate::term::{Table, Term};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo dockless release --dry-run            print the plan and make nothing
-  cargo dockless release --snapshot           archives and checksums of this commit
+  cargo dockless release --snapshot           archives, checksums and images of this commit
   cargo dockless release --skip publish       the same of a tag, as it would be published
   cargo dockless release --snapshot --json    what was made, for machines")]
 pub struct Args {
@@ -45,9 +46,14 @@ impl Args {
 }
 
 pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
+    make(args, Part::All, common, world)
+}
+
+/// Makes a part of a release, or all of it.
+pub fn make(args: Args, part: Part, common: &Common, world: &World) -> Result<ExitCode> {
     let mode = if args.snapshot { Mode::Snapshot } else { Mode::Release };
     let mut request = args.selection.request(mode, common);
-    request.skip = args.skip;
+    (request.part, request.skip) = (part, args.skip);
     let (project, plan) = world.plan(common, &request)?;
     if args.dry_run {
         return dry_run(&plan, &world.term);
@@ -71,14 +77,14 @@ pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
         world.term.json(&outcome)?;
     } else {
         for artifact in &outcome.artifacts {
-            world.term.result(plan.dist.join(&artifact.name).display())?;
+            world.term.result(plan.dist.with_file_name(&artifact.path).display())?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Prints what would be made: every name, path and target.
-fn dry_run(plan: &Plan, term: &Term) -> Result<ExitCode> {
+pub fn dry_run(plan: &Plan, term: &Term) -> Result<ExitCode> {
     if term.json_wanted() {
         term.json(plan)?;
         return Ok(ExitCode::SUCCESS);
@@ -101,14 +107,26 @@ fn dry_run(plan: &Plan, term: &Term) -> Result<ExitCode> {
         let entries = archive.entry_names(&plan.generate);
         archives.row([plan.dist.join(&archive.name).display().to_string(), entries.join(", ")]);
     }
+    let mut images = Table::new(&["image", "platforms", "base", "names"]);
+    for image in &plan.images {
+        let platforms = image.platforms.iter().map(|it| it.platform.to_string());
+        let names: Vec<String> = image.names.iter().map(ToString::to_string).collect();
+        images.row([
+            plan.dist.join(IMAGES).join(&image.name).display().to_string(),
+            platforms.collect::<Vec<_>>().join(", "),
+            image.base.to_string(),
+            names.join(", "),
+        ]);
+    }
     let mut generated = Table::new(&["generate", "by", "target", "arguments"]);
     for plan in &plan.generate {
         let (output, target) = (plan.output.to_string(), plan.target.to_string());
         generated.row([output, plan.bin.clone(), target, plan.args.join(" ")]);
     }
     let left_out = release::left_out_table(&plan.left_out);
-    for table in
-        [builds, generated, archives, left_out].into_iter().filter(|table| !table.is_empty())
+    for table in [builds, generated, archives, images, left_out]
+        .into_iter()
+        .filter(|table| !table.is_empty())
     {
         term.result(table)?;
     }

@@ -97,7 +97,7 @@ fn generator(
         let why = format!("{bin:?} is none of the package's binaries that are released");
         fault(".bin", why, &format!("name one of {}", bins.join(", ")));
     }
-    let example = schema::example("generate");
+    let example = schema::example("archive.generate");
     if keys.args.is_none() {
         fault("", "it has no `args`".to_owned(), &example);
     }

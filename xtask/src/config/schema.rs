@@ -165,11 +165,21 @@ pub fn example(path: &str) -> String {
     example_line(path).map_or_else(|| "see the config page".to_owned(), write)
 }
 
-/// The example that `default.toml` gives for a key, or else its default.
+/// The example that `default.toml` gives for a key, or else its default. Tables
+/// may have keys of the same name.
 fn example_line(path: &str) -> Option<&'static str> {
-    let (_, key) = table_and_key(path);
+    let (table, key) = table_and_key(path);
     let key = key.split('[').next().unwrap_or(key);
-    let commented = DEFAULT.lines().filter_map(|line| line.strip_prefix("# "));
+    let end = table.map_or_else(|| ".dockless]".to_owned(), |table| format!(".dockless.{table}]"));
+    let mut within = false;
+    let lines = DEFAULT.lines().filter(|line| {
+        if line.starts_with('[') {
+            within = line.ends_with(&end);
+        }
+        within
+    });
+    let lines: Vec<&str> = lines.collect();
+    let commented = lines.iter().filter_map(|line| line.strip_prefix("# "));
     let of_key = |line: &&str| line.strip_prefix(key).is_some_and(|rest| rest.starts_with(" = "));
-    commented.chain(DEFAULT.lines()).find(of_key)
+    commented.chain(lines.iter().copied()).find(of_key)
 }

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use anyhow::{Context, Result};
 use jiff::Timestamp;
 
-use super::{list, read_if_there, remove, rename};
+use super::{copy_program, link, list, make_dir, read_if_there, remove, rename};
 use crate::finding::failure;
 
 /// The file by which a dist/ is known as this tool's own: only that is replaced.
@@ -47,6 +47,15 @@ impl Staging {
         Ok(staging)
     }
 
+    /// Takes over from the present dist/ all files that `kept` names, by their paths
+    /// in it with `/`.
+    pub fn adopt(&self, kept: &dyn Fn(&str) -> bool) -> Result<()> {
+        match exists(&self.dist)? {
+            true => adopt(&self.dist, &self.new, "", kept),
+            false => Ok(()),
+        }
+    }
+
     /// Where the file `name` of the new dist/ is written.
     pub fn path(&self, name: &str) -> PathBuf {
         self.new.join(name)
@@ -69,11 +78,7 @@ impl Staging {
     /// Puts the new dist/ in its place. All that is in it carries the one time,
     /// so that two dist/ of one commit do not differ in that either.
     pub fn commit(mut self, time: Timestamp) -> Result<()> {
-        for entry in list(&self.new)? {
-            set_time(&entry.path, time)?;
-        }
-        #[cfg(unix)] // Elsewhere a folder cannot be opened as a file.
-        set_time(&self.new, time)?;
+        set_times(&self.new, time)?;
         if exists(&self.dist)? {
             rename(&self.dist, &self.old)?;
         }
@@ -98,6 +103,39 @@ pub fn clear(dist: &Path) -> Result<()> {
     remove(dist)?;
     remove(&dist.with_file_name(".dist.dockless-new"))?;
     remove(&dist.with_file_name(".dist.dockless-old"))
+}
+
+/// The files below `from`, as links where that is possible.
+fn adopt(from: &Path, to: &Path, below: &str, kept: &dyn Fn(&str) -> bool) -> Result<()> {
+    for entry in list(from)? {
+        let Some(name) = entry.path.file_name().and_then(|name| name.to_str()) else {
+            continue;
+        };
+        let path = format!("{below}{name}");
+        let target = to.join(name);
+        if entry.path.is_dir() && !entry.path.is_symlink() {
+            adopt(&entry.path, &target, &format!("{path}/"), kept)?;
+        } else if entry.path.is_file() && kept(&path) {
+            make_dir(to)?;
+            if !link(&entry.path, &target)? {
+                copy_program(&entry.path, &target)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Gives the folder and all that is in it the time.
+fn set_times(dir: &Path, time: Timestamp) -> Result<()> {
+    for entry in list(dir)? {
+        match entry.path.is_dir() {
+            true => set_times(&entry.path, time)?,
+            false => set_time(&entry.path, time)?,
+        }
+    }
+    #[cfg(unix)] // Elsewhere a folder cannot be opened as a file.
+    set_time(dir, time)?;
+    Ok(())
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the door")]
@@ -145,7 +183,7 @@ fn ensure_ours(dist: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::files::{make_dir, read, write};
+    use crate::files::{read, write};
 
     const OURS: &[u8] = b"{\"dockless\":\"0.1.0\"}";
 

@@ -116,29 +116,33 @@ fn in_order(targets: &[&Target], tools: &BTreeMap<Target, Tools>) -> Vec<Target>
     named.chain(parts).cloned().collect()
 }
 
+/// What texts of the settings may name, and its value; empty where it is not known.
+pub fn values(selected: &Selected<'_>, project: &Project) -> [(&'static str, String); 5] {
+    let describe = project.git.as_ref().and_then(|git| git.describe.clone());
+    [
+        ("name", selected.package.name.clone()),
+        ("version", selected.package.versioned.version().to_string()),
+        ("commit", project.commit().unwrap_or("").to_owned()),
+        ("date", project.time.map_or_else(String::new, |time| time.to_string())),
+        ("describe", describe.unwrap_or_default()),
+    ]
+}
+
 /// What the build is told, under our names and under those that config gives.
 fn environment(
     selected: &Selected<'_>,
     project: &Project,
 ) -> (BTreeMap<String, String>, Vec<Finding>) {
-    let version = selected.package.versioned.version().to_string();
-    let date = project.time.map(|time| time.to_string());
-    let describe = project.git.as_ref().and_then(|git| git.describe.clone());
-    let (name, commit) = (selected.package.name.as_str(), project.commit());
-    let mut env = BTreeMap::from([("DOCKLESS_VERSION".to_owned(), version.clone())]);
-    env.extend(commit.map(|commit| ("DOCKLESS_COMMIT".to_owned(), commit.to_owned())));
-    env.extend(date.iter().map(|date| ("DOCKLESS_DATE".to_owned(), date.clone())));
-    env.extend(describe.iter().map(|describe| ("DOCKLESS_DESCRIBE".to_owned(), describe.clone())));
+    let values = values(selected, project);
+    // What is not known is not said, rather than said to be empty.
+    let told = values.iter().filter(|(name, value)| *name != "name" && !value.is_empty());
+    let mut env: BTreeMap<String, String> = told
+        .map(|(name, value)| (format!("DOCKLESS_{}", name.to_uppercase()), value.clone()))
+        .collect();
     env.extend(
         project.time.map(|time| ("SOURCE_DATE_EPOCH".to_owned(), time.as_second().to_string())),
     );
-    let values = [
-        ("name", name),
-        ("version", &*version),
-        ("commit", commit.unwrap_or("")),
-        ("date", date.as_deref().unwrap_or("")),
-        ("describe", describe.as_deref().unwrap_or("")),
-    ];
+    let values: Vec<(&str, &str)> = values.iter().map(|(name, value)| (*name, &**value)).collect();
     let mut findings = Vec::new();
     for (variable, value) in &selected.config.env {
         match template::render(value, &values) {

@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::tools::{self, Obstacle, Tools};
-use super::{BuildPlan, GeneratePlan, LeftOut, Mode, Request, Selected, Skip};
+use super::{BuildPlan, GeneratePlan, LeftOut, Request, Selected};
 use crate::project::Project;
 use crate::target::Target;
 
 /// Whether the package has such files, and archives are made that hold them.
 pub fn wanted(selected: &Selected<'_>, request: &Request) -> bool {
-    let archives_made = request.mode != Mode::Local && !request.skip.contains(&Skip::Archive);
-    archives_made && !selected.config.generate.is_empty()
+    request.archives() && !selected.config.generate.is_empty()
 }
 
 /// What this machine runs, the surest first: it may have another glibc than the

@@ -2,13 +2,15 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::*;
+use crate::config::Base;
 use crate::process::Env;
 use crate::project::cross::{Clang, Zig};
 use crate::project::git::Tagged;
-use crate::project::{About, Bin, Cross, Git, Graph, Rustc};
-use crate::version::{Head, ReleaseTag};
+use crate::project::{About, Bin, Cross, Git, Graph, NativeCrate, Rustc};
+use crate::version::{Head, ReleaseTag, Version};
 
 mod generate;
+mod image;
 
 const X86: &str = "x86_64-unknown-linux-musl";
 const SHA: &str = "0123456789abcdef0123456789abcdef01234567";
@@ -86,12 +88,35 @@ fn config(project: &Project) -> Config {
         env: BTreeMap::new(),
         archive_files: vec!["/p/LICENSE".into()],
         generate: Vec::new(),
+        image: image_config(),
     });
     Config { profile: "dist".to_owned(), packages: packages.collect(), warnings: Vec::new() }
 }
 
+fn image_config() -> config::ImageConfig {
+    config::ImageConfig {
+        ship: true,
+        repositories: Vec::new(),
+        base: Base::Builtin,
+        tags: vec!["{{ version }}".to_owned(), "latest".to_owned()],
+        user: "65532".to_owned(),
+        entrypoint: Vec::new(),
+        cmd: Vec::new(),
+        env: BTreeMap::new(),
+        ports: Vec::new(),
+        volumes: Vec::new(),
+        workdir: String::new(),
+        stop_signal: String::new(),
+        labels: BTreeMap::new(),
+        annotations: BTreeMap::new(),
+        files: Vec::new(),
+    }
+}
+
 fn request(mode: Mode) -> Request {
     Request {
+        part: Part::All,
+        platforms: Vec::new(),
         mode,
         packages: Vec::new(),
         targets: Vec::new(),
@@ -239,7 +264,8 @@ fn planned(
         let sources = vec![("/elsewhere".into(), "/deps/x".into())];
         project.graphs.insert(wanted, Graph { native, sources });
     }
-    plan(&config, &project, &request(Mode::Snapshot))
+    let request = Request { skip: vec![Skip::Image], ..request(Mode::Snapshot) };
+    plan(&config, &project, &request)
 }
 
 fn zig() -> Option<Zig> {

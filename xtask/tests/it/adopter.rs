@@ -62,13 +62,14 @@ fn an_xtask_of_two_files_releases_its_workspace_and_not_itself() {
         .collect();
     let expected = [
         "checksums.txt",
+        "tool",
         "tool-v0.3.0-aarch64-unknown-linux-musl.tar.gz",
         "tool-v0.3.0-x86_64-unknown-linux-musl.tar.gz",
     ];
     assert_eq!(names, expected);
     assert_eq!(outcome["left_out"][0]["what"], "xtask");
     assert!(stderr.contains("an xtask is not shipped"), "{stderr}");
-    let archive = std::fs::File::open(root.join("dist").join(expected[2])).unwrap();
+    let archive = std::fs::File::open(root.join("dist").join(expected[3])).unwrap();
     let mut entries = tar::Archive::new(flate2::read::GzDecoder::new(archive));
     let names: Vec<_> = entries
         .entries()

@@ -200,7 +200,9 @@ fn c_gives_the_same_bytes_in_two_places_and_none_of_the_machine() {
         zig.parent().unwrap().to_str().unwrap(),
         "/tmp/",
     ];
-    for entry in entries(&one.join("dist").join(first.keys().nth(3).unwrap())) {
+    for entry in
+        entries(&one.join("dist").join(first.keys().find(|it| it.ends_with(".tar.gz")).unwrap()))
+    {
         for text in folders {
             assert!(!holds(&entry.bytes, text), "{text} in {}", entry.name);
         }
@@ -305,7 +307,7 @@ fn a_snapshot_leaves_out_what_no_compiler_is_there_for() {
     let archive = format!("plain-v1.0.0-{HOST}.tar.gz");
     assert_eq!(
         names(&world.dist()),
-        ["artifacts.json", "checksums.txt", "metadata.json", &archive]
+        ["artifacts.json", "checksums.txt", "images", "metadata.json", &archive]
     );
 }
 

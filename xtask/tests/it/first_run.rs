@@ -23,6 +23,7 @@ fn a_package_without_config_or_git_becomes_archives_for_two_targets() {
     let expected = [
         "artifacts.json".to_owned(),
         "checksums.txt".to_owned(),
+        "images".to_owned(),
         "metadata.json".to_owned(),
         archive(AARCH64),
         archive(X86_64),
@@ -31,8 +32,10 @@ fn a_package_without_config_or_git_becomes_archives_for_two_targets() {
     // Results, and only results, on stdout: the files that were made, by their path.
     let mut made: Vec<&str> = release.stdout.lines().collect();
     made.sort();
-    let paths = [archive(AARCH64), archive(X86_64), "checksums.txt".to_owned()];
-    let mut paths = paths.map(|name| world.dist().join(name).display().to_string());
+    let others = ["checksums.txt".to_owned(), "images/tool".to_owned()];
+    let paths = [archive(AARCH64), archive(X86_64)].into_iter().chain(others).collect::<Vec<_>>();
+    let mut paths: Vec<String> =
+        paths.into_iter().map(|name| world.dist().join(name).display().to_string()).collect();
     paths.sort();
     assert_eq!(made, paths);
     release.says("build tool 0.3.1 for").says("artifact").says(&archive(AARCH64));
@@ -93,7 +96,7 @@ fn dist_describes_itself() {
     world.commit();
     world.git(["tag", "v1.2.3"]);
     let commit = world.git(["rev-parse", "HEAD"]);
-    let release = world.run("release --snapshot --json -q");
+    let release = world.run("release --snapshot --json -q --skip image");
     release.ends_with(0);
 
     let metadata: serde_json::Value =
@@ -189,7 +192,14 @@ fn quiet_prints_results_and_verbose_prints_commands() {
     let mut lines: Vec<&Path> = quiet.stdout.lines().map(Path::new).collect();
     lines.sort();
     let archive = format!("tool-v1.0.0-{HOST}.tar.gz");
-    assert_eq!(lines, [world.path("dist/checksums.txt"), world.dist().join(archive)]);
+    assert_eq!(
+        lines,
+        [
+            world.path("dist/checksums.txt"),
+            world.path("dist/images/tool"),
+            world.dist().join(archive)
+        ]
+    );
     let verbose = world.run("release --snapshot -v");
     verbose.ends_with(0).says("cargo build ").says(&format!("--target {HOST}"));
     assert_eq!(verbose.stdout, quiet.stdout);

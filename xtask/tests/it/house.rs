@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// The rooms in order. Those of one line know nothing of each other, except
 /// along an arrow (`>`), where one knows those to its left.
 const ROOMS: [&str; 12] = [
-    "version target digest reference secret finding",
+    "version target digest reference secret finding parallel",
     "process files http term",
     "template yaml cache",
     "project > config > plan",
@@ -21,8 +21,9 @@ const ROOMS: [&str; 12] = [
     "cmd",
 ];
 
-/// A list of archives and their checksums speaks of archives.
-const WITHIN: [(&str, &str); 1] = [("checksum", "archive")];
+/// A list of archives and their checksums speaks of archives, and the name of an image
+/// of its digest.
+const WITHIN: [(&str, &str); 2] = [("checksum", "archive"), ("reference", "digest")];
 
 fn position(room: &str) -> (usize, usize, bool) {
     for (line, names) in ROOMS.iter().enumerate() {
@@ -84,7 +85,8 @@ fn rooms_import_in_the_order_of_the_house() {
             continue;
         }
         for other in named(&std::fs::read_to_string(file).unwrap()) {
-            if !may_import(room, &other) {
+            // What fuzz targets do, tests may do too.
+            if other != "fuzzing" && !may_import(room, &other) {
                 wrong.push(format!("{} imports {other}", within.display()));
             }
         }

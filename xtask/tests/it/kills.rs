@@ -216,7 +216,7 @@ fn of_two_runs_at_once_the_second_waits_and_says_for_whom() {
     said.read_to_string(&mut rest).unwrap();
     let second = ended(second);
     assert_eq!(second.code, Some(0), "{rest}");
-    assert_eq!(second.stdout.lines().count(), 2);
+    assert_eq!(second.stdout.lines().count(), 3);
     assert_whole(&world.dist());
     assert!(!world.names().iter().any(|name| name.starts_with(".dist")), "{:?}", world.names());
 }
@@ -263,7 +263,7 @@ fn many_runs_at_once_all_succeed() {
     let archive = format!("tool-v1.0.0-{HOST}.tar.gz");
     assert_eq!(
         names(&world.dist()),
-        ["artifacts.json", "checksums.txt", "metadata.json", &archive]
+        ["artifacts.json", "checksums.txt", "images", "metadata.json", &archive]
     );
     world.run("clean").ends_with(0);
 }

@@ -23,7 +23,7 @@ fn a_tagged_commit_is_released() {
     let archive = format!("tool-v1.2.3-{HOST}.tar.gz");
     assert_eq!(
         names(&world.dist()),
-        ["artifacts.json", "checksums.txt", "metadata.json", &archive]
+        ["artifacts.json", "checksums.txt", "images", "metadata.json", &archive]
     );
     let metadata: serde_json::Value =
         serde_json::from_str(&world.read("dist/metadata.json")).unwrap();
@@ -201,6 +201,8 @@ fn a_dry_run_makes_nothing() {
 fn a_step_can_be_skipped() {
     let world = World::quick("1.2.3");
     world.run("release --snapshot --skip archive,publish").ends_with(0);
+    assert_eq!(names(&world.dist()), ["artifacts.json", "images", "metadata.json"]);
+    world.run("release --snapshot --skip archive,image").ends_with(0);
     assert_eq!(names(&world.dist()), ["artifacts.json", "metadata.json"]);
     let unknown = world.run("release --snapshot --skip archives");
     unknown.ends_with(2).no_result().says("invalid value 'archives'");

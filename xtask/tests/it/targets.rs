@@ -57,7 +57,7 @@ fn a_target_that_cannot_be_installed_is_left_out_of_a_snapshot_and_stops_the_res
     let archive = format!("tool-v1.0.0-{HOST}.tar.gz");
     assert_eq!(
         names(&world.dist()),
-        ["artifacts.json", "checksums.txt", "metadata.json", &archive]
+        ["artifacts.json", "checksums.txt", "images", "metadata.json", &archive]
     );
 
     // What is named alone is an error, and so is anything left out of a release.

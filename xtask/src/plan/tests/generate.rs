@@ -1,7 +1,7 @@
 //! What programs are run, and how archives are packed.
 
 use super::*;
-use crate::config::Generator;
+use crate::config::{Generator, Output};
 
 /// What is run for which target, and what is built beside what is shipped.
 #[test]
@@ -33,7 +33,8 @@ fn programs_are_run_for_a_target_of_this_machine() {
         };
         config.packages[0].targets = targets(shipped);
         config.packages[0].generate = vec![completions()];
-        let plan = plan(&config, &project, &request(Mode::Snapshot)).unwrap();
+        let archives = Request { skip: vec![Skip::Image], ..request(Mode::Snapshot) };
+        let plan = plan(&config, &project, &archives).unwrap();
         assert_eq!(plan.left_out, []);
         assert_eq!(plan.generate[0].target.as_str(), runs, "{shipped:?} on {host}");
         assert_eq!(plan.builds[0].targets, targets(built), "{shipped:?} on {host}");

@@ -342,13 +342,25 @@ pub fn names(dir: &Path) -> Vec<String> {
     names
 }
 
-/// The files of a flat folder, such as dist/, by name.
+/// The files below a folder, by their paths in it.
 pub fn contents(dir: &Path) -> BTreeMap<String, Vec<u8>> {
-    names(dir).into_iter().map(|name| (name.clone(), fs::read(dir.join(name)).unwrap())).collect()
+    let mut files = BTreeMap::new();
+    for name in names(dir) {
+        let path = dir.join(&name);
+        match path.is_dir() {
+            true => {
+                let below = contents(&path).into_iter();
+                files.extend(below.map(|(file, bytes)| (format!("{name}/{file}"), bytes)));
+            }
+            false => drop(files.insert(name, fs::read(path).unwrap())),
+        }
+    }
+    files
 }
 
-/// Requires that dist/ is whole: each archive has the digest that
-/// `checksums.txt` and `artifacts.json` name, and nothing else is in it.
+/// Requires that dist/ is whole: each archive has the digest that `checksums.txt` and
+/// `artifacts.json` name, each blob of an image that of its name, each image is
+/// listed, and nothing else is in it.
 #[track_caller]
 pub fn assert_whole(dist: &Path) {
     let files = contents(dist);
@@ -362,8 +374,12 @@ pub fn assert_whole(dist: &Path) {
         .map(|(digest, name)| (name, digest))
         .collect();
     let described = ["artifacts.json", "checksums.txt", "metadata.json"];
-    let archives: Vec<&str> =
-        files.keys().map(String::as_str).filter(|name| !described.contains(name)).collect();
+    let (of_images, others): (Vec<&str>, Vec<&str>) =
+        files.keys().map(String::as_str).partition(|name| name.starts_with("images/"));
+    let archives: Vec<&str> = others.into_iter().filter(|name| !described.contains(name)).collect();
+    for name in of_images.iter().filter(|name| name.contains("/blobs/")) {
+        assert!(name.ends_with(&sha256(&files[*name])), "{name}");
+    }
     assert_eq!(listed.keys().copied().collect::<Vec<_>>(), archives);
     for (name, digest) in listed {
         assert_eq!(sha256(&files[name]), digest, "{name}");
@@ -371,6 +387,11 @@ pub fn assert_whole(dist: &Path) {
     let artifacts: Value = serde_json::from_str(text("artifacts.json")).unwrap();
     for artifact in artifacts.as_array().unwrap() {
         let name = artifact["name"].as_str().unwrap();
+        if artifact["type"] == "Image" {
+            let digest = artifact["extra"]["digest"].as_str().unwrap();
+            assert!(text(&format!("images/{name}/index.json")).contains(digest), "{artifact}");
+            continue;
+        }
         let digest = format!("sha256:{}", sha256(&files[name]));
         assert_eq!(artifact["extra"]["checksum"], digest.as_str(), "{name}");
     }

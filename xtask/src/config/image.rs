@@ -1,0 +1,192 @@
+//! What an image is to hold and to say, as it is asked for.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Scope, image_files};
+use crate::finding::Finding;
+use crate::reference::{Reference, Repository, Stored};
+
+pub use super::image_files::{ImageFile, ImageNode};
+
+/// The image's keys, as `default.toml` has them.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ImageKeys {
+    ship: bool,
+    repositories: Vec<String>,
+    base: String,
+    tags: Vec<String>,
+    user: String,
+    entrypoint: Vec<String>,
+    cmd: Vec<String>,
+    env: BTreeMap<String, String>,
+    ports: Vec<String>,
+    volumes: Vec<String>,
+    workdir: String,
+    stop_signal: String,
+    labels: BTreeMap<String, String>,
+    annotations: BTreeMap<String, String>,
+    files: Vec<image_files::FileKeys>,
+}
+
+/// An image's settings. Texts are templates still.
+#[derive(Clone, Debug)]
+pub struct ImageConfig {
+    pub ship: bool,
+    pub repositories: Vec<Repository>,
+    pub base: Base,
+    pub tags: Vec<String>,
+    pub user: String,
+    pub entrypoint: Vec<String>,
+    pub cmd: Vec<String>,
+    pub env: BTreeMap<String, String>,
+    /// Each with its protocol.
+    pub ports: Vec<String>,
+    pub volumes: Vec<String>,
+    /// Empty for the base's.
+    pub workdir: String,
+    /// Empty for the engine's default.
+    pub stop_signal: String,
+    pub labels: BTreeMap<String, String>,
+    pub annotations: BTreeMap<String, String>,
+    /// Sorted by path, each once.
+    pub files: Vec<ImageFile>,
+}
+
+/// What an image stands on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Base {
+    /// distroless/static, made of parts that the tool carries.
+    Builtin,
+    /// Nothing.
+    Scratch,
+    /// An image in a folder or a file.
+    #[serde(untagged)]
+    Stored(Stored),
+    /// An image in a registry.
+    #[serde(untagged)]
+    Named(Reference),
+}
+
+/// As it is written in the settings.
+impl fmt::Display for Base {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Base::Builtin => f.write_str("builtin"),
+            Base::Scratch => f.write_str("scratch"),
+            Base::Stored(stored) => stored.fmt(f),
+            Base::Named(reference) => reference.fmt(f),
+        }
+    }
+}
+
+/// What the keys mean; every fault of each becomes a finding.
+pub fn image(scope: &Scope<'_>, keys: ImageKeys, findings: &mut Vec<Finding>) -> ImageConfig {
+    let files = image_files::files(scope, keys.files, findings);
+    let mut faults = Faults { scope, findings };
+    let repositories = keys.repositories.iter().filter_map(|text| {
+        let parsed = Repository::parse(text);
+        parsed.map_err(|error| faults.add("repositories", format!("{error:#}"))).ok()
+    });
+    let repositories = repositories.collect();
+    let base = base(&keys.base, scope, &mut faults);
+    for path in keys.volumes.iter().filter(|path| !path.starts_with('/')) {
+        faults.add("volumes", format!("{path:?} is no absolute path"));
+    }
+    if !keys.workdir.is_empty() && !keys.workdir.starts_with('/') {
+        faults.add("workdir", format!("{:?} is no absolute path", keys.workdir));
+    }
+    if !numeric_user(&keys.user) {
+        faults.add("user", format!("{:?} is no number, nor two with a colon", keys.user));
+    }
+    let signal = keys.stop_signal.strip_prefix("SIG").unwrap_or(&keys.stop_signal);
+    let known = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || "+-".contains(c);
+    if !signal.chars().all(known) {
+        faults.add("stop-signal", format!("{:?} is no signal", keys.stop_signal));
+    }
+    for name in keys.env.keys().filter(|name| name.is_empty() || name.contains(['=', '\0'])) {
+        faults.add("env", format!("{name:?} is no name of a variable"));
+    }
+    let mut ports = Vec::new();
+    for text in &keys.ports {
+        match port(text) {
+            Some(port) => ports.push(port),
+            None => faults.add("ports", format!("{text:?} is no port")),
+        }
+    }
+    ImageConfig {
+        ship: keys.ship,
+        repositories,
+        base,
+        tags: keys.tags,
+        user: keys.user,
+        entrypoint: keys.entrypoint,
+        cmd: keys.cmd,
+        env: keys.env,
+        ports,
+        volumes: keys.volumes,
+        workdir: keys.workdir,
+        stop_signal: keys.stop_signal,
+        labels: keys.labels,
+        annotations: keys.annotations,
+        files,
+    }
+}
+
+/// Where what is wrong with an image's keys is gathered.
+struct Faults<'a, 'b> {
+    scope: &'a Scope<'a>,
+    findings: &'b mut Vec<Finding>,
+}
+
+impl Faults<'_, '_> {
+    fn add(&mut self, key: &str, why: String) {
+        let path = format!("image.{key}");
+        let (place, fix) = (self.scope.place(&path), super::schema::example(&path));
+        self.findings.push(Finding::error("config-image", place, why, fix));
+    }
+}
+
+fn base(text: &str, scope: &Scope<'_>, faults: &mut Faults<'_, '_>) -> Base {
+    match text {
+        "builtin" => return Base::Builtin,
+        "scratch" => return Base::Scratch,
+        _ => {}
+    }
+    if let Some(stored) = Stored::parse(text) {
+        return stored.map_or_else(
+            |error| {
+                faults.add("base", format!("{error:#}"));
+                Base::Scratch
+            },
+            |stored| Base::Stored(stored.anchored(&scope.package.dir)),
+        );
+    }
+    Reference::parse(text).map(Base::Named).unwrap_or_else(|error| {
+        faults.add("base", format!("{error:#}"));
+        Base::Scratch
+    })
+}
+
+/// `uid` or `uid:gid`.
+fn numeric_user(text: &str) -> bool {
+    let (user, group) = text.split_once(':').unwrap_or((text, "0"));
+    [user, group].iter().all(|id| super::image_files::id(id).is_some())
+}
+
+/// A port or a range of them with its protocol.
+/// <https://github.com/opencontainers/image-spec/blob/main/config.md#properties>
+fn port(text: &str) -> Option<String> {
+    let (numbers, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+    let (first, last) = numbers.split_once('-').unwrap_or((numbers, numbers));
+    let number = |text: &str| {
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        text.parse::<u16>().ok().filter(|port| digits && *port > 0)
+    };
+    let fit = number(first)? <= number(last)? && ["tcp", "udp", "sctp"].contains(&protocol);
+    fit.then(|| format!("{numbers}/{protocol}"))
+}

@@ -1,0 +1,195 @@
+//! Layers: written in one pass, kept in the cache.
+
+use std::io::{BufWriter, Write};
+
+use anyhow::{Context, Result, bail};
+use indicatif::ProgressBar;
+use oci_spec::image::{Descriptor, MediaType};
+use serde::{Deserialize, Serialize};
+use tar::{EntryType, Header};
+
+use super::entry::{Content, Entry, Node};
+use super::{Blob, Layer, gzip, sha256};
+use crate::cache::{Blobs, Cache, Kind};
+use crate::digest::{self, Digest, HashingReader, HashingWriter};
+use crate::files;
+
+/// The version of what is written: raised when the same entries come out as other
+/// bytes, which the golden digests in this room's tests say. It is part of the
+/// cache's key and of the builtin base's os-release.
+pub const LAYOUT: &str = "1";
+
+/// The level of deflate. Measured on a binary of 1.4 MB: 3 takes 15 % longer than
+/// 2 for 3 % of size, and 6 takes 30 % longer than 3 for 2 %.
+const LEVEL: u32 = 3;
+
+/// In bytes. What passes from the tar to the digest and the compressor at a time.
+const BUFFER: usize = 64 * 1024;
+
+/// The time of all entries, in seconds: a layer whose files did not change is the
+/// same layer in every commit. ko and distroless have the same.
+const TIME: u64 = 0;
+
+/// What the cache remembers of a layer.
+#[derive(Serialize, Deserialize)]
+struct Known {
+    digest: Digest,
+    size: u64,
+    diff_id: Digest,
+}
+
+/// Makes the layer of these entries, or takes it from the cache where it was made
+/// before. `bar` is moved on by the size of the files.
+pub fn layer(entries: &[Entry], cache: &Cache, blobs: &Blobs, bar: &ProgressBar) -> Result<Layer> {
+    let key = key(entries);
+    let known = match kept(&key, cache, blobs)? {
+        Some(known) => known,
+        None => {
+            let known = write(entries, blobs, bar)?;
+            let text = serde_json::to_vec(&known).context("write JSON")?;
+            cache.put(Kind::Layer, &key, &Digest::of(&text), &text[..])?;
+            known
+        }
+    };
+    let blob = Blob::File { path: blobs.path(&known.digest), at: 0 };
+    let descriptor = Descriptor::new(MediaType::ImageLayerGzip, known.size, sha256(&known.digest));
+    Ok(Layer { descriptor, diff_id: known.diff_id, blob })
+}
+
+fn key(entries: &[Entry]) -> Digest {
+    let mut parts = vec!["layer".to_owned(), LAYOUT.to_owned()];
+    for entry in entries {
+        let (kind, rest) = match &entry.node {
+            Node::Dir => ("dir", String::new()),
+            Node::File(content) => ("file", content.digest().hex()),
+            Node::Symlink(target) => ("symlink", target.clone()),
+            Node::Hardlink(target) => ("hardlink", target.clone()),
+        };
+        let owner = format!("{:o} {}:{}", entry.mode, entry.uid, entry.gid);
+        parts.extend([entry.path.clone(), kind.to_owned(), rest, owner]);
+    }
+    digest::of_parts(parts.iter().map(String::as_bytes))
+}
+
+/// What is known under the key, where the blob is there too and is what it was.
+fn kept(key: &Digest, cache: &Cache, blobs: &Blobs) -> Result<Option<Known>> {
+    let mut text = Vec::new();
+    if cache.get(Kind::Layer, key, &mut text)?.is_none() {
+        return Ok(None);
+    }
+    let known: Known =
+        serde_json::from_slice(&text).context("read what the cache knows of a layer")?;
+    Ok(blobs.verify(&known.digest, known.size)?.then_some(known))
+}
+
+/// tar, both digests, gzip and the file in one pass.
+fn write(entries: &[Entry], blobs: &Blobs, bar: &ProgressBar) -> Result<Known> {
+    let file = files::temporary(blobs.dir())?;
+    let out = HashingWriter::new(BufWriter::with_capacity(BUFFER, file));
+    let mut diff_id = None;
+    let out = gzip::compress(out, LEVEL, |out| {
+        let plain = BufWriter::with_capacity(BUFFER, HashingWriter::new(out));
+        let plain =
+            write_tar(entries, plain, bar)?.into_inner().map_err(|error| error.into_error());
+        diff_id = Some(plain.context("finish the layer")?.finish().1);
+        Ok(())
+    })?;
+    let (file, digest, size) = out.finish();
+    let file = file.into_inner().map_err(|error| error.into_error()).context("write the layer")?;
+    blobs.keep(file, &digest)?;
+    Ok(Known { digest, size, diff_id: diff_id.context("finish the layer")? })
+}
+
+/// Writes the entries as a tar and returns `out`.
+fn write_tar<W: Write>(entries: &[Entry], out: W, bar: &ProgressBar) -> Result<W> {
+    let mut tar = tar::Builder::new(out);
+    for entry in entries {
+        append(&mut tar, entry, bar).with_context(|| format!("add /{}", entry.path))?;
+    }
+    tar.into_inner().context("finish the layer")
+}
+
+fn append(tar: &mut tar::Builder<impl Write>, entry: &Entry, bar: &ProgressBar) -> Result<()> {
+    let mut header = Header::new_ustar();
+    header.set_mode(entry.mode);
+    header.set_uid(entry.uid.into());
+    header.set_gid(entry.gid.into());
+    header.set_mtime(TIME);
+    header.set_size(0);
+    let (kind, link) = match &entry.node {
+        Node::Dir => (EntryType::Directory, None),
+        Node::File(content) => {
+            header.set_size(content.size());
+            (EntryType::Regular, None)
+        }
+        Node::Symlink(target) => (EntryType::Symlink, Some(target)),
+        Node::Hardlink(target) => (EntryType::Link, Some(target)),
+    };
+    header.set_entry_type(kind);
+    name(tar, &mut header, entry, link)?;
+    header.set_cksum();
+    match &entry.node {
+        Node::File(content) => append_file(tar, &header, content, bar),
+        _ => tar.append(&header, std::io::empty()).context("write it"),
+    }
+}
+
+/// Names the entry and what it links to: in the header where they fit, else in a
+/// PAX header before it.
+fn name(
+    tar: &mut tar::Builder<impl Write>,
+    header: &mut Header,
+    entry: &Entry,
+    link: Option<&String>,
+) -> Result<()> {
+    // Folders are written with a slash, as every other tool does.
+    let slash = if entry.node == Node::Dir { "/" } else { "" };
+    let path = format!("{}{slash}", entry.path);
+    let mut extensions = Vec::new();
+    if header.set_path(&path).is_err() {
+        extensions.push(("path", path.as_bytes()));
+        header.set_path(short(&entry.path)).context("name it")?;
+    }
+    if let Some(link) = link {
+        // As it is written: the crate would take a leading slash or dots for a mistake.
+        let fits = header.as_ustar_mut().filter(|ustar| link.len() <= ustar.linkname.len());
+        match fits {
+            Some(ustar) => ustar.linkname[..link.len()].copy_from_slice(link.as_bytes()),
+            None => extensions.push(("linkpath", link.as_bytes())),
+        }
+    }
+    let size = match &entry.node {
+        Node::File(content) => content.size(),
+        _ => 0,
+    };
+    // More than the header's octal digits hold.
+    let size = (size >= 1 << 33).then(|| size.to_string());
+    extensions.extend(size.iter().map(|size| ("size", size.as_bytes())));
+    match extensions.is_empty() {
+        true => Ok(()),
+        false => tar.append_pax_extensions(extensions).context("write its long name"),
+    }
+}
+
+/// A name that stands in for a long one, for readers that know no PAX headers.
+fn short(path: &str) -> String {
+    let digest = Digest::of(path.as_bytes()).hex();
+    format!("PaxHeaders/{}", &digest[..32])
+}
+
+fn append_file(
+    tar: &mut tar::Builder<impl Write>,
+    header: &Header,
+    content: &Content,
+    bar: &ProgressBar,
+) -> Result<()> {
+    let mut reader = HashingReader::new(content.open()?);
+    tar.append(header, &mut bar.wrap_read(&mut reader)).context("write it")?;
+    let (_, digest, size) = reader.finish();
+    if (digest, size) != (content.digest(), content.size())
+        && let Content::File { path, .. } = content
+    {
+        bail!("{} changed while it was being imaged; run again", path.display());
+    }
+    Ok(())
+}

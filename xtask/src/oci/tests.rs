@@ -1,0 +1,142 @@
+//! The bytes of images, pinned.
+
+use std::collections::BTreeMap;
+
+use indicatif::ProgressBar;
+use jiff::Timestamp;
+
+use super::entry::{Content, Entry, Node};
+use super::{Root, base, build_image, layer, rootfs, validate};
+use crate::cache::Cache;
+use crate::config::{self, ImageFile, ImageNode, Owner};
+use crate::files;
+use crate::plan::{ImageConfig, ImagePlan, ImagePlatform};
+use crate::reference::Reference;
+use crate::target::Target;
+
+/// Said where pinned bytes have changed.
+const RAISE: &str = "raise LAYOUT in oci/layer.rs, and VERSION_ID in os-release with it, pin the \
+                     new digest, and say it in the changelog";
+
+fn bytes(path: &str, mode: u32, bytes: Vec<u8>) -> Entry {
+    let node = Node::File(Content::Bytes(bytes.into()));
+    Entry { path: path.to_owned(), node, mode, uid: 65532, gid: 7 }
+}
+
+/// Several blocks of a compressor, a name that needs a PAX header, and each kind of entry.
+fn sample() -> Vec<Entry> {
+    let program = (0..400_000u32).flat_map(|i| (i.wrapping_mul(i >> 3) % 8191).to_le_bytes());
+    let long = format!("usr/share/{}/x", "n".repeat(120));
+    let entry =
+        |path: &str, node| Entry { path: path.to_owned(), node, mode: 0o755, uid: 0, gid: 0 };
+    vec![
+        entry("usr", Node::Dir),
+        bytes("usr/program", 0o755, program.collect()),
+        entry("usr/same", Node::Hardlink("usr/program".to_owned())),
+        bytes(&long, 0o640, b"long".to_vec()),
+        entry("usr/to", Node::Symlink(format!("../{long}"))),
+    ]
+}
+
+fn made(entries: &[Entry]) -> (String, String) {
+    let blobs = Cache::none().blobs().unwrap();
+    let layer = layer::layer(entries, &Cache::none(), &blobs, &ProgressBar::hidden()).unwrap();
+    (layer.descriptor.digest().digest().to_owned(), layer.diff_id.hex())
+}
+
+#[test]
+fn the_bytes_of_layers_are_pinned() {
+    for (entries, digest, diff_id) in [
+        (
+            sample(),
+            "b3d59d42aa0e8a43bcc720fef45e95976bcc37197e116ae5a232274165ec8f6e",
+            "1e880e558e73134913286c401ca27061ad8cb59852d35e5518678f37a6ed863e",
+        ),
+        (
+            rootfs::entries(),
+            "d8f4b078990140ab51f339200c6440d7c8a1114afb3c8a8c69acd04607a9e111",
+            "a22d8251315d0ca5387981fb415d9b626d1f75feb84e3a4b354bb7a6bab90e3e",
+        ),
+    ] {
+        assert_eq!(made(&entries), (digest.to_owned(), diff_id.to_owned()), "{RAISE}");
+    }
+}
+
+fn plan(dir: &std::path::Path, targets: &[&str]) -> ImagePlan {
+    let file = dir.join("a.txt");
+    files::write(&file, b"text").unwrap();
+    let map = |name: &str| BTreeMap::from([(name.to_owned(), "value".to_owned())]);
+    let owner = Owner { uid: 1, gid: 2 };
+    let to = "srv/data/a.txt".to_owned();
+    ImagePlan {
+        name: "tool".to_owned(),
+        package: "tool".to_owned(),
+        version: "1.2.3".parse().unwrap(),
+        platforms: targets
+            .iter()
+            .map(|name| Target::parse(name).unwrap())
+            .map(|target| ImagePlatform { platform: target.platform().unwrap(), target })
+            .collect(),
+        bins: Vec::new(),
+        base: config::Base::Builtin,
+        files: vec![ImageFile { to, node: ImageNode::File(file), mode: 0o600, owner }],
+        names: vec![Reference::parse("tool:1.2.3").unwrap()],
+        config: ImageConfig {
+            entrypoint: vec!["/usr/local/bin/tool".to_owned()],
+            cmd: vec!["serve".to_owned()],
+            default_env: map("PATH"),
+            env: map("MORE"),
+            user: "65532".to_owned(),
+            workdir: Some("/home/nonroot".to_owned()),
+            ports: vec!["80/tcp".to_owned(), "443/tcp".to_owned()],
+            volumes: vec!["/data".to_owned()],
+            stop_signal: Some("SIGINT".to_owned()),
+            labels: map("org.opencontainers.image.title"),
+            annotations: map("org.opencontainers.image.title"),
+        },
+    }
+}
+
+fn image(targets: &[&str]) -> Root {
+    let dir = tempfile::tempdir().unwrap();
+    let plan = plan(dir.path(), targets);
+    let cache = Cache::at(&dir.path().join("cache"));
+    let base = base(&plan, &cache).unwrap();
+    let time = Timestamp::constant(1_700_000_000, 0);
+    let blobs = cache.blobs().unwrap();
+    let build = || build_image(&plan, &base, &[], time, &cache, &blobs, &ProgressBar::hidden());
+    let root = build().unwrap();
+    assert_eq!(validate(&root), []);
+    // From the cache it is the same.
+    assert_eq!(build().unwrap().digest().unwrap(), root.digest().unwrap());
+    root
+}
+
+#[test]
+fn the_bytes_of_images_are_pinned() {
+    let (x86, arm) = ("x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl");
+    let one = image(&[x86]);
+    assert!(matches!(one, Root::Image(_)), "one platform makes a manifest alone");
+    assert_eq!(
+        one.digest().unwrap().hex(),
+        "7b782c7a5609e26e3832fb6b8331654b596a161ad3aad113dcde6f3e7b386f1f",
+        "{RAISE}"
+    );
+    let both = image(&[x86, arm]);
+    assert_eq!(both.images().len(), 2);
+    assert_eq!(
+        both.digest().unwrap().hex(),
+        "0e94a4d6a31dea73aba4f942bf9c93bfefd079400ed7e49a112a84fd7b1272ff",
+        "{RAISE}"
+    );
+}
+
+/// A new layout has a new name in what it makes.
+#[test]
+fn the_systems_version_is_the_layouts() {
+    let entries = rootfs::entries();
+    let release = entries.iter().find(|entry| entry.path == "usr/lib/os-release").unwrap();
+    let Node::File(Content::Bytes(text)) = &release.node else { panic!("{release:?}") };
+    let text = String::from_utf8(text.to_vec()).unwrap();
+    assert!(text.contains(&format!("VERSION_ID=\"{}\"\n", layer::LAYOUT)), "{RAISE}: {text}");
+}

@@ -1,0 +1,78 @@
+//! The file system below the binaries: the builtin base's part, and the files
+//! that config names.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Result, bail};
+
+use super::entry::{Content, Entry, Node};
+use super::rootfs;
+use crate::config::{Base, ImageFile, ImageNode};
+use crate::finding::failure;
+use crate::plan::ImagePlan;
+
+/// What lies below the binaries, as far as it is made here.
+#[derive(Clone, Debug)]
+pub struct Lower {
+    /// Empty where the base is another's, or nothing.
+    pub base: Vec<Entry>,
+    /// The files of the config, with the folders that lead to them.
+    pub files: Vec<Entry>,
+    /// Whether there is more below, which is not looked into.
+    foreign: bool,
+}
+
+/// Finds what the plan's image holds beside its binaries. Reads the files.
+pub fn lower(plan: &ImagePlan) -> Result<Lower> {
+    let base = match plan.base {
+        Base::Builtin => rootfs::entries(),
+        Base::Scratch | Base::Stored(_) | Base::Named(_) => Vec::new(),
+    };
+    let foreign = matches!(plan.base, Base::Stored(_) | Base::Named(_));
+    let lower = Lower { base, files: Vec::new(), foreign };
+    let files = plan.files.iter().map(entry).collect::<Result<_>>()?;
+    let files = lower.with_parents(files)?;
+    Ok(Lower { files, ..lower })
+}
+
+fn entry(file: &ImageFile) -> Result<Entry> {
+    let node = match &file.node {
+        ImageNode::Dir => Node::Dir,
+        ImageNode::File(path) => Node::File(Content::of(path)?),
+        ImageNode::Link(target) => Node::Symlink(target.clone()),
+    };
+    let (path, mode, owner) = (file.to.clone(), file.mode, file.owner);
+    Ok(Entry { path, node, mode, uid: owner.uid, gid: owner.gid })
+}
+
+impl Lower {
+    /// The entries, sorted, with the folders that lead to them and are not there.
+    ///
+    /// On a foreign base no folder is added: it may be there as a link, as /bin is
+    /// in many, and with rights of its own. Engines make those that are missing.
+    pub fn with_parents(&self, entries: Vec<Entry>) -> Result<Vec<Entry>> {
+        let own: BTreeSet<String> = entries.iter().map(|entry| entry.path.clone()).collect();
+        let below: BTreeMap<&str, &Entry> =
+            self.base.iter().chain(&self.files).map(|entry| (&*entry.path, entry)).collect();
+        let mut added = BTreeMap::new();
+        for path in &own {
+            for parent in path.match_indices('/').map(|(at, _)| &path[..at]) {
+                match below.get(parent) {
+                    Some(Entry { node: Node::Dir, .. }) => {}
+                    Some(_) => bail!(failure(
+                        format!("/{path} would lie in /{parent}, which is no folder in the base"),
+                        "give it another `to`",
+                    )),
+                    None if own.contains(parent) || self.foreign => {}
+                    None => drop(added.insert(parent.to_owned(), folder(parent))),
+                }
+            }
+        }
+        let all = entries.into_iter().map(|entry| (entry.path.clone(), entry)).chain(added);
+        Ok(all.collect::<BTreeMap<_, _>>().into_values().collect())
+    }
+}
+
+fn folder(path: &str) -> Entry {
+    Entry { path: path.to_owned(), node: Node::Dir, mode: 0o755, uid: 0, gid: 0 }
+}

@@ -1,0 +1,78 @@
+//! Work on all processors.
+
+use std::num::NonZeroUsize;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use anyhow::{Context, Result, anyhow};
+
+/// How many processors there are.
+pub fn processors() -> usize {
+    thread::available_parallelism().map_or(1, NonZeroUsize::get)
+}
+
+/// Does the work for every item, for as many at a time as `threads` says, and
+/// returns what came of it in the items' order. After a failure nothing new is begun.
+pub fn map<T: Sync, R: Send>(
+    items: &[T],
+    threads: usize,
+    work: impl Fn(&T) -> Result<R> + Sync,
+) -> Result<Vec<R>> {
+    let next = AtomicUsize::new(0);
+    let results: Mutex<Vec<Option<R>>> = Mutex::new(items.iter().map(|_| None).collect());
+    let one = || -> Result<()> {
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(item) = items.get(at) else { return Ok(()) };
+            match work(item) {
+                Ok(result) => results.lock().map_err(|_| panicked())?[at] = Some(result),
+                Err(error) => {
+                    next.store(items.len(), Ordering::Relaxed);
+                    return Err(error);
+                }
+            }
+        }
+    };
+    let ended: Vec<Result<()>> = thread::scope(|scope| {
+        let threads: Vec<_> =
+            (0..threads.clamp(1, items.len().max(1))).map(|_| scope.spawn(one)).collect();
+        threads.into_iter().map(|it| it.join().unwrap_or_else(|_| Err(panicked()))).collect()
+    });
+    ended.into_iter().collect::<Result<()>>()?;
+    let results = results.into_inner().map_err(|_| panicked())?;
+    results.into_iter().map(|result| result.with_context(panicked)).collect()
+}
+
+fn panicked() -> anyhow::Error {
+    anyhow!("a thread panicked")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_come_in_the_order_of_the_items() {
+        let items: Vec<u64> = (0..50).collect();
+        for threads in [0, 1, 3, 99] {
+            let squares = map(&items, threads, |n| Ok(n * n)).unwrap();
+            assert_eq!(squares, items.iter().map(|n| n * n).collect::<Vec<_>>());
+        }
+        let none: Vec<u64> = map(&[], 2, |n: &u64| Ok(*n)).unwrap();
+        assert_eq!(none.len(), 0);
+    }
+
+    #[test]
+    fn a_failure_is_told_and_begins_nothing_new() {
+        let begun = AtomicUsize::new(0);
+        let items: Vec<usize> = (0..1000).collect();
+        let failed = map(&items, 2, |n| {
+            begun.fetch_add(1, Ordering::Relaxed);
+            anyhow::ensure!(*n != 3, "number three");
+            Ok(())
+        });
+        assert_eq!(failed.unwrap_err().to_string(), "number three");
+        assert!(begun.into_inner() < 1000);
+    }
+}

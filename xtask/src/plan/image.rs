@@ -1,0 +1,288 @@
+//! What images are made of a package's Linux binaries, and what they say.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::build::values;
+use super::{BuildPlan, ImageConfig, ImagePlan, ImagePlatform, LeftOut, Part, Request, Selected};
+use crate::config::{self, Base};
+use crate::finding::{Finding, Place};
+use crate::project::Project;
+use crate::reference::{Reference, Repository, Tag};
+use crate::target::{Platform, Target};
+use crate::template;
+
+/// Where binaries lie in an image.
+pub const BIN: &str = "usr/local/bin";
+
+/// distroless/static has the same.
+/// <https://github.com/GoogleContainerTools/distroless/blob/main/base/base.bzl>
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Whether an image is wanted of the package.
+pub fn wanted(selected: &Selected<'_>, request: &Request) -> bool {
+    let named = request.part == Part::Images && request.packages.contains(&selected.package.name);
+    request.images() && (selected.config.image.ship || named)
+}
+
+/// Whether images are made for the target, of those that the command line asks for.
+pub fn serves(target: &Target, request: &Request) -> bool {
+    let platform = target.platform();
+    platform.is_some_and(|platform| {
+        request.platforms.is_empty()
+            || request.platforms.iter().any(|asked| asked.distance(&platform) == Some(0))
+    })
+}
+
+/// The complaint that a command which makes images alone has none to make.
+pub fn missing(left_out: &[LeftOut], request: &Request) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = left_out.iter().map(LeftOut::finding).collect();
+    if findings.is_empty() {
+        let asked: Vec<String> = request.platforms.iter().map(Platform::to_string).collect();
+        let why = match asked.is_empty() {
+            true => "no package makes an image: that takes a Linux target".to_owned(),
+            false => format!("no target of the packages is for {}", asked.join(" or ")),
+        };
+        let fix = "see `targets` and the image's `ship`, or name a package with --package";
+        findings.push(Finding::error("no-image", Place::default(), why, fix));
+    }
+    findings
+}
+
+/// The image of a package whose binaries are built, what is wrong with it, and
+/// for what it is not made.
+pub fn plan(
+    selected: &Selected<'_>,
+    build: &BuildPlan,
+    targets: &[&Target],
+    project: &Project,
+    request: &Request,
+) -> (Option<ImagePlan>, Vec<Finding>, Vec<LeftOut>) {
+    let config = &selected.config.image;
+    let mut findings = Vec::new();
+    if let Some(left_out) = unreachable_base(&build.package, &config.base) {
+        return (None, findings, vec![left_out]);
+    }
+    let (platforms, left_out) = platforms(selected, targets, request);
+    if platforms.is_empty() {
+        return (None, findings, left_out);
+    }
+    let values = values(selected, project);
+    let values: Vec<(&str, &str)> = values.iter().map(|(name, value)| (*name, &**value)).collect();
+    let mut texts = Texts { selected, values: &values, findings: &mut findings };
+    let names = texts.names(config);
+    let image = ImagePlan {
+        name: build.package.clone(),
+        package: build.package.clone(),
+        version: build.version.clone(),
+        platforms,
+        bins: build.bins.clone(),
+        base: config.base.clone(),
+        files: config.files.clone(),
+        names,
+        config: texts.config(config, build, project),
+    };
+    findings.extend(collisions(selected, &image));
+    (Some(image), findings, left_out)
+}
+
+/// A base that lies in a registry.
+fn unreachable_base(package: &str, base: &Base) -> Option<LeftOut> {
+    let Base::Named(reference) = base else {
+        return None;
+    };
+    Some(LeftOut {
+        what: format!("image of {package}"),
+        target: None,
+        why: format!("its base {reference} is in a registry, which this version cannot read"),
+        fix: format!(
+            "copy it into the project, for example with `skopeo copy --all docker://{reference} \
+             oci:base`, and set `base = \"oci:base\"`"
+        ),
+        by_choice: false,
+    })
+}
+
+/// A target for each platform: of two that make the same image the static one.
+fn platforms(
+    selected: &Selected<'_>,
+    targets: &[&Target],
+    request: &Request,
+) -> (Vec<ImagePlatform>, Vec<LeftOut>) {
+    let mut chosen: BTreeMap<Platform, &Target> = BTreeMap::new();
+    let mut left_out = Vec::new();
+    let bare = matches!(selected.config.image.base, Base::Builtin | Base::Scratch);
+    for target in targets.iter().filter(|target| serves(target, request)) {
+        let Some(platform) = target.platform() else { continue };
+        match chosen.get(&platform) {
+            Some(other) if other.is_musl() => {}
+            _ => drop(chosen.insert(platform, target)),
+        }
+    }
+    if bare {
+        chosen.retain(|_, target| {
+            let fit = target.is_musl();
+            if !fit {
+                left_out.push(LeftOut {
+                    what: format!("image of {}", selected.package.name),
+                    target: Some((*target).clone()),
+                    why: "its programs load glibc, which the base does not have".to_owned(),
+                    fix: format!(
+                        "build for {}, or set a `base` that has glibc, such as distroless/cc",
+                        target.triple().replace("-gnu", "-musl")
+                    ),
+                    by_choice: true,
+                });
+            }
+            fit
+        });
+    }
+    let platforms = chosen
+        .into_iter()
+        .map(|(platform, target)| ImagePlatform { platform, target: target.clone() })
+        .collect();
+    (platforms, left_out)
+}
+
+/// Files that would lie where binaries do.
+fn collisions(selected: &Selected<'_>, image: &ImagePlan) -> Vec<Finding> {
+    let bins: BTreeSet<String> = image.bins.iter().map(|bin| format!("{BIN}/{bin}")).collect();
+    let taken = image.files.iter().filter(|file| {
+        let through = bins.iter().any(|bin| file.to.starts_with(&format!("{bin}/")));
+        let blocks = file.node != config::ImageNode::Dir
+            && bins.iter().any(|bin| bin.starts_with(&format!("{}/", file.to)));
+        bins.contains(&file.to) || through || blocks
+    });
+    let place =
+        || Place::within(&selected.package.manifest, "[package.metadata.dockless.image] files");
+    taken
+        .map(|file| {
+            let why = format!("/{} is where a binary of the package lies", file.to);
+            Finding::error("image-files", place(), why, "give the file another `to`")
+        })
+        .collect()
+}
+
+/// Settings that are templates, rendered; what is wrong becomes a finding.
+struct Texts<'a> {
+    selected: &'a Selected<'a>,
+    values: &'a [(&'a str, &'a str)],
+    findings: &'a mut Vec<Finding>,
+}
+
+impl Texts<'_> {
+    fn fault(&mut self, key: &str, why: String, fix: &str) {
+        let item = format!("[package.metadata.dockless.image] {key}");
+        let place = Place::within(&self.selected.package.manifest, item);
+        self.findings.push(Finding::error("image", place, why, fix));
+    }
+
+    fn text(&mut self, key: &str, text: &str) -> String {
+        template::render(text, self.values).unwrap_or_else(|error| {
+            self.fault(key, error.to_string(), "use one of the known names");
+            String::new()
+        })
+    }
+
+    fn list(&mut self, key: &str, texts: &[String]) -> Vec<String> {
+        texts.iter().map(|text| self.text(key, text)).collect()
+    }
+
+    fn map(&mut self, key: &str, map: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+        map.iter().map(|(name, text)| (name.clone(), self.text(key, text))).collect()
+    }
+
+    /// All names of the image: each repository with each tag.
+    fn names(&mut self, config: &config::ImageConfig) -> Vec<Reference> {
+        let mut tags: Vec<Tag> = Vec::new();
+        // What could not be rendered is named already.
+        let texts = self.list("tags", &config.tags);
+        for text in texts.iter().filter(|text| !text.is_empty()) {
+            match Tag::parse(text) {
+                Ok(tag) if tags.contains(&tag) => {}
+                Ok(tag) => tags.push(tag),
+                Err(error) => {
+                    self.fault("tags", error.to_string(), "name a tag such as \"latest\"")
+                }
+            }
+        }
+        if texts.is_empty() {
+            self.fault("tags", "it names no tag".to_owned(), "write `tags = [\"{{ version }}\"]`");
+        }
+        let mut repositories = config.repositories.clone();
+        if repositories.is_empty() {
+            let name = self.selected.package.name.to_lowercase();
+            match Repository::parse(&name) {
+                Ok(repository) => repositories.push(repository),
+                Err(error) => {
+                    let fix = "set `repositories`, such as [\"ghcr.io/acme/mytool\"]";
+                    self.fault("repositories", format!("{error:#}"), fix);
+                }
+            }
+        }
+        let tagged = |repository: &Repository| {
+            let tags = tags.iter().map(|tag| repository.tagged(tag));
+            tags.collect::<Vec<_>>()
+        };
+        repositories.iter().flat_map(tagged).collect()
+    }
+
+    fn config(
+        &mut self,
+        config: &config::ImageConfig,
+        build: &BuildPlan,
+        project: &Project,
+    ) -> ImageConfig {
+        let standard = standard(build, project);
+        let mut labels = standard.clone();
+        labels.extend(self.map("labels", &config.labels));
+        let mut annotations = standard;
+        annotations.extend(self.map("annotations", &config.annotations));
+        let mut env = BTreeMap::from([("PATH".to_owned(), PATH.to_owned())]);
+        if config.base == Base::Builtin {
+            let bundle = "/etc/ssl/certs/ca-certificates.crt";
+            env.insert("SSL_CERT_FILE".to_owned(), bundle.to_owned());
+        }
+        let own = self.map("env", &config.env);
+        let workdir = match (&*config.workdir, &config.base) {
+            ("", Base::Builtin) => Some("/home/nonroot".to_owned()),
+            ("", _) => None,
+            (workdir, _) => Some(workdir.to_owned()),
+        };
+        let first = build.bins.iter().find(|bin| **bin == build.package).or(build.bins.first());
+        let entrypoint = match config.entrypoint.is_empty() {
+            true => first.map(|bin| format!("/{BIN}/{bin}")).into_iter().collect(),
+            false => self.list("entrypoint", &config.entrypoint),
+        };
+        ImageConfig {
+            entrypoint,
+            cmd: self.list("cmd", &config.cmd),
+            default_env: env,
+            env: own,
+            user: config.user.clone(),
+            workdir,
+            ports: config.ports.clone(),
+            volumes: config.volumes.clone(),
+            stop_signal: Some(config.stop_signal.clone()).filter(|signal| !signal.is_empty()),
+            labels,
+            annotations,
+        }
+    }
+}
+
+/// What Cargo.toml and git tell.
+/// <https://github.com/opencontainers/image-spec/blob/main/annotations.md#pre-defined-annotation-keys>
+fn standard(build: &BuildPlan, project: &Project) -> BTreeMap<String, String> {
+    let about = &build.about;
+    let told = [
+        ("title", Some(build.package.clone())),
+        ("description", about.description.clone().map(|text| text.trim().to_owned())),
+        ("version", Some(build.version.to_string())),
+        ("revision", project.commit().map(str::to_owned)),
+        ("source", about.repository.clone()),
+        ("url", about.homepage.clone()),
+        ("licenses", about.license.clone()),
+        ("created", project.time.map(|time| time.to_string())),
+    ];
+    let told = told.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    told.map(|(name, value)| (format!("org.opencontainers.image.{name}"), value)).collect()
+}

@@ -1,0 +1,218 @@
+//! What a plan says.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{Mode, Part, Tools};
+use crate::config::{Base, ImageFile, Output};
+use crate::finding::{Finding, Place};
+use crate::project::{About, NativeCrate};
+use crate::reference::Reference;
+use crate::target::{Platform, Target};
+use crate::version::Version;
+
+/// All that is going to be made.
+#[derive(Clone, Debug, Serialize)]
+pub struct Plan {
+    pub mode: Mode,
+    #[serde(skip)]
+    pub part: Part,
+    /// The version of the release; of several packages' development versions the highest.
+    pub version: Version,
+    /// The tag that is released.
+    pub tag: Option<String>,
+    pub commit: Option<String>,
+    /// The time that outputs carry.
+    pub time: Timestamp,
+    pub dist: PathBuf,
+    pub builds: Vec<BuildPlan>,
+    /// What programs are asked to write for the archives.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub generate: Vec<GeneratePlan>,
+    pub archives: Vec<ArchivePlan>,
+    pub images: Vec<ImagePlan>,
+    pub publish: Option<PublishPlan>,
+    pub left_out: Vec<LeftOut>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Finding>,
+}
+
+/// What cargo builds of a package: one call for all targets with the same flags.
+#[derive(Clone, Debug, Serialize)]
+pub struct BuildPlan {
+    pub package: String,
+    pub version: Version,
+    pub about: About,
+    pub bins: Vec<String>,
+    pub targets: Vec<Target>,
+    /// By what each target's C is compiled and its programs are linked.
+    pub tools: BTreeMap<Target, Tools>,
+    /// The targets whose programs are joined of those of others.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub joined: Vec<Target>,
+    pub profile: String,
+    /// The arguments of `cargo build`, but for the targets.
+    pub args: Vec<String>,
+    /// Variables for the build, beside the project's environment.
+    pub env: BTreeMap<String, String>,
+    /// Folders of this machine and what binaries call them instead; a later
+    /// one wins. Empty for builds that stay on this machine.
+    pub remap: Vec<(PathBuf, String)>,
+    /// What could bring a library into the binary, by target.
+    #[serde(skip)]
+    pub native: BTreeMap<Target, Vec<NativeCrate>>,
+}
+
+/// One archive: a package's binaries for one target, and its files, flat.
+#[derive(Clone, Debug, Serialize)]
+pub struct ArchivePlan {
+    /// `NAME-vVERSION-TARGET.tar.gz`, or `.zip`
+    pub name: String,
+    pub format: Format,
+    pub package: String,
+    pub version: Version,
+    pub target: Target,
+    pub bins: Vec<String>,
+    pub files: Vec<ArchiveFile>,
+}
+
+/// How an archive is packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Format {
+    #[serde(rename = "tar.gz")]
+    TarGz,
+    #[serde(rename = "zip")]
+    Zip,
+}
+
+impl Format {
+    /// What the target's users can open without another program.
+    pub fn of(target: &Target) -> Format {
+        if target.is_windows() { Format::Zip } else { Format::TarGz }
+    }
+
+    /// What archives are called by, and what their names end with.
+    pub fn name(self) -> &'static str {
+        match self {
+            Format::TarGz => "tar.gz",
+            Format::Zip => "zip",
+        }
+    }
+}
+
+impl ArchivePlan {
+    /// The names of the binaries in the archive.
+    pub fn programs(&self) -> impl Iterator<Item = String> {
+        self.bins.iter().map(|bin| format!("{bin}{}", self.target.exe_suffix()))
+    }
+
+    /// The names of the binaries and of the project's files in the archive.
+    pub fn fixed_names(&self) -> impl Iterator<Item = String> {
+        self.programs().chain(self.files.iter().map(|file| file.name.clone()))
+    }
+
+    /// The names of the entries that are known before anything is made, with
+    /// those among `generate` that are its package's, unsorted.
+    pub fn entry_names(&self, generate: &[GeneratePlan]) -> Vec<String> {
+        let own = generate.iter().filter(|plan| plan.package == self.package);
+        let printed = own.filter_map(|plan| match &plan.output {
+            Output::Stdout(name) => Some(name.clone()),
+            Output::Files(_) => None,
+        });
+        self.fixed_names().chain(printed).collect()
+    }
+}
+
+/// One call of a package's program, which writes files for all its archives.
+#[derive(Clone, Debug, Serialize)]
+pub struct GeneratePlan {
+    pub package: String,
+    pub bin: String,
+    /// The target whose program runs on this machine.
+    pub target: Target,
+    /// Templates that may name the folder [`config::OUT`].
+    pub args: Vec<String>,
+    pub output: Output,
+}
+
+/// A file that goes into an archive under a name of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ArchiveFile {
+    pub name: String,
+    pub path: PathBuf,
+}
+
+/// One image: a package's binaries for one platform or several.
+#[derive(Clone, Debug, Serialize)]
+pub struct ImagePlan {
+    /// The name of its folder in dist/images.
+    pub name: String,
+    pub package: String,
+    pub version: Version,
+    /// Sorted by platform, each once.
+    pub platforms: Vec<ImagePlatform>,
+    pub bins: Vec<String>,
+    pub base: Base,
+    /// Sorted by path, each once.
+    pub files: Vec<ImageFile>,
+    /// The repositories with the tags, the first of each first.
+    pub names: Vec<Reference>,
+    pub config: ImageConfig,
+}
+
+/// A platform of an image, and the target whose programs it holds.
+#[derive(Clone, Debug, Serialize)]
+pub struct ImagePlatform {
+    pub platform: Platform,
+    pub target: Target,
+}
+
+/// What an image says of how it runs and of itself.
+#[derive(Clone, Debug, Serialize)]
+pub struct ImageConfig {
+    pub entrypoint: Vec<String>,
+    pub cmd: Vec<String>,
+    /// Variables that hold where the base does not set them.
+    pub default_env: BTreeMap<String, String>,
+    pub env: BTreeMap<String, String>,
+    /// `uid` or `uid:gid`
+    pub user: String,
+    /// `None` for the base's.
+    pub workdir: Option<String>,
+    pub ports: Vec<String>,
+    pub volumes: Vec<String>,
+    pub stop_signal: Option<String>,
+    pub labels: BTreeMap<String, String>,
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// What is made public, and where. Publishing comes with its own commands; a
+/// plan without one cannot publish.
+#[derive(Clone, Debug, Serialize)]
+pub struct PublishPlan {
+    pub tag: String,
+}
+
+/// What is not made, why, and what would help.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LeftOut {
+    pub what: String,
+    pub target: Option<Target>,
+    pub why: String,
+    pub fix: String,
+    /// Whether the project's settings say so, which a release accepts.
+    pub by_choice: bool,
+}
+
+impl LeftOut {
+    /// The error that this is where nothing may be left out.
+    pub fn finding(&self) -> Finding {
+        let target =
+            self.target.as_ref().map(|target| format!(" for {target}")).unwrap_or_default();
+        let place = Place::item(format!("{}{target}", self.what));
+        Finding::error("not-buildable", place, self.why.clone(), self.fix.clone())
+    }
+}

@@ -1,0 +1,115 @@
+//! Images in folders and files, named as skopeo and podman name them.
+//! <https://github.com/containers/image/blob/main/docs/containers-transports.5.md>
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, ensure};
+use serde::{Serialize, Serializer};
+
+use super::Tag;
+use crate::digest::Digest;
+
+/// How an image is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// A folder. <https://github.com/opencontainers/image-spec/blob/main/image-layout.md>
+    Layout,
+    /// The same as a tar file.
+    OciArchive,
+    /// A tar file as `docker save` writes it.
+    DockerArchive,
+}
+
+const FORMS: [(&str, Form); 3] = [
+    ("oci:", Form::Layout),
+    ("oci-archive:", Form::OciArchive),
+    ("docker-archive:", Form::DockerArchive),
+];
+
+/// `oci:DIR`, `oci-archive:FILE` or `docker-archive:FILE`, and which of the images
+/// there is meant: `:TAG`, `@sha256:…`, or the only one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    pub form: Form,
+    pub path: PathBuf,
+    pub tag: Option<Tag>,
+    pub digest: Option<Digest>,
+}
+
+impl Stored {
+    /// `None` where the text does not begin as a stored image's name does.
+    pub fn parse(text: &str) -> Option<Result<Stored>> {
+        let (form, rest) =
+            FORMS.iter().find_map(|(prefix, form)| Some((*form, text.strip_prefix(prefix)?)))?;
+        Some(Stored::of(form, rest))
+    }
+
+    fn of(form: Form, rest: &str) -> Result<Stored> {
+        let (rest, digest) = match rest.rsplit_once("@sha256:") {
+            Some((rest, hex)) => (rest, Some(Digest::parse(&format!("sha256:{hex}"))?)),
+            None => (rest, None),
+        };
+        // What follows the last colon is a path still where it has a slash, or
+        // where one letter alone precedes it, which is a drive of Windows.
+        let tagged = rest
+            .rsplit_once(':')
+            .filter(|(path, tag)| !tag.contains(['/', '\\']) && (path.len() > 1 || !cfg!(windows)));
+        let (path, tag) = match tagged {
+            Some((path, tag)) => (path, Some(Tag::parse(tag)?)),
+            None => (rest, None),
+        };
+        ensure!(!path.is_empty(), "no path is named; one looks like oci:build/image");
+        Ok(Stored { form, path: PathBuf::from(path), tag, digest })
+    }
+
+    /// The same with its path taken from `dir`.
+    pub fn anchored(self, dir: &Path) -> Stored {
+        Stored { path: dir.join(&self.path), ..self }
+    }
+}
+
+impl fmt::Display for Stored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let prefix = FORMS.iter().find(|(_, form)| *form == self.form).map_or("", |(name, _)| name);
+        write!(f, "{prefix}{}", self.path.display())?;
+        self.tag.iter().try_for_each(|tag| write!(f, ":{tag}"))?;
+        self.digest.iter().try_for_each(|digest| write!(f, "@{digest}"))
+    }
+}
+
+impl Serialize for Stored {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stored_image_is_read_as_it_is_written() {
+        let hex = "ab".repeat(32);
+        let digest = format!("oci:x/y:1.0@sha256:{hex}");
+        for text in [
+            "oci:dist/images/tool",
+            "oci:/abs/x:1.2.3",
+            "oci-archive:a b.tar:latest",
+            "docker-archive:../x.tar",
+            "oci:dir:with/colon",
+            &digest,
+        ] {
+            assert_eq!(Stored::parse(text).unwrap().unwrap().to_string(), text);
+        }
+        let of = |text| Stored::parse(text).unwrap().unwrap();
+        assert_eq!(of("oci:x:1").tag, Some(Tag::parse("1").unwrap()));
+        assert_eq!(of("oci:x:1/y").path, Path::new("x:1/y"));
+        for text in ["alpine", "docker://alpine", "oci", "ghcr.io/oci:1"] {
+            assert!(Stored::parse(text).is_none(), "{text}");
+        }
+        for text in ["oci:", "oci::tag", "oci:x:..", "oci:x@sha256:12"] {
+            assert!(Stored::parse(text).unwrap().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Tar files of one image.
+
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+use tar::{EntryType, Header};
+
+use super::layout;
+use crate::files;
+use crate::oci::{Image, Root, digest_of, json};
+use crate::reference::{Reference, Tag};
+use crate::target::Platform;
+
+/// An entry of `manifest.json`.
+/// <https://github.com/moby/docker-image-spec/blob/main/v1.2.md#combined-image-json--filesystem-changeset-format>
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Entry {
+    config: String,
+    repo_tags: Vec<String>,
+    layers: Vec<String>,
+}
+
+/// Writes a layout as a tar file.
+pub fn oci(root: &Root, names: &[Reference], path: &Path) -> Result<()> {
+    let index = layout::index(layout::descriptors(root, names))?;
+    write(root, &[("index.json", index), ("oci-layout", layout::MARK.to_vec())], path)
+}
+
+/// Writes what `docker load` reads, every version of it: a layout and a
+/// `manifest.json` in one. That knows no platforms: where there are several, each
+/// image gets its own name there, `NAME:TAG-amd64`, and the index has the plain one.
+pub fn docker(root: &Root, names: &[Reference], path: &Path) -> Result<()> {
+    let entries = match root {
+        Root::Image(image) => vec![entry(image, None, names)?],
+        Root::Index(index) => {
+            let images = index.images.iter();
+            images
+                .map(|(platform, image)| entry(image, Some(platform), names))
+                .collect::<Result<_>>()?
+        }
+    };
+    let files = [
+        ("index.json", layout::index(layout::descriptors(root, names))?),
+        ("manifest.json", json::bytes(&entries)?),
+        ("oci-layout", layout::MARK.to_vec()),
+    ];
+    write(root, &files, path)
+}
+
+fn entry(image: &Image, platform: Option<&Platform>, names: &[Reference]) -> Result<Entry> {
+    let path = |of| Ok(format!("blobs/sha256/{}", digest_of(of)?.hex()));
+    let named = |name: &Reference| {
+        let suffix = platform.map_or_else(String::new, |it| format!("-{}", it.suffix()));
+        let tag = Tag::parse(&format!("{}{suffix}", name.tag_or_digest()))?;
+        Ok(format!("{}:{tag}", name.repository.familiar()))
+    };
+    Ok(Entry {
+        config: path(&image.config.descriptor)?,
+        repo_tags: names.iter().map(named).collect::<Result<_>>()?,
+        layers: image.layers.iter().map(|it| path(&it.descriptor)).collect::<Result<_>>()?,
+    })
+}
+
+/// Writes the files and all blobs, beside the place and renamed into it.
+fn write(root: &Root, small: &[(&str, Vec<u8>)], path: &Path) -> Result<()> {
+    let context = || format!("write {}", path.display());
+    let dir = path.parent().filter(|dir| *dir != Path::new("")).unwrap_or(Path::new("."));
+    files::make_dir(dir)?;
+    let mut file = files::temporary(dir)?;
+    let out = BufWriter::with_capacity(64 * 1024, &mut file);
+    fill(root, small, out).with_context(context)?;
+    files::persist(file, path)
+}
+
+fn fill(root: &Root, small: &[(&str, Vec<u8>)], mut out: impl Write) -> Result<()> {
+    let header = |out: &mut dyn Write, name: &str, kind, size| -> Result<()> {
+        let mut header = Header::new_ustar();
+        header.set_path(name).with_context(|| format!("name {name}"))?;
+        header.set_entry_type(kind);
+        header.set_mode(if kind == EntryType::Directory { 0o755 } else { 0o644 });
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(0);
+        header.set_size(size);
+        header.set_cksum();
+        Ok(out.write_all(header.as_bytes())?)
+    };
+    const BLOCK: usize = 512;
+    let pad = |size: u64| vec![0; size.next_multiple_of(BLOCK as u64).abs_diff(size) as usize];
+    for (name, bytes) in small {
+        header(&mut out, name, EntryType::Regular, bytes.len() as u64)?;
+        out.write_all(bytes)?;
+        out.write_all(&pad(bytes.len() as u64))?;
+    }
+    for folder in ["blobs/", "blobs/sha256/"] {
+        header(&mut out, folder, EntryType::Directory, 0)?;
+    }
+    let mut blobs = root.blobs()?;
+    blobs.sort_by_key(|(digest, ..)| *digest);
+    for (digest, size, blob) in blobs {
+        header(&mut out, &format!("blobs/sha256/{}", digest.hex()), EntryType::Regular, size)?;
+        blob.copy(&digest, size, &mut out)?;
+        out.write_all(&pad(size))?;
+    }
+    out.write_all(&[0; 2 * BLOCK])?;
+    Ok(out.flush()?)
+}

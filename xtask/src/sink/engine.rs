@@ -1,0 +1,147 @@
+//! Engines on this machine, asked through their own programs.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde::Serialize;
+
+use super::archive;
+use crate::files;
+use crate::finding::Help;
+use crate::oci::Root;
+use crate::process::{Env, Program};
+use crate::reference::Reference;
+use crate::target::Platform;
+use crate::term::Term;
+
+/// What runs containers here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Engine {
+    Docker,
+    Podman,
+    /// Through `ctr`, into the namespace that CONTAINERD_NAMESPACE names
+    Containerd,
+    /// Into the nodes of the cluster that KIND_CLUSTER_NAME names
+    Kind,
+}
+
+/// An engine that does not say what it is within this time does not answer.
+const ANSWER: Duration = Duration::from_secs(30);
+
+impl Engine {
+    fn program(self) -> &'static str {
+        match self {
+            Engine::Docker => "docker",
+            Engine::Podman => "podman",
+            Engine::Containerd => "ctr",
+            Engine::Kind => "kind",
+        }
+    }
+
+    /// Fails where the engine is not there or does not answer, before anything is
+    /// made for it. Returns what it runs, where it has one platform.
+    pub fn probe(self, env: &Env) -> Result<Option<Platform>> {
+        let ask: &[&str] = match self {
+            Engine::Docker => &["version", "--format", "{{.Server.Os}}/{{.Server.Arch}}"],
+            Engine::Podman => &["version", "--format", "{{.OsArch}}"],
+            Engine::Containerd => &["--connect-timeout", "5s", "version"],
+            Engine::Kind => &["get", "nodes"],
+        };
+        let here = Path::new(".");
+        let program = Program::new(self.program(), here, env).args(ask).time_out(ANSWER);
+        let said = program.read().map_err(|error| self.explain(error))?;
+        match self {
+            Engine::Docker | Engine::Podman => Platform::parse(said.trim())
+                .map(Some)
+                .with_context(|| format!("read what `{program}` printed")),
+            Engine::Containerd | Engine::Kind => Ok(None),
+        }
+    }
+
+    /// The engine's own words, and what to do.
+    fn explain(self, error: anyhow::Error) -> anyhow::Error {
+        if error.is::<Help>() {
+            return error;
+        }
+        let fix = match self {
+            Engine::Docker => "start Docker, or set DOCKER_HOST to where it is",
+            Engine::Podman => "see what `podman info` says",
+            Engine::Containerd => "start containerd, or set CONTAINERD_ADDRESS to its socket",
+            Engine::Kind => "make a cluster with `kind create cluster`, or set KIND_CLUSTER_NAME",
+        };
+        error.context(Help(fix.to_owned()))
+    }
+
+    /// Hands the image over, under its names, and returns by what the engine knows it.
+    pub fn load(self, root: &Root, names: &[Reference], env: &Env, term: &Term) -> Result<String> {
+        let platform = self.probe(env)?;
+        let root = match platform {
+            // Docker's own store knows no index.
+            Some(platform) if self == Engine::Docker => {
+                Root::Image(Box::new(root.narrow(&platform)?))
+            }
+            _ => root.clone(),
+        };
+        let name = names.first().context("name the image")?;
+        let digest = root.digest()?;
+        let digested =
+            Reference { repository: name.repository.clone(), tag: None, digest: Some(digest) };
+        let temp = files::temporary_dir()?;
+        let file = temp.path().join("image.tar");
+        match self {
+            Engine::Docker => archive::docker(&root, names, &file)?,
+            // podman takes one name at a time.
+            Engine::Podman => archive::oci(&root, &names[..1], &file)?,
+            // containerd finds an image by its digest only where that is a name too.
+            Engine::Containerd | Engine::Kind => {
+                let names: Vec<Reference> = names.iter().chain([&digested]).cloned().collect();
+                archive::oci(&root, &names, &file)?;
+            }
+        }
+        let size = crate::term::size(root.size()?);
+        term.step("load", format_args!("{size} into {}", self.program()));
+        let run = |args: &[&str]| {
+            let program = Program::new(self.program(), temp.path(), env).args(args);
+            program.read().map_err(|error| self.explain(error))
+        };
+        match self {
+            Engine::Docker => {
+                run(&["load", "--quiet", "--input", "image.tar"])?;
+                let id = run(&["image", "inspect", "--format", "{{.Id}}", &name.to_string()])?;
+                known(&root, name, id.trim())
+            }
+            Engine::Podman => {
+                run(&["load", "--quiet", "--input", "image.tar"])?;
+                for other in &names[1..] {
+                    run(&["tag", &digested.to_string(), &other.to_string()])?;
+                }
+                run(&["image", "inspect", "--format", "{{.Id}}", &digested.to_string()])?;
+                Ok(digested.to_string())
+            }
+            Engine::Containerd => {
+                run(&["images", "import", "--all-platforms", "image.tar"])?;
+                Ok(digested.to_string())
+            }
+            Engine::Kind => {
+                run(&["load", "image-archive", "image.tar"])?;
+                Ok(digested.to_string())
+            }
+        }
+    }
+}
+
+/// The ID by which Docker runs the image, where it is that of what was loaded: the
+/// config's digest, or with containerd's store the image's.
+fn known(root: &Root, name: &Reference, id: &str) -> Result<String> {
+    let images = root.images();
+    let configs = images.iter().map(|(_, image)| image.config.descriptor.digest().to_string());
+    let ids: Vec<String> = configs.chain([root.digest()?.to_string()]).collect();
+    ensure!(
+        ids.iter().any(|known| known == id),
+        "docker says that {name} is {id}, and {} was loaded",
+        ids.join(" or ")
+    );
+    Ok(id.to_owned())
+}

@@ -1,0 +1,114 @@
+//! Folders as the image specification lays them out.
+//! <https://github.com/opencontainers/image-spec/blob/main/image-layout.md>
+
+use std::collections::HashMap;
+use std::io::BufWriter;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use oci_spec::image::{Descriptor, ImageIndex, ImageIndexBuilder, MediaType};
+
+use crate::digest::Digest;
+use crate::files::{self, Lock};
+use crate::oci::{self, Blob, CONTAINERD_NAME, REF_NAME, Root, json};
+use crate::reference::Reference;
+
+/// The file that says that a folder is a layout, and of which version.
+pub const MARK: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
+
+/// Writes a layout of this image alone into a folder that nobody else sees yet.
+/// A blob that an earlier layout, `reuse`, has is not written again.
+pub fn write(root: &Root, names: &[Reference], dir: &Path, reuse: &Path) -> Result<()> {
+    blobs(root, dir, Some(reuse))?;
+    let index = index(descriptors(root, names))?;
+    files::write(&dir.join("oci-layout"), MARK)?;
+    files::write(&dir.join("index.json"), &index)
+}
+
+/// Adds the image to the layout, which is made when it isn't there. The index is
+/// replaced last, so that a run killed before leaves the layout as it was.
+pub fn add(root: &Root, names: &[Reference], dir: &Path) -> Result<()> {
+    let context = || format!("write the OCI layout {}", dir.display());
+    let _lock =
+        Lock::acquire(&dir.join(".dockless-lock"), "an image", |_| {}).with_context(context)?;
+    let others = match files::read_if_there(&dir.join("index.json"))? {
+        Some(bytes) => {
+            let index: ImageIndex = oci::parse(&bytes, "index.json").with_context(context)?;
+            index.manifests().clone()
+        }
+        None => Vec::new(),
+    };
+    let ours = descriptors(root, names);
+    let name = |of: &Descriptor| of.annotations().as_ref()?.get(REF_NAME).cloned();
+    let replaced = |other: &Descriptor| {
+        ours.iter().any(|own| match name(other) {
+            Some(other) => name(own) == Some(other),
+            None => own.digest() == other.digest(),
+        })
+    };
+    let kept = others.into_iter().filter(|other| !replaced(other));
+    let index = index(kept.chain(ours.iter().cloned()).collect())?;
+    blobs(root, dir, None).with_context(context)?;
+    files::write(&dir.join("oci-layout"), MARK)?;
+    files::write(&dir.join("index.json"), &index)
+}
+
+/// The image's descriptor once for each name; once without any.
+pub fn descriptors(root: &Root, names: &[Reference]) -> Vec<Descriptor> {
+    let bare = &root.raw().descriptor;
+    let named = |name: &Reference| {
+        let short = (REF_NAME.to_owned(), name.tag_or_digest());
+        let full = (CONTAINERD_NAME.to_owned(), name.to_string());
+        let mut descriptor = bare.clone();
+        descriptor.set_annotations(Some(HashMap::from([short, full])));
+        descriptor
+    };
+    if names.is_empty() { vec![bare.clone()] } else { names.iter().map(named).collect() }
+}
+
+/// The text of index.json.
+pub fn index(manifests: Vec<Descriptor>) -> Result<Vec<u8>> {
+    let index = ImageIndexBuilder::default()
+        .schema_version(2u32)
+        .media_type(MediaType::ImageIndex)
+        .manifests(manifests)
+        .build()
+        .context("make index.json")?;
+    json::bytes(&index)
+}
+
+/// Puts every blob into its place, unless it is there, and right.
+fn blobs(root: &Root, dir: &Path, reuse: Option<&Path>) -> Result<()> {
+    let folder = dir.join("blobs/sha256");
+    files::make_dir(&folder)?;
+    for (digest, size, blob) in root.blobs()? {
+        let path = folder.join(digest.hex());
+        let old = reuse.map(|reuse| reuse.join("blobs/sha256").join(digest.hex()));
+        // What is in memory is written sooner than an old copy of it is checked.
+        let checked = matches!(blob, Blob::File { .. });
+        if checked && holds(&path, &digest, size)? {
+            continue;
+        }
+        if let Some(old) = old.filter(|_| checked)
+            && holds(&old, &digest, size)?
+            && files::link(&old, &path)?
+        {
+            continue;
+        }
+        let mut file = files::temporary(&folder)?;
+        blob.copy(&digest, size, BufWriter::with_capacity(64 * 1024, &mut file))?;
+        files::persist(file, &path)?;
+    }
+    Ok(())
+}
+
+/// Whether the file is there with the bytes of the digest.
+fn holds(path: &Path, digest: &Digest, size: u64) -> Result<bool> {
+    match files::list_one(path)? {
+        Some(entry) if entry.size == size => {
+            let found = Digest::of_reader(files::open(path)?);
+            Ok(found.with_context(|| format!("read {}", path.display()))? == *digest)
+        }
+        _ => Ok(false),
+    }
+}
