@@ -81,6 +81,15 @@ fn check(image: &Image, platform: &Platform, cache: &Cache) -> Result<()> {
     cache.put(Kind::Layer, &key, &Digest::of(b""), std::io::empty())
 }
 
+/// An image in the making, and what is said of it in several places.
+struct Making<'a> {
+    plan: &'a ImagePlan,
+    base: &'a Base,
+    time: Timestamp,
+    /// What is known of the base only once it is at hand.
+    provenance: Vec<(String, String)>,
+}
+
 /// Makes the image of the plan's binaries and files on the base: an index, or a
 /// manifest alone where there is one platform. Layers that were made before come
 /// from the cache; `blobs` is where all of them lie. `time` is when it is said to
@@ -102,6 +111,7 @@ pub fn build_image(
     let made = parallel::map(&recipes, LAYERS_AT_A_TIME, |entries| {
         (!entries.is_empty()).then(|| layer(entries, cache, blobs, bar)).transpose()
     })?;
+    let making = Making { plan, base, time, provenance: provenance(base) };
     let (below, programs) = made.split_at(2);
     let names = ["base", "files"];
     let below = names.iter().zip(below).filter_map(|(name, layer)| Some((*name, layer.clone()?)));
@@ -110,12 +120,12 @@ pub fn build_image(
     for (platform, programs) in plan.platforms.iter().zip(programs) {
         let programs = programs.clone().map(|layer| ("programs", layer));
         let own: Vec<_> = below.iter().cloned().chain(programs).collect();
-        images.push((platform.platform.clone(), image(plan, &platform.platform, base, time, own)?));
+        images.push((platform.platform.clone(), making.image(&platform.platform, own)?));
     }
     match images.len() {
         0 => bail!("the image of {} has no platform", plan.package),
         1 => Ok(Root::Image(Box::new(images.remove(0).1))),
-        _ => index(plan, base, images).map(|index| Root::Index(Box::new(index))),
+        _ => making.index(images).map(|index| Root::Index(Box::new(index))),
     }
 }
 
@@ -144,49 +154,110 @@ fn programs(
     lower.with_parents(entries)
 }
 
-/// The image for one platform: the base's layers with ours, named, on top.
-fn image(
-    plan: &ImagePlan,
-    platform: &Platform,
-    base: &Base,
-    time: Timestamp,
-    own: Vec<(&str, Layer)>,
-) -> Result<Image> {
-    let below = match base {
-        Base::Stored { images, .. } => images.get(platform),
-        Base::Builtin | Base::Scratch => None,
-    };
-    let mut config =
-        below.map_or_else(|| Ok(ImageConfiguration::default()), |image| image.parsed())?;
-    let mut layers = below.map_or_else(Vec::new, |image| image.layers.clone());
-    let mut history = config.history().clone().unwrap_or_default();
-    let told = history.iter().filter(|step| step.empty_layer() != Some(true)).count();
-    history.extend((told..layers.len()).map(|_| step("base", None)));
-    history.extend(own.iter().map(|(name, _)| step(name, Some(time))));
-    layers.extend(own.into_iter().map(|(_, layer)| layer));
-    let diff_ids = layers.iter().map(|layer| layer.diff_id.to_string()).collect();
-    let mut rootfs = RootFs::default();
-    rootfs.set_diff_ids(diff_ids);
-    let container = container(plan, config.config().clone().unwrap_or_default(), base);
-    config
-        .set_created(Some(time.to_string()))
-        .set_author(None)
-        .set_os(Os::from(&*platform.os))
-        .set_architecture(Arch::from(&*platform.architecture))
-        .set_variant(platform.variant.clone())
-        .set_config(Some(container))
-        .set_rootfs(rootfs)
-        .set_history(Some(history));
-    let config = Raw::of(&config, MediaType::ImageConfig)?;
-    let manifest = ImageManifestBuilder::default()
-        .schema_version(2u32)
-        .media_type(MediaType::ImageManifest)
-        .config(config.descriptor.clone())
-        .layers(layers.iter().map(|layer| layer.descriptor.clone()).collect::<Vec<_>>())
-        .annotations(annotations(plan, base))
-        .build()
-        .context("make the manifest")?;
-    Ok(Image { manifest: Raw::of(&manifest, MediaType::ImageManifest)?, config, layers })
+impl Making<'_> {
+    /// The image for one platform: the base's layers with ours, named, on top.
+    fn image(&self, platform: &Platform, own: Vec<(&str, Layer)>) -> Result<Image> {
+        let below = match self.base {
+            Base::Stored { images, .. } => images.get(platform),
+            Base::Builtin | Base::Scratch => None,
+        };
+        let mut config =
+            below.map_or_else(|| Ok(ImageConfiguration::default()), |image| image.parsed())?;
+        let mut layers = below.map_or_else(Vec::new, |image| image.layers.clone());
+        let mut history = config.history().clone().unwrap_or_default();
+        let told = history.iter().filter(|step| step.empty_layer() != Some(true)).count();
+        history.extend((told..layers.len()).map(|_| step("base", None)));
+        history.extend(own.iter().map(|(name, _)| step(name, Some(self.time))));
+        layers.extend(own.into_iter().map(|(_, layer)| layer));
+        let diff_ids = layers.iter().map(|layer| layer.diff_id.to_string()).collect();
+        let mut rootfs = RootFs::default();
+        rootfs.set_diff_ids(diff_ids);
+        let container = self.container(config.config().clone().unwrap_or_default());
+        config
+            .set_created(Some(self.time.to_string()))
+            .set_author(None)
+            .set_os(Os::from(&*platform.os))
+            .set_architecture(Arch::from(&*platform.architecture))
+            .set_variant(platform.variant.clone())
+            .set_config(Some(container))
+            .set_rootfs(rootfs)
+            .set_history(Some(history));
+        let config = Raw::of(&config, MediaType::ImageConfig)?;
+        let manifest = ImageManifestBuilder::default()
+            .schema_version(2u32)
+            .media_type(MediaType::ImageManifest)
+            .config(config.descriptor.clone())
+            .layers(layers.iter().map(|layer| layer.descriptor.clone()).collect::<Vec<_>>())
+            .annotations(self.annotations())
+            .build()
+            .context("make the manifest")?;
+        Ok(Image { manifest: Raw::of(&manifest, MediaType::ImageManifest)?, config, layers })
+    }
+
+    /// How containers run, laid over what the base says. Of the base the labels and the
+    /// command are left: they speak of another program.
+    fn container(&self, mut config: Config) -> Config {
+        let ours = &self.plan.config;
+        let mut env = config.env().clone().unwrap_or_default();
+        let named = |entry: &String| entry.split('=').next().unwrap_or(entry).to_owned();
+        let set: Vec<String> = env.iter().map(named).collect();
+        let defaults = ours.default_env.iter().filter(|(name, _)| !set.contains(name));
+        let variables: BTreeMap<&String, &String> = defaults.chain(&ours.env).collect();
+        env.retain(|entry| !variables.contains_key(&named(entry)));
+        env.extend(variables.iter().map(|(name, value)| format!("{name}={value}")));
+        let merged = |base: &Option<Vec<String>>, own: &[String]| {
+            let mut all: Vec<String> = base.iter().flatten().chain(own).cloned().collect();
+            all.sort();
+            all.dedup();
+            Some(all).filter(|all| !all.is_empty())
+        };
+        let ports = merged(config.exposed_ports(), &ours.ports);
+        let volumes = merged(config.volumes(), &ours.volumes);
+        let workdir = ours.workdir.clone().or_else(|| config.working_dir().clone());
+        let signal = ours.stop_signal.clone().or_else(|| config.stop_signal().clone());
+        let mut labels: HashMap<String, String> = ours.labels.clone().into_iter().collect();
+        labels.extend(self.provenance.iter().cloned());
+        config
+            .set_env(Some(env))
+            .set_entrypoint(
+                Some(ours.entrypoint.clone()).filter(|entrypoint| !entrypoint.is_empty()),
+            )
+            .set_cmd(Some(ours.cmd.clone()).filter(|cmd| !cmd.is_empty()))
+            .set_user(Some(ours.user.clone()))
+            .set_working_dir(workdir)
+            .set_exposed_ports(ports)
+            .set_volumes(volumes)
+            .set_stop_signal(signal)
+            .set_labels(Some(labels));
+        config
+    }
+
+    fn annotations(&self) -> HashMap<String, String> {
+        let own = self.plan.config.annotations.clone().into_iter();
+        own.chain(self.provenance.iter().cloned()).collect()
+    }
+
+    fn index(&self, images: Vec<(Platform, Image)>) -> Result<Index> {
+        let manifests = images.iter().map(|(platform, image)| {
+            let mut named = PlatformBuilder::default()
+                .os(Os::from(&*platform.os))
+                .architecture(Arch::from(&*platform.architecture))
+                .build()
+                .context("name a platform")?;
+            named.set_variant(platform.variant.clone());
+            let mut descriptor: Descriptor = image.manifest.descriptor.clone();
+            descriptor.set_platform(Some(named));
+            Ok(descriptor)
+        });
+        let index = ImageIndexBuilder::default()
+            .schema_version(2u32)
+            .media_type(MediaType::ImageIndex)
+            .manifests(manifests.collect::<Result<Vec<_>>>()?)
+            .annotations(self.annotations())
+            .build()
+            .context("make the index")?;
+        Ok(Index { manifest: Raw::of(&index, MediaType::ImageIndex)?, images })
+    }
 }
 
 /// One line of what `docker history` shows.
@@ -195,42 +266,6 @@ fn step(name: &str, time: Option<Timestamp>) -> History {
     step.set_created(time.map(|time| time.to_string()));
     step.set_created_by(Some(format!("dockless: {name}")));
     step
-}
-
-/// How containers run, laid over what the base says. Of the base the labels and the
-/// command are left: they speak of another program.
-fn container(plan: &ImagePlan, mut config: Config, base: &Base) -> Config {
-    let ours = &plan.config;
-    let mut env = config.env().clone().unwrap_or_default();
-    let named = |entry: &String| entry.split('=').next().unwrap_or(entry).to_owned();
-    let set: Vec<String> = env.iter().map(named).collect();
-    let defaults = ours.default_env.iter().filter(|(name, _)| !set.contains(name));
-    let variables: BTreeMap<&String, &String> = defaults.chain(&ours.env).collect();
-    env.retain(|entry| !variables.contains_key(&named(entry)));
-    env.extend(variables.iter().map(|(name, value)| format!("{name}={value}")));
-    let merged = |base: &Option<Vec<String>>, own: &[String]| {
-        let mut all: Vec<String> = base.iter().flatten().chain(own).cloned().collect();
-        all.sort();
-        all.dedup();
-        Some(all).filter(|all| !all.is_empty())
-    };
-    let ports = merged(config.exposed_ports(), &ours.ports);
-    let volumes = merged(config.volumes(), &ours.volumes);
-    let workdir = ours.workdir.clone().or_else(|| config.working_dir().clone());
-    let signal = ours.stop_signal.clone().or_else(|| config.stop_signal().clone());
-    let mut labels: HashMap<String, String> = ours.labels.clone().into_iter().collect();
-    labels.extend(provenance(base));
-    config
-        .set_env(Some(env))
-        .set_entrypoint(Some(ours.entrypoint.clone()).filter(|entrypoint| !entrypoint.is_empty()))
-        .set_cmd(Some(ours.cmd.clone()).filter(|cmd| !cmd.is_empty()))
-        .set_user(Some(ours.user.clone()))
-        .set_working_dir(workdir)
-        .set_exposed_ports(ports)
-        .set_volumes(volumes)
-        .set_stop_signal(signal)
-        .set_labels(Some(labels));
-    config
 }
 
 /// What is known of the base only once it is at hand.
@@ -242,30 +277,4 @@ fn provenance(base: &Base) -> Vec<(String, String)> {
             vec![("org.opencontainers.image.base.digest".to_owned(), digest.to_string())]
         }
     }
-}
-
-fn annotations(plan: &ImagePlan, base: &Base) -> HashMap<String, String> {
-    plan.config.annotations.clone().into_iter().chain(provenance(base)).collect()
-}
-
-fn index(plan: &ImagePlan, base: &Base, images: Vec<(Platform, Image)>) -> Result<Index> {
-    let manifests = images.iter().map(|(platform, image)| {
-        let mut named = PlatformBuilder::default()
-            .os(Os::from(&*platform.os))
-            .architecture(Arch::from(&*platform.architecture))
-            .build()
-            .context("name a platform")?;
-        named.set_variant(platform.variant.clone());
-        let mut descriptor: Descriptor = image.manifest.descriptor.clone();
-        descriptor.set_platform(Some(named));
-        Ok(descriptor)
-    });
-    let index = ImageIndexBuilder::default()
-        .schema_version(2u32)
-        .media_type(MediaType::ImageIndex)
-        .manifests(manifests.collect::<Result<Vec<_>>>()?)
-        .annotations(annotations(plan, base))
-        .build()
-        .context("make the index")?;
-    Ok(Index { manifest: Raw::of(&index, MediaType::ImageIndex)?, images })
 }
