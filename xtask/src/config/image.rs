@@ -54,6 +54,9 @@ pub struct ImageConfig {
     pub annotations: BTreeMap<String, String>,
     /// Sorted by path, each once.
     pub files: Vec<ImageFile>,
+    /// What is wrong with the files. They may come of another program, later: so it
+    /// counts only where the image is made.
+    pub unfound: Vec<Finding>,
 }
 
 /// What an image stands on.
@@ -86,7 +89,8 @@ impl fmt::Display for Base {
 
 /// What the keys mean; every fault of each becomes a finding.
 pub fn image(scope: &Scope<'_>, keys: ImageKeys, findings: &mut Vec<Finding>) -> ImageConfig {
-    let files = image_files::files(scope, keys.files, findings);
+    let mut unfound = Vec::new();
+    let files = image_files::files(scope, keys.files, &mut unfound);
     let mut faults = Faults { scope, findings };
     let repositories = keys.repositories.iter().filter_map(|text| {
         let parsed = Repository::parse(text);
@@ -134,6 +138,7 @@ pub fn image(scope: &Scope<'_>, keys: ImageKeys, findings: &mut Vec<Finding>) ->
         labels: keys.labels,
         annotations: keys.annotations,
         files,
+        unfound,
     }
 }
 

@@ -12,7 +12,7 @@ use oci_spec::image::{
 
 use super::entry::{Content, Entry, Node};
 use super::layer::{LAYOUT, layer};
-use super::{Image, Index, Layer, Raw, Root, rootfs, tree, validate};
+use super::{Found, Image, Index, Layer, Raw, Root, rootfs, tree, validate};
 use crate::cache::{Blobs, Cache, Kind};
 use crate::config;
 use crate::digest::{self, Digest};
@@ -20,6 +20,7 @@ use crate::finding::{Finding, Findings, Severity};
 use crate::linkage::Binary;
 use crate::parallel;
 use crate::plan::{BIN, ImagePlan, ImagePlatform};
+use crate::reference::Reference;
 use crate::target::Platform;
 
 /// How many layers are made at a time: each is compressed on all processors.
@@ -30,9 +31,11 @@ const LAYERS_AT_A_TIME: usize = 2;
 pub enum Base {
     Builtin,
     Scratch,
-    /// Each platform's image, checked, and the digest of the whole.
+    /// Each platform's image, checked, the digest of the whole, and its name where one
+    /// is known.
     Stored {
         digest: Digest,
+        name: Option<Reference>,
         images: BTreeMap<Platform, Image>,
     },
 }
@@ -54,14 +57,15 @@ pub fn base(plan: &ImagePlan, cache: &Cache) -> Result<Base> {
         config::Base::Stored(stored) => stored,
     };
     let context = || format!("read the base {stored} of {}", plan.package);
-    let root = super::open(stored).with_context(context)?.root;
+    let Found { root, mut names } = super::open(stored).with_context(context)?;
     let mut images = BTreeMap::new();
     for ImagePlatform { platform, .. } in &plan.platforms {
         let image = root.narrow(platform).with_context(context)?;
         check(&image, platform, cache)?;
         images.insert(platform.clone(), image);
     }
-    Ok(Base::Stored { digest: root.digest()?, images })
+    let name = (!names.is_empty()).then(|| names.remove(0));
+    Ok(Base::Stored { digest: root.digest()?, name, images })
 }
 
 /// Fails where the image is not what it says, unless it was looked at before.
@@ -273,8 +277,10 @@ fn provenance(base: &Base) -> Vec<(String, String)> {
     match base {
         Base::Builtin => rootfs::labels(),
         Base::Scratch => Vec::new(),
-        Base::Stored { digest, .. } => {
-            vec![("org.opencontainers.image.base.digest".to_owned(), digest.to_string())]
+        Base::Stored { digest, name, .. } => {
+            let key = |key: &str| format!("org.opencontainers.image.base.{key}");
+            let name = name.iter().map(|name| (key("name"), name.to_string()));
+            name.chain([(key("digest"), digest.to_string())]).collect()
         }
     }
 }

@@ -58,7 +58,7 @@ pub fn plan(
     request: &Request,
 ) -> (Option<ImagePlan>, Vec<Finding>, Vec<LeftOut>) {
     let config = &selected.config.image;
-    let mut findings = Vec::new();
+    let mut findings = config.unfound.clone();
     if let Some(left_out) = unreachable_base(&build.package, &config.base) {
         return (None, findings, vec![left_out]);
     }

@@ -110,6 +110,7 @@ fn image_config() -> config::ImageConfig {
         labels: BTreeMap::new(),
         annotations: BTreeMap::new(),
         files: Vec::new(),
+        unfound: Vec::new(),
     }
 }
 
