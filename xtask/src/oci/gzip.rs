@@ -4,7 +4,7 @@
 //! blocks' size and not on how many processors there are.
 
 use std::io::{self, Write};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
@@ -43,7 +43,8 @@ pub fn compress<W: Write + Send>(
     produce: impl FnOnce(&mut Blocks) -> Result<()>,
 ) -> Result<W> {
     let threads = thread::available_parallelism().map_or(1, |n| n.get()).min(THREADS);
-    let (jobs, taken) = sync_channel::<Job>(threads);
+    // No more blocks are under way than have a place in the order.
+    let (jobs, taken) = channel::<Job>();
     let (order, ordered) = sync_channel(2 * threads);
     let taken = Mutex::new(taken);
     thread::scope(|scope| {
@@ -69,7 +70,7 @@ pub struct Blocks {
     buffer: Vec<u8>,
     /// The end of the block before.
     window: Vec<u8>,
-    jobs: SyncSender<Job>,
+    jobs: Sender<Job>,
     order: SyncSender<Receiver<Result<Compressed>>>,
 }
 
