@@ -128,7 +128,7 @@ fn with_others(plan: &Plan, artifacts: &[Artifact], out: &Staging) -> Result<Vec
     let path = plan.dist.join("artifacts.json");
     let before = match plan.part {
         Part::All => None,
-        Part::Archives | Part::Images => files::read_if_there(&path)?,
+        _ => files::read_if_there(&path)?,
     };
     if let Some(before) = before {
         let before: Vec<Value> = serde_json::from_slice(&before)

@@ -22,6 +22,7 @@ mod check;
 mod ci;
 mod clean;
 mod cross;
+mod dockerfile;
 mod image;
 mod release;
 mod run;
@@ -81,6 +82,7 @@ enum Command {
     Run(run::Args),
     Archive(archive::Args),
     Image(Box<image::Args>),
+    Dockerfile(dockerfile::Args),
     Release(release::Args),
     Check(check::Args),
     Test(test::Args),
@@ -163,6 +165,7 @@ impl Command {
             Command::Run(args) => run::run(args, common, world),
             Command::Archive(args) => archive::run(args, common, world),
             Command::Image(args) => image::run(*args, common, world),
+            Command::Dockerfile(args) => dockerfile::run(args, common, world),
             Command::Release(args) => release::run(args, common, world),
             Command::Check(args) => check::run(args, common, world),
             Command::Test(args) => test::run(args, common, world),

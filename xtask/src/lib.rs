@@ -31,6 +31,7 @@ mod generate;
 
 mod archive;
 mod checksum;
+mod dockerfile;
 
 mod check;
 mod release;

@@ -33,7 +33,9 @@ mod tree;
 mod validate;
 
 pub use build::{Built, base, build_image};
+pub use rootfs::labels as builtin_labels;
 pub use source::{CONTAINERD_NAME, Found, REF_NAME, open, parse};
+pub use tree::rootfs_tar;
 pub use validate::validate;
 
 /// JSON as it is stored, and what manifests above it say of it.

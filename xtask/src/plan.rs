@@ -60,6 +60,8 @@ pub enum Part {
     All,
     Archives,
     Images,
+    /// What images are made of by others.
+    Dockerfiles,
 }
 
 /// What the command line asks for.
@@ -91,14 +93,19 @@ pub struct Request {
 impl Request {
     /// Whether archives are made at all.
     pub fn archives(&self) -> bool {
-        let part = self.part != Part::Images && !self.skip.contains(&Skip::Archive);
-        self.mode != Mode::Local && part
+        let part = matches!(self.part, Part::All | Part::Archives);
+        self.mode != Mode::Local && part && !self.skip.contains(&Skip::Archive)
     }
 
     /// Whether images are made at all.
     pub fn images(&self) -> bool {
         let part = self.part != Part::Archives && !self.skip.contains(&Skip::Image);
         self.mode != Mode::Local && part
+    }
+
+    /// Whether nothing is made but images, or what goes into them.
+    pub fn only_images(&self) -> bool {
+        matches!(self.part, Part::Images | Part::Dockerfiles)
     }
 }
 
@@ -184,7 +191,7 @@ pub fn plan(config: &Config, project: &Project, request: &Request) -> Result<Pla
         builds.push(build);
     }
     findings.extend(rules::names(&builds, &archives, &generated));
-    findings.extend(match request.part == Part::Images && images.is_empty() {
+    findings.extend(match request.only_images() && images.is_empty() {
         true => image::missing(&left_out, request),
         false => rules::unbuilt(&left_out, &builds, request.mode),
     });
@@ -285,8 +292,7 @@ fn select<'a>(
 
 /// The targets that something is made for.
 fn made_for(targets: &[Target], request: &Request) -> Vec<Target> {
-    let images = request.part == Part::Images;
-    let made = |target: &&Target| !images || image::serves(target, request);
+    let made = |target: &&Target| !request.only_images() || image::serves(target, request);
     targets.iter().filter(made).cloned().collect()
 }
 

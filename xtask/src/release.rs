@@ -1,5 +1,7 @@
 //! The list: what a release does, in order.
 
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -10,8 +12,9 @@ use crate::cache::{Blobs, Cache};
 use crate::checksum::{self, Artifact, IMAGES, Made};
 use crate::compile::compile;
 use crate::config::ImageNode;
+use crate::dockerfile;
 use crate::files::{self, Lock, Staging, explain_space};
-use crate::finding::Findings;
+use crate::finding::{Findings, failure};
 use crate::generate::{self, Generated};
 use crate::linkage::{Binary, prove};
 use crate::oci::{self, Built};
@@ -99,16 +102,100 @@ pub fn images_alone(
     Ok(Outcome { version, artifacts, left_out, images, rows, _blobs: blobs })
 }
 
+/// The folder of Dockerfiles in dist/.
+const DOCKER: &str = "docker/";
+
+/// Writes the Dockerfiles of the plan's images and what goes with them, into dist/ or
+/// into `output`, a folder of the workspace. Returns where they are.
+pub fn dockerfiles(
+    plan: &Plan,
+    project: &Project,
+    prebuilt: bool,
+    output: Option<&str>,
+    offline: bool,
+    term: &Term,
+) -> Result<Vec<PathBuf>> {
+    let _lock = lock(project, term)?;
+    let binaries = match prebuilt {
+        true => binaries(plan, project, offline, term)?.0,
+        false => Vec::new(),
+    };
+    if let Some(folder) = output {
+        let [image] = &plan.images[..] else {
+            let fix = "name one package with --package";
+            return Err(failure("--output is one folder, and there are several images", fix));
+        };
+        let dir = project.root.join(folder);
+        ensure_ours(&dir.join("Dockerfile"))?;
+        dockerfile(image, plan, project, &binaries, folder, &dir)?;
+        return Ok(vec![dir.join("Dockerfile")]);
+    }
+    let staging = Staging::open(&plan.dist)?;
+    keep_others(plan, &staging)?;
+    let mut written = Vec::new();
+    for image in &plan.images {
+        let place = format!("{DOCKER}{}", image.name);
+        let folder = format!("dist/{place}");
+        dockerfile(image, plan, project, &binaries, &folder, &staging.path(&place))?;
+        written.push(plan.dist.join(&place).join("Dockerfile"));
+    }
+    let made = Made { archives: &[], images: &[], binaries: &[] };
+    checksum::describe(plan, name(plan, project), &made, &staging)?;
+    staging.commit(plan.time)?;
+    Ok(written)
+}
+
+/// Writes one Dockerfile, which is called by `folder`, and what goes with it to `dir`.
+fn dockerfile(
+    image: &ImagePlan,
+    plan: &Plan,
+    project: &Project,
+    binaries: &[Binary],
+    folder: &str,
+    dir: &Path,
+) -> Result<()> {
+    let rendered = dockerfile::render(image, plan, project, folder)?;
+    files::make_dir(dir)?;
+    let mut rootfs = files::temporary(dir)?;
+    oci::rootfs_tar(image, BufWriter::new(&mut rootfs))?;
+    files::persist(rootfs, &dir.join("rootfs.tar"))?;
+    for it in &image.platforms {
+        let place = dir.join("bin").join(&it.platform.os).join(it.platform.suffix());
+        for binary in binaries {
+            let compiled = binary.compiled();
+            if compiled.package() == image.package && *compiled.target() == it.target {
+                files::copy_program(compiled.path(), &place.join(compiled.bin()))?;
+            }
+        }
+    }
+    files::write(&dir.join("Dockerfile.dockerignore"), rendered.ignore.as_bytes())?;
+    files::write(&dir.join("Dockerfile"), rendered.text.as_bytes())
+}
+
+/// Fails where there is a Dockerfile that this tool did not write.
+fn ensure_ours(path: &Path) -> Result<()> {
+    let text = files::read_if_there(path)?.unwrap_or_default();
+    let first = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    if text.is_empty() || String::from_utf8_lossy(first).contains(dockerfile::MARK) {
+        return Ok(());
+    }
+    Err(failure(
+        format!("{} was not written by dockless, so it is not replaced", path.display()),
+        "move it away, or name another folder with --output",
+    ))
+}
+
 /// Takes over the parts of dist/ that are not made anew.
 fn keep_others(plan: &Plan, staging: &Staging) -> Result<()> {
+    let folder = if plan.part == Part::Dockerfiles { DOCKER } else { IMAGES };
     let ours: Vec<String> =
-        plan.images.iter().map(|image| format!("{IMAGES}{}/", image.name)).collect();
+        plan.images.iter().map(|image| format!("{folder}{}/", image.name)).collect();
     match plan.part {
         Part::All => Ok(()),
-        Part::Archives => {
-            staging.adopt(&|path| path.starts_with(IMAGES) || path == "metadata.json")
-        }
-        Part::Images => staging.adopt(&|path| {
+        Part::Archives => staging.adopt(&|path| {
+            [IMAGES, DOCKER].iter().any(|of| path.starts_with(of)) || path == "metadata.json"
+        }),
+        Part::Images | Part::Dockerfiles => staging.adopt(&|path| {
             path != "artifacts.json" && !ours.iter().any(|own| path.starts_with(own))
         }),
     }

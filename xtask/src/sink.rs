@@ -54,7 +54,7 @@ pub fn store(
             Ok(format!("oci:{}@{digest}", dir.display()))
         }
         Sink::OciArchive(path) => {
-            archive::oci(root, names, path)?;
+            archive::oci(root, layout::one(names), path)?;
             Ok(format!("oci-archive:{}@{digest}", path.display()))
         }
         Sink::DockerArchive(path) => {

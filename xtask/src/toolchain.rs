@@ -17,7 +17,7 @@ use crate::term::Term;
 
 mod cross;
 pub mod driver;
-mod flags;
+pub mod flags;
 pub mod zig;
 
 use driver::Settings;

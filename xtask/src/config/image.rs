@@ -98,11 +98,12 @@ pub fn image(scope: &Scope<'_>, keys: ImageKeys, findings: &mut Vec<Finding>) ->
     });
     let repositories = repositories.collect();
     let base = base(&keys.base, scope, &mut faults);
-    for path in keys.volumes.iter().filter(|path| !path.starts_with('/')) {
-        faults.add("volumes", format!("{path:?} is no absolute path"));
-    }
-    if !keys.workdir.is_empty() && !keys.workdir.starts_with('/') {
-        faults.add("workdir", format!("{:?} is no absolute path", keys.workdir));
+    let paths = keys.volumes.iter().map(|path| ("volumes", path));
+    let workdir = (!keys.workdir.is_empty()).then_some(("workdir", &keys.workdir));
+    for (key, path) in paths.chain(workdir) {
+        if let Err(error) = image_files::place(path) {
+            faults.add(key, format!("{error:#}"));
+        }
     }
     if !numeric_user(&keys.user) {
         faults.add("user", format!("{:?} is no number, nor two with a colon", keys.user));

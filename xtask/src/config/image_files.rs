@@ -234,7 +234,7 @@ fn join(folder: &str, name: &str) -> String {
 
 /// An absolute path of an image as a layer has it: relative, without a slash at
 /// its end.
-fn place(to: &str) -> anyhow::Result<String> {
+pub fn place(to: &str) -> anyhow::Result<String> {
     anyhow::ensure!(to.starts_with('/'), "{to:?} is no absolute path");
     let parts = to.split('/').filter(|part| !part.is_empty());
     let mut place = String::new();

@@ -101,7 +101,7 @@ fn write(entries: &[Entry], blobs: &Blobs, bar: &ProgressBar) -> Result<Known> {
 }
 
 /// Writes the entries as a tar and returns `out`.
-fn write_tar<W: Write>(entries: &[Entry], out: W, bar: &ProgressBar) -> Result<W> {
+pub fn write_tar<W: Write>(entries: &[Entry], out: W, bar: &ProgressBar) -> Result<W> {
     let mut tar = tar::Builder::new(out);
     for entry in entries {
         append(&mut tar, entry, bar).with_context(|| format!("add /{}", entry.path))?;

@@ -2,14 +2,36 @@
 //! that config names.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+use indicatif::ProgressBar;
 
 use super::entry::{Content, Entry, Node};
+use super::layer::write_tar;
 use super::rootfs;
 use crate::config::{Base, ImageFile, ImageNode};
 use crate::finding::failure;
-use crate::plan::ImagePlan;
+use crate::plan::{BIN, ImagePlan};
+
+/// Writes all of an image but its binaries and another's base as one tar, for those
+/// who build it with a Dockerfile.
+pub fn rootfs_tar(plan: &ImagePlan, out: impl Write) -> Result<()> {
+    let lower = lower(plan)?;
+    let all = lower.base.iter().chain(&lower.files);
+    // A file of the config stands for one of the base.
+    let all: BTreeMap<&str, &Entry> = all.map(|entry| (&*entry.path, entry)).collect();
+    // The folder of the binaries is the tar's too: who unpacks it makes none.
+    let bin = lower.with_parents(vec![folder(BIN)])?;
+    let mut entries: BTreeMap<String, Entry> =
+        bin.into_iter().map(|entry| (entry.path.clone(), entry)).collect();
+    if lower.foreign {
+        entries.clear();
+    }
+    entries.extend(all.into_iter().map(|(path, entry)| (path.to_owned(), entry.clone())));
+    let entries: Vec<Entry> = entries.into_values().collect();
+    write_tar(&entries, out, &ProgressBar::hidden())?.flush().context("write the tar")
+}
 
 /// What lies below the binaries, as far as it is made here.
 #[derive(Clone, Debug)]
@@ -30,7 +52,10 @@ pub fn lower(plan: &ImagePlan) -> Result<Lower> {
     };
     let foreign = matches!(plan.base, Base::Stored(_) | Base::Named(_));
     let lower = Lower { base, files: Vec::new(), foreign };
-    let files = plan.files.iter().map(entry).collect::<Result<_>>()?;
+    let mut files: Vec<Entry> = plan.files.iter().map(entry).collect::<Result<_>>()?;
+    if !foreign {
+        files.extend(own_folders(plan, &lower.base, &files));
+    }
     let files = lower.with_parents(files)?;
     Ok(Lower { files, ..lower })
 }
@@ -43,6 +68,25 @@ fn entry(file: &ImageFile) -> Result<Entry> {
     };
     let (path, mode, owner) = (file.to.clone(), file.mode, file.owner);
     Ok(Entry { path, node, mode, uid: owner.uid, gid: owner.gid })
+}
+
+/// The folders that the program is to start in and to keep its data in, where nothing
+/// else brings them. They are the user's: engines would make them root's, and the
+/// program could write nothing there.
+fn own_folders(plan: &ImagePlan, base: &[Entry], files: &[Entry]) -> Vec<Entry> {
+    let there = |path: &str| base.iter().chain(files).any(|entry| entry.path == path);
+    let (user, group) = plan.config.user.split_once(':').unwrap_or((&plan.config.user, ""));
+    let uid = user.parse().unwrap_or(0);
+    let gid = group.parse().unwrap_or(uid);
+    let paths: BTreeSet<&str> = plan
+        .config
+        .volumes
+        .iter()
+        .chain(&plan.config.workdir)
+        .map(|path| path.trim_matches('/'))
+        .filter(|path| !path.is_empty() && !there(path))
+        .collect();
+    paths.into_iter().map(|path| Entry { uid, gid, ..folder(path) }).collect()
 }
 
 impl Lower {

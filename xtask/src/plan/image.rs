@@ -20,7 +20,7 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 /// Whether an image is wanted of the package.
 pub fn wanted(selected: &Selected<'_>, request: &Request) -> bool {
-    let named = request.part == Part::Images && request.packages.contains(&selected.package.name);
+    let named = request.only_images() && request.packages.contains(&selected.package.name);
     request.images() && (selected.config.image.ship || named)
 }
 
@@ -59,7 +59,9 @@ pub fn plan(
 ) -> (Option<ImagePlan>, Vec<Finding>, Vec<LeftOut>) {
     let config = &selected.config.image;
     let mut findings = config.unfound.clone();
-    if let Some(left_out) = unreachable_base(&build.package, &config.base) {
+    if request.part != Part::Dockerfiles
+        && let Some(left_out) = unreachable_base(&build.package, &config.base)
+    {
         return (None, findings, vec![left_out]);
     }
     let (platforms, left_out) = platforms(selected, targets, request);

@@ -69,6 +69,15 @@ pub fn program<'a>(dir: &'a Path, env: &'a Env) -> Program<'a> {
     Program::new(env.get("RUSTC").unwrap_or(OsStr::new("rustc")), dir, env)
 }
 
+/// The release of the rustc that would compile a project in `dir`, such as `1.95.0` or
+/// `1.97.0-nightly`.
+pub fn release(dir: &Path, env: &Env) -> Result<String> {
+    let asked = program(dir, env).arg("-vV");
+    let said = asked.read()?;
+    let release = said.lines().find_map(|line| line.strip_prefix("release: "));
+    release.map(str::to_owned).with_context(|| format!("read the output of `{asked}`"))
+}
+
 /// Asks the rustc that would compile a project in `dir`.
 pub fn ask(dir: &Path, env: &Env) -> Result<Rustc> {
     let both = program(dir, env).args(["--print", "sysroot", "--print", "host-tuple"]);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 
-use super::archive;
+use super::{archive, layout};
 use crate::files;
 use crate::finding::Help;
 use crate::oci::Root;
@@ -93,7 +93,7 @@ impl Engine {
         match self {
             Engine::Docker => archive::docker(&root, names, &file)?,
             // podman takes one name at a time.
-            Engine::Podman => archive::oci(&root, &names[..1], &file)?,
+            Engine::Podman => archive::oci(&root, layout::one(names), &file)?,
             // containerd finds an image by its digest only where that is a name too.
             Engine::Containerd | Engine::Kind => {
                 let names: Vec<Reference> = names.iter().chain([&digested]).cloned().collect();

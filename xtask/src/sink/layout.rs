@@ -20,7 +20,7 @@ pub const MARK: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 /// A blob that an earlier layout, `reuse`, has is not written again.
 pub fn write(root: &Root, names: &[Reference], dir: &Path, reuse: &Path) -> Result<()> {
     blobs(root, dir, Some(reuse))?;
-    let index = index(descriptors(root, names))?;
+    let index = index(descriptors(root, one(names)))?;
     files::write(&dir.join("oci-layout"), MARK)?;
     files::write(&dir.join("index.json"), &index)
 }
@@ -38,7 +38,7 @@ pub fn add(root: &Root, names: &[Reference], dir: &Path) -> Result<()> {
         }
         None => Vec::new(),
     };
-    let ours = descriptors(root, names);
+    let ours = descriptors(root, one(names));
     let name = |of: &Descriptor| of.annotations().as_ref()?.get(REF_NAME).cloned();
     let replaced = |other: &Descriptor| {
         ours.iter().any(|own| match name(other) {
@@ -51,6 +51,12 @@ pub fn add(root: &Root, names: &[Reference], dir: &Path) -> Result<()> {
     blobs(root, dir, None).with_context(context)?;
     files::write(&dir.join("oci-layout"), MARK)?;
     files::write(&dir.join("index.json"), &index)
+}
+
+/// The first of the names. A layout with one image under two names would be one with
+/// two images to skopeo and podman, which then want to know which of them is meant.
+pub fn one(names: &[Reference]) -> &[Reference] {
+    &names[..names.len().min(1)]
 }
 
 /// The image's descriptor once for each name; once without any.

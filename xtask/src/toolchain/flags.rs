@@ -60,7 +60,7 @@ pub fn linker(target: &Target, cargo: &Config, project: &Project) -> Result<Chos
 /// The libraries that musl has within its libc, and installs empty ones of
 /// because programs ask for them. rustc's own musl lacks those.
 /// <https://git.musl-libc.org/cgit/musl/tree/Makefile> (EMPTY_LIB_NAMES)
-const WITHIN_LIBC: [&str; 8] = ["m", "rt", "pthread", "crypt", "util", "xnet", "resolv", "dl"];
+pub const WITHIN_LIBC: [&str; 8] = ["m", "rt", "pthread", "crypt", "util", "xnet", "resolv", "dl"];
 
 /// Writes musl's empty libraries below the target folder and returns where.
 fn empty_libraries(project: &Project) -> Result<PathBuf> {
@@ -72,6 +72,20 @@ fn empty_libraries(project: &Project) -> Result<PathBuf> {
         }
     }
     Ok(dir)
+}
+
+/// The flags for musl where nothing of this machine is at hand, but an image with
+/// rustc in it: the user's, ours, and rustc's own linker. `libraries` is where musl's
+/// empty ones lie there.
+pub fn elsewhere(target: &Target, libraries: &str, project: &Project) -> Result<Vec<String>> {
+    let cargo = cargo_config::read(project)?;
+    let context = || format!("gather rustc's flags for {target}");
+    let own = cargo.rustflags(target.triple()).with_context(context)?.unwrap_or_default();
+    let ours = ["-Ctarget-feature=+crt-static", "-Clink-self-contained=yes"].map(str::to_owned);
+    let linker = [format!("-Clink-arg=-L{libraries}"), "-Clinker=rust-lld".to_owned()];
+    let named = cargo_config::linker(target, &cargo)?.is_some();
+    let linker = linker.into_iter().filter(|_| !named);
+    Ok(own.flags.into_iter().chain(ours).chain(linker).collect())
 }
 
 /// The flags in the form of CARGO_ENCODED_RUSTFLAGS, which outweighs cargo's

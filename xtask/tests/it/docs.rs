@@ -3,8 +3,19 @@
 use std::path::Path;
 use std::process::Command;
 
-const COMMANDS: [&str; 10] =
-    ["build", "run", "archive", "image", "release", "check", "test", "ci", "setup", "clean"];
+const COMMANDS: [&str; 11] = [
+    "build",
+    "run",
+    "archive",
+    "image",
+    "dockerfile",
+    "release",
+    "check",
+    "test",
+    "ci",
+    "setup",
+    "clean",
+];
 
 /// Compares a generated file with what it should be; `UPDATE_GOLDEN=1` writes it.
 fn golden(path: &str, actual: &str) {

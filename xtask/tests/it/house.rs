@@ -14,7 +14,7 @@ const ROOMS: [&str; 12] = [
     "toolchain > compile > linkage",
     "oci > registry > sink",
     "generate",
-    "archive sbom checksum sign krew",
+    "archive sbom checksum sign krew dockerfile",
     "github > forge",
     "check preflight resolve verify init",
     "release",

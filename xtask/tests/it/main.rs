@@ -13,6 +13,8 @@ mod commands;
 #[cfg(target_os = "linux")]
 mod cross;
 #[cfg(target_os = "linux")]
+mod dockerfile;
+#[cfg(target_os = "linux")]
 mod failures;
 #[cfg(target_os = "linux")]
 mod first_run;

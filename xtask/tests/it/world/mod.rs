@@ -14,6 +14,9 @@ use serde_json::Value;
 use sha2::Digest;
 use tempfile::TempDir;
 
+pub mod builders;
+pub mod flat;
+
 /// The targets of a run without any config.
 pub const X86_64: &str = "x86_64-unknown-linux-musl";
 pub const AARCH64: &str = "aarch64-unknown-linux-musl";

@@ -1,0 +1,79 @@
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use super::{Common, Selection, World};
+use crate::files::{self, explain_space};
+use crate::finding::failure;
+use crate::plan::{Mode, Part};
+use crate::project::Project;
+use crate::release;
+use crate::target::Platform;
+
+/// Write a Dockerfile that builds the same image, for BuildKit and buildah
+///
+/// It goes into dist/docker/NAME, with a rootfs.tar of all that the image holds beside
+/// the programs. These are compiled in a stage of the build, or, with the argument
+/// BINARIES=prebuilt, taken from beside it, where --prebuilt puts them. The workspace's
+/// root is the build's context.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  cargo dockless dockerfile
+  docker build -f $(cargo dockless dockerfile -q --package mytool) .
+  cargo dockless dockerfile --prebuilt
+  docker build -f dist/docker/mytool/Dockerfile --build-arg BINARIES=prebuilt .
+  cargo dockless dockerfile --package mytool --output docker")]
+pub struct Args {
+    /// Into this folder of the workspace
+    #[arg(short, long, value_name = "DIR")]
+    output: Option<PathBuf>,
+    /// Compile the programs, and put them where the stage `prebuilt` takes them from
+    #[arg(long)]
+    prebuilt: bool,
+    /// Only for this platform, such as linux/arm64; may be repeated
+    #[arg(long, value_name = "OS/ARCH", value_delimiter = ',', value_parser = Platform::parse)]
+    platform: Vec<Platform>,
+    #[command(flatten)]
+    selection: Selection,
+}
+
+pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
+    let mut request = args.selection.request(Mode::Snapshot, common);
+    (request.part, request.platforms) = (Part::Dockerfiles, args.platform);
+    let (project, plan) = world.plan(common, &request)?;
+    let output = args.output.map(|dir| inside(&world.dir.join(dir), &project)).transpose()?;
+    let written = release::dockerfiles(
+        &plan,
+        &project,
+        args.prebuilt,
+        output.as_deref(),
+        common.offline,
+        &world.term,
+    );
+    let written = written.map_err(explain_space)?;
+    if world.term.json_wanted() {
+        world.term.json(&written)?;
+    } else {
+        written.iter().try_for_each(|path| world.term.result(path.display()))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The folder as it is called from the workspace's root on, with slashes.
+fn inside(dir: &std::path::Path, project: &Project) -> Result<String> {
+    files::make_dir(dir)?;
+    let resolved = files::resolve(dir)?;
+    let below = resolved.strip_prefix(files::resolve(&project.root)?).ok();
+    let text = below.and_then(|path| path.to_str()).map(|path| path.replace('\\', "/"));
+    let plain = |text: &String| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+        !text.is_empty() && text.chars().all(plain)
+    };
+    text.filter(plain).ok_or_else(|| {
+        failure(
+            format!("{} is no folder that a build of the workspace can name", dir.display()),
+            "name one below the workspace's root, of letters, digits, `.`, `_` and `-`",
+        )
+    })
+}

@@ -1,0 +1,243 @@
+//! The Dockerfile that builds what the native image is, for those who build with
+//! BuildKit or buildah. Its text is Dockerfile.tmpl.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::config::Base;
+use crate::finding::failure;
+use crate::oci;
+use crate::plan::{BuildPlan, ImagePlan, Plan};
+use crate::project::{Project, rustc};
+use crate::target::{Platform, Target};
+use crate::template;
+use crate::toolchain;
+
+mod quote;
+
+use quote::{exec_form, pairs, quoted, shell_quoted, volumes, word};
+
+/// By which a Dockerfile is known as this tool's own, in its first line.
+pub const MARK: &str = "rendered by `dockless dockerfile`";
+
+/// The template's name of the folder of musl's empty libraries.
+const LIBRARIES: &str = "/target/dockless/musl";
+
+/// The variables of a build that the Dockerfile has arguments for.
+const ARGUMENTS: [(&str, &str); 5] = [
+    ("version", "DOCKLESS_VERSION"),
+    ("commit", "DOCKLESS_COMMIT"),
+    ("date", "DOCKLESS_DATE"),
+    ("describe", "DOCKLESS_DESCRIBE"),
+    ("epoch", "SOURCE_DATE_EPOCH"),
+];
+
+/// The texts for one image.
+pub struct Dockerfile {
+    pub text: String,
+    /// What a build has no use for, as Dockerfile.dockerignore.
+    pub ignore: String,
+}
+
+/// Renders the Dockerfile of an image. `folder` is where it lies with what goes with
+/// it, from the workspace's root on, which is the context of the build.
+pub fn render(
+    image: &ImagePlan,
+    plan: &Plan,
+    project: &Project,
+    folder: &str,
+) -> Result<Dockerfile> {
+    let context = || format!("write the Dockerfile of {}", image.package);
+    let build = plan.builds.iter().find(|build| build.package == image.package);
+    let build = build.with_context(context)?;
+    let flags = flags(image, project).with_context(context)?;
+    let release = rustc::release(&project.root, &project.env)?;
+    let text = text(image, build, &flags, &release, folder).with_context(context)?;
+    Ok(Dockerfile { text, ignore: ignore(folder, project) })
+}
+
+/// rustc's flags for each platform that the build stage can compile for.
+fn flags<'a>(
+    image: &'a ImagePlan,
+    project: &Project,
+) -> Result<Vec<(&'a Platform, &'a Target, Vec<String>)>> {
+    let platforms = image.platforms.iter().filter(|it| it.target.is_musl());
+    let flags = platforms.map(|it| {
+        let flags = toolchain::flags::elsewhere(&it.target, LIBRARIES, project)?;
+        Ok((&it.platform, &it.target, flags))
+    });
+    flags.collect()
+}
+
+/// The text, of values alone.
+fn text(
+    image: &ImagePlan,
+    build: &BuildPlan,
+    flags: &[(&Platform, &Target, Vec<String>)],
+    rustc: &str,
+    folder: &str,
+) -> Result<String> {
+    let base = match &image.base {
+        Base::Builtin | Base::Scratch => "scratch".to_owned(),
+        Base::Named(reference) => reference.to_string(),
+        Base::Stored(stored) => {
+            return Err(failure(
+                format!("the base {stored} is no image that a Dockerfile can name"),
+                "push it to a registry and name it there, or use the builtin base",
+            ));
+        }
+    };
+    let value = |name: &str| build.env.get(name).map_or("", String::as_str);
+    let mut values: Vec<(&str, String)> = Vec::new();
+    for (name, variable) in ARGUMENTS {
+        values.push((name, quoted(value(variable))?));
+    }
+    let targets: Result<Vec<String>> =
+        flags.iter().map(|(platform, target, flags)| case(platform, target, flags)).collect();
+    let programs = build.bins.iter().map(|bin| {
+        let dir = folder_of(&build.profile);
+        Ok(format!("\"/target/$target/{dir}/\"{}", shell_quoted(bin)?))
+    });
+    values.extend([
+        ("name", image.name.clone()),
+        ("folder", folder.to_owned()),
+        ("rust_image", rust_image(rustc)),
+        ("targets", targets?.join("\n")),
+        ("cargo", cargo(build)?),
+        ("programs", programs.collect::<Result<Vec<_>>>()?.join(" ")),
+        ("base", base),
+        ("config", config(image, build)?),
+    ]);
+    let values: Vec<(&str, &str)> = values.iter().map(|(name, value)| (*name, &**value)).collect();
+    template::render(include_str!("../Dockerfile.tmpl"), &values)
+}
+
+/// The official image of that release. <https://hub.docker.com/_/rust>
+fn rust_image(release: &str) -> String {
+    match release.split_once('-') {
+        None => format!("docker.io/library/rust:{release}-slim"),
+        Some(_) => "docker.io/rustlang/rust:nightly-slim".to_owned(),
+    }
+}
+
+/// A case of the shell's, which sets the target and its flags.
+fn case(platform: &Platform, target: &Target, flags: &[String]) -> Result<String> {
+    let suffix = platform.suffix();
+    let pattern = match &*suffix {
+        // BuildKit leaves the variant out, and buildah says it.
+        "arm64" => format!("{os}/arm64 | {os}/arm64v8", os = platform.os),
+        _ => format!("{}/{suffix}", platform.os),
+    };
+    let flags: Vec<String> = flags.iter().map(|flag| shell_quoted(flag)).collect::<Result<_>>()?;
+    Ok(format!(
+        "      {pattern}) \\\n        target={}; \\\n        set -- {} ;; \\",
+        target.triple(),
+        flags.join(" ")
+    ))
+}
+
+/// Where cargo puts a profile's programs.
+/// <https://doc.rust-lang.org/cargo/guide/build-cache.html>
+fn folder_of(profile: &str) -> &str {
+    match profile {
+        "dev" | "test" => "debug",
+        "bench" => "release",
+        profile => profile,
+    }
+}
+
+/// The call of cargo, with the variables that config sets.
+fn cargo(build: &BuildPlan) -> Result<String> {
+    let ours = |name: &str| ARGUMENTS.iter().any(|(_, variable)| *variable == name);
+    let mut words = Vec::new();
+    for (name, value) in build.env.iter().filter(|(name, _)| !ours(name)) {
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        ensure!(
+            name.chars().all(plain) && !name.starts_with(|c: char| c.is_ascii_digit()),
+            "a shell cannot set the variable {name:?} of `env`"
+        );
+        words.push(format!("{name}={}", shell_quoted(value)?));
+    }
+    words.push("cargo build --locked".to_owned());
+    // How this machine works is nothing to another.
+    let elsewhere = |arg: &&String| {
+        !["--locked", "--offline"].contains(&arg.as_str()) && !arg.starts_with("--jobs=")
+    };
+    for arg in build.args.iter().filter(elsewhere) {
+        words.push(if arg.starts_with("--") && !arg.contains('=') {
+            arg.clone()
+        } else {
+            shell_quoted(arg)?
+        });
+    }
+    Ok(words.join(" "))
+}
+
+/// What the image says of how it runs and of itself.
+fn config(image: &ImagePlan, build: &BuildPlan) -> Result<String> {
+    let config = &image.config;
+    // What another base sets is not known here, and holds.
+    let foreign = matches!(image.base, Base::Named(_));
+    let defaults = config.default_env.iter().filter(|_| !foreign);
+    let env: BTreeMap<&String, &String> = defaults.chain(&config.env).collect();
+    let env: Result<Vec<(String, String)>> =
+        env.into_iter().map(|(name, value)| Ok((name.clone(), quoted(value)?))).collect();
+    let mut labels: BTreeMap<String, String> = config.labels.clone();
+    if image.base == Base::Builtin {
+        labels.extend(oci::builtin_labels());
+    }
+    let labels: Result<Vec<(String, String)>> = labels
+        .iter()
+        .map(|(name, value)| Ok((quoted(name)?, label(name, value, build)?)))
+        .collect();
+    let mut lines = vec![pairs("ENV", &env?), pairs("LABEL", &labels?)];
+    lines.extend(config.ports.iter().map(|port| format!("EXPOSE {port}\n")));
+    if !config.volumes.is_empty() {
+        lines.push(format!("VOLUME {}\n", volumes(&config.volumes)?));
+    }
+    if let Some(workdir) = &config.workdir {
+        lines.push(format!("WORKDIR {}\n", word(workdir)?));
+    }
+    lines.extend(config.stop_signal.iter().map(|signal| format!("STOPSIGNAL {signal}\n")));
+    lines.push(format!("USER {}\n", config.user));
+    lines.push(format!("ENTRYPOINT {}\n", exec_form(&config.entrypoint)));
+    if !config.cmd.is_empty() {
+        lines.push(format!("CMD {}\n", exec_form(&config.cmd)));
+    }
+    Ok(lines.concat().trim_end().to_owned())
+}
+
+/// A label's value. Those that tell the version follow the arguments of the build.
+fn label(name: &str, value: &str, build: &BuildPlan) -> Result<String> {
+    let told = [("version", "VERSION"), ("revision", "COMMIT"), ("created", "DATE")];
+    for (label, argument) in told {
+        let same = build.env.get(&format!("DOCKLESS_{argument}")).is_some_and(|own| own == value);
+        if same && name == format!("org.opencontainers.image.{label}") {
+            return Ok(format!("\"${{{argument}}}\""));
+        }
+    }
+    quoted(value)
+}
+
+/// What of the workspace a build has no use for: all of dist/ but the folder.
+fn ignore(folder: &str, project: &Project) -> String {
+    let target = project.target_dir.strip_prefix(&project.root).ok();
+    let target = target.and_then(|path| path.to_str()).filter(|path| !path.is_empty());
+    let mut lines: Vec<String> = [".git"].into_iter().chain(target).map(str::to_owned).collect();
+    match folder.strip_prefix("dist/") {
+        None => lines.push("dist".to_owned()),
+        Some(below) => {
+            let mut above = "dist".to_owned();
+            for part in below.split('/') {
+                lines.push(format!("{above}/*"));
+                above = format!("{above}/{part}");
+                lines.push(format!("!{above}"));
+            }
+        }
+    }
+    lines.iter().map(|line| format!("{line}\n")).collect()
+}
+
+#[cfg(test)]
+mod tests;
