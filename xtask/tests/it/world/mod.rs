@@ -15,6 +15,7 @@ use sha2::Digest;
 use tempfile::TempDir;
 
 pub mod builders;
+pub mod engines;
 pub mod flat;
 
 /// The targets of a run without any config.
