@@ -20,6 +20,10 @@ const MAX_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
 const MAX_SIZE: u64 = 2 << 30;
 /// How often age and size are looked at.
 const PRUNE_EVERY: Duration = Duration::from_secs(24 * 3600);
+/// A blob that was used within this time may be in use by another run.
+const IN_USE: Duration = Duration::from_secs(600);
+/// A file of this size is reason enough to look at all, in bytes.
+const LARGE: u64 = 64 << 20;
 /// A use is noted at most this often, so that a hit stays cheap.
 const TOUCH_EVERY: Duration = Duration::from_secs(3600);
 
@@ -101,11 +105,10 @@ impl Cache {
         let Some(path) = self.path(kind, key) else {
             return Ok(None);
         };
-        if !path.is_file() {
-            return Ok(None);
-        }
         let context = || format!("read {}", path.display());
-        let mut file = files::open(&path)?;
+        let Some(mut file) = files::open_if_there(&path)? else {
+            return Ok(None);
+        };
         let mut expected = [0; 64];
         let headed = file.read_exact(&mut expected).is_ok();
         let mut to = HashingWriter::new(to);
@@ -134,7 +137,7 @@ impl Cache {
         };
         let dir = path.parent().context("find the cache folder")?;
         files::make_dir(dir)?;
-        prune(dir)?;
+        prune(dir, false)?;
         let mut file = files::temporary(dir)?;
         let context = || format!("write {}", path.display());
         file.write_all(digest.hex().as_bytes()).with_context(context)?;
@@ -160,7 +163,7 @@ impl Cache {
         };
         let dir = root.join(BLOBS);
         files::make_dir(&dir)?;
-        prune(&dir)?;
+        prune(&dir, false)?;
         Ok(Blobs { dir, _temporary: None })
     }
 }
@@ -177,7 +180,10 @@ impl Blobs {
 
     /// Gives a finished file, whose digest is known, its name.
     pub fn keep(&self, file: NamedTempFile, digest: &Digest) -> Result<()> {
-        files::persist(file, &self.path(digest))
+        let path = self.path(digest);
+        files::persist(file, &path)?;
+        let large = files::list_one(&path)?.is_some_and(|entry| entry.size > LARGE);
+        if large { prune(&self.dir, true) } else { Ok(()) }
     }
 
     /// Whether the blob is there and is what its name says; one that isn't goes.
@@ -186,13 +192,16 @@ impl Blobs {
         let Some(entry) = files::list_one(&path)? else {
             return Ok(false);
         };
-        let file = files::open(&path)?;
+        // Another run may have removed it since.
+        let Some(file) = files::open_if_there(&path)? else {
+            return Ok(false);
+        };
         let found = Digest::of_reader(file).with_context(|| format!("read {}", path.display()))?;
         if entry.size != size || found != *digest {
             files::remove(&path)?;
             return Ok(false);
         }
-        if files::age(entry.modified) > TOUCH_EVERY {
+        if files::age(entry.modified) > IN_USE / 2 {
             files::touch(&path)?;
         }
         Ok(true)
@@ -200,14 +209,16 @@ impl Blobs {
 }
 
 /// Removes what is too old, then the least lately used until the rest is small
-/// enough. Looks at most once a day.
-fn prune(dir: &Path) -> Result<()> {
+/// enough. Looks at most once a day, unless it must look `now`.
+fn prune(dir: &Path, now: bool) -> Result<()> {
     let mark = dir.join("pruned");
     let lately =
         files::list_one(&mark)?.is_some_and(|mark| files::age(mark.modified) < PRUNE_EVERY);
-    if lately {
+    if lately && !now {
         return Ok(());
     }
+    // What a killed run left, and nobody can be writing any more.
+    files::remove_stale(dir, PRUNE_EVERY)?;
     files::write(&mark, b"")?;
     let mut entries = files::list(dir)?;
     // The mark was written just now: its time is that of the file system, which
@@ -217,11 +228,12 @@ fn prune(dir: &Path) -> Result<()> {
     entries.sort_by_key(|entry| std::cmp::Reverse(entry.modified));
     let mut kept = 0;
     for entry in entries {
-        let old = now.duration_since(entry.modified).is_ok_and(|age| age > MAX_AGE);
+        let older = |than| now.duration_since(entry.modified).is_ok_and(|age| age > than);
+        let old = older(MAX_AGE);
         // What another run is writing is not counted, and goes only when it is forgotten.
         let finished = !files::is_temporary(&entry.path);
         kept += if finished { entry.size } else { 0 };
-        if old || (finished && kept > MAX_SIZE) {
+        if old || (finished && kept > MAX_SIZE && older(IN_USE)) {
             files::remove(&entry.path)?;
         }
     }
@@ -262,11 +274,11 @@ mod tests {
         files::write(&old, b"x").unwrap();
         files::write(&new, b"x").unwrap();
         files::set_age(&old, MAX_AGE + TOUCH_EVERY).unwrap();
-        prune(dir.path()).unwrap();
+        prune(dir.path(), false).unwrap();
         assert!(!old.exists() && new.exists());
         // Within the day nothing is looked at again.
         files::set_age(&new, MAX_AGE + TOUCH_EVERY).unwrap();
-        prune(dir.path()).unwrap();
+        prune(dir.path(), false).unwrap();
         assert!(new.exists());
     }
 }

@@ -113,11 +113,8 @@ pub fn describe(
         dockless: env!("CARGO_PKG_VERSION"),
     };
     out.write("artifacts.json", &document(&with_others(plan, &artifacts, out)?)?)?;
-    // The mark of a dist/ of this tool's own comes last. Where only a part was made,
-    // it still speaks of the whole.
-    if plan.part == Part::All || files::list_one(&out.path("metadata.json"))?.is_none() {
-        out.write("metadata.json", &document(&metadata)?)?;
-    }
+    // The mark of a dist/ of this tool's own comes last. Of parts, it tells the newest.
+    out.write("metadata.json", &document(&metadata)?)?;
     Ok(artifacts)
 }
 

@@ -17,7 +17,6 @@ mod schema;
 
 pub use generate::{Generator, OUT, Output, unfit};
 pub use image::{Base, ImageConfig, ImageFile, ImageNode};
-#[cfg(test)]
 pub use image_files::Owner;
 
 /// The commented file that is the one source of keys, defaults and help.

@@ -33,6 +33,25 @@ pub fn open(path: &Path) -> Result<File> {
     File::open(path).with_context(|| format!("open {}", path.display()))
 }
 
+/// Opens a regular file; `None` when there is none.
+#[expect(clippy::disallowed_methods, reason = "this is the door")]
+pub fn open_if_there(path: &Path) -> Result<Option<File>> {
+    match File::open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("open {}", path.display())),
+    }
+}
+
+/// Opens a file that others made: a pipe would be waited for.
+pub fn open_regular(path: &Path) -> Result<File> {
+    let meta = fs::metadata(path).with_context(|| format!("open {}", path.display()))?;
+    if !meta.is_file() {
+        bail!("open {}: it is no regular file", path.display());
+    }
+    open(path)
+}
+
 /// Writes a whole file beside its place and renames it into it, so that nobody
 /// sees half of it. Folders on the way are made.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {

@@ -32,7 +32,7 @@ pub mod tape;
 mod tree;
 mod validate;
 
-pub use build::{Built, base, build_image};
+pub use build::{Base, Built, base, build_image};
 pub use rootfs::labels as builtin_labels;
 pub use source::{CONTAINERD_NAME, Found, REF_NAME, open, parse};
 pub use tree::rootfs_tar;
@@ -207,7 +207,7 @@ impl Blob {
         Ok(match self {
             Blob::Bytes(bytes) => BlobReader::Bytes(Cursor::new(bytes.clone())),
             Blob::File { path, at } => {
-                let mut file = files::open(path)?;
+                let mut file = files::open_regular(path)?;
                 let context = || format!("read {}", path.display());
                 let length = file.metadata().with_context(context)?.len();
                 if at.checked_add(size).is_none_or(|end| end > length) {

@@ -195,6 +195,8 @@ pub fn plan(config: &Config, project: &Project, request: &Request) -> Result<Pla
         true => image::missing(&left_out, request),
         false => rules::unbuilt(&left_out, &builds, request.mode),
     });
+    findings.extend(image::unserved(&images, request));
+    findings.extend(image::shared_names(&images));
     let (errors, warnings): (Vec<_>, Vec<_>) =
         findings.into_iter().partition(|finding| finding.severity == Severity::Error);
     let version = builds.iter().map(|build| &build.version).max().cloned();

@@ -17,7 +17,7 @@ use crate::files::{self, Lock, Staging, explain_space};
 use crate::finding::{Findings, failure};
 use crate::generate::{self, Generated};
 use crate::linkage::{Binary, prove};
-use crate::oci::{self, Built};
+use crate::oci::{self, Base, Built};
 use crate::parallel;
 use crate::plan::{ArchivePlan, ImagePlan, LeftOut, Mode, Part, Plan};
 use crate::project::Project;
@@ -62,6 +62,7 @@ pub fn release(
 ) -> Result<Outcome> {
     let _lock = lock(project, term)?;
     let staging = Staging::open(&plan.dist)?;
+    let bases = bases(plan, cache, term)?;
     let (binaries, mut left_out) = binaries(plan, project, offline, term)?;
     let generated =
         generated(plan, project, &binaries, &mut left_out, term).map_err(explain_space)?;
@@ -69,7 +70,8 @@ pub fn release(
     let (archives, mut rows) =
         archives(plan, &binaries, &generated, &staging, cache, term).map_err(explain_space)?;
     let blobs = cache.blobs()?;
-    let (images, more) = images(plan, &binaries, cache, &blobs, term).map_err(explain_space)?;
+    let (images, more) =
+        images(plan, &bases, &binaries, cache, &blobs, term).map_err(explain_space)?;
     rows.extend(more);
     for Built { plan: image, root } in &images {
         let place = format!("{IMAGES}{}", image.name);
@@ -94,9 +96,11 @@ pub fn images_alone(
     term: &Term,
 ) -> Result<Outcome> {
     let _lock = lock(project, term)?;
+    let bases = bases(plan, cache, term)?;
     let (binaries, left_out) = binaries(plan, project, offline, term)?;
     let blobs = cache.blobs()?;
-    let (images, rows) = images(plan, &binaries, cache, &blobs, term).map_err(explain_space)?;
+    let (images, rows) =
+        images(plan, &bases, &binaries, cache, &blobs, term).map_err(explain_space)?;
     let left_out = plan.left_out.iter().cloned().chain(left_out).collect();
     let (version, artifacts) = (plan.version.to_string(), Vec::new());
     Ok(Outcome { version, artifacts, left_out, images, rows, _blobs: blobs })
@@ -192,18 +196,25 @@ fn keep_others(plan: &Plan, staging: &Staging) -> Result<()> {
         plan.images.iter().map(|image| format!("{folder}{}/", image.name)).collect();
     match plan.part {
         Part::All => Ok(()),
-        Part::Archives => staging.adopt(&|path| {
-            [IMAGES, DOCKER].iter().any(|of| path.starts_with(of)) || path == "metadata.json"
-        }),
+        Part::Archives => {
+            staging.adopt(&|path| [IMAGES, DOCKER].iter().any(|of| path.starts_with(of)))
+        }
         Part::Images | Part::Dockerfiles => staging.adopt(&|path| {
-            path != "artifacts.json" && !ours.iter().any(|own| path.starts_with(own))
+            !["artifacts.json", "metadata.json"].contains(&path)
+                && !ours.iter().any(|own| path.starts_with(own))
         }),
     }
+}
+
+/// What the images stand on, in their order: known before anything is compiled.
+fn bases(plan: &Plan, cache: &Cache, term: &Term) -> Result<Vec<Base>> {
+    plan.images.iter().map(|image| oci::base(image, cache, term)).collect()
 }
 
 /// Makes all images, one after the other: each takes all processors.
 fn images(
     plan: &Plan,
+    bases: &[Base],
     binaries: &[Binary],
     cache: &Cache,
     blobs: &Blobs,
@@ -211,13 +222,13 @@ fn images(
 ) -> Result<(Vec<Built>, Vec<Row>)> {
     let mut images = Vec::new();
     let mut rows = Vec::new();
-    for image in buildable(&plan.images, binaries) {
+    for (image, base) in plan.images.iter().zip(bases) {
+        let Some(image) = buildable(image, binaries) else { continue };
         let started = Instant::now();
         let context = || format!("make the image of {}", image.package);
-        let base = oci::base(&image, cache)?;
         let files = image.files.iter().filter_map(|file| match &file.node {
             ImageNode::File(path) => Some(path),
-            ImageNode::Dir | ImageNode::Link(_) => None,
+            ImageNode::Dir | ImageNode::Walked | ImageNode::Link(_) => None,
         });
         let sizes = files.map(|path| Ok(files::list_one(path)?.map_or(0, |entry| entry.size)));
         let total = sizes.sum::<Result<u64>>()? + binaries.iter().map(Binary::size).sum::<u64>();
@@ -225,7 +236,7 @@ fn images(
             image.platforms.iter().map(|it| it.platform.to_string()).collect();
         term.step("image", format_args!("{} for {}", image.name, platforms.join(", ")));
         let bar = term.bar("image", total);
-        let root = oci::build_image(&image, &base, binaries, plan.time, cache, blobs, &bar);
+        let root = oci::build_image(&image, base, binaries, plan.time, cache, blobs, &bar);
         bar.finish_and_clear();
         let root = root.with_context(context)?;
         rows.push(Row {
@@ -240,20 +251,15 @@ fn images(
     Ok((images, rows))
 }
 
-/// The images, without the platforms whose programs could not be built, which were
-/// listed.
-fn buildable(plans: &[ImagePlan], binaries: &[Binary]) -> Vec<ImagePlan> {
-    let mut plans = plans.to_vec();
-    for plan in &mut plans {
-        let built = |target: &Target| {
-            let mut compiled = binaries.iter().map(Binary::compiled);
-            compiled.any(|made| made.package() == plan.package && made.target() == target)
-        };
-        let platforms = plan.platforms.iter().filter(|it| built(&it.target)).cloned();
-        plan.platforms = platforms.collect();
-    }
-    plans.retain(|plan| !plan.platforms.is_empty());
-    plans
+/// The image without the platforms whose programs could not be built, which were
+/// listed; `None` where no platform is left.
+fn buildable(plan: &ImagePlan, binaries: &[Binary]) -> Option<ImagePlan> {
+    let built = |target: &Target| {
+        let mut compiled = binaries.iter().map(Binary::compiled);
+        compiled.any(|made| made.package() == plan.package && made.target() == target)
+    };
+    let platforms: Vec<_> = plan.platforms.iter().filter(|it| built(&it.target)).cloned().collect();
+    (!platforms.is_empty()).then(|| ImagePlan { platforms, ..plan.clone() })
 }
 
 /// Prepares, compiles and proves: what may be shipped, and what couldn't be built.

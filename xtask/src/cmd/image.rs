@@ -8,11 +8,12 @@ use serde_json::json;
 use super::{Common, Selection, World};
 use crate::cache::Cache;
 use crate::checksum::IMAGES;
+use crate::digest::Digest;
 use crate::files::explain_space;
 use crate::finding::{Finding, Findings, Severity, failure};
 use crate::oci::{self, Built, Found};
 use crate::plan::{ImagePlan, Mode, Part};
-use crate::reference::{Reference, Stored};
+use crate::reference::{Reference, Stored, Tag};
 use crate::release;
 use crate::sink::{self, Engine, Sink};
 use crate::target::Platform;
@@ -141,10 +142,10 @@ fn make(args: Make, common: &Common, world: &World) -> Result<ExitCode> {
         .chain(args.load.iter().map(|engine| Ok(Sink::Engine(*engine))))
         .collect::<Result<_>>()?;
     let (project, plan) = world.plan(common, &request)?;
+    one_each(&sinks, &plan.images)?;
     if args.dry_run {
         return super::release::dry_run(&plan, &world.term);
     }
-    one_each(&sinks, &plan.images)?;
     // An engine that is not there is known before anything is compiled.
     for engine in &args.load {
         engine.probe(&world.env)?;
@@ -256,10 +257,25 @@ fn inspect(args: Inspect, world: &World) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The names that a copy is given, each with a tag, and with no digest but its own.
+fn named(names: Vec<Reference>, digest: &Digest) -> Result<Vec<Reference>> {
+    let checked = names.into_iter().map(|name| {
+        if name.digest.as_ref().is_some_and(|named| named != digest) {
+            bail!(failure(
+                format!("{name} names another image: this one is {digest}"),
+                "leave the digest out of --name",
+            ));
+        }
+        let tag = name.tag.map_or_else(|| Tag::parse("latest"), Ok)?;
+        Ok(name.repository.tagged(&tag))
+    });
+    checked.collect()
+}
+
 fn copy(args: Copy, world: &World) -> Result<ExitCode> {
     let sink = sink_of(args.to, &world.dir)?;
     let Found { root, names } = oci::open(&args.from.anchored(&world.dir))?;
-    let names = if args.name.is_empty() { names } else { args.name };
+    let names = if args.name.is_empty() { names } else { named(args.name, &root.digest()?)? };
     let stored = sink::store(&root, &names, &sink, &world.env, &world.term);
     world.term.result(stored.map_err(explain_space)?)?;
     Ok(ExitCode::SUCCESS)

@@ -35,8 +35,17 @@ pub struct ImageFile {
 #[serde(rename_all = "lowercase")]
 pub enum ImageNode {
     Dir,
+    /// A folder that only was on the way to others: one that is there already stays as
+    /// it is.
+    Walked,
     File(PathBuf),
     Link(String),
+}
+
+impl ImageNode {
+    pub fn is_folder(&self) -> bool {
+        matches!(self, ImageNode::Dir | ImageNode::Walked)
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -74,10 +83,17 @@ pub fn files(
             }
         };
         for file in files {
-            if found.get(&file.to).is_some_and(|other| *other != file) {
-                fault(format!("/{} comes from two places", file.to));
+            match found.get(&file.to) {
+                // Whatever else says of it, a folder on the way takes it as it is.
+                Some(other) if file.node == ImageNode::Walked && other.node.is_folder() => {}
+                Some(other)
+                    if *other != file
+                        && !(other.node == ImageNode::Walked && file.node.is_folder()) =>
+                {
+                    fault(format!("/{} comes from two places", file.to));
+                }
+                _ => drop(found.insert(file.to.clone(), file)),
             }
-            found.insert(file.to.clone(), file);
         }
         if found.len() > MOST {
             fault(format!("there are more than {MOST} files"));
@@ -97,7 +113,7 @@ fn within_files(
     for path in found.keys() {
         let parents = path.match_indices('/').map(|(at, _)| &path[..at]);
         for parent in parents {
-            if found.get(parent).is_some_and(|file| file.node != ImageNode::Dir) {
+            if found.get(parent).is_some_and(|file| !file.node.is_folder()) {
                 let why = format!("/{path} would lie in /{parent}, which is no folder");
                 let place = scope.place("image.files");
                 findings.push(Finding::error("config-image", place, why, "rename one of them"));
@@ -117,16 +133,16 @@ fn entry(scope: &Scope<'_>, keys: &FileKeys) -> anyhow::Result<Vec<ImageFile>> {
         let mode = mode.unwrap_or(0o755);
         return Ok(vec![ImageFile { to, node: ImageNode::Dir, mode, owner }]);
     };
-    let rules = Rules { mode, owner };
+    let project = scope.project;
+    // What builds leave behind would be another thing in the next image.
+    let refused = vec![project.target_dir.clone(), project.dist()];
+    let rules = Rules { mode, owner, refused };
     let mut found = Vec::new();
-    let sources = sources(scope, from)?;
-    let into = typed.ends_with('/') || sources.len() > 1 || from.contains(['*', '?', '[']);
-    for source in &sources {
-        // Only a folder that is named itself gives what is in it, and not itself.
-        let below = match into && !(source.is_dir() && sources.len() == 1) {
-            true => join(&to, &name_of(source)?),
-            false => to.clone(),
-        };
+    let pattern = from.contains(['*', '?', '[']);
+    for source in &sources(scope, from)? {
+        // A folder that is named itself gives what is in it, as in Dockerfiles.
+        let itself = pattern || (typed.ends_with('/') && !source.is_dir());
+        let below = if itself { join(&to, &name_of(source)?) } else { to.clone() };
         if source.is_dir() {
             rules.folder(source, source, &below, &mut found)?;
         } else {
@@ -155,6 +171,8 @@ fn sources(scope: &Scope<'_>, from: &str) -> anyhow::Result<Vec<PathBuf>> {
 struct Rules {
     mode: Option<u32>,
     owner: Owner,
+    /// Folders that no image holds.
+    refused: Vec<PathBuf>,
 }
 
 impl Rules {
@@ -173,11 +191,17 @@ impl Rules {
         to: &str,
         found: &mut Vec<ImageFile>,
     ) -> anyhow::Result<()> {
+        let git = dir.file_name().is_some_and(|name| name == ".git");
+        anyhow::ensure!(
+            !git && !self.refused.iter().any(|refused| dir == refused),
+            "{} would go into the image; name narrower folders",
+            dir.display()
+        );
         if !to.is_empty() {
             // Who may read a folder's files may also enter it.
             let mode = self.mode.map_or(0o755, |mode| mode | (mode & 0o444) >> 2);
             let (to, owner) = (to.to_owned(), self.owner);
-            found.push(ImageFile { to, node: ImageNode::Dir, mode, owner });
+            found.push(ImageFile { to, node: ImageNode::Walked, mode, owner });
         }
         for entry in files::list(dir)? {
             let below = join(to, &name_of(&entry.path)?);
@@ -262,8 +286,9 @@ fn owner(text: &str) -> anyhow::Result<Owner> {
     owner.ok_or_else(|| anyhow::anyhow!("{text:?} is no owner; one looks like 65532:65532"))
 }
 
-/// A user's or a group's number. The highest one means none.
+/// A user's or a group's number, as far as engines take them.
+/// <https://github.com/moby/sys/blob/main/user/user.go> (maxID)
 pub fn id(text: &str) -> Option<u32> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|id| digits && *id < u32::MAX)
+    text.parse().ok().filter(|id| digits && *id <= i32::MAX as u32)
 }

@@ -115,7 +115,7 @@ fn adopt(from: &Path, to: &Path, below: &str, kept: &dyn Fn(&str) -> bool) -> Re
         let target = to.join(name);
         if entry.path.is_dir() && !entry.path.is_symlink() {
             adopt(&entry.path, &target, &format!("{path}/"), kept)?;
-        } else if entry.path.is_file() && kept(&path) {
+        } else if entry.path.is_file() && !entry.path.is_symlink() && kept(&path) {
             make_dir(to)?;
             if !link(&entry.path, &target)? {
                 copy_program(&entry.path, &target)?;
@@ -128,9 +128,10 @@ fn adopt(from: &Path, to: &Path, below: &str, kept: &dyn Fn(&str) -> bool) -> Re
 /// Gives the folder and all that is in it the time.
 fn set_times(dir: &Path, time: Timestamp) -> Result<()> {
     for entry in list(dir)? {
-        match entry.path.is_dir() {
-            true => set_times(&entry.path, time)?,
-            false => set_time(&entry.path, time)?,
+        match (entry.path.is_symlink(), entry.path.is_dir()) {
+            (true, _) => {}
+            (false, true) => set_times(&entry.path, time)?,
+            (false, false) => set_time(&entry.path, time)?,
         }
     }
     #[cfg(unix)] // Elsewhere a folder cannot be opened as a file.

@@ -48,10 +48,14 @@ impl Archive {
     /// Reads the headers; contents are skipped.
     pub fn open(path: &Path) -> Result<Archive> {
         let context = || format!("read the archive {}", path.display());
-        let mut file = files::open(path)?;
+        let mut file = files::open_regular(path)?;
         let mut members = BTreeMap::new();
         tape::walk_file(&mut file, |member, _| {
             let name = plain(&member.path)?;
+            ensure!(
+                name.len() <= limits::NAME && members.len() < limits::MEMBERS,
+                "it holds more or longer names than an image has"
+            );
             let place = match member.kind {
                 MemberKind::File => Place::File { at: member.at, size: member.size },
                 MemberKind::Directory => return Ok(()),

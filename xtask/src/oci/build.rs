@@ -12,7 +12,7 @@ use oci_spec::image::{
 
 use super::entry::{Content, Entry, Node};
 use super::layer::{LAYOUT, layer};
-use super::{Found, Image, Index, Layer, Raw, Root, rootfs, tree, validate};
+use super::{Found, Image, Index, Layer, Raw, Root, media, rootfs, tree, validate};
 use crate::cache::{Blobs, Cache, Kind};
 use crate::config;
 use crate::digest::{self, Digest};
@@ -22,6 +22,7 @@ use crate::parallel;
 use crate::plan::{BIN, ImagePlan, ImagePlatform};
 use crate::reference::Reference;
 use crate::target::Platform;
+use crate::term::Term;
 
 /// How many layers are made at a time: each is compressed on all processors.
 const LAYERS_AT_A_TIME: usize = 2;
@@ -49,7 +50,7 @@ pub struct Built {
 
 /// Finds the plan's base. One from a folder or a file is foreign: what of it is
 /// used is checked, once for each digest.
-pub fn base(plan: &ImagePlan, cache: &Cache) -> Result<Base> {
+pub fn base(plan: &ImagePlan, cache: &Cache, term: &Term) -> Result<Base> {
     let stored = match &plan.base {
         config::Base::Builtin => return Ok(Base::Builtin),
         config::Base::Scratch => return Ok(Base::Scratch),
@@ -61,7 +62,7 @@ pub fn base(plan: &ImagePlan, cache: &Cache) -> Result<Base> {
     let mut images = BTreeMap::new();
     for ImagePlatform { platform, .. } in &plan.platforms {
         let image = root.narrow(platform).with_context(context)?;
-        check(&image, platform, cache)?;
+        check(&image, platform, cache, term)?;
         images.insert(platform.clone(), image);
     }
     let name = (!names.is_empty()).then(|| names.remove(0));
@@ -69,18 +70,24 @@ pub fn base(plan: &ImagePlan, cache: &Cache) -> Result<Base> {
 }
 
 /// Fails where the image is not what it says, unless it was looked at before.
-fn check(image: &Image, platform: &Platform, cache: &Cache) -> Result<()> {
+fn check(image: &Image, platform: &Platform, cache: &Cache, term: &Term) -> Result<()> {
     let digest = image.manifest.digest()?.hex();
     let parts = ["checked", LAYOUT, &digest, &platform.to_string()];
     let key = digest::of_parts(parts.iter().map(|part| part.as_bytes()));
     if cache.get(Kind::Layer, &key, std::io::sink())?.is_some() {
         return Ok(());
     }
-    let found = validate::image(image, Some(platform));
-    let wrong: Vec<Finding> =
-        found.into_iter().filter(|found| found.severity == Severity::Error).collect();
+    // What nobody looked into is not what an image can stand on.
+    let wrong =
+        |found: &Finding| found.severity == Severity::Error || found.rule == validate::NOT_CHECKED;
+    let (wrong, odd): (Vec<Finding>, Vec<Finding>) =
+        validate::image(image, Some(platform)).into_iter().partition(wrong);
     if !wrong.is_empty() {
         return Err(Findings(wrong).into());
+    }
+    if !odd.is_empty() {
+        odd.iter().for_each(|finding| term.finding(finding));
+        return Ok(());
     }
     cache.put(Kind::Layer, &key, &Digest::of(b""), std::io::empty())
 }
@@ -162,14 +169,24 @@ impl Making<'_> {
     /// The image for one platform: the base's layers with ours, named, on top.
     fn image(&self, platform: &Platform, own: Vec<(&str, Layer)>) -> Result<Image> {
         let below = match self.base {
-            Base::Stored { images, .. } => images.get(platform),
+            Base::Stored { images, .. } => Some(
+                images.get(platform).with_context(|| format!("find the base for {platform}"))?,
+            ),
             Base::Builtin | Base::Scratch => None,
         };
         let mut config =
             below.map_or_else(|| Ok(ImageConfiguration::default()), |image| image.parsed())?;
         let mut layers = below.map_or_else(Vec::new, |image| image.layers.clone());
+        for layer in &mut layers {
+            let media_type = media::oci(layer.descriptor.media_type());
+            layer.descriptor.set_media_type(media_type);
+        }
         let mut history = config.history().clone().unwrap_or_default();
-        let told = history.iter().filter(|step| step.empty_layer() != Some(true)).count();
+        let mut told = history.iter().filter(|step| step.empty_layer() != Some(true)).count();
+        if told > layers.len() {
+            // Docker shows no history of more layers than there are.
+            (told, history) = (0, Vec::new());
+        }
         history.extend((told..layers.len()).map(|_| step("base", None)));
         history.extend(own.iter().map(|(name, _)| step(name, Some(self.time))));
         layers.extend(own.into_iter().map(|(_, layer)| layer));

@@ -43,7 +43,7 @@ impl Content {
     /// The file as it is now.
     pub fn of(path: &Path) -> Result<Content> {
         let context = || format!("read {}", path.display());
-        let file = files::open(path)?;
+        let file = files::open_regular(path)?;
         let size = file.metadata().with_context(context)?.len();
         let digest = Digest::of_reader(file).with_context(context)?;
         Ok(Content::File { path: path.to_owned(), digest, size })

@@ -13,14 +13,15 @@ use flate2::{Compress, Compression, Crc, FlushCompress, Status};
 
 /// In bytes: large enough that a block's own beginning and end cost little, and
 /// small enough that those under way fit into a few MiB.
-const BLOCK: usize = 256 * 1024;
+const BLOCK: usize = 128 * 1024;
 /// How far back deflate looks, in bytes. RFC 1951, section 2.
 const WINDOW: usize = 32 * 1024;
 /// RFC 1952, section 2.3: deflate, no flags, no time, no hint, and an unknown
 /// operating system, for the host's own would differ between hosts.
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
-/// More threads than this only wait for the one that reads and hashes.
-const THREADS: usize = 8;
+/// More threads than this mostly wait for the one that reads and hashes, and each
+/// takes memory.
+const THREADS: usize = 4;
 
 /// A block to compress, and where the result goes.
 struct Job {
@@ -45,7 +46,7 @@ pub fn compress<W: Write + Send>(
     let threads = thread::available_parallelism().map_or(1, |n| n.get()).min(THREADS);
     // No more blocks are under way than have a place in the order.
     let (jobs, taken) = channel::<Job>();
-    let (order, ordered) = sync_channel(2 * threads);
+    let (order, ordered) = sync_channel(threads + 1);
     let taken = Mutex::new(taken);
     thread::scope(|scope| {
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(|| work(&taken, level))).collect();

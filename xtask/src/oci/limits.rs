@@ -9,3 +9,6 @@ pub const CONFIG: u64 = 4 << 20;
 pub const MANIFESTS: usize = 1000;
 /// The layers of one image. Engines stop at 127.
 pub const LAYERS: usize = 500;
+/// The files of an image's archive, and the length of their names in bytes.
+pub const MEMBERS: usize = 100_000;
+pub const NAME: usize = 4096;

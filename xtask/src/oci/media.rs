@@ -29,6 +29,16 @@ pub fn is_config(media_type: &MediaType) -> bool {
     *media_type == MediaType::ImageConfig || media_type.as_ref() == DOCKER_CONFIG
 }
 
+/// OCI's name for the same kind of layer: a manifest of one kind holds no others.
+pub fn oci(media_type: &MediaType) -> MediaType {
+    match compression(media_type) {
+        Some(Compression::None) => MediaType::ImageLayer,
+        Some(Compression::Gzip) => MediaType::ImageLayerGzip,
+        Some(Compression::Zstd) => MediaType::ImageLayerZstd,
+        None => media_type.clone(),
+    }
+}
+
 /// Docker's first format, which names no config and cannot be verified.
 pub fn is_schema_1(media_type: &str) -> bool {
     media_type.starts_with(DOCKER_SCHEMA_1)

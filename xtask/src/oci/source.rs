@@ -81,7 +81,7 @@ impl Store {
         match self {
             Store::Folder(path) => {
                 files::ensure_within(&path.join(name), path)?;
-                let file: File = files::open(&path.join(name))?;
+                let file: File = files::open_regular(&path.join(name))?;
                 let size = file.metadata().with_context(context)?.len();
                 read_limited(file, size, limit).with_context(context)
             }

@@ -10,7 +10,7 @@ use indicatif::ProgressBar;
 use super::entry::{Content, Entry, Node};
 use super::layer::write_tar;
 use super::rootfs;
-use crate::config::{Base, ImageFile, ImageNode};
+use crate::config::{Base, ImageFile, ImageNode, Owner};
 use crate::finding::failure;
 use crate::plan::{BIN, ImagePlan};
 
@@ -52,7 +52,8 @@ pub fn lower(plan: &ImagePlan) -> Result<Lower> {
     };
     let foreign = matches!(plan.base, Base::Stored(_) | Base::Named(_));
     let lower = Lower { base, files: Vec::new(), foreign };
-    let mut files: Vec<Entry> = plan.files.iter().map(entry).collect::<Result<_>>()?;
+    let wanted = plan.files.iter().filter(|file| !lower.has(file, &plan.files));
+    let mut files: Vec<Entry> = wanted.map(entry).collect::<Result<_>>()?;
     if !foreign {
         files.extend(own_folders(plan, &lower.base, &files));
     }
@@ -62,7 +63,7 @@ pub fn lower(plan: &ImagePlan) -> Result<Lower> {
 
 fn entry(file: &ImageFile) -> Result<Entry> {
     let node = match &file.node {
-        ImageNode::Dir => Node::Dir,
+        ImageNode::Dir | ImageNode::Walked => Node::Dir,
         ImageNode::File(path) => Node::File(Content::of(path)?),
         ImageNode::Link(target) => Node::Symlink(target.clone()),
     };
@@ -90,6 +91,20 @@ fn own_folders(plan: &ImagePlan, base: &[Entry], files: &[Entry]) -> Vec<Entry> 
 }
 
 impl Lower {
+    /// Whether a folder that only was on the way is there already, or comes with what
+    /// is in it. Of a foreign base it is not known: there it may be a link, so that it
+    /// is named only where the settings say whose it is.
+    fn has(&self, file: &ImageFile, all: &[ImageFile]) -> bool {
+        if file.node != ImageNode::Walked {
+            return false;
+        }
+        let there = |entry: &Entry| entry.path == file.to && entry.node == Node::Dir;
+        let below = format!("{}/", file.to);
+        let plain = file.mode == 0o755 && file.owner == Owner::default();
+        let implied = self.foreign && plain && all.iter().any(|it| it.to.starts_with(&below));
+        self.base.iter().any(there) || implied
+    }
+
     /// The entries, sorted, with the folders that lead to them and are not there.
     ///
     /// On a foreign base no folder is added: it may be there as a link, as /bin is
@@ -98,6 +113,15 @@ impl Lower {
         let own: BTreeSet<String> = entries.iter().map(|entry| entry.path.clone()).collect();
         let below: BTreeMap<&str, &Entry> =
             self.base.iter().chain(&self.files).map(|entry| (&*entry.path, entry)).collect();
+        for entry in entries.iter().filter(|entry| entry.node != Node::Dir) {
+            let over = below.get(&*entry.path).is_some_and(|below| below.node == Node::Dir);
+            if over {
+                bail!(failure(
+                    format!("/{} is a folder of the base, and would become a file", entry.path),
+                    "end its `to` with a slash to put the file into the folder",
+                ));
+            }
+        }
         let mut added = BTreeMap::new();
         for path in &own {
             for parent in path.match_indices('/').map(|(at, _)| &path[..at]) {

@@ -12,6 +12,9 @@ use crate::digest::{Digest, HashingReader};
 use crate::finding::{Finding, Place};
 use crate::target::Platform;
 
+/// The rule that speaks of what could not be looked into.
+pub const NOT_CHECKED: &str = "image-not-checked";
+
 /// In bytes. What is read of a layer at a time.
 const BUFFER: usize = 64 * 1024;
 
@@ -121,9 +124,9 @@ fn layer(layer: &Layer) -> Result<Vec<Finding>> {
             gzip.into_inner()
         }
         Compression::Zstd => {
-            let fix = "check it with another program; this one reads gzip only";
+            let fix = "recompress it, for example with `skopeo copy --dest-compress-format gzip`";
             let why = "its tar was not looked into, because it is compressed with zstd";
-            findings.push(Finding::warning("image-not-checked", layer.place(), why, fix));
+            findings.push(Finding::warning(NOT_CHECKED, layer.place(), why, fix));
             blob
         }
     };

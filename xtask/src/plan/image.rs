@@ -48,6 +48,47 @@ pub fn missing(left_out: &[LeftOut], request: &Request) -> Vec<Finding> {
     findings
 }
 
+/// Platforms that were asked for, and that no image is made for.
+pub fn unserved(images: &[ImagePlan], request: &Request) -> Vec<Finding> {
+    // Where there is no image at all, that is said.
+    if images.is_empty() {
+        return Vec::new();
+    }
+    let made: Vec<&Platform> =
+        images.iter().flat_map(|image| &image.platforms).map(|it| &it.platform).collect();
+    let served = |asked: &&Platform| made.iter().any(|made| asked.distance(made) == Some(0));
+    let unserved = request.platforms.iter().filter(|asked| !served(asked));
+    unserved
+        .map(|asked| {
+            let why = format!("no target of the packages is for {asked}");
+            let fix = "add it to `targets`, or leave it out of --platform";
+            Finding::error("no-image", Place::item("--platform"), why, fix)
+        })
+        .collect()
+}
+
+/// Names that two images would have.
+pub fn shared_names(images: &[ImagePlan]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut makers: BTreeMap<&Reference, &str> = BTreeMap::new();
+    for image in images {
+        for name in &image.names {
+            let other = makers.insert(name, &image.package);
+            if let Some(other) = other.filter(|other| **other != *image.package) {
+                let why = format!("{other} and {} would both be named so", image.package);
+                let fix = "give each its own `repositories`";
+                findings.push(Finding::error(
+                    "image-name",
+                    Place::item(name.to_string()),
+                    why,
+                    fix,
+                ));
+            }
+        }
+    }
+    findings
+}
+
 /// The image of a package whose binaries are built, what is wrong with it, and
 /// for what it is not made.
 pub fn plan(
@@ -150,7 +191,7 @@ fn collisions(selected: &Selected<'_>, image: &ImagePlan) -> Vec<Finding> {
     let bins: BTreeSet<String> = image.bins.iter().map(|bin| format!("{BIN}/{bin}")).collect();
     let taken = image.files.iter().filter(|file| {
         let through = bins.iter().any(|bin| file.to.starts_with(&format!("{bin}/")));
-        let blocks = file.node != config::ImageNode::Dir
+        let blocks = !file.node.is_folder()
             && bins.iter().any(|bin| bin.starts_with(&format!("{}/", file.to)));
         bins.contains(&file.to) || through || blocks
     });
@@ -210,7 +251,12 @@ impl Texts<'_> {
         if texts.is_empty() {
             self.fault("tags", "it names no tag".to_owned(), "write `tags = [\"{{ version }}\"]`");
         }
-        let mut repositories = config.repositories.clone();
+        let mut repositories: Vec<Repository> = Vec::new();
+        for repository in &config.repositories {
+            if !repositories.contains(repository) {
+                repositories.push(repository.clone());
+            }
+        }
         if repositories.is_empty() {
             let name = self.selected.package.name.to_lowercase();
             match Repository::parse(&name) {

@@ -2,6 +2,7 @@
 
 use std::io::{BufWriter, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -59,7 +60,12 @@ fn entry(image: &Image, platform: Option<&Platform>, names: &[Reference]) -> Res
     };
     Ok(Entry {
         config: path(&image.config.descriptor)?,
-        repo_tags: names.iter().map(named).collect::<Result<_>>()?,
+        // A name without a tag, as containerd keeps them, is none for Docker.
+        repo_tags: names
+            .iter()
+            .filter(|name| name.tag.is_some())
+            .map(named)
+            .collect::<Result<_>>()?,
         layers: image.layers.iter().map(|it| path(&it.descriptor)).collect::<Result<_>>()?,
     })
 }
@@ -69,6 +75,7 @@ fn write(root: &Root, small: &[(&str, Vec<u8>)], path: &Path) -> Result<()> {
     let context = || format!("write {}", path.display());
     let dir = path.parent().filter(|dir| *dir != Path::new("")).unwrap_or(Path::new("."));
     files::make_dir(dir)?;
+    files::remove_stale(dir, Duration::from_secs(24 * 3600))?;
     let mut file = files::temporary(dir)?;
     let out = BufWriter::with_capacity(64 * 1024, &mut file);
     fill(root, small, out).with_context(context)?;

@@ -56,6 +56,9 @@ impl Engine {
             Engine::Docker | Engine::Podman => Platform::parse(said.trim())
                 .map(Some)
                 .with_context(|| format!("read what `{program}` printed")),
+            Engine::Kind if said.trim().is_empty() => {
+                Err(self.explain(anyhow::anyhow!("kind has no nodes to load images into")))
+            }
             Engine::Containerd | Engine::Kind => Ok(None),
         }
     }

@@ -4,12 +4,14 @@
 use std::collections::HashMap;
 use std::io::BufWriter;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use oci_spec::image::{Descriptor, ImageIndex, ImageIndexBuilder, MediaType};
 
 use crate::digest::Digest;
 use crate::files::{self, Lock};
+use crate::finding::failure;
 use crate::oci::{self, Blob, CONTAINERD_NAME, REF_NAME, Root, json};
 use crate::reference::Reference;
 
@@ -29,28 +31,49 @@ pub fn write(root: &Root, names: &[Reference], dir: &Path, reuse: &Path) -> Resu
 /// replaced last, so that a run killed before leaves the layout as it was.
 pub fn add(root: &Root, names: &[Reference], dir: &Path) -> Result<()> {
     let context = || format!("write the OCI layout {}", dir.display());
-    let _lock =
-        Lock::acquire(&dir.join(".dockless-lock"), "an image", |_| {}).with_context(context)?;
-    let others = match files::read_if_there(&dir.join("index.json"))? {
-        Some(bytes) => {
-            let index: ImageIndex = oci::parse(&bytes, "index.json").with_context(context)?;
-            index.manifests().clone()
-        }
-        None => Vec::new(),
-    };
+    ensure_layout(dir)?;
+    let lock = dir.join(".dockless-lock");
+    let _lock = Lock::acquire(&lock, "an image", |_| {}).with_context(context)?;
+    let there = files::read_if_there(&dir.join("index.json")).with_context(context)?;
+    let there: Option<ImageIndex> =
+        there.map(|bytes| oci::parse(&bytes, "index.json")).transpose().with_context(context)?;
     let ours = descriptors(root, one(names));
-    let name = |of: &Descriptor| of.annotations().as_ref()?.get(REF_NAME).cloned();
-    let replaced = |other: &Descriptor| {
-        ours.iter().any(|own| match name(other) {
-            Some(other) => name(own) == Some(other),
-            None => own.digest() == other.digest(),
-        })
+    let note = |of: &Descriptor, key: &str| of.annotations().as_ref()?.get(key).cloned();
+    // Two images of two names may well have one tag.
+    let same = |one: &Descriptor, other: &Descriptor| {
+        let full = note(one, CONTAINERD_NAME).zip(note(other, CONTAINERD_NAME));
+        let short = note(one, REF_NAME).zip(note(other, REF_NAME));
+        let named = full.or(short).map(|(one, other)| one == other);
+        named.unwrap_or_else(|| one.digest() == other.digest())
     };
-    let kept = others.into_iter().filter(|other| !replaced(other));
-    let index = index(kept.chain(ours.iter().cloned()).collect())?;
+    let others = there.iter().flat_map(|index| index.manifests().iter());
+    let kept = others.filter(|other| !ours.iter().any(|own| same(own, other)));
+    let manifests = kept.chain(&ours).cloned().collect();
+    let index = match there.clone() {
+        Some(mut index) => {
+            index.set_manifests(manifests);
+            json::bytes(&index)?
+        }
+        None => index(manifests)?,
+    };
     blobs(root, dir, None).with_context(context)?;
     files::write(&dir.join("oci-layout"), MARK)?;
     files::write(&dir.join("index.json"), &index)
+}
+
+/// Fails where the folder holds something else.
+fn ensure_layout(dir: &Path) -> Result<()> {
+    files::make_dir(dir)?;
+    let foreign = |entry: &files::Entry| !entry.path.ends_with(".dockless-lock");
+    // What a first run that was killed has left is a beginning.
+    let begun = dir.join("oci-layout").exists() || dir.join("blobs/sha256").is_dir();
+    if begun || !files::list(dir)?.iter().any(foreign) {
+        return Ok(());
+    }
+    Err(failure(
+        format!("{} is no OCI layout, and holds other files", dir.display()),
+        "name a new folder, or an empty one",
+    ))
 }
 
 /// The first of the names. A layout with one image under two names would be one with
@@ -87,6 +110,8 @@ pub fn index(manifests: Vec<Descriptor>) -> Result<Vec<u8>> {
 fn blobs(root: &Root, dir: &Path, reuse: Option<&Path>) -> Result<()> {
     let folder = dir.join("blobs/sha256");
     files::make_dir(&folder)?;
+    // The caller alone writes here, so that these are of a run that was killed.
+    files::remove_stale(&folder, Duration::ZERO)?;
     for (digest, size, blob) in root.blobs()? {
         let path = folder.join(digest.hex());
         let old = reuse.map(|reuse| reuse.join("blobs/sha256").join(digest.hex()));
