@@ -12,6 +12,7 @@ use super::world::{
 };
 
 mod engines;
+mod places;
 mod settings;
 
 /// A package whose image is for both platforms.

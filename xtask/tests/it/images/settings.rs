@@ -3,7 +3,7 @@
 use super::*;
 
 /// A package with these lines in its image's table.
-fn with(image: &str) -> World {
+pub fn with(image: &str) -> World {
     let world = World::quick("1.0.0");
     let manifest = world.read("Cargo.toml");
     world.file("Cargo.toml", &format!("{manifest}[package.metadata.dockless.image]\n{image}\n"));
@@ -11,7 +11,7 @@ fn with(image: &str) -> World {
 }
 
 /// The image of this machine's platform.
-fn image(world: &World) -> flat::Flat {
+pub fn image(world: &World) -> flat::Flat {
     let (dir, _) = printed(world.run("image -q").ends_with(0).line());
     flat::of_layout(&dir, None)
 }
