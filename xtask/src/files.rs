@@ -47,7 +47,10 @@ pub fn open_if_there(path: &Path) -> Result<Option<File>> {
 pub fn open_regular(path: &Path) -> Result<File> {
     let meta = fs::metadata(path).with_context(|| format!("open {}", path.display()))?;
     if !meta.is_file() {
-        bail!("open {}: it is no regular file", path.display());
+        bail!(failure(
+            format!("open {}: it is no regular file", path.display()),
+            "name a file, and not a folder or a pipe",
+        ));
     }
     open(path)
 }

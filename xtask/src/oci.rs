@@ -179,7 +179,9 @@ impl Root {
 
     /// What its blobs take together, each once, in bytes.
     pub fn size(&self) -> Result<u64> {
-        Ok(self.blobs()?.iter().map(|(_, size, _)| size).sum())
+        let blobs = self.blobs()?;
+        let size = blobs.iter().try_fold(0u64, |sum, (_, size, _)| sum.checked_add(*size));
+        size.context("its blobs are said to have more bytes together than 64 bits can count")
     }
 
     /// The image that runs on the platform.

@@ -101,7 +101,7 @@ struct Copy {
     #[arg(value_parser = stored)]
     to: Stored,
     /// What the copy is called, instead of what it was; may be repeated
-    #[arg(long, value_name = "REFERENCE", value_parser = Reference::parse)]
+    #[arg(long, value_name = "REFERENCE", value_parser = named)]
     name: Vec<Reference>,
 }
 
@@ -109,6 +109,11 @@ struct Copy {
 fn stored(text: &str) -> Result<Stored> {
     let what = || "name it as oci:DIR, oci-archive:FILE or docker-archive:FILE";
     Stored::parse(text).unwrap_or_else(|| bail!("{text:?} is no folder or file: {}", what()))
+}
+
+/// Takes what an image is to be called. clap shows an error without its causes.
+fn named(text: &str) -> Result<Reference> {
+    Reference::parse(text).map_err(|error| anyhow::anyhow!("{error:#}"))
 }
 
 /// One image, for `--json`.
@@ -258,7 +263,7 @@ fn inspect(args: Inspect, world: &World) -> Result<ExitCode> {
 }
 
 /// The names that a copy is given, each with a tag, and with no digest but its own.
-fn named(names: Vec<Reference>, digest: &Digest) -> Result<Vec<Reference>> {
+fn checked(names: Vec<Reference>, digest: &Digest) -> Result<Vec<Reference>> {
     let checked = names.into_iter().map(|name| {
         if name.digest.as_ref().is_some_and(|named| named != digest) {
             bail!(failure(
@@ -275,7 +280,7 @@ fn named(names: Vec<Reference>, digest: &Digest) -> Result<Vec<Reference>> {
 fn copy(args: Copy, world: &World) -> Result<ExitCode> {
     let sink = sink_of(args.to, &world.dir)?;
     let Found { root, names } = oci::open(&args.from.anchored(&world.dir))?;
-    let names = if args.name.is_empty() { names } else { named(args.name, &root.digest()?)? };
+    let names = if args.name.is_empty() { names } else { checked(args.name, &root.digest()?)? };
     let stored = sink::store(&root, &names, &sink, &world.env, &world.term);
     world.term.result(stored.map_err(explain_space)?)?;
     Ok(ExitCode::SUCCESS)

@@ -154,6 +154,11 @@ impl Archive {
         let blob = self.blob(name, None)?;
         let context = || format!("read {name}");
         let digest = Digest::of_reader(blob.open(size)?).with_context(context)?;
+        let named = name.strip_prefix("blobs/sha256/");
+        ensure!(
+            named.is_none_or(|named| named == digest.hex()),
+            "{name} holds other bytes: {digest}"
+        );
         let start = read_limited(blob.open(size)?, size.min(4), 4)?;
         let media_type = match &*start {
             [0x1f, 0x8b, ..] => MediaType::ImageLayerGzip,

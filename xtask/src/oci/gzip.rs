@@ -11,6 +11,8 @@ use std::thread;
 use anyhow::{Context, Result, anyhow};
 use flate2::{Compress, Compression, Crc, FlushCompress, Status};
 
+use crate::parallel;
+
 /// In bytes: large enough that a block's own beginning and end cost little, and
 /// small enough that those under way fit into a few MiB.
 const BLOCK: usize = 128 * 1024;
@@ -43,7 +45,16 @@ pub fn compress<W: Write + Send>(
     level: u32,
     produce: impl FnOnce(&mut Blocks) -> Result<()>,
 ) -> Result<W> {
-    let threads = thread::available_parallelism().map_or(1, |n| n.get()).min(THREADS);
+    compress_on(parallel::processors().min(THREADS), out, level, produce)
+}
+
+/// The same on so many threads, beside that which reads and that which writes.
+fn compress_on<W: Write + Send>(
+    threads: usize,
+    out: W,
+    level: u32,
+    produce: impl FnOnce(&mut Blocks) -> Result<()>,
+) -> Result<W> {
     // No more blocks are under way than have a place in the order.
     let (jobs, taken) = channel::<Job>();
     let (order, ordered) = sync_channel(threads + 1);
@@ -204,6 +215,21 @@ mod tests {
         let one = compress(Vec::new(), 9, |out| Ok(out.write_all(&again[..BLOCK])?)).unwrap();
         let two = compress(Vec::new(), 9, |out| Ok(out.write_all(&again)?)).unwrap();
         assert!(two.len() < 2 * one.len());
+    }
+
+    /// However many threads there are. Programs are what shows it.
+    #[test]
+    fn the_bytes_do_not_depend_on_the_machine() {
+        let program = crate::files::read(&std::env::current_exe().unwrap()).unwrap();
+        let program = &program[..program.len().min(100 * BLOCK)];
+        let with = |threads| {
+            compress_on(threads, Vec::new(), 3, |out| Ok(out.write_all(program)?)).unwrap()
+        };
+        let one = with(1);
+        assert!(gunzip(&one) == program);
+        for threads in [2, 3, 8] {
+            assert!(with(threads) == one, "on {threads} threads");
+        }
     }
 
     /// Whichever thread compresses which block, and whatever it compressed before.

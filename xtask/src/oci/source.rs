@@ -92,7 +92,17 @@ impl Store {
     fn blob(&self, digest: &Digest, size: u64) -> Result<Blob> {
         let name = format!("blobs/sha256/{}", digest.hex());
         match self {
-            Store::Folder(path) => Ok(Blob::File { path: path.join(name), at: 0 }),
+            Store::Folder(path) => {
+                let path = path.join(name);
+                // One that is not there may never be needed.
+                let found = files::list_one(&path)?.map_or(size, |entry| entry.size);
+                ensure!(
+                    found == size,
+                    "{} has {found} bytes, and {size} are named",
+                    path.display()
+                );
+                Ok(Blob::File { path, at: 0 })
+            }
             Store::Archive(archive) => archive.blob(&name, Some(size)),
         }
     }

@@ -219,28 +219,26 @@ impl Texts<'_> {
         self.findings.push(Finding::error("image", place, why, fix));
     }
 
-    fn text(&mut self, key: &str, text: &str) -> String {
-        template::render(text, self.values).unwrap_or_else(|error| {
-            self.fault(key, error.to_string(), "use one of the known names");
-            String::new()
-        })
+    /// `None` for what cannot be rendered, which is said.
+    fn text(&mut self, key: &str, text: &str) -> Option<String> {
+        template::render(text, self.values)
+            .map_err(|error| self.fault(key, error.to_string(), "use one of the known names"))
+            .ok()
     }
 
     fn list(&mut self, key: &str, texts: &[String]) -> Vec<String> {
-        texts.iter().map(|text| self.text(key, text)).collect()
+        texts.iter().filter_map(|text| self.text(key, text)).collect()
     }
 
     fn map(&mut self, key: &str, map: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-        map.iter().map(|(name, text)| (name.clone(), self.text(key, text))).collect()
+        map.iter().filter_map(|(name, text)| Some((name.clone(), self.text(key, text)?))).collect()
     }
 
     /// All names of the image: each repository with each tag.
     fn names(&mut self, config: &config::ImageConfig) -> Vec<Reference> {
         let mut tags: Vec<Tag> = Vec::new();
-        // What could not be rendered is named already.
-        let texts = self.list("tags", &config.tags);
-        for text in texts.iter().filter(|text| !text.is_empty()) {
-            match Tag::parse(text) {
+        for text in self.list("tags", &config.tags) {
+            match Tag::parse(&text) {
                 Ok(tag) if tags.contains(&tag) => {}
                 Ok(tag) => tags.push(tag),
                 Err(error) => {
@@ -248,7 +246,7 @@ impl Texts<'_> {
                 }
             }
         }
-        if texts.is_empty() {
+        if config.tags.is_empty() {
             self.fault("tags", "it names no tag".to_owned(), "write `tags = [\"{{ version }}\"]`");
         }
         let mut repositories: Vec<Repository> = Vec::new();

@@ -56,6 +56,8 @@ pub fn add(root: &Root, names: &[Reference], dir: &Path) -> Result<()> {
         }
         None => index(manifests)?,
     };
+    // What a killed run left: the lock says that nobody writes it any more.
+    files::remove_stale(dir, Duration::ZERO)?;
     blobs(root, dir, None).with_context(context)?;
     files::write(&dir.join("oci-layout"), MARK)?;
     files::write(&dir.join("index.json"), &index)

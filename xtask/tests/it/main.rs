@@ -21,6 +21,10 @@ mod first_run;
 #[cfg(target_os = "linux")]
 mod generate;
 #[cfg(target_os = "linux")]
+mod hostile_images;
+#[cfg(target_os = "linux")]
+mod image_faults;
+#[cfg(target_os = "linux")]
 mod images;
 #[cfg(target_os = "linux")]
 mod kills;
