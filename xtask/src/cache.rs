@@ -281,4 +281,61 @@ mod tests {
         prune(dir.path(), false).unwrap();
         assert!(new.exists());
     }
+
+    #[test]
+    fn blobs_are_bounded_by_age_and_by_size_and_those_in_the_making_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::at(dir.path());
+        let blobs = cache.blobs().unwrap();
+        let blob = |name: &str, size: u64, age: Duration| {
+            let file = files::temporary(blobs.dir()).unwrap();
+            file.as_file().set_len(size).unwrap();
+            blobs.keep(file, &Digest::of(name.as_bytes())).unwrap();
+            files::set_age(&blobs.path(&Digest::of(name.as_bytes())), age).unwrap();
+        };
+        let hours = |hours: u64| Duration::from_secs(hours * 3600);
+        blob("half", MAX_SIZE / 2, hours(2));
+        blob("the other half", MAX_SIZE / 2, hours(3));
+        blob("too old", 1, MAX_AGE + TOUCH_EVERY);
+        blob("too much", 1, hours(9));
+        // What another run may be reading stays, however much there is.
+        blob("in use", 1, Duration::ZERO);
+        let making = files::temporary(blobs.dir()).unwrap();
+        making.as_file().set_len(MAX_SIZE).unwrap();
+        let kept = || {
+            let names = ["too old", "too much", "half", "the other half", "in use"];
+            let path = |name: &&&str| blobs.path(&Digest::of(name.as_bytes()));
+            names.iter().filter(|name| path(name).exists()).copied().collect::<Vec<_>>()
+        };
+        files::set_age(&blobs.dir().join("pruned"), PRUNE_EVERY + hours(1)).unwrap();
+        cache.blobs().unwrap();
+        assert_eq!(kept(), ["half", "in use"]);
+        assert!(making.path().exists());
+        // What a killed run left goes when it is forgotten.
+        files::set_age(making.path(), MAX_AGE + TOUCH_EVERY).unwrap();
+        files::set_age(&blobs.dir().join("pruned"), PRUNE_EVERY + hours(1)).unwrap();
+        cache.blobs().unwrap();
+        assert!(!making.path().exists());
+    }
+
+    #[test]
+    fn a_blob_that_was_damaged_is_not_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let blobs = Cache::at(dir.path()).blobs().unwrap();
+        let digest = Digest::of(b"content");
+        let path = blobs.path(&digest);
+        assert!(!blobs.verify(&digest, 7).unwrap());
+        for spoilt in [&b""[..], b"conten", b"content ", b"contenT"] {
+            files::write(&path, spoilt).unwrap();
+            assert!(!blobs.verify(&digest, 7).unwrap());
+            assert!(!path.exists());
+        }
+        files::write(&path, b"content").unwrap();
+        files::set_age(&path, MAX_AGE).unwrap();
+        assert!(blobs.verify(&digest, 7).unwrap());
+        // It was used, and so is young again.
+        let entry = files::list_one(&path).unwrap().unwrap();
+        assert!(files::age(entry.modified) < TOUCH_EVERY);
+        assert!(!blobs.verify(&digest, 8).unwrap());
+    }
 }

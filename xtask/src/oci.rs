@@ -34,7 +34,7 @@ mod validate;
 
 pub use build::{Base, Built, base, build_image};
 pub use rootfs::labels as builtin_labels;
-pub use source::{CONTAINERD_NAME, Found, REF_NAME, open, parse};
+pub use source::{CONTAINERD_NAME, Found, REF_NAME, index_of, open, parse};
 pub use tree::rootfs_tar;
 pub use validate::validate;
 
@@ -91,6 +91,12 @@ pub enum Root {
 /// A digest as oci-spec has it.
 fn sha256(digest: &Digest) -> Sha256Digest {
     digest.hex().parse().expect("64 hex digits are a SHA-256 digest")
+}
+
+/// Words that others chose, on one line whatever they hold: they might go on with
+/// what looks like this program's own.
+fn tame(words: &str) -> String {
+    words.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 /// The digest that a descriptor names.

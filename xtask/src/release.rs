@@ -119,6 +119,10 @@ pub fn dockerfiles(
     offline: bool,
     term: &Term,
 ) -> Result<Vec<PathBuf>> {
+    if !project.has_lock {
+        let fix = "run `cargo generate-lockfile` and commit Cargo.lock";
+        return Err(failure("a build elsewhere needs the Cargo.lock that is not there", fix));
+    }
     let _lock = lock(project, term)?;
     let binaries = match prebuilt {
         true => binaries(plan, project, offline, term)?.0,

@@ -1,49 +1,10 @@
-//! The projects that are measured, and how programs are started in them.
+//! The projects that are measured.
 
-use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
-/// The tool as `cargo install` makes it: optimised.
-pub const INSTALLED: &str = env!("CARGO_BIN_EXE_cargo-dockless");
-
-/// What cargo and rustup put into the environment of a bench, and what a user's
-/// shell may hold that would favour one of the peers.
-const SCRUBBED: [&str; 9] = [
-    "LD_LIBRARY_PATH",
-    "OUT_DIR",
-    "RUSTC_WRAPPER",
-    "RUSTDOCFLAGS",
-    "RUSTFLAGS",
-    "RUSTUP_TOOLCHAIN",
-    "RUST_BACKTRACE",
-    "RUST_RECURSION_COUNT",
-    "SOURCE_DATE_EPOCH",
-];
-const SCRUBBED_PREFIXES: [&str; 4] = ["CARGO", "DOCKLESS_", "GITHUB_", "GIT_"];
-/// Where crates come from stays as it is.
-const KEPT_PREFIXES: [&str; 6] = [
-    "CARGO_HOME",
-    "CARGO_HTTP_",
-    "CARGO_NET_",
-    "CARGO_REGISTRIES_",
-    "CARGO_REGISTRY_",
-    "CARGO_SOURCE_",
-];
-
-/// The places of one run of the bench.
-pub struct Bench {
-    /// Where projects are made.
-    pub dir: PathBuf,
-    /// The repository that this file is of.
-    pub repository: PathBuf,
-    scrubbed: Vec<OsString>,
-    /// Removed with what it holds when the bench ends.
-    _temporary: Option<tempfile::TempDir>,
-}
+use crate::bench::{Bench, read, write};
 
 /// One project, twice: each peer has a clone of one commit, with a target folder
 /// and a dist/ of its own, so that none invalidates what the other made.
@@ -55,76 +16,13 @@ pub struct Project {
 }
 
 impl Bench {
-    pub fn new() -> Result<Bench> {
-        let (dir, temporary) = match std::env::var_os("DOCKLESS_BENCH_DIR") {
-            Some(dir) => (PathBuf::from(dir), None),
-            None => {
-                let temporary = tempfile::tempdir().context("make a temporary folder")?;
-                (temporary.path().to_owned(), Some(temporary))
-            }
-        };
-        std::fs::create_dir_all(&dir).with_context(|| format!("make {}", dir.display()))?;
-        let dir = dir.canonicalize().context("find the temporary folder")?;
-        let scrubbed = |name: &OsString| {
-            let name = name.to_string_lossy();
-            let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| name.starts_with(prefix));
-            SCRUBBED.contains(&&*name) || (starts(&SCRUBBED_PREFIXES) && !starts(&KEPT_PREFIXES))
-        };
-        Ok(Bench {
-            dir,
-            repository: Path::new(env!("CARGO_MANIFEST_DIR")).join(".."),
-            scrubbed: std::env::vars_os().map(|(name, _)| name).filter(scrubbed).collect(),
-            _temporary: temporary,
-        })
-    }
-
-    /// A program as a shell in `dir` would start it.
-    pub fn command(&self, program: impl AsRef<OsStr>, dir: &Path) -> Run {
-        let mut command = Command::new(program);
-        command.current_dir(dir).stdin(Stdio::null());
-        for name in &self.scrubbed {
-            command.env_remove(name);
-        }
-        // What a user's git does beside its work, such as signing, is not measured.
-        command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
-        command.env("DOCKLESS_CACHE", self.cache());
-        Run(command)
-    }
-
-    /// The tool's cache, shared by all runs of it.
-    pub fn cache(&self) -> PathBuf {
-        self.dir.join("cache")
-    }
-
     /// The version of goreleaser, where there is one.
     pub fn goreleaser(&self) -> Result<Option<String>> {
-        match self.command("goreleaser", &self.dir).arg("--version").read() {
-            Ok(text) => {
-                let version = text.lines().find_map(|line| line.strip_prefix("GitVersion:"));
-                Ok(Some(version.context("read goreleaser's version")?.trim().to_owned()))
-            }
-            Err(error) => match error.downcast_ref::<std::io::Error>() {
-                Some(missing) if missing.kind() == std::io::ErrorKind::NotFound => Ok(None),
-                _ => Err(error),
-            },
-        }
-    }
-
-    /// The target folder that cargo built this bench in.
-    pub fn target_dir(&self) -> Result<&Path> {
-        let profile = Path::new(INSTALLED).parent();
-        profile.and_then(Path::parent).context("find the target folder")
-    }
-
-    /// The tool as the alias runs it: the dev profile, in the repository's own
-    /// target folder, where it is built first.
-    pub fn unoptimised(&self) -> Result<PathBuf> {
-        let target_dir = self.target_dir()?;
-        self.command("cargo", &self.repository)
-            .args(["build", "--package", "dockless", "--bin", "cargo-dockless"])
-            .env("CARGO_TARGET_DIR", target_dir)
-            .read()?;
-        Ok(target_dir.join("debug/cargo-dockless"))
+        let Some(text) = self.installed("goreleaser", &["--version"])? else {
+            return Ok(None);
+        };
+        let version = text.lines().find_map(|line| line.strip_prefix("GitVersion:"));
+        Ok(Some(version.context("read goreleaser's version")?.trim().to_owned()))
     }
 
     /// examples/kubectl-view-secret as a package of its own.
@@ -206,17 +104,6 @@ impl Bench {
         Ok(project)
     }
 
-    /// A new commit, and with it a new version.
-    pub fn commit(&self, dir: &Path, message: &str) -> Result<()> {
-        let git = self.command("git", dir).args([
-            "-c",
-            "user.name=bench",
-            "-c",
-            "user.email=bench@localhost",
-        ]);
-        git.args(["commit", "--quiet", "--allow-empty", "--message", message]).read().map(drop)
-    }
-
     /// A manifest of the package in `dir` that inherits nothing.
     fn manifest(&self, name: &str, dir: &Path) -> Result<String> {
         let root: toml::Table = read(&self.repository.join("Cargo.toml"))?.parse()?;
@@ -266,58 +153,6 @@ checksum:
   name_template: checksums.txt
 "
     )
-}
-
-/// A program to be started.
-pub struct Run(pub Command);
-
-impl Run {
-    pub fn arg(self, arg: impl AsRef<OsStr>) -> Run {
-        self.args([arg])
-    }
-
-    pub fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Run {
-        self.0.args(args);
-        self
-    }
-
-    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Run {
-        self.0.env(name, value);
-        self
-    }
-
-    /// Runs to the end and returns stdout.
-    pub fn read(mut self) -> Result<String> {
-        let output = self.output()?;
-        String::from_utf8(output.stdout).with_context(|| format!("read the output of {:?}", self.0))
-    }
-
-    /// Runs to the end and says how long it took.
-    pub fn time(mut self) -> Result<Duration> {
-        let started = Instant::now();
-        let output = self.output();
-        let time = started.elapsed();
-        output.map(|_| time)
-    }
-
-    fn output(&mut self) -> Result<Output> {
-        let output = self.0.output().with_context(|| format!("start {:?}", self.0))?;
-        if !output.status.success() {
-            let words = String::from_utf8_lossy(&output.stderr);
-            bail!("{:?} failed ({}):\n{}", self.0, output.status, words.trim());
-        }
-        Ok(output)
-    }
-}
-
-fn read(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))
-}
-
-fn write(path: &Path, text: &str) -> Result<()> {
-    let context = || format!("write {}", path.display());
-    std::fs::create_dir_all(path.parent().with_context(context)?).with_context(context)?;
-    std::fs::write(path, text).with_context(context)
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {

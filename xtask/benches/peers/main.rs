@@ -11,15 +11,19 @@
     reason = "a bench stands outside the rooms: it starts whole programs and prints a table"
 )]
 
+#[path = "../shared/bench.rs"]
+mod bench;
 mod fixture;
 mod parts;
+#[path = "../shared/race.rs"]
 mod race;
+mod table;
 
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
-use crate::fixture::Bench;
+use crate::bench::Bench;
 
 const PARTS: [&str; 6] = ["release", "large", "build", "version", "alias", "cold"];
 
@@ -39,7 +43,7 @@ fn main() -> ExitCode {
         true => part != "cold",
         false => named.contains(&part),
     };
-    match bench(wanted) {
+    match measure(wanted) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -48,9 +52,13 @@ fn main() -> ExitCode {
     }
 }
 
-fn bench(wanted: impl Fn(&str) -> bool) -> Result<()> {
+fn measure(wanted: impl Fn(&str) -> bool) -> Result<()> {
     let bench = Bench::new()?;
-    println!("{}\n", machine(&bench)?);
+    let goreleaser = match bench.goreleaser()? {
+        Some(version) => format!("goreleaser {version}"),
+        None => "no goreleaser on PATH".to_owned(),
+    };
+    println!("{}, {goreleaser}\n", bench.machine()?);
     for part in PARTS.into_iter().filter(|part| wanted(part)) {
         eprintln!("# {part}");
         let report = match part {
@@ -64,22 +72,4 @@ fn bench(wanted: impl Fn(&str) -> bool) -> Result<()> {
         println!("{}", report.with_context(|| format!("measure {part}"))?);
     }
     Ok(())
-}
-
-/// What the numbers were measured on.
-fn machine(bench: &Bench) -> Result<String> {
-    let cores = std::thread::available_parallelism().context("count the processors")?;
-    let mut parts = vec![format!("{cores} cores, {}", std::env::consts::ARCH)];
-    for program in ["cargo", "rustc"] {
-        parts.push(bench.command(program, &bench.dir).arg("-V").read()?.trim().to_owned());
-    }
-    parts.push(match bench.goreleaser()? {
-        Some(version) => format!("goreleaser {version}"),
-        None => "no goreleaser on PATH".to_owned(),
-    });
-    // Others at work on the machine make every absolute number worthless.
-    if let Ok(load) = std::fs::read_to_string("/proc/loadavg") {
-        parts.push(format!("load {}", load.split(' ').next().unwrap_or(&load)));
-    }
-    Ok(parts.join(", "))
 }

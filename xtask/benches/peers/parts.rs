@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::fixture::{Bench, INSTALLED, Project, Run};
-use crate::race::{Contestant, race};
+use crate::bench::{Bench, INSTALLED, Run};
+use crate::fixture::Project;
+use crate::race::Contestant;
+use crate::table::race;
 
 /// A snapshot release of a small program with nothing to compile.
 pub fn release(bench: &Bench) -> Result<String> {
@@ -64,7 +66,12 @@ fn snapshot(bench: &Bench, project: &Project) -> Result<String> {
     let mut text = race(&work, contestants, |_| Ok(()))?;
     let clean = ["release", "--snapshot", "--clean", "--package", project.package];
     let tool = bench.command(installed, &project.ours).args(clean);
-    let (ours, theirs) = (peak(tool)?, peak(theirs())?);
+    let said = |peak: Option<u64>| {
+        peak.map_or("unknown here".to_owned(), |bytes| {
+            format!("{:.1} MiB", bytes as f64 / 1_048_576.0)
+        })
+    };
+    let (ours, theirs) = (said(tool.peak()?), said(theirs().peak()?));
     writeln!(
         text,
         "\npeak memory of the process itself, cargo not counted: dockless {ours}, goreleaser {theirs}"
@@ -96,29 +103,6 @@ fn forget_archives(dir: &Path) -> Result<()> {
     }
     ensure!(removed > 0, "{} holds no archives, so nothing was cached", dir.display());
     Ok(())
-}
-
-/// The most memory that the program itself ever had. The kernel's account of
-/// children would count the cargo that it starts, so it is asked while it runs.
-fn peak(mut run: Run) -> Result<String> {
-    run.0.stdout(Stdio::null()).stderr(Stdio::null());
-    let mut child = run.0.spawn().context("start a program to look at its memory")?;
-    let status = format!("/proc/{}/status", child.id());
-    let mut peak = None;
-    loop {
-        // Where there is no such file, or no longer one, what was seen before counts.
-        if let Ok(text) = std::fs::read_to_string(&status) {
-            let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-            let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u32>().ok());
-            peak = peak.max(kib);
-        }
-        if let Some(status) = child.try_wait().context("wait for a program")? {
-            ensure!(status.success(), "{:?} failed ({status})", run.0);
-            break;
-        }
-        std::thread::sleep(Duration::from_micros(500));
-    }
-    Ok(peak.map_or("unknown here".to_owned(), |kib| format!("{:.1} MiB", f64::from(kib) / 1024.0)))
 }
 
 /// `build` where nothing changed, against the cargo call that it ends in.

@@ -98,13 +98,16 @@ pub fn image(scope: &Scope<'_>, keys: ImageKeys, findings: &mut Vec<Finding>) ->
     });
     let repositories = repositories.collect();
     let base = base(&keys.base, scope, &mut faults);
-    let paths = keys.volumes.iter().map(|path| ("volumes", path));
-    let workdir = (!keys.workdir.is_empty()).then_some(("workdir", &keys.workdir));
-    for (key, path) in paths.chain(workdir) {
-        if let Err(error) = image_files::place(path) {
+    let mut place = |key: &str, path: &String| match image_files::place(path) {
+        Ok(place) => Some(format!("/{place}")),
+        Err(error) => {
             faults.add(key, format!("{error:#}"));
+            None
         }
-    }
+    };
+    let volumes = keys.volumes.iter().filter_map(|path| place("volumes", path)).collect();
+    let workdir = Some(&keys.workdir).filter(|path| !path.is_empty());
+    let workdir = workdir.and_then(|path| place("workdir", path)).unwrap_or_default();
     if !numeric_user(&keys.user) {
         faults.add("user", format!("{:?} is no number, nor two with a colon", keys.user));
     }
@@ -118,8 +121,8 @@ pub fn image(scope: &Scope<'_>, keys: ImageKeys, findings: &mut Vec<Finding>) ->
     }
     let mut ports = Vec::new();
     for text in &keys.ports {
-        match port(text) {
-            Some(port) => ports.push(port),
+        match self::ports(text) {
+            Some(found) => ports.extend(found),
             None => faults.add("ports", format!("{text:?} is no port")),
         }
     }
@@ -133,8 +136,8 @@ pub fn image(scope: &Scope<'_>, keys: ImageKeys, findings: &mut Vec<Finding>) ->
         cmd: keys.cmd,
         env: keys.env,
         ports,
-        volumes: keys.volumes,
-        workdir: keys.workdir,
+        volumes,
+        workdir,
         stop_signal: keys.stop_signal,
         labels: keys.labels,
         annotations: keys.annotations,
@@ -184,15 +187,16 @@ fn numeric_user(text: &str) -> bool {
     [user, group].iter().all(|id| super::image_files::id(id).is_some())
 }
 
-/// A port or a range of them with its protocol.
+/// A port with its protocol, or each of a range.
 /// <https://github.com/opencontainers/image-spec/blob/main/config.md#properties>
-fn port(text: &str) -> Option<String> {
+fn ports(text: &str) -> Option<Vec<String>> {
     let (numbers, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
     let (first, last) = numbers.split_once('-').unwrap_or((numbers, numbers));
     let number = |text: &str| {
         let digits = text.bytes().all(|byte| byte.is_ascii_digit());
         text.parse::<u16>().ok().filter(|port| digits && *port > 0)
     };
-    let fit = number(first)? <= number(last)? && ["tcp", "udp", "sctp"].contains(&protocol);
-    fit.then(|| format!("{numbers}/{protocol}"))
+    let (first, last) = (number(first)?, number(last)?);
+    let fit = first <= last && ["tcp", "udp", "sctp"].contains(&protocol);
+    fit.then(|| (first..=last).map(|port| format!("{port}/{protocol}")).collect())
 }

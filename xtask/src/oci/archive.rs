@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::source::{Found, parse, read_limited};
 use super::tape::{self, MemberKind};
-use super::{Blob, Image, Raw, Root, limits, sha256};
+use super::{Blob, Image, Raw, Root, limits, sha256, tame};
 use crate::digest::Digest;
 use crate::files;
 use crate::finding::{Help, failure};
@@ -207,8 +207,8 @@ fn pick<'a>(list: &'a [Entry], stored: &Stored) -> Result<&'a Entry> {
     match (fitting.next(), fitting.next()) {
         (Some(one), None) => Ok(one),
         (found, _) => {
-            let known: Vec<&str> =
-                list.iter().flat_map(tags).map(String::as_str).take(20).collect();
+            let known: Vec<String> =
+                list.iter().flat_map(tags).map(|tag| tame(tag)).take(20).collect();
             let why =
                 if found.is_some() { "it holds several images" } else { "it holds no such image" };
             bail!(failure(

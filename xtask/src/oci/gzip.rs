@@ -119,15 +119,35 @@ impl Write for Blocks {
 }
 
 fn work(jobs: &Mutex<Receiver<Job>>, level: u32) {
+    let mut compressor = Compress::new(Compression::new(level), false);
+    let mut scratch = Vec::with_capacity(WINDOW);
     loop {
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = job else { return };
-        // A new one each time: zlib-rs keeps traces of an earlier block over a reset
-        // (0.6.8), and which thread gets which block is chance.
-        let mut compressor = Compress::new(Compression::new(level), false);
+        let washed = wash(&mut compressor, &mut scratch);
         // Nobody waits for a result after a failure.
-        drop(job.reply.send(deflate(&mut compressor, &job)));
+        drop(job.reply.send(washed.and_then(|()| deflate(&mut compressor, &job))));
     }
+}
+
+/// Makes a used compressor like a new one, which would take more memory and time. A
+/// reset alone is not enough: zlib-rs 0.6 leaves the window as it was, hashes some of
+/// its bytes with the dictionary's last, and so finds other matches; and which block a
+/// thread had before is chance. A window's worth of zeros writes it over, twice, for
+/// the window is twice as long as deflate looks back.
+fn wash(compressor: &mut Compress, scratch: &mut Vec<u8>) -> Result<()> {
+    static ZEROS: [u8; 2 * WINDOW] = [0; 2 * WINDOW];
+    compressor.reset();
+    while compressor.total_in() < ZEROS.len() as u64 {
+        scratch.clear();
+        let taken = usize::try_from(compressor.total_in()).context("prepare to compress")?;
+        let rest = &ZEROS[taken..];
+        compressor
+            .compress_vec(rest, scratch, FlushCompress::Sync)
+            .context("prepare to compress")?;
+    }
+    compressor.reset();
+    Ok(())
 }
 
 /// Compresses a block to a whole number of bytes, so that the next can follow.

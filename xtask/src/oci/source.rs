@@ -7,12 +7,12 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::{Blob, Image, Index, Layer, Raw, Root, archive, digest_of, limits, media};
+use super::{Blob, Image, Index, Layer, Raw, Root, archive, digest_of, limits, media, tame};
 use crate::digest::Digest;
 use crate::files;
 use crate::finding::{Help, failure};
@@ -48,6 +48,11 @@ pub fn open(stored: &Stored) -> Result<Found> {
         Form::Layout => Store::Folder(stored.path.clone()),
     };
     root.layout(stored)
+}
+
+/// The images that a layout in a folder names.
+pub fn index_of(layout: &Path) -> Result<ImageIndex> {
+    Store::Folder(layout.to_owned()).index()
 }
 
 /// The file that marks a layout.
@@ -107,7 +112,8 @@ impl Store {
         }
     }
 
-    fn layout(&self, stored: &Stored) -> Result<Found> {
+    /// The images that the layout names, where it is one of a known version.
+    fn index(&self) -> Result<ImageIndex> {
         let place = || format!("read the OCI layout {}", self.path().display());
         let mark =
             self.read("oci-layout", limits::MANIFEST).with_context(place).map_err(|error| {
@@ -122,7 +128,12 @@ impl Store {
             mark.image_layout_version
         );
         let bytes = self.read("index.json", limits::MANIFEST).with_context(place)?;
-        let index: ImageIndex = parse(&bytes, "index.json").with_context(place)?;
+        parse(&bytes, "index.json").with_context(place)
+    }
+
+    fn layout(&self, stored: &Stored) -> Result<Found> {
+        let place = || format!("read the OCI layout {}", self.path().display());
+        let index = self.index()?;
         let descriptor = pick(index.manifests(), stored).with_context(place)?;
         let root = self.root(descriptor).with_context(place)?;
         let all = index.manifests().iter().filter(|of| of.digest() == descriptor.digest());
@@ -271,13 +282,14 @@ fn check_shape(raw: &Raw) -> Result<()> {
     let index = media::is_index(media_type);
     ensure!(
         index || media::is_image(media_type),
-        "the manifest {digest} has the media type {media_type}, which is neither an image's nor an index's"
+        "the manifest {digest} has the media type {}, which is neither an image's nor an index's",
+        tame(media_type.as_ref())
     );
     let own = shape.media_type.as_deref();
     ensure!(
         own.is_none_or(|own| own == media_type.as_ref()),
         "the manifest {digest} is called {media_type}, and calls itself {}",
-        own.unwrap_or_default()
+        tame(own.unwrap_or_default())
     );
     let (named, other) = match index {
         true => (shape.manifests.is_some(), shape.layers.is_some()),
@@ -304,7 +316,7 @@ fn pick<'a>(all: &'a [Descriptor], stored: &Stored) -> Result<&'a Descriptor> {
         (found, _) => {
             let known: Vec<String> =
                 all.iter().map(|of| name(of).unwrap_or_else(|| of.digest().to_string())).collect();
-            let known: Vec<String> = known.into_iter().take(20).collect();
+            let known: Vec<String> = known.iter().take(20).map(|name| tame(name)).collect();
             let why =
                 if found.is_some() { "it holds several images" } else { "it holds no such image" };
             bail!(failure(
@@ -317,7 +329,8 @@ fn pick<'a>(all: &'a [Descriptor], stored: &Stored) -> Result<&'a Descriptor> {
 
 /// Reads JSON of others.
 pub fn parse<T: for<'de> Deserialize<'de>>(bytes: &[u8], what: &str) -> Result<T> {
-    serde_json::from_slice(bytes).with_context(|| format!("parse {what}"))
+    let parsed = serde_json::from_slice(bytes);
+    parsed.map_err(|error| anyhow!(tame(&error.to_string())).context(format!("parse {what}")))
 }
 
 /// Reads `size` bytes where they are no more than `limit`.

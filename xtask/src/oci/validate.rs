@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use flate2::bufread::MultiGzDecoder;
 
 use super::media::{self, Compression};
-use super::{Image, Layer, Raw, Root, digest_of, tape};
+use super::{Image, Layer, Raw, Root, digest_of, tame, tape};
 use crate::digest::{Digest, HashingReader};
 use crate::finding::{Finding, Place};
 use crate::target::Platform;
@@ -71,7 +71,8 @@ fn config(image: &Image, platform: Option<&Platform>) -> Vec<Finding> {
     };
     let mut findings = Vec::new();
     if let Some(platform) = platform.filter(|platform| platform.distance(&own).is_none()) {
-        let why = format!("it is for {own}, and was taken for {platform}");
+        let (own, taken) = (tame(&own.to_string()), tame(&platform.to_string()));
+        let why = format!("it is for {own}, and was taken for {taken}");
         findings.push(fault("image-platform", place(), why));
     }
     let steps = config

@@ -321,7 +321,7 @@ fn standard(build: &BuildPlan, project: &Project) -> BTreeMap<String, String> {
     let about = &build.about;
     let told = [
         ("title", Some(build.package.clone())),
-        ("description", about.description.clone().map(|text| text.trim().to_owned())),
+        ("description", about.description.as_deref().map(one_line)),
         ("version", Some(build.version.to_string())),
         ("revision", project.commit().map(str::to_owned)),
         ("source", about.repository.clone()),
@@ -331,4 +331,9 @@ fn standard(build: &BuildPlan, project: &Project) -> BTreeMap<String, String> {
     ];
     let told = told.into_iter().filter_map(|(name, value)| Some((name, value?)));
     told.map(|(name, value)| (format!("org.opencontainers.image.{name}"), value)).collect()
+}
+
+/// Words as a label holds them: a Dockerfile knows no line breaks in one.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use oci_spec::image::{Descriptor, ImageIndex, ImageIndexBuilder, MediaType};
+use oci_spec::image::{Descriptor, ImageIndexBuilder, MediaType};
 
 use crate::digest::Digest;
 use crate::files::{self, Lock};
@@ -34,9 +34,9 @@ pub fn add(root: &Root, names: &[Reference], dir: &Path) -> Result<()> {
     ensure_layout(dir)?;
     let lock = dir.join(".dockless-lock");
     let _lock = Lock::acquire(&lock, "an image", |_| {}).with_context(context)?;
-    let there = files::read_if_there(&dir.join("index.json")).with_context(context)?;
-    let there: Option<ImageIndex> =
-        there.map(|bytes| oci::parse(&bytes, "index.json")).transpose().with_context(context)?;
+    // Without an index it is one that a killed run began.
+    let there = dir.join("index.json").exists();
+    let there = there.then(|| oci::index_of(dir)).transpose().with_context(context)?;
     let ours = descriptors(root, one(names));
     let note = |of: &Descriptor, key: &str| of.annotations().as_ref()?.get(key).cloned();
     // Two images of two names may well have one tag.

@@ -128,12 +128,12 @@ fn what_was_damaged_in_dist_is_not_used_again() {
             // In place, so that all links to the same bytes are damaged with it.
             fs::write(blobs.join(&name), bytes).unwrap();
             world.run("image -q").ends_with(0);
-            assert_same(&contents(&world.dist()), &expected, &format!("{name}"));
+            assert_same(&contents(&world.dist()), &expected, &name);
             assert_blobs(&world.outside("cache/blob"));
         }
         fs::remove_file(blobs.join(&name)).unwrap();
         world.run("image -q").ends_with(0);
-        assert_same(&contents(&world.dist()), &expected, &format!("{name}"));
+        assert_same(&contents(&world.dist()), &expected, &name);
     }
     // What is there is kept, and what is broken is mended, in a layout of the user's too.
     let out = world.outside("out");
@@ -144,7 +144,7 @@ fn what_was_damaged_in_dist_is_not_used_again() {
         for bytes in damages(&fs::read(out.join("blobs/sha256").join(&name)).unwrap()) {
             fs::write(out.join("blobs/sha256").join(&name), bytes).unwrap();
             write().ends_with(0);
-            assert_same(&contents(&out), &expected, &format!("{name}"));
+            assert_same(&contents(&out), &expected, &name);
         }
     }
 }

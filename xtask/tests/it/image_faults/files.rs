@@ -190,7 +190,7 @@ fn what_is_no_regular_file_or_has_no_fit_name_is_refused() {
 fn a_file_that_cannot_be_read_is_named() {
     let world = World::quick("1.0.0");
     world.file("closed", "x");
-    fs::set_permissions(world.path("closed"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(world.path("closed"), fs::Permissions::from_mode(0o0)).unwrap();
     if fs::read(world.path("closed")).is_ok() {
         return skipped("root reads everything here");
     }

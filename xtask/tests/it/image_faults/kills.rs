@@ -51,7 +51,7 @@ fn killed_at_any_instant_what_is_there_is_whole() {
     let clear = |kill: u32| {
         fs::remove_dir_all(world.outside("cache")).ok();
         // Every second run finds nothing, so both ways of putting it in place are met.
-        if kill % 2 == 0 {
+        if kill.is_multiple_of(2) {
             fs::remove_dir_all(world.dist()).ok();
             fs::remove_dir_all(&out).ok();
         }
@@ -72,13 +72,13 @@ fn killed_at_any_instant_what_is_there_is_whole() {
             let what = format!("{args}, kill {kill}");
             assert_sound(&world, &out, &what);
             if world.dist().exists() {
-                assert_same(&contents(&world.dist()), &dist, &format!("{what}"));
+                assert_same(&contents(&world.dist()), &dist, &what.to_string());
             }
             if kill % 5 == 4 {
                 world.run("image -q").ends_with(0);
                 world.run("image -q --output oci:../out").ends_with(0);
-                assert_same(&contents(&world.dist()), &dist, &format!("{what}"));
-                assert_same(&contents(&out), &layout, &format!("{what}"));
+                assert_same(&contents(&world.dist()), &dist, &what.to_string());
+                assert_same(&contents(&out), &layout, &what.to_string());
                 assert_eq!(world.names(), beside, "{what}");
             }
         }
@@ -135,7 +135,7 @@ fn killed_before_any_change_of_a_folder_what_is_there_is_whole() {
             *kills.entry(calls).or_insert(0) += u32::from(killed);
             assert_sound(&world, &out, &what);
             if world.dist().exists() {
-                assert_same(&contents(&world.dist()), &dist, &format!("{what}"));
+                assert_same(&contents(&world.dist()), &dist, &what.to_string());
             }
             if let Ok(bytes) = fs::read(world.outside("out.tar")) {
                 assert!(bytes == archive, "{what}: the archive differs");
@@ -155,7 +155,6 @@ fn killed_before_any_change_of_a_folder_what_is_there_is_whole() {
             }
         }
     }
-    eprintln!("KILLS {kills:?}");
     assert!(kills.values().sum::<u32>() >= 20, "{kills:?}");
 }
 

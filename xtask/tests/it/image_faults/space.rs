@@ -112,7 +112,7 @@ fn a_dist_without_room_is_said_and_the_earlier_one_stays() {
     let vars = [("PROJECT", &*project), ("CARGO_TARGET_DIR", target.to_str().unwrap())];
     for args in ["image -q", "release --snapshot -q"] {
         let Some((_, seen)) = on_full_disk(&world, &stage, args, &vars) else { return };
-        assert_same(&contents(&seen.join("project/dist")), &before, &format!("{args}"));
+        assert_same(&contents(&seen.join("project/dist")), &before, args);
         assert_eq!(temporary(&seen), Vec::<String>::new(), "{args}");
         assert_blobs(&world.outside("cache/blob"));
     }

@@ -67,9 +67,9 @@ user = "1000:2000"
 entrypoint = ["/usr/local/bin/tool", "serve"]
 cmd = ["--port", "8080"]
 env = { RUST_LOG = "info", PATH = "/usr/local/bin" }
-ports = ["8080", "53/udp"]
-volumes = ["/data"]
-workdir = "/work"
+ports = ["8080-8081", "53/udp"]
+volumes = ["/data/"]
+workdir = "//work"
 stop-signal = "SIGINT"
 labels = { "com.acme.version" = "{{ version }}" }
 annotations = { "com.acme.note" = "{{ name }}" }"#,
@@ -84,7 +84,7 @@ annotations = { "com.acme.note" = "{{ name }}" }"#,
             "RUST_LOG=info",
             "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt",
         ],
-        "ExposedPorts": { "53/udp": {}, "8080/tcp": {} },
+        "ExposedPorts": { "53/udp": {}, "8080/tcp": {}, "8081/tcp": {} },
         "Labels": config["Labels"],
         "StopSignal": "SIGINT",
         "User": "1000:2000",

@@ -1,0 +1,112 @@
+//! Images against buildah, podman and docker, in one run:
+//! `cargo bench -p dockless --bench images`.
+//!
+//! `-- PART…` runs parts of it: `changed`, `same`, `platforms`, `asset`; `-- --write`
+//! runs all and puts the page into docs/images-speed.md. The engines get stores of
+//! their own, which takes root; one that is not on PATH is left out, aloud. The
+//! asset takes 1 GiB, and several of it for the stores. The folder is temporary, or
+//! DOCKLESS_BENCH_DIR. The whole takes a quarter of an hour, so a plain
+//! `cargo bench` leaves it out.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    reason = "a bench stands outside the rooms: it starts whole programs and prints a table"
+)]
+
+mod asset;
+#[path = "../shared/bench.rs"]
+mod bench;
+mod engines;
+mod layout;
+mod page;
+mod parts;
+mod program;
+#[path = "../shared/race.rs"]
+mod race;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::bench::{Bench, INSTALLED, write};
+use crate::engines::Engines;
+use crate::parts::{Field, Part};
+
+const ASSET: &str = "asset";
+
+/// What the command line asks for.
+struct Request {
+    parts: Vec<Part>,
+    asset: bool,
+    write: bool,
+}
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    // Test runners start a bench without `--bench`, to see that it starts.
+    if !args.iter().any(|arg| arg == "--bench") {
+        return ExitCode::SUCCESS;
+    }
+    let request = match Request::parse(&args) {
+        Ok(request) => request,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            return ExitCode::from(2);
+        }
+    };
+    match measure(&request) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl Request {
+    fn parse(args: &[String]) -> Result<Request> {
+        let named: Vec<&str> =
+            args.iter().map(String::as_str).filter(|arg| !arg.starts_with("--")).collect();
+        for name in &named {
+            let known = Part::ALL.iter().any(|part| part.name() == *name) || *name == ASSET;
+            ensure!(
+                known,
+                "there is no part `{name}`; there are changed, same, platforms and asset"
+            );
+        }
+        let wanted = |name: &str| named.is_empty() || named.contains(&name);
+        let write = args.iter().any(|arg| arg == "--write");
+        ensure!(!write || named.is_empty(), "--write makes the whole page, so name no part");
+        let parts = Part::ALL.into_iter().filter(|part| wanted(part.name())).collect();
+        Ok(Request { parts, asset: wanted(ASSET), write })
+    }
+}
+
+fn measure(request: &Request) -> Result<()> {
+    let bench = Bench::new()?;
+    let tools =
+        [("dockless", PathBuf::from(INSTALLED)), ("dockless, dev build", bench.unoptimised()?)];
+    let engines = Engines::start(&bench)?;
+    let head = format!("{}, {}", bench.machine()?, engines.versions());
+    eprintln!("{head}");
+    let mut page = page::head(&head);
+    if !request.parts.is_empty() {
+        let program = program::Program::make(&bench)?;
+        let field = Field { bench: &bench, tools: &tools, engines: &engines, program: &program };
+        for part in &request.parts {
+            eprintln!("# {}", part.name());
+            let report = parts::measure(*part, &field);
+            page += &report.with_context(|| format!("measure {}", part.name()))?;
+        }
+    }
+    if request.asset {
+        eprintln!("# {ASSET}");
+        page += &asset::measure(&bench, &tools, &engines).context("measure the asset")?;
+    }
+    println!("{page}");
+    match request.write {
+        true => write(&bench.repository.join("docs/images-speed.md"), &page),
+        false => Ok(()),
+    }
+}
