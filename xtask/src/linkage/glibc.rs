@@ -240,7 +240,7 @@ where
 fn release(text: &str) -> Option<Release> {
     let number = |part: &str| {
         let digits = part.bytes().all(|byte| byte.is_ascii_digit());
-        part.parse().ok().filter(|_| digits)
+        part.parse().ok().filter(|_: &u16| digits)
     };
     let numbers: Option<Vec<u16>> = text.split('.').map(number).collect();
     match *numbers?.as_slice() {
