@@ -156,7 +156,7 @@ fn a_layout_that_cannot_be_read_is_not_written_into() {
     let write = || world.run(&format!("image -q --output oci:{}", out.display()));
     for text in ["", "{", "[]", "{\"schemaVersion\":2}", "null"] {
         fs::create_dir_all(&out).unwrap();
-        fs::write(out.join("oci-layout"), "{}").unwrap();
+        fs::write(out.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
         fs::write(out.join("index.json"), text).unwrap();
         let refused = write();
         refused.ends_with(1).no_result().says(&format!("write the OCI layout {}", out.display()));
