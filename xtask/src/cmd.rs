@@ -7,13 +7,16 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::cache::Cache;
-use crate::config::{self, Config};
+use crate::cache::{Blobs, Cache};
+use crate::config::{self, Config, Network};
 use crate::files;
 use crate::finding::{Findings, Help};
+use crate::http::{self, Http};
 use crate::plan::{self, Mode, Part, Plan, Request};
 use crate::process::Env;
 use crate::project::{self, Project, Select};
+use crate::reference::Repository;
+use crate::registry::Registry;
 use crate::term::{Color, Settings, Term, Verbosity};
 
 mod archive;
@@ -59,9 +62,9 @@ struct Common {
     /// Say less: errors, warnings and results only
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
-    /// Say more: the commands that are run
-    #[arg(short, long, global = true)]
-    verbose: bool,
+    /// Say more: the commands that are run; twice: the requests too
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
     /// When to use colours; `auto` obeys NO_COLOR
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     color: Color,
@@ -120,6 +123,17 @@ struct Selection {
     /// How many jobs cargo runs at a time
     #[arg(short, long, value_name = "N")]
     jobs: Option<String>,
+}
+
+/// How registries are spoken to, for the commands that do.
+#[derive(Debug, Default, clap::Args)]
+struct NetworkArgs {
+    /// Trust the certificates of this PEM file too
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// Speak to this registry without TLS; may be repeated
+    #[arg(long, value_name = "HOST[:PORT]")]
+    plain_http: Vec<String>,
 }
 
 /// What was read from the world once, and is passed to whoever acts.
@@ -196,8 +210,9 @@ fn world(common: &Common) -> Result<World, (anyhow::Error, Term)> {
     let term = Term::new(Settings {
         verbosity: match (common.quiet, common.verbose) {
             (true, _) => Verbosity::Quiet,
-            (_, true) => Verbosity::Verbose,
-            _ => Verbosity::Normal,
+            (_, 0) => Verbosity::Normal,
+            (_, 1) => Verbosity::Verbose,
+            _ => Verbosity::Trace,
         },
         color: common.color,
         json: common.json,
@@ -243,6 +258,52 @@ impl World {
         }
     }
 
+    /// How servers are spoken to, with what the command line adds to the settings.
+    fn http(&self, network: &Network, more: &NetworkArgs, common: &Common) -> Http<'_> {
+        let var = |name: &str| self.env.get(name).map(|value| value.to_string_lossy().into_owned());
+        let own = more.ca.iter().map(|ca| self.dir.join(ca));
+        let instead = self.env.get("SSL_CERT_FILE").map(|path| self.dir.join(path));
+        let plain = network.plain_http.iter().chain(&more.plain_http);
+        let settings = http::Settings {
+            trust: http::Trust {
+                instead,
+                besides: network.ca.iter().cloned().chain(own).collect(),
+            },
+            proxies: http::Proxies::read(var),
+            plain_http: plain.cloned().collect(),
+            timeout: network.timeout,
+            retries: network.retries,
+            offline: common.offline,
+        };
+        Http::new(settings, &self.term)
+    }
+
+    fn registry<'a>(
+        &'a self,
+        http: &'a Http<'a>,
+        blobs: &'a Blobs,
+        network: &Network,
+    ) -> Registry<'a> {
+        Registry::new(http, &self.env, blobs, network.jobs, &self.term)
+    }
+
+    /// DOCKLESS_REPOSITORY, as KO_DOCKER_REPO is for ko.
+    fn repository(&self) -> Result<Option<Repository>> {
+        let Some(text) = self.env.get("DOCKLESS_REPOSITORY") else { return Ok(None) };
+        let text = text.to_string_lossy();
+        Repository::parse(&text).map(Some).context("read DOCKLESS_REPOSITORY")
+    }
+
+    /// The project's settings of the network; the defaults, where there is no project.
+    fn network(&self, common: &Common) -> Result<Network> {
+        let mut above = self.dir.ancestors();
+        if common.manifest_path.is_none() && !above.any(|dir| dir.join("Cargo.toml").is_file()) {
+            return Ok(Network::default());
+        }
+        let (project, raw) = project::discover(&self.select(common, &[]), &self.cache)?;
+        Ok(config::resolve(raw, &project).map_err(Findings)?.network)
+    }
+
     fn select(&self, common: &Common, targets: &[String]) -> Select {
         Select {
             dir: self.dir.clone(),
@@ -260,6 +321,15 @@ impl World {
 
     /// Facts, settings, decisions: how every command that builds begins.
     fn plan(&self, common: &Common, request: &Request) -> Result<(Project, Plan)> {
+        self.plan_and_network(common, request).map(|(project, plan, _)| (project, plan))
+    }
+
+    /// The same with the settings of the network.
+    fn plan_and_network(
+        &self,
+        common: &Common,
+        request: &Request,
+    ) -> Result<(Project, Plan, Network)> {
         let (mut project, raw) =
             project::discover(&self.select(common, &request.targets), &self.cache)?;
         let config: Config = config::resolve(raw, &project).map_err(Findings)?;
@@ -267,7 +337,7 @@ impl World {
         project.learn_graphs(&wanted, common.offline, &self.cache, &self.term)?;
         let plan = plan::plan(&config, &project, request).map_err(Findings)?;
         plan.warnings.iter().for_each(|warning| self.term.finding(warning));
-        Ok((project, plan))
+        Ok((project, plan, config.network))
     }
 }
 
@@ -289,6 +359,7 @@ impl Selection {
             offline: common.offline,
             jobs: self.jobs,
             skip: Vec::new(),
+            repository: None,
         }
     }
 }

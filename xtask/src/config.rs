@@ -13,11 +13,13 @@ use crate::target::Target;
 mod generate;
 mod image;
 mod image_files;
+mod network;
 mod schema;
 
 pub use generate::{Generator, OUT, Output, unfit};
 pub use image::{Base, ImageConfig, ImageFile, ImageNode};
 pub use image_files::Owner;
+pub use network::Network;
 
 /// The commented file that is the one source of keys, defaults and help.
 pub const DEFAULT: &str = include_str!("config/default.toml");
@@ -29,6 +31,7 @@ struct WorkspaceKeys {
     packages: Vec<String>,
     targets: Vec<String>,
     profile: String,
+    network: network::NetworkKeys,
 }
 
 /// A package's keys, as `default.toml` has them.
@@ -56,6 +59,7 @@ struct ArchiveKeys {
 #[derive(Clone, Debug)]
 pub struct Config {
     pub profile: String,
+    pub network: Network,
     /// Every package of the workspace that has a binary, sorted by name.
     pub packages: Vec<PackageConfig>,
     /// What is worth saying of the settings and does not stop the work.
@@ -109,8 +113,9 @@ pub fn resolve(raw: Vec<RawConfig>, project: &Project) -> Result<Config, Vec<Fin
         }
     }
     let warnings = packages.iter().filter_map(|config| no_license(config, project)).collect();
+    let network = network::network(workspace.network, of(None), &project.root, &mut findings);
     match findings.is_empty() {
-        true => Ok(Config { profile: workspace.profile, packages, warnings }),
+        true => Ok(Config { profile: workspace.profile, network, packages, warnings }),
         false => Err(findings),
     }
 }

@@ -113,6 +113,11 @@ impl<W: Write> HashingWriter<W> {
     pub fn finish(self) -> (W, Digest, u64) {
         (self.inner, Digest(self.hasher.finalize().into()), self.written)
     }
+
+    /// In bytes.
+    pub fn written(&self) -> u64 {
+        self.written
+    }
 }
 
 impl<W: Write> Write for HashingWriter<W> {

@@ -227,6 +227,21 @@ pub fn is_executable(path: &Path) -> Result<bool> {
     }
 }
 
+/// Whether others than its owner and its group may read a file.
+pub fn is_public(path: &Path) -> Result<bool> {
+    let meta = fs::metadata(path).with_context(|| format!("look at {}", path.display()))?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        Ok(meta.permissions().mode() & 0o004 != 0)
+    }
+    #[cfg(not(unix))]
+    {
+        drop(meta);
+        Ok(false)
+    }
+}
+
 /// One entry of a folder.
 #[derive(Debug)]
 pub struct Entry {
@@ -272,6 +287,12 @@ pub fn list_one(path: &Path) -> Result<Option<Entry>> {
 #[expect(clippy::disallowed_methods, reason = "the clock stands here, where ages are compared")]
 pub fn age(of: SystemTime) -> Duration {
     SystemTime::now().duration_since(of).unwrap_or(Duration::ZERO)
+}
+
+/// How long until then; zero for what is past.
+#[expect(clippy::disallowed_methods, reason = "the clock stands here, where ages are compared")]
+pub fn until(then: SystemTime) -> Duration {
+    then.duration_since(SystemTime::now()).unwrap_or(Duration::ZERO)
 }
 
 /// Marks a file as used now, for those that keep what was used lately.

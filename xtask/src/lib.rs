@@ -6,10 +6,12 @@ mod digest;
 mod finding;
 mod parallel;
 mod reference;
+mod secret;
 mod target;
 mod version;
 
 mod files;
+mod http;
 mod process;
 mod term;
 
@@ -25,6 +27,7 @@ mod linkage;
 mod toolchain;
 
 mod oci;
+mod registry;
 mod sink;
 
 mod generate;

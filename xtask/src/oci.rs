@@ -16,27 +16,34 @@ use serde::Serialize;
 use crate::digest::{Digest, HashingWriter};
 use crate::files;
 use crate::finding::failure;
+use crate::reference::Repository;
 use crate::target::Platform;
 
 mod archive;
+mod assemble;
 mod build;
 mod entry;
 mod gzip;
 pub mod json;
 mod layer;
-mod limits;
-mod media;
+pub mod limits;
+pub mod media;
 mod rootfs;
 mod source;
 pub mod tape;
 mod tree;
 mod validate;
 
-pub use build::{Base, Built, base, build_image};
+pub use assemble::Reads;
+pub use build::{Base, Built, base, build_image, on};
 pub use rootfs::labels as builtin_labels;
 pub use source::{CONTAINERD_NAME, Found, REF_NAME, index_of, open, parse};
 pub use tree::rootfs_tar;
 pub use validate::validate;
+
+/// The annotation and the label that tell a version.
+/// <https://github.com/opencontainers/image-spec/blob/main/annotations.md>
+const VERSION: &str = "org.opencontainers.image.version";
 
 /// JSON as it is stored, and what manifests above it say of it.
 #[derive(Clone, Debug)]
@@ -54,6 +61,8 @@ pub enum Blob {
         path: PathBuf,
         at: u64,
     },
+    /// In a registry still. Whoever writes it elsewhere gets it first.
+    Remote(Repository),
 }
 
 /// A layer of a file system; or, of an artifact, any blob, whose diff ID then is
@@ -89,13 +98,13 @@ pub enum Root {
 }
 
 /// A digest as oci-spec has it.
-fn sha256(digest: &Digest) -> Sha256Digest {
+pub fn sha256(digest: &Digest) -> Sha256Digest {
     digest.hex().parse().expect("64 hex digits are a SHA-256 digest")
 }
 
 /// Words that others chose, on one line whatever they hold: they might go on with
 /// what looks like this program's own.
-fn tame(words: &str) -> String {
+pub fn tame(words: &str) -> String {
     words.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
@@ -190,6 +199,22 @@ impl Root {
         size.context("its blobs are said to have more bytes together than 64 bits can count")
     }
 
+    /// The version that it says it has.
+    pub fn version(&self) -> Option<String> {
+        #[derive(serde::Deserialize)]
+        struct Annotated {
+            #[serde(default)]
+            annotations: BTreeMap<String, String>,
+        }
+        let own = parse::<Annotated>(&self.raw().bytes, "the manifest").ok();
+        let own = own.and_then(|it| it.annotations.get(VERSION).cloned());
+        own.or_else(|| {
+            let images = self.images();
+            let config = images.first()?.1.parsed().ok()?;
+            config.config().as_ref()?.labels().as_ref()?.get(VERSION).cloned()
+        })
+    }
+
     /// The image that runs on the platform.
     pub fn narrow(&self, platform: &Platform) -> Result<Image> {
         let images = self.images();
@@ -198,14 +223,8 @@ impl Root {
             .map(|(named, image)| Ok((named.cloned().map_or_else(|| image.platform(), Ok)?, image)))
             .collect::<Result<_>>()?;
         let nearest = platform.nearest(known.iter().map(|(platform, image)| (platform, *image)));
-        nearest.cloned().ok_or_else(|| {
-            let names: Vec<String> =
-                known.iter().map(|(platform, _)| platform.to_string()).collect();
-            failure(
-                format!("it has no image for {platform}, but for {}", names.join(", ")),
-                "build for one of these, or use another image",
-            )
-        })
+        let missing = || assemble::missing(platform, known.iter().map(|(named, _)| named));
+        nearest.cloned().ok_or_else(missing)
     }
 }
 
@@ -224,6 +243,7 @@ impl Blob {
                 file.seek(SeekFrom::Start(*at)).with_context(context)?;
                 BlobReader::File(file.take(size))
             }
+            Blob::Remote(repository) => bail!("it is in {repository}, and was not got from there"),
         })
     }
 
@@ -238,7 +258,7 @@ impl Blob {
         if (&found, written) != (digest, size) {
             let place = match self {
                 Blob::File { path, .. } => format!(" in {}", path.display()),
-                Blob::Bytes(_) => String::new(),
+                Blob::Bytes(_) | Blob::Remote(_) => String::new(),
             };
             bail!(failure(
                 format!("the blob {digest} of {size} bytes{place} holds other bytes: {found}"),

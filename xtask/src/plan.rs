@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::config::{self, Config, KeptBack, PackageConfig};
 use crate::finding::{Finding, Place, Severity};
 use crate::project::{Package, Project, Wanted};
+use crate::reference::Repository;
 use crate::target::{Platform, Target};
 use crate::version::Versioned;
 
@@ -88,6 +89,8 @@ pub struct Request {
     pub offline: bool,
     pub jobs: Option<String>,
     pub skip: Vec<Skip>,
+    /// Where images go whose settings name no repository: below this one.
+    pub repository: Option<Repository>,
 }
 
 impl Request {
@@ -197,6 +200,7 @@ pub fn plan(config: &Config, project: &Project, request: &Request) -> Result<Pla
     });
     findings.extend(image::unserved(&images, request));
     findings.extend(image::shared_names(&images));
+    findings.extend(image::forgotten_bases(config, project, request));
     let (errors, warnings): (Vec<_>, Vec<_>) =
         findings.into_iter().partition(|finding| finding.severity == Severity::Error);
     let version = builds.iter().map(|build| &build.version).max().cloned();

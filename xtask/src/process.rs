@@ -145,6 +145,7 @@ pub struct Program<'a> {
     dir: &'a Path,
     env: &'a Env,
     vars: Vec<(OsString, OsString)>,
+    input: Option<Vec<u8>>,
     time_out: Option<Duration>,
     /// Where it is a stranger: how much it may print, in bytes.
     confined: Option<u64>,
@@ -154,7 +155,7 @@ impl<'a> Program<'a> {
     pub fn new(program: impl AsRef<OsStr>, dir: &'a Path, env: &'a Env) -> Program<'a> {
         let program = program.as_ref().to_owned();
         let (args, vars) = (Vec::new(), Vec::new());
-        Program { program, args, dir, env, vars, time_out: None, confined: None }
+        Program { program, args, dir, env, vars, input: None, time_out: None, confined: None }
     }
 
     pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
@@ -169,6 +170,13 @@ impl<'a> Program<'a> {
 
     pub fn var(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.vars.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// What the program reads from its stdin, for [`Program::output`]: less than a
+    /// pipe holds, so that writing it waits for nothing.
+    pub fn input(mut self, bytes: &[u8]) -> Self {
+        self.input = Some(bytes.to_owned());
         self
     }
 
@@ -200,7 +208,12 @@ impl<'a> Program<'a> {
     /// Runs to the end and returns status and output, whatever the status.
     pub fn output(&self) -> Result<Output> {
         let deadline = self.time_out.map(|time| Instant::now() + time);
-        let mut child = self.spawn(Stdio::null(), Stdio::piped(), Stdio::piped())?;
+        let stdin = if self.input.is_some() { Stdio::piped() } else { Stdio::null() };
+        let mut child = self.spawn(stdin, Stdio::piped(), Stdio::piped())?;
+        if let (Some(mut stdin), Some(input)) = (child.stdin.take(), &self.input) {
+            // A program that ends before it has read all of it, says why by its status.
+            drop(stdin.write_all(input));
+        }
         let limit = self.confined.map_or(u64::MAX, |limit| limit.saturating_add(1));
         let stdout = drain(child.stdout.take(), limit);
         let stderr = drain(child.stderr.take(), limit);

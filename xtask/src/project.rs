@@ -18,6 +18,7 @@ use crate::target::Target;
 use crate::term::Term;
 use crate::version::{Version, Versioned};
 
+pub mod bases;
 pub mod cargo_config;
 pub mod cross;
 pub mod git;
@@ -62,6 +63,8 @@ pub struct Project {
     /// The profiles that the root manifest and cargo's configuration define.
     pub profiles: Vec<profile::Profile>,
     pub has_lock: bool,
+    /// What dockless.lock says of base images.
+    pub bases: bases::Bases,
     /// What cargo printed of the workspace, part of the key of what is cached.
     pub metadata: Vec<u8>,
     /// The dependency graphs that [`Project::learn_graphs`] was asked for.
@@ -221,6 +224,7 @@ pub fn discover(select: &Select, cache: &Cache) -> Result<(Project, Vec<RawConfi
         time: time(&env, git.as_ref())?,
         profiles: profile::read(&root, &env)?,
         has_lock: root.join("Cargo.lock").is_file(),
+        bases: bases::read(&root)?,
         metadata: text,
         root,
         packages,

@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 use crate::digest::Digest;
 
 mod stored;
-pub use stored::{Form, Stored};
+pub use stored::{Form, Location, Stored};
 
 /// The registry of a name that gives none.
 const DOCKER_HUB: &str = "docker.io";
@@ -87,6 +87,31 @@ impl Repository {
 }
 
 impl Repository {
+    /// `host` or `host:port`; that of Docker Hub is `docker.io`.
+    pub fn registry(&self) -> &str {
+        &self.registry
+    }
+
+    /// What the registry knows it by, such as `acme/app`.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Whether only Docker itself can put images there.
+    pub fn is_official(&self) -> bool {
+        self.registry == DOCKER_HUB && self.path.starts_with(OFFICIAL)
+    }
+
+    /// The repository of this name below this one.
+    pub fn below(&self, name: &str) -> Result<Repository> {
+        Repository::parse(&format!("{self}/{name}"))
+    }
+
+    /// The image that has the digest.
+    pub fn at(&self, digest: &Digest) -> Reference {
+        Reference { repository: self.clone(), tag: None, digest: Some(*digest) }
+    }
+
     /// The image that has the tag.
     pub fn tagged(&self, tag: &Tag) -> Reference {
         Reference { repository: self.clone(), tag: Some(tag.clone()), digest: None }

@@ -11,7 +11,7 @@ use crate::archive::{Archive, archive};
 use crate::cache::{Blobs, Cache};
 use crate::checksum::{self, Artifact, IMAGES, Made};
 use crate::compile::compile;
-use crate::config::ImageNode;
+use crate::config::{self, ImageNode};
 use crate::dockerfile;
 use crate::files::{self, Lock, Staging, explain_space};
 use crate::finding::{Findings, failure};
@@ -21,8 +21,10 @@ use crate::oci::{self, Base, Built};
 use crate::parallel;
 use crate::plan::{ArchivePlan, ImagePlan, LeftOut, Mode, Part, Plan};
 use crate::project::Project;
+use crate::reference::{Repository, Tag};
+use crate::registry::{Pushed, Registry, Sent};
 use crate::sink;
-use crate::target::Target;
+use crate::target::{Platform, Target};
 use crate::term::{self, Table, Term};
 use crate::toolchain;
 
@@ -34,11 +36,11 @@ pub struct Outcome {
     pub left_out: Vec<LeftOut>,
     #[serde(skip)]
     pub images: Vec<Built>,
+    /// How long cargo took, which is not this program's time.
+    #[serde(skip)]
+    pub cargo: Duration,
     #[serde(skip)]
     rows: Vec<Row>,
-    /// Where the images' layers are.
-    #[serde(skip)]
-    _blobs: Blobs,
 }
 
 /// One line of the summary.
@@ -58,24 +60,25 @@ pub fn release(
     project: &Project,
     offline: bool,
     cache: &Cache,
+    registry: &Registry<'_>,
     term: &Term,
 ) -> Result<Outcome> {
     let _lock = lock(project, term)?;
     let staging = Staging::open(&plan.dist)?;
-    let bases = bases(plan, cache, term)?;
-    let (binaries, mut left_out) = binaries(plan, project, offline, term)?;
+    let bases = bases(plan, cache, registry, term)?;
+    let (binaries, mut left_out, cargo) = binaries(plan, project, offline, term)?;
     let generated =
         generated(plan, project, &binaries, &mut left_out, term).map_err(explain_space)?;
     keep_others(plan, &staging)?;
     let (archives, mut rows) =
         archives(plan, &binaries, &generated, &staging, cache, term).map_err(explain_space)?;
-    let blobs = cache.blobs()?;
     let (images, more) =
-        images(plan, &bases, &binaries, cache, &blobs, term).map_err(explain_space)?;
+        images(plan, &bases, &binaries, cache, registry.blobs(), term).map_err(explain_space)?;
     rows.extend(more);
     for Built { plan: image, root } in &images {
         let place = format!("{IMAGES}{}", image.name);
-        sink::layout(root, &image.names, &staging.path(&place), &plan.dist.join(&place))
+        let root = registry.fetch(root).map_err(explain_space)?;
+        sink::layout(&root, &image.names, &staging.path(&place), &plan.dist.join(&place))
             .map_err(explain_space)?;
     }
     let made = Made { archives: &archives, images: &images, binaries: &binaries };
@@ -84,7 +87,7 @@ pub fn release(
     staging.commit(plan.time)?;
     let left_out = plan.left_out.iter().cloned().chain(left_out).collect();
     let version = plan.version.to_string();
-    Ok(Outcome { version, artifacts, left_out, images, rows, _blobs: blobs })
+    Ok(Outcome { version, artifacts, left_out, images, cargo, rows })
 }
 
 /// Makes the plan's images and puts them nowhere yet.
@@ -93,17 +96,17 @@ pub fn images_alone(
     project: &Project,
     offline: bool,
     cache: &Cache,
+    registry: &Registry<'_>,
     term: &Term,
 ) -> Result<Outcome> {
     let _lock = lock(project, term)?;
-    let bases = bases(plan, cache, term)?;
-    let (binaries, left_out) = binaries(plan, project, offline, term)?;
-    let blobs = cache.blobs()?;
+    let bases = bases(plan, cache, registry, term)?;
+    let (binaries, left_out, cargo) = binaries(plan, project, offline, term)?;
     let (images, rows) =
-        images(plan, &bases, &binaries, cache, &blobs, term).map_err(explain_space)?;
+        images(plan, &bases, &binaries, cache, registry.blobs(), term).map_err(explain_space)?;
     let left_out = plan.left_out.iter().cloned().chain(left_out).collect();
     let (version, artifacts) = (plan.version.to_string(), Vec::new());
-    Ok(Outcome { version, artifacts, left_out, images, rows, _blobs: blobs })
+    Ok(Outcome { version, artifacts, left_out, images, cargo, rows })
 }
 
 /// The folder of Dockerfiles in dist/.
@@ -211,8 +214,95 @@ fn keep_others(plan: &Plan, staging: &Staging) -> Result<()> {
 }
 
 /// What the images stand on, in their order: known before anything is compiled.
-fn bases(plan: &Plan, cache: &Cache, term: &Term) -> Result<Vec<Base>> {
-    plan.images.iter().map(|image| oci::base(image, cache, term)).collect()
+fn bases(plan: &Plan, cache: &Cache, registry: &Registry<'_>, term: &Term) -> Result<Vec<Base>> {
+    let base = |image: &ImagePlan| match &image.base {
+        config::Base::Named(reference) => {
+            let platforms: Vec<Platform> =
+                image.platforms.iter().map(|it| it.platform.clone()).collect();
+            let context = || format!("read the base {reference} of {}", image.package);
+            let found = registry.pull(reference, &platforms).with_context(context)?;
+            oci::on(image, found).with_context(context)
+        }
+        _ => oci::base(image, cache, term),
+    };
+    plan.images.iter().map(base).collect()
+}
+
+/// An image that was pushed, and the tags that name it.
+#[derive(Debug, Serialize)]
+pub struct Published {
+    /// `repository@sha256:…`
+    pub reference: String,
+    pub tags: Vec<Tag>,
+    pub sent: Sent,
+}
+
+/// Pushes the images to all their repositories, and only then moves tags, so that no
+/// tag names what is not there.
+pub fn publish_images(
+    images: &[Built],
+    registry: &Registry<'_>,
+    term: &Term,
+) -> Result<Vec<Vec<Published>>> {
+    let mut pushed: Vec<Vec<Pushed>> = Vec::new();
+    for Built { plan, root } in images {
+        let mut done: Vec<Pushed> = Vec::new();
+        for to in plan.repositories() {
+            let others: Vec<Repository> = done.iter().map(|it| it.repository().clone()).collect();
+            done.push(registry.push(root, to, &others, term)?);
+        }
+        pushed.push(done);
+    }
+    let mut published = Vec::new();
+    for (Built { plan, .. }, pushed) in images.iter().zip(&pushed) {
+        let tagged = pushed.iter().map(|pushed| {
+            let tags = tag(plan, pushed, registry, term)?;
+            Ok(Published { reference: pushed.reference().to_string(), tags, sent: pushed.sent() })
+        });
+        published.push(tagged.collect::<Result<_>>()?);
+    }
+    Ok(published)
+}
+
+/// The tag that stands for the newest release.
+const LATEST: &str = "latest";
+
+/// Moves the tags of one repository and returns those that name the image now.
+fn tag(
+    plan: &ImagePlan,
+    pushed: &Pushed,
+    registry: &Registry<'_>,
+    term: &Term,
+) -> Result<Vec<Tag>> {
+    let mut tags = Vec::new();
+    let here = plan.names.iter().filter(|name| name.repository == *pushed.repository());
+    for tag in here.filter_map(|name| name.tag.as_ref()) {
+        if tag.as_str() == LATEST
+            && let Some(why) = keeps_latest(plan, pushed, registry)?
+        {
+            term.step("keep", format_args!("{}:{LATEST} as it is: {why}", pushed.repository()));
+            continue;
+        }
+        let name = registry.tag(pushed, tag)?;
+        term.step("tag", name);
+        tags.push(tag.clone());
+    }
+    Ok(tags)
+}
+
+/// Why `latest` is not to name the image, where it isn't.
+fn keeps_latest(
+    plan: &ImagePlan,
+    pushed: &Pushed,
+    registry: &Registry<'_>,
+) -> Result<Option<String>> {
+    if !plan.moves_latest {
+        return Ok(Some(format!("{} is no release", plan.version)));
+    }
+    let latest = pushed.repository().tagged(&Tag::parse(LATEST)?);
+    let there = registry.version_of(&latest)?;
+    let newer = there.filter(|there| plan.version.is_before(there));
+    Ok(newer.map(|there| format!("it is {there}, which is newer")))
 }
 
 /// Makes all images, one after the other: each takes all processors.
@@ -266,20 +356,23 @@ fn buildable(plan: &ImagePlan, binaries: &[Binary]) -> Option<ImagePlan> {
     (!platforms.is_empty()).then(|| ImagePlan { platforms, ..plan.clone() })
 }
 
-/// Prepares, compiles and proves: what may be shipped, and what couldn't be built.
+/// Prepares, compiles and proves: what may be shipped, what couldn't be built, and how
+/// long cargo took.
 pub fn binaries(
     plan: &Plan,
     project: &Project,
     offline: bool,
     term: &Term,
-) -> Result<(Vec<Binary>, Vec<LeftOut>)> {
+) -> Result<(Vec<Binary>, Vec<LeftOut>, Duration)> {
     let ready = toolchain::prepare(&plan.builds, project, offline, term)?;
     ready.warnings.iter().for_each(|warning| term.finding(warning));
     let nothing = plan.builds.iter().all(|build| ready.groups(build).is_empty());
     if !ready.left_out.is_empty() && (plan.mode != Mode::Snapshot || nothing) {
         return Err(Findings(ready.left_out.iter().map(LeftOut::finding).collect()).into());
     }
+    let started = Instant::now();
     let compiled = compile(&plan.builds, &ready, project, term)?;
+    let cargo = started.elapsed();
     let mut binaries = Vec::new();
     let mut findings = Vec::new();
     for compiled in compiled {
@@ -297,7 +390,7 @@ pub fn binaries(
         term.detail(format_args!("{bin} for {target}: {linkage}"));
         binary.warnings().iter().for_each(|warning| term.finding(warning));
     }
-    Ok((binaries, ready.left_out))
+    Ok((binaries, ready.left_out, cargo))
 }
 
 /// What a folder that need not be backed up holds. <https://bford.info/cachedir/>

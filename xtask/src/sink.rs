@@ -1,4 +1,4 @@
-//! Where images go: folders, files and engines.
+//! Where images go: folders, files, engines and registries.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,8 @@ use anyhow::Result;
 
 use crate::oci::Root;
 use crate::process::Env;
-use crate::reference::{Form, Reference, Stored};
+use crate::reference::{Form, Location, Reference, Repository, Stored, Tag};
+use crate::registry::Registry;
 use crate::term::Term;
 
 mod archive;
@@ -24,6 +25,7 @@ pub enum Sink {
     OciArchive(PathBuf),
     DockerArchive(PathBuf),
     Engine(Engine),
+    Registry(Repository),
 }
 
 impl Sink {
@@ -36,31 +38,49 @@ impl Sink {
             Form::DockerArchive => Sink::DockerArchive(path),
         }
     }
+
+    /// The place that a location means, without the name there.
+    pub fn at(location: &Location) -> Sink {
+        match location {
+            Location::Stored(stored) => Sink::of(stored),
+            Location::Registry(reference) => Sink::Registry(reference.repository.clone()),
+        }
+    }
 }
 
 /// Writes the image to its place under these names, and returns by what it is found
-/// there. What was there under the same names is replaced; a failure leaves it.
+/// there. What was there under the same names is replaced; a failure leaves it. Layers
+/// that are in a registry still are got from there, unless that is where they go.
 pub fn store(
     root: &Root,
     names: &[Reference],
     sink: &Sink,
+    registry: &Registry<'_>,
     env: &Env,
     term: &Term,
 ) -> Result<String> {
     let digest = root.digest()?;
+    let fetched = || registry.fetch(root);
     match sink {
         Sink::Layout(dir) => {
-            layout::add(root, names, dir)?;
+            layout::add(&fetched()?, names, dir)?;
             Ok(format!("oci:{}@{digest}", dir.display()))
         }
         Sink::OciArchive(path) => {
-            archive::oci(root, layout::one(names), path)?;
+            archive::oci(&fetched()?, layout::one(names), path)?;
             Ok(format!("oci-archive:{}@{digest}", path.display()))
         }
         Sink::DockerArchive(path) => {
-            archive::docker(root, names, path)?;
+            archive::docker(&fetched()?, names, path)?;
             Ok(format!("docker-archive:{}", path.display()))
         }
-        Sink::Engine(engine) => engine.load(root, names, env, term),
+        Sink::Engine(engine) => engine.load(&fetched()?, names, env, term),
+        Sink::Registry(to) => {
+            let pushed = registry.push(root, to, &[], term)?;
+            let here = names.iter().filter(|name| name.repository == *to);
+            let tags: Vec<&Tag> = here.filter_map(|name| name.tag.as_ref()).collect();
+            tags.iter().try_for_each(|tag| registry.tag(&pushed, tag).map(drop))?;
+            Ok(pushed.reference().to_string())
+        }
     }
 }

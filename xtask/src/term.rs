@@ -23,6 +23,8 @@ pub enum Verbosity {
     Normal,
     /// Commands and decisions too.
     Verbose,
+    /// Requests too.
+    Trace,
 }
 
 /// When colours are used; `Auto` asks the terminal and NO_COLOR.
@@ -117,8 +119,15 @@ impl Term {
 
     /// Says a detail to those who asked for details.
     pub fn detail(&self, what: impl Display) {
-        if self.settings.verbosity == Verbosity::Verbose {
-            self.say(format_args!("{:>10} {what}", ""));
+        if self.settings.verbosity >= Verbosity::Verbose {
+            self.say(format_args!("{:>10} {}", "", plain(&what.to_string())));
+        }
+    }
+
+    /// A request and its answer, for those who want to know exactly.
+    pub fn trace(&self, what: impl Display) {
+        if self.settings.verbosity == Verbosity::Trace {
+            self.detail(what);
         }
     }
 

@@ -23,6 +23,12 @@ impl Version {
         !self.0.pre.is_empty()
     }
 
+    /// Whether the text is a version that is newer than this one.
+    pub fn is_before(&self, text: &str) -> bool {
+        let text = text.strip_prefix('v').unwrap_or(text);
+        semver::Version::parse(text).is_ok_and(|other| self.0 < other)
+    }
+
     /// This version with `dev` identifiers appended to its pre-release part.
     fn with_dev(&self, dev: &str) -> Version {
         let pre = match self.0.pre.as_str() {

@@ -3,32 +3,34 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use serde::Serialize;
-use serde_json::json;
 
-use super::{Common, Selection, World};
+use super::{Common, NetworkArgs, Selection, World};
 use crate::cache::Cache;
 use crate::checksum::IMAGES;
-use crate::digest::Digest;
 use crate::files::explain_space;
-use crate::finding::{Finding, Findings, Severity, failure};
-use crate::oci::{self, Built, Found};
+use crate::finding::failure;
+use crate::oci::Built;
 use crate::plan::{ImagePlan, Mode, Part};
-use crate::reference::{Reference, Stored, Tag};
-use crate::release;
+use crate::reference::{Location, Reference, Repository, Stored};
+use crate::release::{self, Published};
 use crate::sink::{self, Engine, Sink};
 use crate::target::Platform;
 
+mod bases;
+mod places;
+
 /// Make container images of the static binaries, without Docker and without a network
 ///
-/// The image goes into dist/images, as an OCI layout, unless --output or --load say
-/// where. What is printed is the image's name there, with its digest; after a load it
-/// is what the engine runs it by.
+/// The image goes into dist/images, as an OCI layout, unless --push, --output or --load
+/// say where. What is printed is the image's name there, with its digest; after a load
+/// it is what the engine runs it by.
 #[derive(Debug, clap::Args)]
 #[command(
     args_conflicts_with_subcommands = true,
     after_help = "Examples:
   cargo dockless image
   docker run --rm $(cargo dockless image -q --load docker) --version
+  cargo dockless image --push --repository ghcr.io/acme
   cargo dockless image --platform linux/arm64 --output docker-archive:mytool.tar
   cargo dockless image validate oci:dist/images/mytool"
 )]
@@ -44,12 +46,21 @@ struct Make {
     /// Only for this platform, such as linux/arm64; may be repeated
     #[arg(long, value_name = "OS/ARCH", value_delimiter = ',', value_parser = Platform::parse)]
     platform: Vec<Platform>,
+    /// Push to the settings' `repositories`, and move the tags there
+    #[arg(long)]
+    push: bool,
+    /// Below this, images go whose settings name no repositories; or DOCKLESS_REPOSITORY
+    #[arg(long, value_name = "REPOSITORY", value_parser = repository)]
+    repository: Option<Repository>,
     /// Write to oci:DIR, oci-archive:FILE or docker-archive:FILE; may be repeated
     #[arg(short, long, value_name = "SINK", value_parser = stored)]
     output: Vec<Stored>,
     /// Hand it over to this engine; may be repeated
     #[arg(long, value_name = "ENGINE")]
     load: Vec<Engine>,
+    /// Ask registries what the bases are now, and write that into dockless.lock
+    #[arg(long)]
+    update_base: bool,
     /// Use no layer made before, and keep none
     #[arg(long)]
     no_cache: bool,
@@ -57,52 +68,16 @@ struct Make {
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
+    network: NetworkArgs,
+    #[command(flatten)]
     selection: Selection,
 }
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    Validate(Validate),
-    Inspect(Inspect),
-    Copy(Copy),
-}
-
-/// Recompute every digest, size, diff ID and platform of an image
-#[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:
-  cargo dockless image validate oci:dist/images/mytool
-  cargo dockless image validate docker-archive:mytool.tar")]
-struct Validate {
-    /// oci:DIR[:TAG], oci-archive:FILE or docker-archive:FILE
-    #[arg(value_parser = stored)]
-    image: Stored,
-}
-
-/// Say what an image holds, as JSON
-#[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:
-  cargo dockless image inspect oci:dist/images/mytool")]
-struct Inspect {
-    /// oci:DIR[:TAG], oci-archive:FILE or docker-archive:FILE
-    #[arg(value_parser = stored)]
-    image: Stored,
-}
-
-/// Copy an image, with all its platforms, from one place to another
-#[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:
-  cargo dockless image copy oci:dist/images/mytool oci-archive:mytool.tar
-  cargo dockless image copy docker-archive:base.tar oci:base --name acme/base:1.0")]
-struct Copy {
-    /// oci:DIR[:TAG], oci-archive:FILE or docker-archive:FILE
-    #[arg(value_parser = stored)]
-    from: Stored,
-    /// oci:DIR, oci-archive:FILE or docker-archive:FILE
-    #[arg(value_parser = stored)]
-    to: Stored,
-    /// What the copy is called, instead of what it was; may be repeated
-    #[arg(long, value_name = "REFERENCE", value_parser = named)]
-    name: Vec<Reference>,
+    Validate(places::Validate),
+    Inspect(places::Inspect),
+    Copy(Box<places::Copy>),
 }
 
 /// Takes an image's name where the image is in a folder or a file.
@@ -111,9 +86,19 @@ fn stored(text: &str) -> Result<Stored> {
     Stored::parse(text).unwrap_or_else(|| bail!("{text:?} is no folder or file: {}", what()))
 }
 
-/// Takes what an image is to be called. clap shows an error without its causes.
+/// Takes a repository. clap shows an error without its causes.
+fn repository(text: &str) -> Result<Repository> {
+    Repository::parse(text).map_err(|error| anyhow::anyhow!("{error:#}"))
+}
+
+/// Takes what an image is to be called.
 fn named(text: &str) -> Result<Reference> {
     Reference::parse(text).map_err(|error| anyhow::anyhow!("{error:#}"))
+}
+
+/// Takes any place of an image.
+fn location(text: &str) -> Result<Location> {
+    Location::parse(text).map_err(|error| anyhow::anyhow!("{error:#}"))
 }
 
 /// One image, for `--json`.
@@ -126,13 +111,17 @@ struct Made<'a> {
     platforms: Vec<&'a Platform>,
     /// What its blobs take together, in bytes.
     size: u64,
+    /// What became of it in each registry.
+    pushed: Vec<Published>,
+    /// How long cargo took, in seconds: not this program's time.
+    cargo: f64,
 }
 
 pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
     match args.action {
-        Some(Action::Validate(args)) => validate(args, world),
-        Some(Action::Inspect(args)) => inspect(args, world),
-        Some(Action::Copy(args)) => copy(args, world),
+        Some(Action::Validate(args)) => places::validate(args, common, world),
+        Some(Action::Inspect(args)) => places::inspect(args, common, world),
+        Some(Action::Copy(args)) => places::copy(*args, common, world),
         None => make(args.make, common, world),
     }
 }
@@ -140,35 +129,56 @@ pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
 fn make(args: Make, common: &Common, world: &World) -> Result<ExitCode> {
     let mut request = args.selection.request(Mode::Snapshot, common);
     (request.part, request.platforms) = (Part::Images, args.platform);
+    request.repository = match args.repository {
+        Some(named) => Some(named),
+        None => world.repository()?,
+    };
     let sinks: Vec<Sink> = args
         .output
         .into_iter()
-        .map(|stored| sink_of(stored, &world.dir))
+        .map(|stored| sink_of(&Location::Stored(stored), &world.dir))
         .chain(args.load.iter().map(|engine| Ok(Sink::Engine(*engine))))
         .collect::<Result<_>>()?;
-    let (project, plan) = world.plan(common, &request)?;
+    if args.update_base {
+        bases::update(&request, &args.network, common, world)?;
+    }
+    let (project, plan, network) = world.plan_and_network(common, &request)?;
     one_each(&sinks, &plan.images)?;
     if args.dry_run {
         return super::release::dry_run(&plan, &world.term);
     }
-    // An engine that is not there is known before anything is compiled.
+    let uncached = Cache::none();
+    let cache = if args.no_cache { &uncached } else { &world.cache };
+    let (http, blobs) = (world.http(&network, &args.network, common), cache.blobs()?);
+    let registry = world.registry(&http, &blobs, &network);
+    // What would fail at the end is known before anything is compiled.
     for engine in &args.load {
         engine.probe(&world.env)?;
     }
-    let uncached = Cache::none();
-    let cache = if args.no_cache { &uncached } else { &world.cache };
-    let made = match sinks.is_empty() {
-        true => release::release(&plan, &project, common.offline, cache, &world.term)?,
-        false => release::images_alone(&plan, &project, common.offline, cache, &world.term)?,
+    if args.push {
+        for to in plan.images.iter().flat_map(ImagePlan::repositories) {
+            pushable(to)?;
+            registry.greet(to)?;
+        }
+    }
+    let into_dist = sinks.is_empty() && !args.push;
+    let make = if into_dist { release::release } else { release::images_alone };
+    let made = make(&plan, &project, common.offline, cache, &registry, &world.term)?;
+    let mut pushed = match args.push {
+        true => release::publish_images(&made.images, &registry, &world.term)?.into_iter(),
+        false => Vec::new().into_iter(),
     };
     let mut printed = Vec::new();
     for Built { plan: image, root } in &made.images {
-        let mut references = Vec::new();
+        let pushed = pushed.next().unwrap_or_default();
+        let mut references: Vec<String> =
+            pushed.iter().map(|published| published.reference.clone()).collect();
         for sink in &sinks {
-            let stored = sink::store(root, &image.names, sink, &world.env, &world.term);
+            let (env, term) = (&world.env, &world.term);
+            let stored = sink::store(root, &image.names, sink, &registry, env, term);
             references.push(stored.map_err(explain_space)?);
         }
-        if sinks.is_empty() {
+        if into_dist {
             let dir = plan.dist.join(IMAGES).join(&image.name);
             references.push(format!("oci:{}@{}", dir.display(), root.digest()?));
         }
@@ -178,6 +188,8 @@ fn make(args: Make, common: &Common, world: &World) -> Result<ExitCode> {
             references,
             platforms: image.platforms.iter().map(|it| &it.platform).collect(),
             size: root.size()?,
+            pushed,
+            cargo: made.cargo.as_secs_f64(),
         });
     }
     made.show(&world.term);
@@ -191,15 +203,28 @@ fn make(args: Make, common: &Common, world: &World) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Fails for the name that an image has where nobody gave it one.
+fn pushable(to: &Repository) -> Result<()> {
+    if to.is_official() {
+        bail!(failure(
+            format!("no setting says where to push the image {}", to.familiar()),
+            "set `repositories` in [package.metadata.dockless.image], or pass --repository",
+        ));
+    }
+    Ok(())
+}
+
 /// Where an image is to be written; its names are not those of the place.
-fn sink_of(stored: Stored, dir: &Path) -> Result<Sink> {
-    if stored.tag.is_some() || stored.digest.is_some() {
+fn sink_of(location: &Location, dir: &Path) -> Result<Sink> {
+    if let Location::Stored(stored) = location
+        && (stored.tag.is_some() || stored.digest.is_some())
+    {
         bail!(failure(
             format!("{stored} names a tag or a digest, and an image brings its own"),
             "leave it out; see `tags` in [package.metadata.dockless.image]",
         ));
     }
-    Ok(Sink::of(&stored.anchored(dir)))
+    Ok(Sink::at(&location.clone().anchored(dir)))
 }
 
 /// A file or a folder holds one image's tags: two images would be one there.
@@ -213,75 +238,4 @@ fn one_each(sinks: &[Sink], images: &[ImagePlan]) -> Result<()> {
         ));
     }
     Ok(())
-}
-
-fn validate(args: Validate, world: &World) -> Result<ExitCode> {
-    let root = oci::open(&args.image.clone().anchored(&world.dir))?.root;
-    world.term.step("validate", &args.image);
-    let findings = oci::validate(&root);
-    if world.term.json_wanted() {
-        world.term.json(&findings)?;
-    }
-    let (wrong, odd): (Vec<Finding>, Vec<Finding>) =
-        findings.into_iter().partition(|finding| finding.severity == Severity::Error);
-    odd.iter().for_each(|finding| world.term.finding(finding));
-    if !wrong.is_empty() {
-        return Err(Findings(wrong).into());
-    }
-    if !world.term.json_wanted() {
-        world.term.result(root.digest()?)?;
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-fn inspect(args: Inspect, world: &World) -> Result<ExitCode> {
-    let Found { root, names } = oci::open(&args.image.anchored(&world.dir))?;
-    let images = root.images().into_iter().map(|(platform, image)| {
-        let layers = image.layers.iter().map(|layer| {
-            json!({
-                "digest": layer.descriptor.digest().to_string(),
-                "diffId": layer.diff_id,
-                "mediaType": layer.descriptor.media_type().to_string(),
-                "size": layer.descriptor.size(),
-            })
-        });
-        let config: serde_json::Value = oci::parse(&image.config.bytes, "the config")?;
-        Ok(json!({
-            "platform": platform.cloned().map_or_else(|| image.platform(), Ok)?,
-            "digest": image.manifest.digest()?,
-            "layers": layers.collect::<Vec<_>>(),
-            "config": config,
-        }))
-    });
-    world.term.json(&json!({
-        "digest": root.digest()?,
-        "names": names,
-        "size": root.size()?,
-        "images": images.collect::<Result<Vec<_>>>()?,
-    }))?;
-    Ok(ExitCode::SUCCESS)
-}
-
-/// The names that a copy is given, each with a tag, and with no digest but its own.
-fn checked(names: Vec<Reference>, digest: &Digest) -> Result<Vec<Reference>> {
-    let checked = names.into_iter().map(|name| {
-        if name.digest.as_ref().is_some_and(|named| named != digest) {
-            bail!(failure(
-                format!("{name} names another image: this one is {digest}"),
-                "leave the digest out of --name",
-            ));
-        }
-        let tag = name.tag.map_or_else(|| Tag::parse("latest"), Ok)?;
-        Ok(name.repository.tagged(&tag))
-    });
-    checked.collect()
-}
-
-fn copy(args: Copy, world: &World) -> Result<ExitCode> {
-    let sink = sink_of(args.to, &world.dir)?;
-    let Found { root, names } = oci::open(&args.from.anchored(&world.dir))?;
-    let names = if args.name.is_empty() { names } else { checked(args.name, &root.digest()?)? };
-    let stored = sink::store(&root, &names, &sink, &world.env, &world.term);
-    world.term.result(stored.map_err(explain_space)?)?;
-    Ok(ExitCode::SUCCESS)
 }

@@ -2,7 +2,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
-use super::{Common, Selection, World};
+use super::{Common, NetworkArgs, Selection, World};
 use crate::cache::Cache;
 use crate::checksum::IMAGES;
 use crate::files;
@@ -54,7 +54,8 @@ pub fn make(args: Args, part: Part, common: &Common, world: &World) -> Result<Ex
     let mode = if args.snapshot { Mode::Snapshot } else { Mode::Release };
     let mut request = args.selection.request(mode, common);
     (request.part, request.skip) = (part, args.skip);
-    let (project, plan) = world.plan(common, &request)?;
+    request.repository = world.repository()?;
+    let (project, plan, network) = world.plan_and_network(common, &request)?;
     if args.dry_run {
         return dry_run(&plan, &world.term);
     }
@@ -70,7 +71,10 @@ pub fn make(args: Args, part: Part, common: &Common, world: &World) -> Result<Ex
         let _lock = release::lock(&project, &world.term)?;
         files::clear(&plan.dist)?;
     }
-    let outcome = release::release(&plan, &project, common.offline, cache, &world.term)?;
+    let more = NetworkArgs::default();
+    let (http, blobs) = (world.http(&network, &more, common), cache.blobs()?);
+    let registry = world.registry(&http, &blobs, &network);
+    let outcome = release::release(&plan, &project, common.offline, cache, &registry, &world.term)?;
     outcome.show(&world.term);
     world.summary(&outcome.markdown())?;
     if world.term.json_wanted() {

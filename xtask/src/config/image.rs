@@ -146,6 +146,16 @@ pub fn image(scope: &Scope<'_>, keys: ImageKeys, findings: &mut Vec<Finding>) ->
     }
 }
 
+impl ImageConfig {
+    /// The base, where it is in a registry and its name alone says which it is.
+    pub fn named_base(&self) -> Option<&Reference> {
+        match &self.base {
+            Base::Named(reference) if reference.digest.is_none() => Some(reference),
+            _ => None,
+        }
+    }
+}
+
 /// Where what is wrong with an image's keys is gathered.
 struct Faults<'a, 'b> {
     scope: &'a Scope<'a>,

@@ -15,7 +15,7 @@ fn the_default_file_is_the_schema() {
     assert_eq!(findings, []);
     assert_eq!(workspace.targets, crate::project::rustc::DEFAULT_TARGETS);
     assert!(package.ship && package.default_features);
-    for (of_package, keys) in [(false, 3), (true, 8)] {
+    for (of_package, keys) in [(false, 4), (true, 8)] {
         assert_eq!(schema::defaults(of_package).as_object().unwrap().len(), keys);
     }
 }
@@ -80,7 +80,7 @@ fn faults_name_table_key_and_the_nearest_valid_one() {
             None,
             json!({ "qqq": 1 }),
             "/p/Cargo.toml: [workspace.metadata.dockless] qqq: unknown key `qqq`",
-            "known keys are packages, profile, targets",
+            "known keys are network, packages, profile, targets",
         ),
         (
             None,
@@ -168,6 +168,27 @@ fn faults_name_table_key_and_the_nearest_valid_one() {
         let said: Vec<_> =
             findings.iter().map(|finding| (finding.to_string(), &*finding.fix)).collect();
         assert_eq!(said, [(expected.to_owned(), fix)]);
+    }
+}
+
+#[test]
+fn numbers_of_the_network_are_whole_and_not_too_large() {
+    for (key, value, fine) in [
+        ("timeout", json!(3600), true),
+        ("timeout", json!(3601), false),
+        ("retries", json!(0), true),
+        ("retries", json!(-1), false),
+        ("jobs", json!(1.5), false),
+        ("jobs", json!(1e300), false),
+        ("plain-http", json!(["registry.internal:5000", "[::1]:5"]), true),
+        ("plain-http", json!(["http://registry.internal"]), false),
+    ] {
+        let table = typed(None, json!({ "network": { key: value } }));
+        let mut found = Vec::new();
+        let keys: WorkspaceKeys = keys(None, Some(&table), &mut found);
+        network::network(keys.network, Some(&table), Path::new("/p"), &mut found);
+        let rules: Vec<&str> = found.iter().map(|finding| finding.rule).collect();
+        assert_eq!(rules, if fine { vec![] } else { vec!["config-network"] }, "{key} = {value}");
     }
 }
 

@@ -48,25 +48,38 @@ pub struct Built {
     pub root: Root,
 }
 
-/// Finds the plan's base. One from a folder or a file is foreign: what of it is
-/// used is checked, once for each digest.
+/// Finds the plan's base where it is no registry's. One from a folder or a file is
+/// foreign: what of it is used is checked, once for each digest.
 pub fn base(plan: &ImagePlan, cache: &Cache, term: &Term) -> Result<Base> {
     let stored = match &plan.base {
         config::Base::Builtin => return Ok(Base::Builtin),
         config::Base::Scratch => return Ok(Base::Scratch),
-        config::Base::Named(reference) => bail!("cannot read the base {reference} from a registry"),
+        config::Base::Named(reference) => bail!("{reference} is in a registry"),
         config::Base::Stored(stored) => stored,
     };
     let context = || format!("read the base {stored} of {}", plan.package);
-    let Found { root, mut names } = super::open(stored).with_context(context)?;
-    let mut images = BTreeMap::new();
-    for ImagePlatform { platform, .. } in &plan.platforms {
-        let image = root.narrow(platform).with_context(context)?;
-        check(&image, platform, cache, term)?;
-        images.insert(platform.clone(), image);
+    let found = super::open(stored, &platforms(plan)).with_context(context)?;
+    let base = on(plan, found).with_context(context)?;
+    if let Base::Stored { images, .. } = &base {
+        images.iter().try_for_each(|(platform, image)| check(image, platform, cache, term))?;
     }
+    Ok(base)
+}
+
+/// What was found, as the plan's base: an image for each of its platforms.
+pub fn on(plan: &ImagePlan, found: Found) -> Result<Base> {
+    let Found { root, mut names } = found;
+    let images = platforms(plan).into_iter().map(|platform| {
+        let image = root.narrow(&platform)?;
+        Ok((platform, image))
+    });
+    let images = images.collect::<Result<_>>()?;
     let name = (!names.is_empty()).then(|| names.remove(0));
     Ok(Base::Stored { digest: root.digest()?, name, images })
+}
+
+fn platforms(plan: &ImagePlan) -> Vec<Platform> {
+    plan.platforms.iter().map(|it| it.platform.clone()).collect()
 }
 
 /// Fails where the image is not what it says, unless it was looked at before.

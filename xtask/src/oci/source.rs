@@ -5,14 +5,12 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest};
+use oci_spec::image::{Descriptor, ImageIndex};
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 
-use super::{Blob, Image, Index, Layer, Raw, Root, archive, digest_of, limits, media, tame};
+use super::{Blob, Reads, Root, archive, digest_of, limits, tame};
 use crate::digest::Digest;
 use crate::files;
 use crate::finding::{Help, failure};
@@ -40,14 +38,15 @@ pub enum Store {
 }
 
 /// Reads what the name means: manifests and configs, and where the layers are. The
-/// layers themselves are not read.
-pub fn open(stored: &Stored) -> Result<Found> {
+/// layers themselves are not read. Of an index, only the images for these platforms,
+/// or all where none is named.
+pub fn open(stored: &Stored, only: &[Platform]) -> Result<Found> {
     let root = match stored.form {
         Form::DockerArchive => return archive::Archive::open(&stored.path)?.docker_image(stored),
         Form::OciArchive => Store::Archive(archive::Archive::open(&stored.path)?),
         Form::Layout => Store::Folder(stored.path.clone()),
     };
-    root.layout(stored)
+    root.layout(stored, only)
 }
 
 /// The images that a layout in a folder names.
@@ -60,16 +59,6 @@ pub fn index_of(layout: &Path) -> Result<ImageIndex> {
 #[serde(rename_all = "camelCase")]
 struct LayoutMark {
     image_layout_version: String,
-}
-
-/// What tells kinds of manifests apart, whatever their media type says.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Shape {
-    schema_version: u64,
-    media_type: Option<String>,
-    manifests: Option<IgnoredAny>,
-    layers: Option<IgnoredAny>,
 }
 
 impl Store {
@@ -112,6 +101,14 @@ impl Store {
         }
     }
 
+    /// Reads JSON that a descriptor names, and compares it with that.
+    fn json(&self, descriptor: &Descriptor) -> Result<Vec<u8>> {
+        let (digest, size) = (digest_of(descriptor)?, descriptor.size());
+        let mut bytes = Vec::new();
+        self.blob(&digest, size)?.copy(&digest, size, &mut bytes)?;
+        Ok(bytes)
+    }
+
     /// The images that the layout names, where it is one of a known version.
     fn index(&self) -> Result<ImageIndex> {
         let place = || format!("read the OCI layout {}", self.path().display());
@@ -131,172 +128,22 @@ impl Store {
         parse(&bytes, "index.json").with_context(place)
     }
 
-    fn layout(&self, stored: &Stored) -> Result<Found> {
+    fn layout(&self, stored: &Stored, only: &[Platform]) -> Result<Found> {
         let place = || format!("read the OCI layout {}", self.path().display());
         let index = self.index()?;
         let descriptor = pick(index.manifests(), stored).with_context(place)?;
-        let root = self.root(descriptor).with_context(place)?;
+        let reads = Reads {
+            json: &|of, _| self.json(of),
+            blob: &|digest, size| self.blob(digest, size),
+            at_a_time: 1,
+        };
+        let root = reads.root(descriptor, only).with_context(place)?;
         let all = index.manifests().iter().filter(|of| of.digest() == descriptor.digest());
         let names = all.filter_map(|of| of.annotations().as_ref()?.get(CONTAINERD_NAME));
         // A name that is none was given by somebody else, and is not ours to repair.
         let names = names.filter_map(|name| Reference::parse(name).ok());
         Ok(Found { root, names: names.collect() })
     }
-
-    /// What the descriptor leads to: an image, or an index of images.
-    fn root(&self, descriptor: &Descriptor) -> Result<Root> {
-        let raw = self.raw(descriptor, limits::MANIFEST)?;
-        if !media::is_index(descriptor.media_type()) {
-            return self.image(raw).map(|image| Root::Image(Box::new(image)));
-        }
-        check_shape(&raw)?;
-        let digest = descriptor.digest();
-        let index: ImageIndex = parse(&raw.bytes, digest.as_ref())?;
-        let count = index.manifests().len();
-        ensure!(count <= limits::MANIFESTS, "the index {digest} names {count} manifests");
-        let mut images = Vec::new();
-        for below in index.manifests() {
-            ensure!(
-                !media::is_index(below.media_type()),
-                "the index {digest} names another index, {}, and only images are expected there",
-                below.digest()
-            );
-            let image = self.image(self.raw(below, limits::MANIFEST)?)?;
-            let platform = below.platform().as_ref().map(named);
-            let platform = platform.unwrap_or_else(|| image.platform());
-            images.push((platform?, image));
-        }
-        Ok(Root::Index(Box::new(Index {
-            manifest: Raw { descriptor: bare(&raw.descriptor), ..raw },
-            images,
-        })))
-    }
-
-    fn image(&self, manifest: Raw) -> Result<Image> {
-        check_shape(&manifest)?;
-        let digest = manifest.descriptor.digest().clone();
-        let parsed: ImageManifest = parse(&manifest.bytes, digest.as_ref())?;
-        let count = parsed.layers().len();
-        ensure!(count <= limits::LAYERS, "the manifest {digest} names {count} layers");
-        let config = self.raw(parsed.config(), limits::CONFIG)?;
-        let blobs = parsed.layers().iter().map(|descriptor| {
-            let blob = self.blob(&digest_of(descriptor)?, descriptor.size())?;
-            Ok((bare(descriptor), blob))
-        });
-        let blobs: Vec<(Descriptor, Blob)> = blobs.collect::<Result<_>>()?;
-        let manifest = Raw { descriptor: bare(&manifest.descriptor), ..manifest };
-        Image::of(manifest, config, blobs)
-    }
-
-    /// Reads JSON that a descriptor names, and compares it with that.
-    fn raw(&self, descriptor: &Descriptor, limit: u64) -> Result<Raw> {
-        let digest = digest_of(descriptor)?;
-        let size = descriptor.size();
-        ensure!(
-            size <= limit,
-            "{digest} is said to have {size} bytes, and no more than {limit} are read"
-        );
-        let mut bytes = Vec::new();
-        self.blob(&digest, size)?.copy(&digest, size, &mut bytes)?;
-        Ok(Raw { bytes: Arc::from(bytes), descriptor: descriptor.clone() })
-    }
-}
-
-impl Image {
-    /// Joins what was read, where each layer has its diff ID.
-    pub fn of(manifest: Raw, config: Raw, blobs: Vec<(Descriptor, Blob)>) -> Result<Image> {
-        let diff_ids: Vec<Digest> = match media::is_config(config.descriptor.media_type()) {
-            true => {
-                let parsed: ImageConfiguration =
-                    parse(&config.bytes, config.descriptor.digest().as_ref())?;
-                let ids = parsed.rootfs().diff_ids().iter().map(|id| Digest::parse(id));
-                ids.collect::<Result<_>>().context("read the config's diff IDs")?
-            }
-            // An artifact's blobs are no file systems.
-            false => blobs.iter().map(|(of, _)| digest_of(of)).collect::<Result<_>>()?,
-        };
-        ensure!(
-            diff_ids.len() == blobs.len(),
-            "the manifest {} names {} layers, and its config {}",
-            manifest.descriptor.digest(),
-            blobs.len(),
-            diff_ids.len()
-        );
-        let layers = blobs.into_iter().zip(diff_ids);
-        let layers =
-            layers.map(|((descriptor, blob), diff_id)| Layer { descriptor, diff_id, blob });
-        Ok(Image { manifest, config, layers: layers.collect() })
-    }
-
-    /// The config.
-    pub fn parsed(&self) -> Result<ImageConfiguration> {
-        parse(&self.config.bytes, self.config.descriptor.digest().as_ref())
-    }
-
-    /// What its config says that it runs on.
-    pub fn platform(&self) -> Result<Platform> {
-        let config = self.parsed()?;
-        Ok(Platform {
-            os: config.os().to_string(),
-            architecture: config.architecture().to_string(),
-            variant: config.variant().clone().filter(|variant| !variant.is_empty()),
-        })
-    }
-}
-
-/// The descriptor without what its place in an index or a manifest added.
-fn bare(descriptor: &Descriptor) -> Descriptor {
-    let mut bare = descriptor.clone();
-    bare.set_platform(None);
-    let mut kept = bare.annotations().clone();
-    if let Some(annotations) = &mut kept {
-        annotations.retain(|name, _| name != REF_NAME && name != CONTAINERD_NAME);
-    }
-    bare.set_annotations(kept.filter(|annotations| !annotations.is_empty()));
-    bare
-}
-
-/// A platform as an index names it. BuildKit calls what is none `unknown/unknown`.
-fn named(platform: &oci_spec::image::Platform) -> Result<Platform> {
-    Ok(Platform {
-        os: platform.os().to_string(),
-        architecture: platform.architecture().to_string(),
-        variant: platform.variant().clone().filter(|variant| !variant.is_empty()),
-    })
-}
-
-/// Refuses what is not what its media type says: the same bytes must not be an
-/// image here and an index elsewhere.
-/// <https://github.com/opencontainers/image-spec/security/advisories/GHSA-77vh-xpmg-72qh>
-fn check_shape(raw: &Raw) -> Result<()> {
-    let digest = raw.descriptor.digest();
-    let media_type = raw.descriptor.media_type();
-    let shape: Shape = parse(&raw.bytes, digest.as_ref())?;
-    let schema_1 = shape.schema_version == 1 || media::is_schema_1(media_type.as_ref());
-    if schema_1 {
-        bail!(failure(
-            format!("the manifest {digest} is of Docker's schema 1, which nothing writes any more"),
-            "convert it, for example with `skopeo copy --format oci`",
-        ));
-    }
-    let index = media::is_index(media_type);
-    ensure!(
-        index || media::is_image(media_type),
-        "the manifest {digest} has the media type {}, which is neither an image's nor an index's",
-        tame(media_type.as_ref())
-    );
-    let own = shape.media_type.as_deref();
-    ensure!(
-        own.is_none_or(|own| own == media_type.as_ref()),
-        "the manifest {digest} is called {media_type}, and calls itself {}",
-        tame(own.unwrap_or_default())
-    );
-    let (named, other) = match index {
-        true => (shape.manifests.is_some(), shape.layers.is_some()),
-        false => (shape.layers.is_some(), shape.manifests.is_some()),
-    };
-    ensure!(named && !other, "the manifest {digest} is not of the kind that it is said to be");
-    Ok(())
 }
 
 /// The one of a layout's images that is meant.

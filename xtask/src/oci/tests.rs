@@ -82,6 +82,7 @@ fn plan(dir: &std::path::Path, targets: &[&str]) -> ImagePlan {
         base: config::Base::Builtin,
         files: vec![ImageFile { to, node: ImageNode::File(file), mode: 0o600, owner }],
         names: vec![Reference::parse("tool:1.2.3").unwrap()],
+        moves_latest: false,
         config: ImageConfig {
             entrypoint: vec!["/usr/local/bin/tool".to_owned()],
             cmd: vec!["serve".to_owned()],

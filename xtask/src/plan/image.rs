@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::build::values;
-use super::{BuildPlan, ImageConfig, ImagePlan, ImagePlatform, LeftOut, Part, Request, Selected};
+use super::{BuildPlan, ImageConfig, ImagePlan, ImagePlatform, LeftOut, Mode, Request, Selected};
 use crate::config::{self, Base};
-use crate::finding::{Finding, Place};
-use crate::project::Project;
+use crate::finding::{Finding, Place, Severity};
+use crate::project::{self, Project};
 use crate::reference::{Reference, Repository, Tag};
 use crate::target::{Platform, Target};
 use crate::template;
+use crate::version::Versioned;
 
 /// Where binaries lie in an image.
 pub const BIN: &str = "usr/local/bin";
@@ -100,11 +101,16 @@ pub fn plan(
 ) -> (Option<ImagePlan>, Vec<Finding>, Vec<LeftOut>) {
     let config = &selected.config.image;
     let mut findings = config.unfound.clone();
-    if request.part != Part::Dockerfiles
-        && let Some(left_out) = unreachable_base(&build.package, &config.base)
-    {
-        return (None, findings, vec![left_out]);
-    }
+    let base = match pinned(&config.base, project) {
+        Ok(base) => base,
+        Err(why) => {
+            let place =
+                Place::within(&selected.package.manifest, "[package.metadata.dockless.image] base");
+            let fix = "run `dockless image --update-base`, and commit dockless.lock";
+            findings.push(Finding::error("base-lock", place, why, fix));
+            config.base.clone()
+        }
+    };
     let (platforms, left_out) = platforms(selected, targets, request);
     if platforms.is_empty() {
         return (None, findings, left_out);
@@ -112,37 +118,58 @@ pub fn plan(
     let values = values(selected, project);
     let values: Vec<(&str, &str)> = values.iter().map(|(name, value)| (*name, &**value)).collect();
     let mut texts = Texts { selected, values: &values, findings: &mut findings };
-    let names = texts.names(config);
+    let names = texts.names(config, request.repository.as_ref());
+    let released = matches!(selected.package.versioned, Versioned::Release { .. });
     let image = ImagePlan {
         name: build.package.clone(),
         package: build.package.clone(),
         version: build.version.clone(),
         platforms,
         bins: build.bins.clone(),
-        base: config.base.clone(),
+        base,
         files: config.files.clone(),
         names,
+        moves_latest: released && !build.version.is_prerelease(),
         config: texts.config(config, build, project),
     };
     findings.extend(collisions(selected, &image));
     (Some(image), findings, left_out)
 }
 
-/// A base that lies in a registry.
-fn unreachable_base(package: &str, base: &Base) -> Option<LeftOut> {
-    let Base::Named(reference) = base else {
-        return None;
+/// The base with the digest that dockless.lock has, where it is in a registry.
+fn pinned(base: &Base, project: &Project) -> Result<Base, String> {
+    let Base::Named(reference) = base else { return Ok(base.clone()) };
+    if reference.digest.is_some() {
+        return Ok(base.clone());
+    }
+    match project.bases.get(reference) {
+        Some(digest) => Ok(Base::Named(Reference { digest: Some(*digest), ..reference.clone() })),
+        None => Err(format!("dockless.lock does not say which image {reference} is")),
+    }
+}
+
+/// Lines of dockless.lock that no package has any use for: a release is made of what
+/// the lock says, and of nothing else.
+pub fn forgotten_bases(
+    config: &config::Config,
+    project: &Project,
+    request: &Request,
+) -> Vec<Finding> {
+    let used: Vec<&Reference> =
+        config.packages.iter().filter_map(|it| it.image.named_base()).collect();
+    let forgotten = project.bases.keys().filter(|base| !used.contains(base));
+    let severity = match request.mode {
+        Mode::Release => Severity::Error,
+        Mode::Local | Mode::Snapshot => Severity::Warning,
     };
-    Some(LeftOut {
-        what: format!("image of {package}"),
-        target: None,
-        why: format!("its base {reference} is in a registry, which this version cannot read"),
-        fix: format!(
-            "copy it into the project, for example with `skopeo copy --all docker://{reference} \
-             oci:base`, and set `base = \"oci:base\"`"
-        ),
-        by_choice: false,
-    })
+    forgotten
+        .map(|base| {
+            let place = Place::file(&project::bases::path(&project.root));
+            let why = format!("no package's image stands on {base}");
+            let fix = "run `dockless image --update-base`, and commit dockless.lock";
+            Finding { severity, ..Finding::error("base-lock", place, why, fix) }
+        })
+        .collect()
 }
 
 /// A target for each platform: of two that make the same image the static one.
@@ -235,7 +262,11 @@ impl Texts<'_> {
     }
 
     /// All names of the image: each repository with each tag.
-    fn names(&mut self, config: &config::ImageConfig) -> Vec<Reference> {
+    fn names(
+        &mut self,
+        config: &config::ImageConfig,
+        above: Option<&Repository>,
+    ) -> Vec<Reference> {
         let mut tags: Vec<Tag> = Vec::new();
         for text in self.list("tags", &config.tags) {
             match Tag::parse(&text) {
@@ -257,7 +288,8 @@ impl Texts<'_> {
         }
         if repositories.is_empty() {
             let name = self.selected.package.name.to_lowercase();
-            match Repository::parse(&name) {
+            let named = above.map_or_else(|| Repository::parse(&name), |above| above.below(&name));
+            match named {
                 Ok(repository) => repositories.push(repository),
                 Err(error) => {
                     let fix = "set `repositories`, such as [\"ghcr.io/acme/mytool\"]";

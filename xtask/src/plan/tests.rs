@@ -67,6 +67,7 @@ fn project(packages: Vec<Package>, git: Option<Git>) -> Project {
         },
         profiles: Vec::new(),
         has_lock: true,
+        bases: BTreeMap::new(),
         metadata: Vec::new(),
         graphs: BTreeMap::new(),
         cross: Cross::default(),
@@ -90,7 +91,12 @@ fn config(project: &Project) -> Config {
         generate: Vec::new(),
         image: image_config(),
     });
-    Config { profile: "dist".to_owned(), packages: packages.collect(), warnings: Vec::new() }
+    Config {
+        profile: "dist".to_owned(),
+        network: config::Network::default(),
+        packages: packages.collect(),
+        warnings: Vec::new(),
+    }
 }
 
 fn image_config() -> config::ImageConfig {
@@ -131,6 +137,7 @@ fn request(mode: Mode) -> Request {
         offline: false,
         jobs: None,
         skip: Vec::new(),
+        repository: None,
     }
 }
 

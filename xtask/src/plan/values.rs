@@ -10,7 +10,7 @@ use super::{Mode, Part, Tools};
 use crate::config::{Base, ImageFile, Output};
 use crate::finding::{Finding, Place};
 use crate::project::{About, NativeCrate};
-use crate::reference::Reference;
+use crate::reference::{Reference, Repository};
 use crate::target::{Platform, Target};
 use crate::version::Version;
 
@@ -160,7 +160,22 @@ pub struct ImagePlan {
     pub files: Vec<ImageFile>,
     /// The repositories with the tags, the first of each first.
     pub names: Vec<Reference>,
+    /// Whether `latest` may come to name it: it is a release, and no pre-release.
+    pub moves_latest: bool,
     pub config: ImageConfig,
+}
+
+impl ImagePlan {
+    /// Where it is pushed to, each once, in the order of the settings.
+    pub fn repositories(&self) -> Vec<&Repository> {
+        let mut all: Vec<&Repository> = Vec::new();
+        for name in &self.names {
+            if !all.contains(&&name.repository) {
+                all.push(&name.repository);
+            }
+        }
+        all
+    }
 }
 
 /// A platform of an image, and the target whose programs it holds.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, ensure};
 use serde::{Serialize, Serializer};
 
-use super::Tag;
+use super::{Reference, Tag};
 use crate::digest::Digest;
 
 /// How an image is stored.
@@ -75,6 +75,41 @@ impl fmt::Display for Stored {
         write!(f, "{prefix}{}", self.path.display())?;
         self.tag.iter().try_for_each(|tag| write!(f, ":{tag}"))?;
         self.digest.iter().try_for_each(|digest| write!(f, "@{digest}"))
+    }
+}
+
+/// Any place that an image may be in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Location {
+    Stored(Stored),
+    Registry(Reference),
+}
+
+impl Location {
+    /// Takes a stored image's name or a registry's, that also as skopeo has it.
+    pub fn parse(text: &str) -> Result<Location> {
+        if let Some(stored) = Stored::parse(text) {
+            return stored.map(Location::Stored);
+        }
+        let name = text.strip_prefix("docker://").unwrap_or(text);
+        Reference::parse(name).map(Location::Registry)
+    }
+
+    /// The same with its path, if it has one, taken from `dir`.
+    pub fn anchored(self, dir: &Path) -> Location {
+        match self {
+            Location::Stored(stored) => Location::Stored(stored.anchored(dir)),
+            registry @ Location::Registry(_) => registry,
+        }
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Location::Stored(stored) => stored.fmt(f),
+            Location::Registry(reference) => reference.fmt(f),
+        }
     }
 }
 

@@ -166,13 +166,43 @@ fn a_file_cannot_lie_where_a_binary_does() {
 }
 
 #[test]
-fn a_base_in_a_registry_is_left_out_and_stops_a_release() {
-    let named = |image: &mut config::ImageConfig| {
-        image.base = Base::Named(Reference::parse("alpine:3").unwrap());
+fn a_base_in_a_registry_is_what_was_pinned_and_nothing_else() {
+    let name = |image: &mut config::ImageConfig, text: &str| {
+        image.base = Base::Named(Reference::parse(text).unwrap());
     };
-    let snapshot = imaged(&[X86], request(Mode::Snapshot), named).unwrap();
-    assert_eq!(snapshot.images.len(), 0);
-    assert!(snapshot.left_out[0].fix.contains("skopeo copy"), "{:?}", snapshot.left_out);
-    assert_eq!(rules(imaged(&[X86], request(Mode::Release), named)), ["not-buildable"]);
-    assert_eq!(rules(imaged(&[X86], images_alone(), named)), ["not-buildable"]);
+    for request in [request(Mode::Snapshot), request(Mode::Release), images_alone()] {
+        let unpinned = imaged(&[X86], request.clone(), |image| name(image, "alpine:3"));
+        assert_eq!(rules(unpinned), ["base-lock"]);
+        let pinned = format!("alpine:3@sha256:{}", "ab".repeat(32));
+        let plan = imaged(&[X86], request, |image| name(image, &pinned)).unwrap();
+        assert_eq!(plan.images[0].base.to_string(), format!("docker.io/library/{pinned}"));
+    }
+}
+
+#[test]
+fn a_line_of_the_lock_that_nothing_needs_stops_a_release() {
+    let mut facts = project(vec![package("tool", "1.0.0", None)], None);
+    let base = Reference::parse("alpine:3").unwrap();
+    facts.bases.insert(base.clone(), crate::digest::Digest::of(b"an image"));
+    let mut settings = config(&facts);
+    for (mode, severity) in [(Mode::Snapshot, Severity::Warning), (Mode::Release, Severity::Error)]
+    {
+        let found = crate::plan::image::forgotten_bases(&settings, &facts, &request(mode));
+        assert_eq!(found.iter().map(|it| it.severity).collect::<Vec<_>>(), [severity]);
+    }
+    settings.packages[0].image.base = Base::Named(base);
+    let request = request(Mode::Release);
+    assert_eq!(crate::plan::image::forgotten_bases(&settings, &facts, &request), []);
+}
+
+#[test]
+fn latest_is_moved_by_releases_alone() {
+    let moves = |version: &str, git: Git| {
+        let facts = project(vec![package("tool", version, Some(&git))], Some(git));
+        plan(&config(&facts), &facts, &images_alone()).unwrap().images[0].moves_latest
+    };
+    assert!(moves("1.2.3", git(&["v1.2.3"])));
+    assert!(!moves("1.3.0-rc.1", git(&["v1.3.0-rc.1"])));
+    assert!(!moves("1.2.3", Git { dirty: true, ..git(&["v1.2.3"]) }));
+    assert!(!moves("1.2.4", git(&[])));
 }

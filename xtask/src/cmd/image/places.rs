@@ -1,0 +1,259 @@
+//! Images wherever they are: looked into, and copied.
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use serde_json::{Value, json};
+
+use super::{Common, NetworkArgs, World, location, named, sink_of};
+use crate::config::Network;
+use crate::digest::Digest;
+use crate::files::explain_space;
+use crate::finding::{Finding, Findings, Severity, failure};
+use crate::oci::{self, Found, Image, Root};
+use crate::reference::{Location, Reference, Tag};
+use crate::registry::Registry;
+use crate::sink::{self, Engine, Sink};
+use crate::target::Platform;
+use crate::term::{self, Table};
+
+/// Recompute every digest, size, diff ID and platform of an image
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  cargo dockless image validate oci:dist/images/mytool
+  cargo dockless image validate ghcr.io/acme/mytool:1.0.0
+  cargo dockless image validate docker-archive:mytool.tar")]
+pub struct Validate {
+    /// A name in a registry, or oci:DIR[:TAG], oci-archive:FILE, docker-archive:FILE
+    #[arg(value_parser = location)]
+    image: Location,
+    #[command(flatten)]
+    network: NetworkArgs,
+}
+
+/// Say what an image holds and how it runs
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  cargo dockless image inspect gcr.io/distroless/static-debian13:nonroot
+  cargo dockless image inspect --json oci:dist/images/mytool")]
+pub struct Inspect {
+    /// A name in a registry, or oci:DIR[:TAG], oci-archive:FILE, docker-archive:FILE
+    #[arg(value_parser = location)]
+    image: Location,
+    #[command(flatten)]
+    network: NetworkArgs,
+}
+
+/// Copy an image, with all its platforms, from one place to another
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  cargo dockless image copy ghcr.io/acme/mytool:1.0.0 registry.internal/mytool:1.0.0
+  cargo dockless image copy oci:dist/images/mytool oci-archive:mytool.tar
+  cargo dockless image copy docker-archive:base.tar oci:base --name acme/base:1.0
+  cargo dockless image copy alpine:3 --load podman")]
+pub struct Copy {
+    /// A name in a registry, or oci:DIR[:TAG], oci-archive:FILE, docker-archive:FILE
+    #[arg(value_parser = location)]
+    from: Location,
+    /// A name in a registry, or oci:DIR, oci-archive:FILE, docker-archive:FILE
+    #[arg(value_parser = location, required_unless_present = "load")]
+    to: Option<Location>,
+    /// Hand it over to this engine
+    #[arg(long, value_name = "ENGINE", conflicts_with = "to")]
+    load: Option<Engine>,
+    /// Only the image for this platform, such as linux/arm64
+    #[arg(long, value_name = "OS/ARCH", value_parser = Platform::parse)]
+    platform: Option<Platform>,
+    /// What the copy is called, instead of what it was; may be repeated
+    #[arg(long, value_name = "REFERENCE", value_parser = named)]
+    name: Vec<Reference>,
+    #[command(flatten)]
+    network: NetworkArgs,
+}
+
+/// Calls `work` with registries, as the settings say to speak with them, where one of
+/// the places is in one.
+fn with_registry<T>(
+    places: &[&Location],
+    more: &NetworkArgs,
+    common: &Common,
+    world: &World,
+    work: impl FnOnce(&Registry<'_>) -> Result<T>,
+) -> Result<T> {
+    let reached = places.iter().any(|place| matches!(place, Location::Registry(_)));
+    let network = if reached { world.network(common)? } else { Network::default() };
+    let (http, blobs) = (world.http(&network, more, common), world.cache.blobs()?);
+    work(&world.registry(&http, &blobs, &network))
+}
+
+/// What is at a place. Layers that are in a registry stay there.
+fn open(
+    place: &Location,
+    only: &[Platform],
+    registry: &Registry<'_>,
+    world: &World,
+) -> Result<Found> {
+    match place.clone().anchored(&world.dir) {
+        Location::Stored(stored) => oci::open(&stored, only),
+        Location::Registry(reference) => registry.pull(&reference, only),
+    }
+}
+
+pub fn validate(args: Validate, common: &Common, world: &World) -> Result<ExitCode> {
+    with_registry(&[&args.image], &args.network, common, world, |registry| {
+        let root = open(&args.image, &[], registry, world)?.root;
+        let root = registry.fetch(&root)?;
+        world.term.step("validate", &args.image);
+        let findings = oci::validate(&root);
+        if world.term.json_wanted() {
+            world.term.json(&findings)?;
+        }
+        let (wrong, odd): (Vec<Finding>, Vec<Finding>) =
+            findings.into_iter().partition(|finding| finding.severity == Severity::Error);
+        odd.iter().for_each(|finding| world.term.finding(finding));
+        if !wrong.is_empty() {
+            return Err(Findings(wrong).into());
+        }
+        if !world.term.json_wanted() {
+            world.term.result(root.digest()?)?;
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+pub fn inspect(args: Inspect, common: &Common, world: &World) -> Result<ExitCode> {
+    with_registry(&[&args.image], &args.network, common, world, |registry| {
+        let found = open(&args.image, &[], registry, world)?;
+        match world.term.json_wanted() {
+            true => world.term.json(&described(&found)?)?,
+            false => show(&found, world)?,
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+fn described(found: &Found) -> Result<Value> {
+    let Found { root, names } = found;
+    let images = root.images().into_iter().map(|(platform, image)| {
+        let layers = image.layers.iter().map(|layer| {
+            json!({
+                "digest": layer.descriptor.digest().to_string(),
+                "diffId": layer.diff_id,
+                "mediaType": layer.descriptor.media_type().to_string(),
+                "size": layer.descriptor.size(),
+            })
+        });
+        let config: Value = oci::parse(&image.config.bytes, "the config")?;
+        Ok(json!({
+            "platform": platform.cloned().map_or_else(|| image.platform(), Ok)?,
+            "digest": image.manifest.digest()?,
+            "layers": layers.collect::<Vec<_>>(),
+            "config": config,
+        }))
+    });
+    Ok(json!({
+        "digest": root.digest()?,
+        "names": names,
+        "size": root.size()?,
+        "images": images.collect::<Result<Vec<_>>>()?,
+    }))
+}
+
+/// The same for people: what is most asked for.
+fn show(found: &Found, world: &World) -> Result<()> {
+    let Found { root, names } = found;
+    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+    let mut about = Table::new(&["image", ""]);
+    about.row(["digest".to_owned(), root.digest()?.to_string()]);
+    if !names.is_empty() {
+        about.row(["names".to_owned(), names.join(", ")]);
+    }
+    about.row(["size".to_owned(), term::size(root.size()?)]);
+    world.term.result(about.to_string().trim_end())?;
+    for (platform, image) in root.images() {
+        let platform = platform.cloned().map_or_else(|| image.platform(), Ok)?;
+        world
+            .term
+            .result(format_args!("\n{}", of_one(&platform, image)?.to_string().trim_end()))?;
+    }
+    Ok(())
+}
+
+fn of_one(platform: &Platform, image: &Image) -> Result<Table> {
+    let mut table = Table::new(&["platform", ""]);
+    let mut row = |name: &str, value: String| {
+        if !value.is_empty() {
+            table.row([name.to_owned(), oci::tame(&value)]);
+        }
+    };
+    row("name", platform.to_string());
+    row("digest", image.manifest.digest()?.to_string());
+    if let Ok(parsed) = image.parsed() {
+        let config = parsed.config().clone().unwrap_or_default();
+        let list = |list: &Option<Vec<String>>| list.clone().unwrap_or_default();
+        row("created", parsed.created().clone().unwrap_or_default());
+        row("user", config.user().clone().unwrap_or_default());
+        row("entrypoint", list(config.entrypoint()).join(" "));
+        row("cmd", list(config.cmd()).join(" "));
+        row("workdir", config.working_dir().clone().unwrap_or_default());
+        row("ports", list(config.exposed_ports()).join(", "));
+        list(config.env()).into_iter().for_each(|env| row("env", env));
+        let mut labels: Vec<(String, String)> =
+            config.labels().clone().unwrap_or_default().into_iter().collect();
+        labels.sort();
+        labels.into_iter().for_each(|(name, value)| row("label", format!("{name}={value}")));
+    }
+    for layer in &image.layers {
+        let (digest, size) = (layer.descriptor.digest(), term::size(layer.descriptor.size()));
+        row("layer", format!("{digest}  {size}"));
+    }
+    Ok(table)
+}
+
+pub fn copy(args: Copy, common: &Common, world: &World) -> Result<ExitCode> {
+    let (sink, target) = match (&args.to, args.load) {
+        (_, Some(engine)) => {
+            engine.probe(&world.env)?;
+            (Sink::Engine(engine), None)
+        }
+        (Some(to), None) => (sink_of(to, &world.dir)?, Some(to)),
+        (None, None) => bail!("no place to copy to is named"),
+    };
+    let places: Vec<&Location> = [Some(&args.from), target].into_iter().flatten().collect();
+    with_registry(&places, &args.network, common, world, |registry| {
+        let only: Vec<Platform> = args.platform.iter().cloned().collect();
+        let Found { root, names } = open(&args.from, &only, registry, world)?;
+        let root = match &args.platform {
+            Some(platform) => Root::Image(Box::new(root.narrow(platform)?)),
+            None => root,
+        };
+        let digest = root.digest()?;
+        let names = match (target, args.name.is_empty()) {
+            (Some(Location::Registry(to)), true) => checked(vec![to.clone()], &digest)?,
+            (_, true) => names,
+            (_, false) => checked(args.name.clone(), &digest)?,
+        };
+        let stored = sink::store(&root, &names, &sink, registry, &world.env, &world.term);
+        world.term.result(stored.map_err(explain_space)?)?;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// The names that a copy is given, each with a tag, and with no digest but its own.
+fn checked(names: Vec<Reference>, digest: &Digest) -> Result<Vec<Reference>> {
+    let checked = names.into_iter().map(|name| {
+        if name.digest.as_ref().is_some_and(|named| named != digest) {
+            bail!(failure(
+                format!("{name} names another image: this one is {digest}"),
+                "leave the digest out",
+            ));
+        }
+        let tag = match (name.tag, name.digest) {
+            // Who names a digest alone, wants no tag.
+            (None, Some(_)) => return Ok(name.repository.at(digest)),
+            (tag, _) => tag.map_or_else(|| Tag::parse("latest"), Ok)?,
+        };
+        Ok(name.repository.tagged(&tag))
+    });
+    checked.collect()
+}

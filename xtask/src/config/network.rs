@@ -1,0 +1,76 @@
+//! How registries and other servers are spoken to.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::finding::{Finding, Place};
+use crate::http::{Origin, Scheme};
+use crate::project::RawConfig;
+
+/// The keys, as `default.toml` has them.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct NetworkKeys {
+    ca: String,
+    plain_http: Vec<String>,
+    timeout: f64,
+    retries: f64,
+    jobs: f64,
+}
+
+/// The settings.
+#[derive(Clone, Debug)]
+pub struct Network {
+    /// A file of certificates that are trusted beside others.
+    pub ca: Option<PathBuf>,
+    /// `host` or `host:port` of servers without TLS.
+    pub plain_http: Vec<String>,
+    pub timeout: Duration,
+    pub retries: u32,
+    /// Blobs that go to or come from one registry at a time.
+    pub jobs: usize,
+}
+
+/// Where there is no project, or it says nothing.
+impl Default for Network {
+    fn default() -> Network {
+        let timeout = Duration::from_secs(60);
+        Network { ca: None, plain_http: Vec::new(), timeout, retries: 5, jobs: 4 }
+    }
+}
+
+/// What the keys mean; `root` is the workspace's folder.
+pub fn network(
+    keys: NetworkKeys,
+    typed: Option<&RawConfig>,
+    root: &Path,
+    findings: &mut Vec<Finding>,
+) -> Network {
+    let mut fault = |key: &str, why: String| {
+        let path = format!("network.{key}");
+        let place = typed
+            .map(|raw| Place::within(&raw.manifest, super::schema::item(raw, &path)))
+            .unwrap_or_default();
+        let fix = super::schema::example(&path);
+        findings.push(Finding::error("config-network", place, why, fix));
+    };
+    let mut number = |key: &str, value: f64, most: u32| {
+        let whole = value.fract() == 0.0 && (0.0..=f64::from(most)).contains(&value);
+        if !whole {
+            fault(key, format!("{value} is no whole number from 0 to {most}"));
+        }
+        if whole { value as u32 } else { 1 }
+    };
+    let timeout = Duration::from_secs(number("timeout", keys.timeout, 3600).max(1).into());
+    let retries = number("retries", keys.retries, 100);
+    let jobs = number("jobs", keys.jobs, 64).max(1) as usize;
+    for host in &keys.plain_http {
+        if Origin::new(Scheme::Http, host).is_err() {
+            fault("plain-http", format!("{host:?} is no host, and no host with its port"));
+        }
+    }
+    let ca = (!keys.ca.is_empty()).then(|| root.join(&keys.ca));
+    Network { ca, plain_http: keys.plain_http, timeout, retries, jobs }
+}

@@ -1,0 +1,184 @@
+//! What is sent and what is received, as it passes.
+
+use std::io::{self, Cursor, ErrorKind, Read, Seek, SeekFrom};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use indicatif::ProgressBar;
+use ureq::http::{HeaderMap, Response};
+use ureq::{Body as Answer, BodyReader, Timeout};
+
+use super::url::Url;
+use super::{Body, Fault};
+use crate::files;
+
+/// In bytes: a server that gives less than this in the time of a time-out, gives nothing.
+const PACE: u64 = 1024;
+
+/// An answer whose body is still to be read.
+pub struct Reading<'a> {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub url: Url,
+    pub body: Paced<'a>,
+}
+
+impl<'a> Reading<'a> {
+    pub fn new(
+        answer: Response<Answer>,
+        url: Url,
+        timeout: Duration,
+        stopped: &'a AtomicBool,
+    ) -> Reading<'a> {
+        let (head, body) = answer.into_parts();
+        // The caller's limit counts.
+        let inner = body.into_with_config().limit(u64::MAX).reader();
+        let body = Paced { inner, timeout, stopped, since: Instant::now(), bytes: 0 };
+        Reading { status: head.status.as_u16(), headers: head.headers, url, body }
+    }
+}
+
+/// A body that fails where it comes too slowly, or is not wanted any more.
+pub struct Paced<'a> {
+    inner: BodyReader<'static>,
+    timeout: Duration,
+    stopped: &'a AtomicBool,
+    since: Instant,
+    bytes: u64,
+}
+
+impl Read for Paced<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.stopped.load(Ordering::Relaxed) {
+            return Err(io::Error::other("it was given up"));
+        }
+        let given = self.inner.read(buffer)?;
+        self.bytes += given as u64;
+        if self.since.elapsed() >= self.timeout {
+            if self.bytes < PACE && given > 0 {
+                return Err(ErrorKind::TimedOut.into());
+            }
+            (self.since, self.bytes) = (Instant::now(), 0);
+        }
+        Ok(given)
+    }
+}
+
+/// What a request brings, on its way.
+pub struct Sender<'a> {
+    from: From<'a>,
+    stopped: &'a AtomicBool,
+    /// What went wrong on this side.
+    failure: Option<String>,
+}
+
+enum From<'a> {
+    Bytes(Cursor<&'a [u8]>),
+    File(io::Take<std::fs::File>, u64, &'a ProgressBar),
+}
+
+impl<'a> Sender<'a> {
+    pub fn new(body: Body<'a>, stopped: &'a AtomicBool) -> Result<Sender<'a>> {
+        let from = match body {
+            Body::Empty => From::Bytes(Cursor::new(&[])),
+            Body::Bytes(bytes) => From::Bytes(Cursor::new(bytes)),
+            Body::File { path, from, size, bar } => {
+                let mut file = files::open_regular(path)?;
+                file.seek(SeekFrom::Start(from))
+                    .with_context(|| format!("read {}", path.display()))?;
+                From::File(file.take(size), size, bar)
+            }
+        };
+        Ok(Sender { from, stopped, failure: None })
+    }
+
+    /// In bytes.
+    pub fn size(&self) -> u64 {
+        match &self.from {
+            From::Bytes(bytes) => bytes.get_ref().len() as u64,
+            From::File(_, size, _) => *size,
+        }
+    }
+
+    pub fn failure(self) -> Option<String> {
+        self.failure
+    }
+}
+
+impl Read for Sender<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.stopped.load(Ordering::Relaxed) {
+            return Err(io::Error::other("it was given up"));
+        }
+        let (given, left) = match &mut self.from {
+            From::Bytes(bytes) => return bytes.read(buffer),
+            From::File(file, _, bar) => {
+                let given = file.read(buffer);
+                bar.inc(*given.as_ref().unwrap_or(&0) as u64);
+                (given, file.limit())
+            }
+        };
+        let ended = || io::Error::new(ErrorKind::UnexpectedEof, "the file ended early");
+        let given = match given {
+            Ok(0) if left > 0 && !buffer.is_empty() => Err(ended()),
+            given => given,
+        };
+        given.inspect_err(|error| self.failure = Some(format!("read what is sent: {error}")))
+    }
+}
+
+/// What an error of the transport means.
+pub fn fault(error: ureq::Error) -> Fault {
+    use ureq::Error;
+    match error {
+        Error::Io(error) => io_fault(&error),
+        Error::Timeout(which) => Fault::Cut(format!("it took too long to {}", phase(which))),
+        Error::ConnectionFailed | Error::BodyStalled => {
+            Fault::Cut("the connection failed".to_owned())
+        }
+        Error::Protocol(error) => Fault::Cut(format!("the answer is not HTTP: {error}")),
+        Error::HostNotFound => Fault::Refused("no host has this name".to_owned()),
+        Error::ConnectProxyFailed(why) => Fault::Cut(format!("the proxy refuses: {why}")),
+        Error::Rustls(error) => Fault::Refused(format!("TLS: {error}")),
+        Error::Tls(error) => Fault::Refused(format!("TLS: {error}")),
+        Error::LargeResponseHeader(..) => {
+            Fault::Refused("the answer's headers are too large".to_owned())
+        }
+        other => Fault::Refused(other.to_string()),
+    }
+}
+
+fn io_fault(error: &io::Error) -> Fault {
+    // So the library passes on what is wrong with a certificate, or is no TLS at all.
+    match (error.kind(), error.get_ref()) {
+        (ErrorKind::InvalidData, Some(inner)) => Fault::Refused(format!("TLS: {inner}")),
+        _ => Fault::Cut(explain(error)),
+    }
+}
+
+/// An error of a connection, in words that name what it is of.
+pub fn explain(error: &io::Error) -> String {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    if let Some(ureq::Error::Timeout(which)) = inner {
+        return format!("it took too long to {}", phase(*which));
+    }
+    match error.kind() {
+        ErrorKind::ConnectionRefused => "the connection was refused".to_owned(),
+        ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe => {
+            "the connection was cut".to_owned()
+        }
+        ErrorKind::UnexpectedEof => "the connection ended early".to_owned(),
+        ErrorKind::TimedOut => "it came too slowly".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+fn phase(timeout: Timeout) -> &'static str {
+    match timeout {
+        Timeout::Resolve => "find the host",
+        Timeout::Connect => "connect",
+        Timeout::SendRequest | Timeout::SendBody | Timeout::PerWrite => "send",
+        _ => "answer",
+    }
+}

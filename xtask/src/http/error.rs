@@ -1,0 +1,186 @@
+//! What can go wrong with a request, in a form that retries and renewals match on.
+
+use std::fmt;
+
+use serde::Deserialize;
+use ureq::http::HeaderMap;
+
+/// A request that failed.
+#[derive(Debug)]
+pub struct HttpError {
+    /// Method and address, without the query.
+    pub call: String,
+    pub fault: Fault,
+    /// How often it was tried.
+    pub tries: u32,
+}
+
+#[derive(Debug)]
+pub enum Fault {
+    /// An answer that is none to be had: 400 and above.
+    Status { status: u16, headers: Box<HeaderMap>, body: Vec<u8> },
+    /// No answer, or not all of it: another try may do better.
+    Cut(String),
+    /// What another try would not change.
+    Refused(String),
+}
+
+impl HttpError {
+    pub fn status(&self) -> Option<u16> {
+        match &self.fault {
+            Fault::Status { status, .. } => Some(*status),
+            Fault::Cut(_) | Fault::Refused(_) => None,
+        }
+    }
+
+    /// A header of an answer that is an error.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        match &self.fault {
+            Fault::Status { headers, .. } => headers.get(name)?.to_str().ok(),
+            Fault::Cut(_) | Fault::Refused(_) => None,
+        }
+    }
+
+    /// All values of a header that may be there several times.
+    pub fn headers(&self, name: &str) -> Vec<&str> {
+        match &self.fault {
+            Fault::Status { headers, .. } => {
+                headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect()
+            }
+            Fault::Cut(_) | Fault::Refused(_) => Vec::new(),
+        }
+    }
+
+    /// Whether another try, a little later, may end otherwise.
+    pub fn passes(&self) -> bool {
+        match &self.fault {
+            Fault::Status { status, .. } => {
+                matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504 | 522 | 524)
+            }
+            Fault::Cut(_) => true,
+            Fault::Refused(_) => false,
+        }
+    }
+
+    /// Whether the answer's body names this error of the distribution specification.
+    /// <https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes>
+    pub fn names(&self, code: &str) -> bool {
+        match &self.fault {
+            Fault::Status { body, .. } => {
+                Message::of(body).is_some_and(|said| said.errors.iter().any(|it| it.code == code))
+            }
+            Fault::Cut(_) | Fault::Refused(_) => false,
+        }
+    }
+}
+
+impl fmt::Display for HttpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.call)?;
+        match &self.fault {
+            Fault::Status { status, body, .. } => {
+                let known = ureq::http::StatusCode::from_u16(*status).ok();
+                write!(f, "{status}")?;
+                if let Some(reason) = known.and_then(|status| status.canonical_reason()) {
+                    write!(f, " {reason}")?;
+                }
+                said(body).iter().try_for_each(|said| write!(f, ": {said}"))?;
+            }
+            Fault::Cut(why) | Fault::Refused(why) => f.write_str(why)?,
+        }
+        if self.tries > 1 {
+            write!(f, " (after {} tries)", self.tries)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for HttpError {}
+
+/// What registries, token servers and GitHub say when they refuse.
+#[derive(Deserialize)]
+struct Message {
+    #[serde(default)]
+    errors: Vec<Item>,
+    #[serde(default)]
+    message: String,
+    #[serde(default)]
+    details: String,
+}
+
+#[derive(Deserialize)]
+struct Item {
+    #[serde(default)]
+    code: String,
+    #[serde(default)]
+    message: String,
+}
+
+impl Message {
+    fn of(body: &[u8]) -> Option<Message> {
+        serde_json::from_slice(body).ok()
+    }
+}
+
+/// The server's own words, on one line and not many. Pages for browsers say nothing.
+fn said(body: &[u8]) -> Option<String> {
+    const LONGEST: usize = 300;
+    let text = match Message::of(body) {
+        Some(Message { errors, message, details }) => {
+            let errors = errors.iter().map(|it| match it.message.is_empty() {
+                true => it.code.clone(),
+                false => it.message.clone(),
+            });
+            errors.chain([message, details]).filter(|text| !text.is_empty()).collect::<Vec<_>>()
+        }
+        None => {
+            let text = String::from_utf8_lossy(body).trim().to_owned();
+            let page = text.starts_with(['<', '{', '[']);
+            if page {
+                Vec::new()
+            } else {
+                text.lines().next().map(str::to_owned).into_iter().collect()
+            }
+        }
+    };
+    let text = text.join("; ");
+    let plain = text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c });
+    let short: String = plain.take(LONGEST).collect();
+    Some(short).filter(|text| !text.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(status: u16, body: &str) -> HttpError {
+        let fault = Fault::Status { status, headers: Box::default(), body: body.into() };
+        HttpError { call: "GET https://x/v2/".into(), fault, tries: 1 }
+    }
+
+    #[test]
+    fn the_servers_words_are_shown_and_tamed() {
+        for (status, body, expected) in [
+            (404, "", "404 Not Found"),
+            (599, "", "599"),
+            (
+                403,
+                r#"{"errors":[{"code":"DENIED","message":"no\u001b[2J"}]}"#,
+                "403 Forbidden: no\u{fffd}[2J",
+            ),
+            (403, r#"{"errors":[{"code":"DENIED","detail":{"x":1}}]}"#, "403 Forbidden: DENIED"),
+            (
+                422,
+                r#"{"message":"Validation Failed"}"#,
+                "422 Unprocessable Entity: Validation Failed",
+            ),
+            (502, "<html>bad</html>", "502 Bad Gateway"),
+            (500, "plain\nmore", "500 Internal Server Error: plain"),
+        ] {
+            let shown = refused(status, body).to_string();
+            assert_eq!(shown, format!("GET https://x/v2/: {expected}"));
+        }
+        assert!(refused(500, &"x".repeat(9999)).to_string().len() < 400);
+        assert!(refused(404, r#"{"errors":[{"code":"NAME_UNKNOWN"}]}"#).names("NAME_UNKNOWN"));
+    }
+}

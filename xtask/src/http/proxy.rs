@@ -1,0 +1,199 @@
+//! Which proxy stands between, as curl and Go read the environment.
+//! <https://pkg.go.dev/golang.org/x/net/http/httpproxy>
+
+use std::fmt;
+use std::net::IpAddr;
+
+use anyhow::{Context, Result};
+
+use super::url::{Origin, Scheme};
+use crate::secret::Secret;
+
+/// What the environment says of proxies. Their addresses may hold passwords.
+#[derive(Clone, Debug, Default)]
+pub struct Proxies {
+    /// The variable that named it, and what it says.
+    http: Option<(&'static str, Secret)>,
+    https: Option<(&'static str, Secret)>,
+    direct: Vec<Direct>,
+}
+
+/// An entry of NO_PROXY.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Direct {
+    All,
+    /// A name, and all below it, unless it began with a dot.
+    Domain {
+        name: String,
+        below_only: bool,
+        port: Option<u16>,
+    },
+    Network {
+        address: IpAddr,
+        bits: u32,
+    },
+}
+
+/// A proxy that is to be used, by the scheme whose variable named it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Way {
+    Direct,
+    ForHttp,
+    ForHttps,
+}
+
+impl Proxies {
+    /// `get` reads a variable; those in lower case count first, as everywhere.
+    pub fn read(get: impl Fn(&str) -> Option<String>) -> Proxies {
+        let first = |names: &[&'static str]| {
+            let set = names.iter().find_map(|name| Some((*name, get(name)?)));
+            set.map(|(name, value)| (name, Secret::new(value)))
+        };
+        let entries = first(&["no_proxy", "NO_PROXY"]);
+        let entries = entries.iter().flat_map(|(_, text)| text.expose().split(','));
+        Proxies {
+            http: first(&["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"]),
+            https: first(&["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]),
+            direct: entries.filter_map(|entry| Direct::parse(entry.trim())).collect(),
+        }
+    }
+
+    /// How an origin is reached.
+    pub fn way(&self, origin: &Origin) -> Way {
+        let named = match origin.scheme {
+            Scheme::Http => self.http.is_some(),
+            Scheme::Https => self.https.is_some(),
+        };
+        if !named || origin.is_loopback() || self.direct.iter().any(|it| it.fits(origin)) {
+            return Way::Direct;
+        }
+        match origin.scheme {
+            Scheme::Http => Way::ForHttp,
+            Scheme::Https => Way::ForHttps,
+        }
+    }
+
+    /// The proxy of a way; `None` for the direct one.
+    pub fn proxy(&self, way: Way) -> Result<Option<ureq::Proxy>> {
+        let named = match way {
+            Way::Direct => None,
+            Way::ForHttp => self.http.as_ref(),
+            Way::ForHttps => self.https.as_ref(),
+        };
+        let Some((name, address)) = named else { return Ok(None) };
+        let proxy = ureq::Proxy::new(address.expose());
+        // The error of the library may quote the address.
+        proxy.ok().map(Some).with_context(|| {
+            format!("{name} does not name a proxy; one looks like http://proxy.example:3128")
+        })
+    }
+}
+
+impl Direct {
+    fn parse(text: &str) -> Option<Direct> {
+        if text.is_empty() {
+            return None;
+        }
+        if text == "*" {
+            return Some(Direct::All);
+        }
+        let bare = text.trim_start_matches('[').trim_end_matches(']');
+        let (address, bits) = match bare.split_once('/') {
+            Some((address, bits)) => (address, bits.parse().ok()),
+            None => (bare, None),
+        };
+        if let Ok(address) = address.parse::<IpAddr>() {
+            let all = if address.is_ipv4() { 32 } else { 128 };
+            return Some(Direct::Network { address, bits: bits.unwrap_or(all).min(all) });
+        }
+        let (name, port) = match text.rsplit_once(':') {
+            Some((name, port)) => (name, Some(port.parse().ok()?)),
+            None => (text, None),
+        };
+        let name = name.to_ascii_lowercase();
+        let name = name.strip_prefix('*').unwrap_or(&name);
+        let bare = name.strip_prefix('.');
+        let (below_only, name) = (bare.is_some(), bare.unwrap_or(name).to_owned());
+        Some(Direct::Domain { name, below_only, port })
+    }
+
+    fn fits(&self, origin: &Origin) -> bool {
+        match self {
+            Direct::All => true,
+            Direct::Domain { name, below_only, port } => {
+                let host = origin.host();
+                let below = host.strip_suffix(&**name).is_some_and(|rest| rest.ends_with('.'));
+                (below || (!below_only && host == name))
+                    && port.is_none_or(|port| port == origin.port())
+            }
+            Direct::Network { address, bits } => match (address, origin.host().parse()) {
+                (IpAddr::V4(network), Ok(IpAddr::V4(host))) => {
+                    let mask = u32::MAX.checked_shl(32 - bits).unwrap_or(0);
+                    u32::from(*network) & mask == u32::from(host) & mask
+                }
+                (IpAddr::V6(network), Ok(IpAddr::V6(host))) => {
+                    let mask = u128::MAX.checked_shl(128 - bits).unwrap_or(0);
+                    u128::from(*network) & mask == u128::from(host) & mask
+                }
+                _ => false,
+            },
+        }
+    }
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Way::Direct => "directly",
+            Way::ForHttp | Way::ForHttps => "by the proxy",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::url::Url;
+    use super::*;
+
+    fn way(vars: &[(&str, &str)], url: &str) -> Way {
+        let get = |name: &str| {
+            vars.iter().find(|(set, _)| *set == name).map(|(_, value)| (*value).to_owned())
+        };
+        Proxies::read(get).way(&Url::parse(url).unwrap().origin)
+    }
+
+    #[test]
+    fn the_environment_names_proxies() {
+        let https = ("HTTPS_PROXY", "http://p:1");
+        for (vars, url, expected) in [
+            (vec![], "https://ghcr.io", Way::Direct),
+            (vec![https], "https://ghcr.io", Way::ForHttps),
+            (vec![https], "http://ghcr.io", Way::Direct),
+            (vec![("all_proxy", "p:1")], "http://ghcr.io", Way::ForHttp),
+            (vec![https], "https://localhost", Way::Direct),
+            (vec![https], "https://127.0.0.1:5000", Way::Direct),
+            (vec![https, ("NO_PROXY", "*")], "https://ghcr.io", Way::Direct),
+            (vec![https, ("no_proxy", " a.b , ghcr.io")], "https://ghcr.io", Way::Direct),
+            (vec![https, ("NO_PROXY", "ghcr.io")], "https://x.ghcr.io", Way::Direct),
+            (vec![https, ("NO_PROXY", ".ghcr.io")], "https://ghcr.io", Way::ForHttps),
+            (vec![https, ("NO_PROXY", "*.ghcr.io")], "https://x.ghcr.io", Way::Direct),
+            (vec![https, ("NO_PROXY", "hcr.io")], "https://ghcr.io", Way::ForHttps),
+            (vec![https, ("NO_PROXY", "ghcr.io:444")], "https://ghcr.io", Way::ForHttps),
+            (vec![https, ("NO_PROXY", "10.0.0.0/8")], "https://10.1.2.3", Way::Direct),
+            (vec![https, ("NO_PROXY", "10.0.0.0/8")], "https://11.1.2.3", Way::ForHttps),
+            (vec![https, ("NO_PROXY", "fd00::/8")], "https://[fd01::1]", Way::Direct),
+            (vec![https, ("NO_PROXY", "0.0.0.0/0")], "https://11.1.2.3", Way::Direct),
+        ] {
+            assert_eq!(way(&vars, url), expected, "{vars:?} {url}");
+        }
+    }
+
+    #[test]
+    fn a_password_in_a_proxys_address_is_not_shown() {
+        let get = |name: &str| (name == "https_proxy").then(|| "http://u:hunter2@[".to_owned());
+        let proxies = Proxies::read(get);
+        let error = proxies.proxy(Way::ForHttps).unwrap_err();
+        assert!(!format!("{error:?} {proxies:?}").contains("hunter2"));
+        assert!(error.to_string().starts_with("https_proxy does not name a proxy"));
+    }
+}

@@ -1,0 +1,138 @@
+//! How long to wait before another try, and when to give up.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::time::{Duration, SystemTime};
+
+use jiff::fmt::rfc2822;
+
+use super::{Fault, Http, HttpError};
+use crate::files;
+
+/// Before the second try; it doubles with each more.
+const FIRST: Duration = Duration::from_millis(200);
+/// No wait of our own choice is longer.
+const LONGEST: Duration = Duration::from_secs(10);
+/// No wait that a server asks for is longer: a run at night must end.
+const CEILING: Duration = Duration::from_secs(120);
+
+/// The tries that are left for one piece of work.
+pub struct Patience<'a> {
+    http: &'a Http<'a>,
+    all: u32,
+    used: u32,
+}
+
+impl<'a> Patience<'a> {
+    pub fn new(http: &'a Http<'a>) -> Patience<'a> {
+        Patience { http, all: http.settings.retries, used: 0 }
+    }
+
+    /// Something was achieved: what comes is counted anew.
+    pub fn renew(&mut self) {
+        self.used = 0;
+    }
+
+    /// Waits where another try may help, or gives the error back.
+    pub fn wait(&mut self, error: HttpError) -> Result<(), HttpError> {
+        let error = HttpError { tries: self.used + 1, ..error };
+        if !error.passes() || self.used >= self.all || self.http.stopped() {
+            return Err(error);
+        }
+        let own = backoff(self.used, random());
+        let asked = match error.status() {
+            Some(429 | 503) => retry_after(&error),
+            _ => None,
+        };
+        if asked.is_some_and(|asked| asked > CEILING) {
+            let asked = asked.unwrap_or_default().as_secs();
+            let why = format!("the server asks to wait for {asked} s: run again after that");
+            return Err(HttpError { fault: Fault::Refused(why), ..error });
+        }
+        self.used += 1;
+        let wait = asked.unwrap_or(own).max(own);
+        match asked {
+            Some(_) => self.http.term.step(
+                "wait",
+                format_args!("{:.0} s, as asked: {error}", wait.as_secs_f64().ceil()),
+            ),
+            None => {
+                self.http.term.detail(format_args!("again in {} ms: {error}", wait.as_millis()))
+            }
+        }
+        self.http.sleep(wait);
+        Ok(())
+    }
+}
+
+/// From half of the step to all of it, so that many clients do not come together.
+fn backoff(used: u32, random: u64) -> Duration {
+    let step = FIRST.saturating_mul(1 << used.min(10)).min(LONGEST);
+    step.mul_f64(0.5 + (random % 1000) as f64 / 2000.0)
+}
+
+/// Random enough to spread waits: the seed that the standard library gives to maps.
+fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+/// How long the server asks to wait: seconds, or until a date, by its own clock where
+/// it tells that. <https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3>
+fn retry_after(error: &HttpError) -> Option<Duration> {
+    let text = error.header("retry-after")?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let until = date(text)?;
+    let from = error.header("date").and_then(date);
+    Some(match from {
+        Some(from) => until.duration_since(from).unwrap_or(Duration::ZERO),
+        None => files::until(until),
+    })
+}
+
+fn date(text: &str) -> Option<SystemTime> {
+    let zoned = rfc2822::parse(text.trim()).ok()?;
+    Some(SystemTime::from(zoned.timestamp()))
+}
+
+#[cfg(test)]
+mod tests {
+    use ureq::http::{HeaderMap, HeaderName, HeaderValue};
+
+    use super::*;
+
+    #[test]
+    fn waits_grow_and_are_spread() {
+        for (used, low, high) in [(0, 100, 200), (1, 200, 400), (3, 800, 1600), (30, 5000, 10000)] {
+            for random in [0, 1, 999, u64::MAX] {
+                let wait = backoff(used, random).as_millis();
+                assert!((low..=high).contains(&wait), "{used}: {wait}");
+            }
+        }
+    }
+
+    #[test]
+    fn both_forms_of_retry_after_are_read() {
+        let asked = |headers: &[(&'static str, &'static str)]| {
+            let headers: HeaderMap = headers
+                .iter()
+                .map(|(name, value)| {
+                    (HeaderName::from_static(name), HeaderValue::from_static(value))
+                })
+                .collect();
+            let fault = Fault::Status { status: 429, headers: headers.into(), body: Vec::new() };
+            retry_after(&HttpError { call: String::new(), fault, tries: 1 }).map(|it| it.as_secs())
+        };
+        let date = "Sun, 06 Nov 1994 08:49:37 GMT";
+        let later = "Sun, 06 Nov 1994 08:50:37 GMT";
+        assert_eq!(asked(&[("retry-after", "7")]), Some(7));
+        assert_eq!(asked(&[("retry-after", later), ("date", date)]), Some(60));
+        assert_eq!(asked(&[("retry-after", date), ("date", later)]), Some(0));
+        assert_eq!(asked(&[("retry-after", date)]), Some(0));
+        for text in ["", "-1", "soon", "99999999999999999999999"] {
+            assert_eq!(asked(&[("retry-after", text)]), None, "{text}");
+        }
+        assert_eq!(asked(&[]), None);
+    }
+}

@@ -1,0 +1,62 @@
+//! Whom to believe that a server is who it says.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+
+use crate::files;
+
+/// Where Linux distributions keep the certificates that this machine trusts.
+/// <https://github.com/golang/go/blob/master/src/crypto/x509/root_linux.go>
+const SYSTEM: [&str; 4] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
+/// Files of certificates, as the environment and the settings name them.
+#[derive(Clone, Debug, Default)]
+pub struct Trust {
+    /// SSL_CERT_FILE: instead of what the machine trusts.
+    pub instead: Option<PathBuf>,
+    /// The settings' own: besides.
+    pub besides: Vec<PathBuf>,
+}
+
+/// What TLS needs to know: the roots that SSL_CERT_FILE names, else the machine's,
+/// else Mozilla's, which this program carries; and those of the settings.
+pub fn config(trust: &Trust) -> Result<TlsConfig> {
+    let mut roots = match &trust.instead {
+        Some(path) => read(path).context("read SSL_CERT_FILE")?,
+        None => match SYSTEM.iter().map(Path::new).find(|path| path.is_file()) {
+            Some(path) => read(path)?,
+            None => webpki_root_certs::TLS_SERVER_ROOT_CERTS
+                .iter()
+                .map(|der| Certificate::from_der(der).to_owned())
+                .collect(),
+        },
+    };
+    for path in &trust.besides {
+        roots.extend(read(path)?);
+    }
+    let roots = RootCerts::Specific(Arc::new(roots));
+    Ok(TlsConfig::builder().root_certs(roots).build())
+}
+
+/// The certificates of a PEM file. One without any is a mistake, and not a wish to
+/// trust nobody.
+fn read(path: &Path) -> Result<Vec<Certificate<'static>>> {
+    let context = || format!("read the certificates of {}", path.display());
+    let bytes = files::read(path)?;
+    let mut found = Vec::new();
+    for item in parse_pem(&bytes) {
+        if let PemItem::Certificate(certificate) = item.with_context(context)? {
+            found.push(certificate);
+        }
+    }
+    ensure!(!found.is_empty(), "{} holds no certificate in PEM form", path.display());
+    Ok(found)
+}

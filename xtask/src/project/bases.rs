@@ -1,0 +1,63 @@
+//! dockless.lock: which image each base in a registry is, until it is renewed.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+
+use crate::digest::Digest;
+use crate::files;
+use crate::finding::failure;
+use crate::reference::Reference;
+
+/// The first line of the file.
+const HEAD: &str = "# What the bases of images were; `dockless image --update-base` writes this.\n";
+
+/// Base images by their names, which have no digest, and what these named.
+pub type Bases = BTreeMap<Reference, Digest>;
+
+pub fn path(root: &Path) -> PathBuf {
+    root.join("dockless.lock")
+}
+
+/// Reads the file: a reference with its digest in each line. None, where there is none.
+pub fn read(root: &Path) -> Result<Bases> {
+    let path = path(root);
+    let text = files::read_if_there(&path)?.unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let mut bases = Bases::new();
+    for (at, line) in text.lines().enumerate().map(|(at, line)| (at + 1, line.trim())) {
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let fault = |why: String| {
+            failure(
+                format!("{} line {at}: {why}", path.display()),
+                "run `dockless image --update-base`, which writes the file anew once it is removed",
+            )
+        };
+        let reference = Reference::parse(line).map_err(|error| fault(format!("{error:#}")))?;
+        let Reference { digest: Some(digest), .. } = reference else {
+            bail!(fault(format!("{line:?} ends with no digest")));
+        };
+        let name = Reference { digest: None, ..reference };
+        if bases.insert(name, digest).is_some_and(|other| other != digest) {
+            bail!(fault("the same image stands there twice".to_owned()));
+        }
+    }
+    Ok(bases)
+}
+
+/// Writes the file, where it says something else; removes it where there are no bases.
+pub fn write(root: &Path, bases: &Bases) -> Result<()> {
+    let path = path(root);
+    if bases.is_empty() {
+        return files::remove(&path);
+    }
+    let lines = bases.iter().map(|(name, digest)| format!("{name}@{digest}\n"));
+    let text = HEAD.to_owned() + &lines.collect::<String>();
+    match files::read_if_there(&path)? {
+        Some(before) if before == text.as_bytes() => Ok(()),
+        _ => files::write(&path, text.as_bytes()),
+    }
+}

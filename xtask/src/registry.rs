@@ -1,0 +1,248 @@
+//! A client of registries, over the distribution specification.
+//! <https://github.com/opencontainers/distribution-spec/blob/main/spec.md>
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anyhow::{Context, Result, bail};
+
+use crate::cache::Blobs;
+use crate::digest::Digest;
+use crate::http::{Call, Fault, Http, HttpError, Method, Origin, Response, Scheme, Url};
+use crate::process::Env;
+use crate::reference::{Repository, Tag};
+use crate::term::Term;
+
+mod auth;
+mod challenge;
+mod download;
+mod host;
+mod logins;
+mod pull;
+mod push;
+mod tag;
+mod upload;
+
+pub use push::{Pushed, Sent};
+
+/// In bytes. A token server's answer.
+const TOKEN: u64 = 1 << 20;
+/// In bytes. An answer of which only the headers count.
+const LITTLE: u64 = 64 * 1024;
+
+/// All registries, with what is known of them by now.
+pub struct Registry<'a> {
+    http: &'a Http<'a>,
+    /// Where logins are looked for.
+    env: &'a Env,
+    /// Where what was downloaded is kept.
+    blobs: &'a Blobs,
+    /// How much goes on with one registry at a time.
+    jobs: usize,
+    term: &'a Term,
+    servers: Mutex<BTreeMap<String, Arc<Server>>>,
+    tokens: Mutex<BTreeMap<(Origin, String), auth::Authorization>>,
+}
+
+/// A registry that answered.
+#[derive(Debug)]
+struct Server {
+    origin: Origin,
+    /// How it wants to be convinced; `None` where it doesn't.
+    challenge: Option<challenge::Challenge>,
+}
+
+/// A repository as it is spoken with: the server, and what is to be done there.
+#[derive(Clone, Debug)]
+struct Site {
+    server: Arc<Server>,
+    repository: Repository,
+    /// Sorted, in the words of token servers.
+    /// <https://distribution.github.io/distribution/spec/auth/scope/>
+    scopes: BTreeSet<String>,
+}
+
+impl Site {
+    fn url(&self, part: &str) -> Url {
+        host::url(&self.server.origin, &self.repository, part)
+    }
+
+    fn manifest(&self, digest: &Digest) -> Url {
+        self.url(&format!("manifests/{digest}"))
+    }
+
+    fn tag(&self, tag: &Tag) -> Url {
+        self.url(&format!("manifests/{tag}"))
+    }
+
+    fn blob(&self, digest: &Digest) -> Url {
+        self.url(&format!("blobs/{digest}"))
+    }
+}
+
+/// What is to be done in a repository.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Access {
+    Pull,
+    Push,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The status of an answer that refused, wherever it is in the chain.
+fn status(error: &anyhow::Error) -> Option<u16> {
+    error.downcast_ref::<HttpError>().and_then(HttpError::status)
+}
+
+impl<'a> Registry<'a> {
+    pub fn new(
+        http: &'a Http<'a>,
+        env: &'a Env,
+        blobs: &'a Blobs,
+        jobs: usize,
+        term: &'a Term,
+    ) -> Registry<'a> {
+        let (servers, tokens) = (Mutex::default(), Mutex::default());
+        Registry { http, env, blobs, jobs, term, servers, tokens }
+    }
+
+    /// Where what was downloaded, and what was made, is kept.
+    pub fn blobs(&self) -> &Blobs {
+        self.blobs
+    }
+
+    /// Fails where the registry cannot be reached, or does not let this user push.
+    pub fn greet(&self, to: &Repository) -> Result<()> {
+        let context = || format!("prepare the push to {to}");
+        let site = self.site(to, Access::Push, &[]).with_context(context)?;
+        self.authorization(&site, None).with_context(context).map(drop)
+    }
+
+    /// The repository, ready to be spoken with; `sources` are repositories that blobs may
+    /// be mounted from.
+    fn site(&self, of: &Repository, access: Access, sources: &[Repository]) -> Result<Site> {
+        let actions = match access {
+            Access::Pull => "pull",
+            Access::Push => "pull,push",
+        };
+        let mut scopes = BTreeSet::from([format!("repository:{}:{actions}", of.path())]);
+        let near = sources.iter().filter(|it| it.registry() == of.registry() && *it != of);
+        scopes.extend(near.map(|source| format!("repository:{}:pull", source.path())));
+        Ok(Site { server: self.server(of)?, repository: of.clone(), scopes })
+    }
+
+    /// Asks the registry, once, how it wants to be spoken with.
+    fn server(&self, of: &Repository) -> Result<Arc<Server>> {
+        // Held while it is asked: others wait for the same answer.
+        let mut servers = locked(&self.servers);
+        if let Some(server) = servers.get(of.registry()) {
+            return Ok(server.clone());
+        }
+        let context = || format!("reach the registry {}", of.registry());
+        let server = Arc::new(self.ping(of).with_context(context)?);
+        servers.insert(of.registry().to_owned(), server.clone());
+        Ok(server)
+    }
+
+    /// <https://github.com/opencontainers/distribution-spec/blob/main/spec.md#determining-support>
+    fn ping(&self, of: &Repository) -> Result<Server> {
+        let https = host::origin(of, Scheme::Https)?;
+        if !self.http.is_plain(&https.authority()) && !self.http.is_plain(of.registry()) {
+            let challenge = self.knock(&https)?;
+            return Ok(Server { origin: https, challenge });
+        }
+        let http = host::origin(of, Scheme::Http)?;
+        let plain = self.knock(&http);
+        let maybe_tls = match &plain {
+            Ok(_) => false,
+            Err(error) => match &error.fault {
+                // What Go's servers say to those who should have spoken TLS.
+                Fault::Status { status, .. } => *status == 400,
+                Fault::Cut(_) => true,
+                Fault::Refused(_) => false,
+            },
+        };
+        if maybe_tls {
+            let url = Url::at(&https, "/v2/");
+            match self.http.once(&Call::new(Method::GET, &url, LITTLE)) {
+                Ok(_) => return Ok(Server { origin: https, challenge: None }),
+                Err(error) if error.status().is_some() => {
+                    let challenge = self.knock(&https)?;
+                    return Ok(Server { origin: https, challenge });
+                }
+                // A certificate that is not trusted is what the user must hear of.
+                Err(error) if matches!(error.fault, Fault::Refused(_)) => return Err(error.into()),
+                Err(_) => {}
+            }
+        }
+        Ok(Server { origin: http, challenge: plain? })
+    }
+
+    fn knock(&self, origin: &Origin) -> Result<Option<challenge::Challenge>, HttpError> {
+        let url = Url::at(origin, "/v2/");
+        match self.http.send(&Call::new(Method::GET, &url, LITTLE)) {
+            Ok(_) => Ok(None),
+            Err(error) => match error.status() {
+                Some(401) => Ok(challenge::parse(&error.headers("www-authenticate"))),
+                // Some let nobody look at the root and everybody at what is below.
+                Some(403..=405) => Ok(None),
+                _ => Err(error),
+            },
+        }
+    }
+
+    /// Does something at a site with what it takes to be allowed to, anew where that
+    /// has run out.
+    fn allowed<T>(
+        &self,
+        site: &Site,
+        work: impl Fn(Option<(&Origin, &crate::secret::Secret)>) -> Result<T, HttpError>,
+    ) -> Result<T> {
+        let before = self.authorization(site, None)?;
+        let origin = &site.server.origin;
+        let error = match work(before.header().map(|header| (origin, header))) {
+            Ok(done) => return Ok(done),
+            Err(error) if error.status() == Some(401) => error,
+            Err(error) => return Err(auth::explain(error, site, &before)),
+        };
+        let asked = challenge::parse(&error.headers("www-authenticate"));
+        let renewed = self.renew(site, &before, asked)?;
+        let Some(header) = renewed.header().filter(|_| renewed.differs(&before)) else {
+            return Err(auth::explain(error, site, &renewed));
+        };
+        work(Some((origin, header))).map_err(|error| auth::explain(error, site, &renewed))
+    }
+
+    /// Sends a request at a site until there is an answer to be had.
+    fn send(&self, site: &Site, call: &Call<'_>) -> Result<Response> {
+        self.allowed(site, |auth| self.http.send(&Call { auth, ..call.clone() }))
+    }
+
+    /// The same, where absence is an answer.
+    fn look(&self, site: &Site, call: &Call<'_>) -> Result<Option<Response>> {
+        match self.send(site, call) {
+            Ok(response) => Ok(Some(response)),
+            Err(error) if status(&error) == Some(404) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The digest that the registry says an answer is of, where it says so.
+fn named_digest(response: &Response) -> Result<Option<Digest>> {
+    let Some(text) = response.header("docker-content-digest") else { return Ok(None) };
+    let digest = Digest::parse(text.trim());
+    digest.map(Some).with_context(|| format!("read the digest that {} answers", response.url))
+}
+
+/// Fails where the registry says that what it was given is something else.
+fn ensure_named(response: &Response, digest: &Digest) -> Result<()> {
+    match named_digest(response)? {
+        Some(named) if named != *digest => {
+            bail!("{} was given {digest}, and says that it is {named}", response.url)
+        }
+        _ => Ok(()),
+    }
+}

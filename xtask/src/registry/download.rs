@@ -1,0 +1,181 @@
+//! Blobs got from registries, into the cache, and compared with their names.
+
+use std::io::{Read, Seek, Write};
+
+use anyhow::{Context, Result, bail, ensure};
+use indicatif::ProgressBar;
+
+use super::{Access, Registry, Site};
+use crate::digest::{Digest, HashingWriter};
+use crate::files;
+use crate::http::{Call, HttpError, Method, Patience, Reading};
+use crate::oci::{Blob, Image, Index, Root, digest_of, limits};
+use crate::parallel;
+use crate::reference::Repository;
+
+impl Registry<'_> {
+    /// JSON that was got before, by its digest.
+    pub(super) fn kept(&self, digest: &Digest) -> Result<Option<Vec<u8>>> {
+        let path = self.blobs.path(digest);
+        let Some(entry) = files::list_one(&path)? else { return Ok(None) };
+        if entry.size > limits::MANIFEST || !self.blobs.verify(digest, entry.size)? {
+            return Ok(None);
+        }
+        files::read_if_there(&path)
+    }
+
+    /// Keeps JSON whose digest is known.
+    pub(super) fn keep(&self, bytes: &[u8], digest: &Digest) -> Result<()> {
+        let mut file = files::temporary(self.blobs.dir())?;
+        file.write_all(bytes).with_context(|| format!("write {}", file.path().display()))?;
+        self.blobs.keep(file, digest)
+    }
+
+    /// The same image with all of its layers at hand: those that are in a registry still
+    /// are got from there, each once, and kept.
+    pub fn fetch(&self, root: &Root) -> Result<Root> {
+        let mut wanted: Vec<(Digest, u64, Repository)> = Vec::new();
+        for (digest, size, blob) in root.blobs()? {
+            if let Blob::Remote(repository) = blob {
+                wanted.push((digest, size, repository));
+            }
+        }
+        if wanted.is_empty() {
+            return Ok(root.clone());
+        }
+        let bar = self.term.bar("pull", wanted.iter().map(|(_, size, _)| size).sum());
+        let got = parallel::map(&wanted, self.jobs, |(digest, size, repository)| {
+            let got = self.fetch_blob(repository, digest, *size, &bar);
+            got.inspect_err(|_| self.http.stop())
+        });
+        bar.finish_and_clear();
+        got?;
+        Ok(self.at_hand(root))
+    }
+
+    /// The image with its layers where [`Registry::fetch`] put them.
+    fn at_hand(&self, root: &Root) -> Root {
+        let image = |image: &Image| {
+            let mut image = image.clone();
+            for layer in &mut image.layers {
+                if let (Blob::Remote(_), Ok(digest)) = (&layer.blob, digest_of(&layer.descriptor)) {
+                    layer.blob = Blob::File { path: self.blobs.path(&digest), at: 0 };
+                }
+            }
+            image
+        };
+        match root {
+            Root::Image(of) => Root::Image(Box::new(image(of))),
+            Root::Index(index) => {
+                let images = index.images.iter();
+                let images = images.map(|(platform, of)| (platform.clone(), image(of))).collect();
+                Root::Index(Box::new(Index { manifest: index.manifest.clone(), images }))
+            }
+        }
+    }
+
+    /// Gets a blob, unless it is in the cache, and returns where it is.
+    pub(super) fn fetch_blob(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        size: u64,
+        bar: &ProgressBar,
+    ) -> Result<Blob> {
+        let at_hand = Blob::File { path: self.blobs.path(digest), at: 0 };
+        if self.blobs.verify(digest, size)? {
+            bar.inc(size);
+            return Ok(at_hand);
+        }
+        let context = || format!("get {digest} from {repository}");
+        let site = self.site(repository, Access::Pull, &[]).with_context(context)?;
+        self.term.detail(format_args!("get {digest} from {repository}"));
+        let mut to = HashingWriter::new(files::temporary(self.blobs.dir())?);
+        let mut patience = Patience::new(self.http);
+        loop {
+            let before = to.written();
+            let cut = match self.read_on(&site, digest, size, to, bar).with_context(context)? {
+                (written, None) => {
+                    to = written;
+                    break;
+                }
+                (written, Some(cut)) => {
+                    to = written;
+                    cut
+                }
+            };
+            if to.written() > before {
+                patience.renew();
+            }
+            patience.wait(cut).with_context(context)?;
+        }
+        let (file, found, _) = to.finish();
+        ensure!(found == *digest, "get {digest} from {repository}: what comes is {found}");
+        self.blobs.keep(file, digest)?;
+        Ok(at_hand)
+    }
+
+    /// Reads what is still wanted of the blob. Returns what cut it short, where another
+    /// try may go on.
+    fn read_on(
+        &self,
+        site: &Site,
+        digest: &Digest,
+        size: u64,
+        mut to: HashingWriter<tempfile::NamedTempFile>,
+        bar: &ProgressBar,
+    ) -> Result<(HashingWriter<tempfile::NamedTempFile>, Option<HttpError>)> {
+        let url = site.blob(digest);
+        let range = format!("bytes={}-", to.written());
+        let from = [("range", &*range)];
+        let headers: &[_] = if to.written() > 0 { &from } else { &[] };
+        let call = Call { headers, ..Call::new(Method::GET, &url, size) };
+        let opened = self.allowed(site, |auth| self.http.open(&Call { auth, ..call.clone() }));
+        let mut reading = match opened {
+            Ok(reading) => reading,
+            Err(error) => match error.downcast::<HttpError>() {
+                Ok(error) if error.passes() => return Ok((to, Some(error))),
+                Ok(error) => return Err(error.into()),
+                Err(error) => return Err(error),
+            },
+        };
+        if !goes_on(&reading, to.written())? {
+            // All of it comes again.
+            bar.set_position(bar.position().saturating_sub(to.written()));
+            let (mut file, _, _) = to.finish();
+            let again = file.as_file_mut().rewind().and_then(|()| file.as_file().set_len(0));
+            again.with_context(|| format!("write {}", file.path().display()))?;
+            to = HashingWriter::new(file);
+        }
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            let given = match reading.body.read(&mut buffer) {
+                Ok(given) => given,
+                Err(error) => return Ok((to, Some(call.cut(&error)))),
+            };
+            if given == 0 && to.written() < size {
+                let ended = std::io::ErrorKind::UnexpectedEof.into();
+                return Ok((to, Some(call.cut(&ended))));
+            }
+            if given == 0 {
+                return Ok((to, None));
+            }
+            if to.written() + given as u64 > size {
+                bail!("more comes than the {size} bytes that are named");
+            }
+            to.write_all(&buffer[..given]).context("write what comes")?;
+            bar.inc(given as u64);
+        }
+    }
+}
+
+/// Whether the answer begins where the last one ended.
+fn goes_on(reading: &Reading<'_>, at: u64) -> Result<bool> {
+    if reading.status != 206 {
+        return Ok(at == 0);
+    }
+    let range = reading.headers.get("content-range").and_then(|value| value.to_str().ok());
+    let begins = range.is_some_and(|range| range.starts_with(&format!("bytes {at}-")));
+    ensure!(begins, "the server was asked for what follows byte {at}, and sends something else");
+    Ok(true)
+}

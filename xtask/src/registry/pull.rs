@@ -1,0 +1,158 @@
+//! Images read from registries: manifests and configs. Layers stay where they are.
+
+use anyhow::{Context, Result, bail, ensure};
+use oci_spec::image::{Descriptor, MediaType};
+
+use super::{Access, Registry, Site, named_digest};
+use crate::digest::Digest;
+use crate::finding::failure;
+use crate::http::{Call, Method, Response, Url};
+use crate::oci::{Blob, Found, Raw, Reads, Root, limits, media, sha256, tame};
+use crate::reference::{Reference, Tag};
+use crate::target::Platform;
+
+/// What is asked for under a tag.
+pub const ACCEPTED: &str = "application/vnd.oci.image.index.v1+json, \
+     application/vnd.oci.image.manifest.v1+json, \
+     application/vnd.docker.distribution.manifest.list.v2+json, \
+     application/vnd.docker.distribution.manifest.v2+json";
+
+impl Registry<'_> {
+    /// The image that the reference names; of an index, only the images for these
+    /// platforms, or all where none is named. What is known by its digest and was got
+    /// before is not asked for again.
+    pub fn pull(&self, reference: &Reference, only: &[Platform]) -> Result<Found> {
+        let context = || format!("pull {reference}");
+        let root = self.root(reference, only).with_context(context)?;
+        Ok(Found { root, names: vec![Reference { digest: None, ..reference.clone() }] })
+    }
+
+    /// The digest that the reference's tag names now, by asking.
+    pub fn resolve(&self, reference: &Reference) -> Result<Digest> {
+        let context = || format!("resolve {reference}");
+        let site = self.site(&reference.repository, Access::Pull, &[]).with_context(context)?;
+        self.tagged(&site, &tag_of(reference)?)
+            .with_context(context)?
+            .with_context(|| absent(reference))
+    }
+
+    /// The digest that a tag names; `None` where there is no such tag.
+    pub(super) fn tagged(&self, site: &Site, tag: &Tag) -> Result<Option<Digest>> {
+        let (url, headers) = (site.tag(tag), &[("accept", ACCEPTED)]);
+        let call = Call { headers, ..Call::new(Method::HEAD, &url, limits::MANIFEST) };
+        let Some(response) = self.look(site, &call)? else { return Ok(None) };
+        if let Some(digest) = named_digest(&response)? {
+            return Ok(Some(digest));
+        }
+        // Not all say it, and then the manifest itself does.
+        let call = Call { method: Method::GET, ..call };
+        Ok(self.look(site, &call)?.map(|response| Digest::of(&response.body)))
+    }
+
+    fn root(&self, reference: &Reference, only: &[Platform]) -> Result<Root> {
+        let repository = &reference.repository;
+        let blob = |_: &Digest, _| Ok(Blob::Remote(repository.clone()));
+        // A pinned image that is in the cache takes no network.
+        let site = || self.site(repository, Access::Pull, &[]);
+        let json = |of: &Descriptor, limit: u64| self.json(&site, of, limit);
+        let reads = Reads { json: &json, blob: &blob, at_a_time: self.jobs };
+        let raw = match &reference.digest {
+            Some(digest) => match self.kept(digest)? {
+                Some(bytes) => raw(bytes, None, digest)?,
+                None => {
+                    let site = site()?;
+                    let raw = self.manifest(&site, &site.manifest(digest), reference)?;
+                    ensure_same(&raw, digest)?;
+                    self.keep(&raw.bytes, digest)?;
+                    raw
+                }
+            },
+            None => {
+                let site = site()?;
+                self.manifest(&site, &site.tag(&tag_of(reference)?), reference)?
+            }
+        };
+        reads.of(raw, only)
+    }
+
+    fn manifest(&self, site: &Site, url: &Url, reference: &Reference) -> Result<Raw> {
+        let headers = &[("accept", ACCEPTED)];
+        let call = Call { headers, ..Call::new(Method::GET, url, limits::MANIFEST) };
+        let response = self.look(site, &call)?.with_context(|| absent(reference))?;
+        let digest = Digest::of(&response.body);
+        if let Some(named) = named_digest(&response)? {
+            ensure!(named == digest, "{url} is said to be {named}, and is {digest}");
+        }
+        let media_type = content_type(&response);
+        raw(response.body, media_type.as_deref(), &digest)
+    }
+
+    /// Reads what a descriptor names: a manifest or a config.
+    fn json(
+        &self,
+        site: &dyn Fn() -> Result<Site>,
+        descriptor: &Descriptor,
+        limit: u64,
+    ) -> Result<Vec<u8>> {
+        let digest = crate::oci::digest_of(descriptor)?;
+        if let Some(bytes) = self.kept(&digest)?.filter(|it| it.len() as u64 == descriptor.size()) {
+            return Ok(bytes);
+        }
+        let site = site()?;
+        let media_type = descriptor.media_type();
+        let manifest = media::is_index(media_type) || media::is_image(media_type);
+        let url = if manifest { site.manifest(&digest) } else { site.blob(&digest) };
+        let accept = [("accept", media_type.as_ref())];
+        let headers: &[_] = if manifest { &accept } else { &[] };
+        let call = Call { headers, ..Call::new(Method::GET, &url, limit) };
+        let bytes = self.send(&site, &call)?.body;
+        let found = Digest::of(&bytes);
+        if (found, bytes.len() as u64) != (digest, descriptor.size()) {
+            bail!("{url} is not what its name says: it has {} bytes and is {found}", bytes.len());
+        }
+        self.keep(&bytes, &digest)?;
+        Ok(bytes)
+    }
+}
+
+/// A manifest's bytes with the kind that they are said, or say themselves, to be.
+fn raw(bytes: Vec<u8>, media_type: Option<&str>, digest: &Digest) -> Result<Raw> {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Own {
+        media_type: Option<String>,
+        manifests: Option<serde::de::IgnoredAny>,
+    }
+    let own: Own = crate::oci::parse(&bytes, &digest.to_string())?;
+    let media_type = match (media_type, own.media_type) {
+        (Some(said), _) if said != "application/json" => MediaType::from(said),
+        (_, Some(own)) => MediaType::from(&*own),
+        _ if own.manifests.is_some() => MediaType::ImageIndex,
+        _ => MediaType::ImageManifest,
+    };
+    let descriptor = Descriptor::new(media_type, bytes.len() as u64, sha256(digest));
+    Ok(Raw { bytes: bytes.into(), descriptor })
+}
+
+fn ensure_same(raw: &Raw, digest: &Digest) -> Result<()> {
+    let found = raw.digest()?;
+    ensure!(found == *digest, "the registry answers {found} where {digest} was asked for");
+    Ok(())
+}
+
+/// The kind that an answer says it is, without parameters.
+fn content_type(response: &Response) -> Option<String> {
+    let text = response.header("content-type")?.split(';').next()?.trim();
+    (!text.is_empty()).then(|| tame(text))
+}
+
+fn tag_of(reference: &Reference) -> Result<Tag> {
+    reference.tag.clone().map_or_else(|| Tag::parse("latest"), Ok)
+}
+
+fn absent(reference: &Reference) -> anyhow::Error {
+    failure(
+        format!("there is no {}", reference.tag_or_digest()),
+        format!("see whether {reference} is spelled right, and still there"),
+    )
+}

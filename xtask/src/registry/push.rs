@@ -1,0 +1,268 @@
+//! Images brought to registries: blobs before the manifests that name them, images
+//! before their index. What is there is not sent.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use anyhow::{Context, Result};
+use indicatif::ProgressBar;
+
+use super::upload::{Load, Way};
+use super::{Access, LITTLE, Registry, Site, ensure_named, status};
+use crate::digest::Digest;
+use crate::http::{Body, Call, HttpError, Method, Url};
+use crate::oci::{Blob, Raw, Root};
+use crate::parallel;
+use crate::reference::{Reference, Repository};
+use crate::term::Term;
+
+/// An image that is in a registry, under its digest.
+#[derive(Clone, Debug)]
+pub struct Pushed {
+    repository: Repository,
+    manifest: Raw,
+    digest: Digest,
+    sent: Sent,
+}
+
+/// What it took to bring an image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Sent {
+    pub blobs: usize,
+    /// Those that the registry took from another repository.
+    pub mounted: usize,
+    pub manifests: usize,
+    /// In bytes.
+    pub bytes: u64,
+}
+
+impl Pushed {
+    pub fn repository(&self) -> &Repository {
+        &self.repository
+    }
+
+    pub fn manifest(&self) -> &Raw {
+        &self.manifest
+    }
+
+    pub fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    pub fn sent(&self) -> Sent {
+        self.sent
+    }
+
+    /// `repository@sha256:…`
+    pub fn reference(&self) -> Reference {
+        self.repository.at(&self.digest)
+    }
+}
+
+/// One blob that is to be there, and where it is now.
+struct Wanted {
+    digest: Digest,
+    size: u64,
+    blob: Blob,
+}
+
+#[derive(Default)]
+struct Counts {
+    blobs: AtomicUsize,
+    mounted: AtomicUsize,
+    manifests: AtomicUsize,
+    bytes: AtomicU64,
+}
+
+impl Counts {
+    fn count(&self, way: Way, size: u64) {
+        match way {
+            Way::Mounted => drop(self.mounted.fetch_add(1, Ordering::Relaxed)),
+            Way::Uploaded => {
+                self.blobs.fetch_add(1, Ordering::Relaxed);
+                self.bytes.fetch_add(size, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn sum(&self) -> Sent {
+        Sent {
+            blobs: self.blobs.load(Ordering::Relaxed),
+            mounted: self.mounted.load(Ordering::Relaxed),
+            manifests: self.manifests.load(Ordering::Relaxed),
+            bytes: self.bytes.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl Registry<'_> {
+    /// Brings the image into the repository, under its digest alone. `others` are
+    /// repositories that have it already, or parts of it.
+    pub fn push(
+        &self,
+        root: &Root,
+        to: &Repository,
+        others: &[Repository],
+        term: &Term,
+    ) -> Result<Pushed> {
+        let pushed = self.bring_all(root, to, others, term);
+        pushed.with_context(|| format!("push to {to}"))
+    }
+
+    fn bring_all(
+        &self,
+        root: &Root,
+        to: &Repository,
+        others: &[Repository],
+        term: &Term,
+    ) -> Result<Pushed> {
+        let (manifests, blobs) = parts(root)?;
+        let mut sources: Vec<Repository> = others.to_vec();
+        sources.extend(blobs.iter().filter_map(|wanted| match &wanted.blob {
+            Blob::Remote(repository) => Some(repository.clone()),
+            Blob::Bytes(_) | Blob::File { .. } => None,
+        }));
+        sources.sort();
+        sources.dedup();
+        sources.retain(|source| source.registry() == to.registry() && source != to);
+        let site = self.site(to, Access::Push, &sources)?;
+        let there = self.there(&site, &manifests, &blobs)?;
+        let missing: Vec<&Wanted> =
+            blobs.iter().filter(|wanted| !there.contains(&wanted.digest)).collect();
+        let total: u64 = missing.iter().map(|wanted| wanted.size).sum();
+        if total > 0 {
+            let size = crate::term::size(total);
+            term.step("push", format_args!("{size} in {} blobs to {to}", missing.len()));
+        }
+        let (bar, counts) = (term.bar("push", total), Counts::default());
+        let brought = parallel::map(&missing, self.jobs, |wanted| {
+            let way = self.bring_one(&site, wanted, &sources, &bar);
+            let way = way.inspect_err(|_| self.http.stop())?;
+            counts.count(way, wanted.size);
+            Ok(())
+        });
+        bar.finish_and_clear();
+        brought?;
+        let digest = root.digest()?;
+        let (children, last): (Vec<&Raw>, Vec<&Raw>) =
+            manifests.into_iter().partition(|raw| raw.digest().is_ok_and(|it| it != digest));
+        for level in [children, last] {
+            let absent: Vec<&Raw> = level
+                .into_iter()
+                .filter(|raw| raw.digest().is_ok_and(|it| !there.contains(&it)))
+                .collect();
+            parallel::map(&absent, self.jobs, |raw| {
+                self.put(&site, raw, &blobs, &sources, &counts).inspect_err(|_| self.http.stop())
+            })?;
+        }
+        let manifest = root.raw().clone();
+        Ok(Pushed { repository: to.clone(), manifest, digest, sent: counts.sum() })
+    }
+
+    /// What the registry says that it has, of manifests and blobs.
+    fn there(&self, site: &Site, manifests: &[&Raw], blobs: &[Wanted]) -> Result<BTreeSet<Digest>> {
+        let manifests = manifests.iter().map(|raw| Ok((raw.digest()?, true)));
+        let blobs = blobs.iter().map(|wanted| Ok((wanted.digest, false)));
+        let all: Vec<(Digest, bool)> = manifests.chain(blobs).collect::<Result<_>>()?;
+        // These are small and the way is long, so more go at a time than blobs do.
+        let found = parallel::map(&all, 2 * self.jobs, |(digest, manifest)| match manifest {
+            true => self.has_manifest(site, digest),
+            false => self.has_blob(site, digest),
+        })?;
+        let found = all.into_iter().zip(found).filter(|(_, found)| *found);
+        Ok(found.map(|((digest, _), _)| digest).collect())
+    }
+
+    fn has_manifest(&self, site: &Site, digest: &Digest) -> Result<bool> {
+        let url = site.manifest(digest);
+        let headers = &[("accept", super::pull::ACCEPTED)];
+        let call = Call { headers, ..Call::new(Method::HEAD, &url, LITTLE) };
+        let response = self.look(site, &call)?;
+        response.iter().try_for_each(|response| ensure_named(response, digest))?;
+        Ok(response.is_some())
+    }
+
+    /// Brings a blob by the shortest way: from another repository of the registry, or
+    /// from here, where it may have to be got first.
+    fn bring_one(
+        &self,
+        site: &Site,
+        wanted: &Wanted,
+        sources: &[Repository],
+        bar: &ProgressBar,
+    ) -> Result<Way> {
+        let Wanted { digest, size, .. } = wanted;
+        let blob = match &wanted.blob {
+            Blob::Remote(source) => {
+                if sources.contains(source) && self.mount(site, digest, source)? {
+                    return Ok(Way::Mounted);
+                }
+                &self.fetch_blob(source, digest, *size, &ProgressBar::hidden())?
+            }
+            blob @ (Blob::Bytes(_) | Blob::File { .. }) => blob,
+        };
+        let (digest, size) = (*digest, *size);
+        self.upload(site, &Load { digest, size, blob, bar }, sources.first())
+    }
+
+    /// Puts a manifest under its digest. A registry that misses what it said it had is
+    /// given that, once.
+    fn put(
+        &self,
+        site: &Site,
+        raw: &Raw,
+        blobs: &[Wanted],
+        sources: &[Repository],
+        counts: &Counts,
+    ) -> Result<()> {
+        let url = site.manifest(&raw.digest()?);
+        let put = match self.put_at(site, raw, &url) {
+            Err(error) if forgets(&error) => {
+                self.term.detail("the registry misses what it said it had");
+                for wanted in blobs {
+                    let bar = ProgressBar::hidden();
+                    counts.count(self.bring_one(site, wanted, sources, &bar)?, wanted.size);
+                }
+                self.put_at(site, raw, &url)
+            }
+            put => put,
+        };
+        put.with_context(|| format!("put the manifest {}", raw.descriptor.digest()))?;
+        counts.manifests.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Puts a manifest where it is to be found by.
+    pub(super) fn put_at(&self, site: &Site, raw: &Raw, url: &Url) -> Result<()> {
+        let headers = &[("content-type", raw.descriptor.media_type().as_ref())];
+        let body = Body::Bytes(&raw.bytes);
+        let call = Call { headers, body, ..Call::new(Method::PUT, url, LITTLE) };
+        // ECR answers without a Location, which nothing here needs.
+        ensure_named(&self.send(site, &call)?, &raw.digest()?)
+    }
+}
+
+/// Whether the registry refused a manifest because of what it names.
+/// <https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes>
+fn forgets(error: &anyhow::Error) -> bool {
+    let known = matches!(status(error), Some(400 | 404));
+    let names =
+        |error: &HttpError| error.names("MANIFEST_BLOB_UNKNOWN") || error.names("BLOB_UNKNOWN");
+    known && error.downcast_ref::<HttpError>().is_some_and(names)
+}
+
+/// The manifests of the image, children first, and the blobs that they name, each once,
+/// the largest first, so that no large one is left to the end.
+fn parts(root: &Root) -> Result<(Vec<&Raw>, Vec<Wanted>)> {
+    let mut manifests: BTreeMap<Digest, &Raw> = BTreeMap::new();
+    for (_, image) in root.images() {
+        manifests.insert(image.manifest.digest()?, &image.manifest);
+    }
+    manifests.insert(root.digest()?, root.raw());
+    let all = root.blobs()?.into_iter();
+    let blobs = all.filter(|(digest, ..)| !manifests.contains_key(digest));
+    let mut blobs: Vec<Wanted> =
+        blobs.map(|(digest, size, blob)| Wanted { digest, size, blob }).collect();
+    blobs.sort_by_key(|wanted| std::cmp::Reverse(wanted.size));
+    Ok((manifests.into_values().collect(), blobs))
+}

@@ -1,0 +1,40 @@
+//! Tags, which are moved last: by then all is there that they point at.
+
+use anyhow::{Context, Result};
+
+use super::{Access, Pushed, Registry, status};
+use crate::finding::Help;
+use crate::reference::{Reference, Tag};
+
+impl Registry<'_> {
+    /// Makes the tag name the pushed image, unless it does so already: some registries
+    /// let no tag be written twice, not even with the same.
+    pub fn tag(&self, pushed: &Pushed, tag: &Tag) -> Result<Reference> {
+        let reference = pushed.repository().tagged(tag);
+        let context = || format!("tag {reference}");
+        let site = self.site(pushed.repository(), Access::Push, &[]).with_context(context)?;
+        let before = self.tagged(&site, tag).with_context(context)?;
+        if before.as_ref() != Some(pushed.digest()) {
+            let put = self.put_at(&site, pushed.manifest(), &site.tag(tag));
+            let put = put.map_err(|error| match (before, status(&error)) {
+                (Some(other), Some(400..=499)) => error.context(Help(format!(
+                    "the tag names {other} and may not be moved there: use another tag"
+                ))),
+                _ => error,
+            });
+            put.with_context(context)?;
+        }
+        Ok(reference)
+    }
+
+    /// The version that the image under a tag says that it has.
+    pub fn version_of(&self, reference: &Reference) -> Result<Option<String>> {
+        let site = self.site(&reference.repository, Access::Push, &[])?;
+        let Some(tag) = &reference.tag else { return Ok(None) };
+        if self.tagged(&site, tag)?.is_none() {
+            return Ok(None);
+        }
+        let found = self.pull(reference, &[])?;
+        Ok(found.root.version())
+    }
+}

@@ -1,0 +1,272 @@
+//! Blobs brought to registries. An upload that was cut goes on where the registry says
+//! that it stopped.
+//! <https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-blobs>
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use indicatif::ProgressBar;
+
+use super::{LITTLE, Registry, Site, ensure_named, status};
+use crate::digest::Digest;
+use crate::http::{Body, Call, Fault, HttpError, Method, Patience, Response, Url};
+use crate::oci::Blob;
+use crate::reference::Repository;
+
+/// What is sent at a time once it must be in parts, in bytes: GHCR takes no more.
+const CHUNK: u64 = 4 << 20;
+
+/// How a blob came to be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// The registry took it from another of its repositories.
+    Mounted,
+    Uploaded,
+}
+
+/// An upload that the registry began, and where it goes on.
+struct Session {
+    url: Url,
+    /// In bytes: no part but the last may be smaller.
+    least: u64,
+}
+
+enum Begun {
+    Mounted,
+    Session(Session),
+}
+
+/// What is brought: one blob, in a file or in memory.
+pub struct Load<'a> {
+    pub digest: Digest,
+    pub size: u64,
+    pub blob: &'a Blob,
+    pub bar: &'a ProgressBar,
+}
+
+impl<'a> Load<'a> {
+    /// Its bytes from this offset on, `size` of them.
+    fn part(&self, from: u64, size: u64) -> Result<Body<'_>> {
+        Ok(match self.blob {
+            Blob::Bytes(bytes) => {
+                let range = from as usize..(from + size) as usize;
+                Body::Bytes(bytes.get(range).context("find a part of it")?)
+            }
+            Blob::File { path, at } => {
+                let path: &Path = path;
+                Body::File { path, from: at + from, size, bar: self.bar }
+            }
+            Blob::Remote(repository) => bail!("it is in {repository}, and was not got from there"),
+        })
+    }
+}
+
+impl Registry<'_> {
+    /// Whether the registry says that it has the blob.
+    pub(super) fn has_blob(&self, site: &Site, digest: &Digest) -> Result<bool> {
+        let url = site.blob(digest);
+        let response = self.look(site, &Call::new(Method::HEAD, &url, LITTLE));
+        match response {
+            Ok(Some(response)) => {
+                ensure_named(&response, digest)?;
+                Ok(true)
+            }
+            Ok(None) => Ok(false),
+            // Some answer only whether it can be got.
+            Err(error) if status(&error) == Some(405) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Asks the registry to take the blob from another of its repositories. Where it
+    /// does not, an upload may have begun, which is given up.
+    pub(super) fn mount(&self, site: &Site, digest: &Digest, source: &Repository) -> Result<bool> {
+        Ok(matches!(self.begin(site, digest, Some(source))?, Begun::Mounted))
+    }
+
+    /// Brings the blob, which is to come from `source` where that helps.
+    pub(super) fn upload(
+        &self,
+        site: &Site,
+        load: &Load<'_>,
+        source: Option<&Repository>,
+    ) -> Result<Way> {
+        let context = || format!("upload {} to {}", load.digest, site.repository);
+        self.bring(site, load, source).with_context(context)
+    }
+
+    fn bring(&self, site: &Site, load: &Load<'_>, source: Option<&Repository>) -> Result<Way> {
+        let mut patience = Patience::new(self.http);
+        let mut source = source;
+        loop {
+            let session = match self.begin(site, &load.digest, source)? {
+                Begun::Mounted => return Ok(Way::Mounted),
+                Begun::Session(session) => session,
+            };
+            source = None;
+            match self.send_all(site, load, session, &mut patience) {
+                Ok(()) => return Ok(Way::Uploaded),
+                Err(error) => patience.wait(lost(error)?)?,
+            }
+            load.bar.inc_length(load.size);
+            // The answer that all is there may be what was lost.
+            if self.has_blob(site, &load.digest)? {
+                return Ok(Way::Uploaded);
+            }
+        }
+    }
+
+    /// Begins an upload, or has the blob mounted.
+    fn begin(&self, site: &Site, digest: &Digest, source: Option<&Repository>) -> Result<Begun> {
+        let mut url = site.url("blobs/uploads/");
+        if let Some(source) = source {
+            // Quay fails where a mount has no `from`.
+            url = url.with("mount", &digest.to_string()).with("from", source.path());
+        }
+        let response = self.send(site, &Call::new(Method::POST, &url, LITTLE));
+        let response = match response {
+            Err(error) if source.is_some() && matches!(status(&error), Some(400..=405)) => {
+                return self.begin(site, digest, None);
+            }
+            response => response?,
+        };
+        if response.status == 201 && source.is_some() {
+            return Ok(Begun::Mounted);
+        }
+        let least =
+            response.header("oci-chunk-min-length").and_then(|text| text.trim().parse().ok());
+        let url = next(&response)?.context("the registry begins an upload and says not where")?;
+        Ok(Begun::Session(Session { url, least: least.unwrap_or(0) }))
+    }
+
+    /// Sends all of it at once; in parts, where that was cut or is too much at a time.
+    fn send_all(
+        &self,
+        site: &Site,
+        load: &Load<'_>,
+        session: Session,
+        patience: &mut Patience<'_>,
+    ) -> Result<()> {
+        let url = session.url.with("digest", &load.digest.to_string());
+        let body = load.part(0, load.size)?;
+        let headers = &[("content-type", "application/octet-stream")];
+        let call = Call { headers, body, ..Call::new(Method::PUT, &url, LITTLE) };
+        let error = match self.once(site, &call) {
+            Ok(response) => return ensure_named(&response, &load.digest),
+            Err(error) => error,
+        };
+        if status(&error) == Some(413) {
+            load.bar.inc_length(load.size);
+            return self.send_parts(site, load, session, 0, patience);
+        }
+        let cut = lost(error)?;
+        let there = self.progress(site, &session)?;
+        // Little is sooner sent again than asked after.
+        let Some((session, from)) = there.filter(|(_, from)| *from >= CHUNK) else {
+            return Err(cut.into());
+        };
+        patience.wait(cut)?;
+        self.send_parts(site, load, session, from, patience)
+    }
+
+    /// Sends what follows `from` in parts, and then says that this was all.
+    fn send_parts(
+        &self,
+        site: &Site,
+        load: &Load<'_>,
+        mut session: Session,
+        mut from: u64,
+        patience: &mut Patience<'_>,
+    ) -> Result<()> {
+        if from > 0 {
+            self.term.detail(format_args!("upload {} on from byte {from}", load.digest));
+        }
+        while from < load.size {
+            let size = CHUNK.max(session.least).min(load.size - from);
+            let range = format!("{from}-{}", from + size - 1);
+            let headers =
+                &[("content-type", "application/octet-stream"), ("content-range", &*range)];
+            let body = load.part(from, size)?;
+            let call = Call { headers, body, ..Call::new(Method::PATCH, &session.url, LITTLE) };
+            match self.once(site, &call) {
+                Ok(response) => {
+                    patience.renew();
+                    from = reached(&response).unwrap_or(from + size);
+                    ensure!(from <= load.size, "the registry says that it has more than was sent");
+                    session.url = next(&response)?.unwrap_or(session.url);
+                }
+                Err(error) => {
+                    // The registry may have more than it said, or less.
+                    let cut = match status(&error) {
+                        Some(416) => error.downcast::<HttpError>()?,
+                        _ => lost(error)?,
+                    };
+                    let Some((again, at)) = self.progress(site, &session)? else {
+                        return Err(cut.into());
+                    };
+                    if at > from {
+                        patience.renew();
+                    }
+                    if cut.passes() {
+                        patience.wait(cut)?;
+                    } else if at == from {
+                        return Err(cut.into());
+                    }
+                    (session, from) = (again, at.min(load.size));
+                }
+            }
+        }
+        let url = session.url.with("digest", &load.digest.to_string());
+        let response = self.once(site, &Call::new(Method::PUT, &url, LITTLE))?;
+        ensure_named(&response, &load.digest)
+    }
+
+    /// How many bytes the registry has of an upload; `None` where it does not say.
+    fn progress(&self, site: &Site, session: &Session) -> Result<Option<(Session, u64)>> {
+        let call = Call::new(Method::GET, &session.url, LITTLE);
+        let response = match self.send(site, &call) {
+            Ok(response) => response,
+            Err(error) if matches!(status(&error), Some(400..=499)) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let Some(at) = reached(&response) else { return Ok(None) };
+        let url = next(&response)?.unwrap_or_else(|| session.url.clone());
+        Ok(Some((Session { url, least: session.least }, at)))
+    }
+
+    fn once(&self, site: &Site, call: &Call<'_>) -> Result<Response> {
+        self.allowed(site, |auth| self.http.once(&Call { auth, ..call.clone() }))
+    }
+}
+
+/// Where the registry says that an upload goes on.
+fn next(response: &Response) -> Result<Option<Url>> {
+    let Some(location) = response.header("location") else { return Ok(None) };
+    let url = response.url.join(location);
+    url.map(Some).with_context(|| format!("read the place that {} answers", response.url))
+}
+
+/// How many bytes an answer says that the registry has: `Range: 0-99` are 100. None are
+/// told from one by nothing but the word of some registries.
+fn reached(response: &Response) -> Option<u64> {
+    let range = response.header("range")?;
+    let range = range.strip_prefix("bytes=").unwrap_or(range);
+    let (first, last) = range.split_once('-')?;
+    let last: u64 = last.trim().parse().ok()?;
+    (first.trim() == "0").then(|| if last == 0 { 0 } else { last.saturating_add(1) })
+}
+
+/// The error of an upload that may be begun anew; any other is passed on.
+fn lost(error: anyhow::Error) -> Result<HttpError> {
+    let unknown = |error: &HttpError| {
+        error.names("BLOB_UPLOAD_UNKNOWN") || error.names("BLOB_UPLOAD_INVALID")
+    };
+    match error.downcast_ref::<HttpError>() {
+        Some(cause) if cause.passes() => Ok(error.downcast()?),
+        Some(cause) if unknown(cause) => {
+            let fault = Fault::Cut("the registry forgot the upload".to_owned());
+            Ok(HttpError { fault, ..error.downcast()? })
+        }
+        _ => Err(error),
+    }
+}
