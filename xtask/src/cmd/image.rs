@@ -157,7 +157,9 @@ fn make(args: Make, common: &Common, world: &World) -> Result<ExitCode> {
     }
     if args.push {
         for to in plan.images.iter().flat_map(ImagePlan::repositories) {
-            pushable(to)?;
+            let fix =
+                "set `repositories` in [package.metadata.dockless.image], or pass --repository";
+            pushable(to, fix)?;
             registry.greet(to)?;
         }
     }
@@ -203,13 +205,13 @@ fn make(args: Make, common: &Common, world: &World) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Fails for the name that an image has where nobody gave it one.
-fn pushable(to: &Repository) -> Result<()> {
+/// Fails for the name that an image has where nobody gave it one, and for what was
+/// meant to be a file's.
+fn pushable(to: &Repository, fix: &str) -> Result<()> {
     if to.is_official() {
-        bail!(failure(
-            format!("no setting says where to push the image {}", to.familiar()),
-            "set `repositories` in [package.metadata.dockless.image], or pass --repository",
-        ));
+        let why =
+            format!("{to} is a name of Docker Hub's own: only Docker itself puts images there");
+        bail!(failure(why, fix));
     }
     Ok(())
 }

@@ -317,8 +317,13 @@ fn a_base_without_our_platform_says_which_it_has() {
     let build = || world.run("image -q");
     let place = format!("error: read the base oci:{} of tool: ", world.path("base").display());
     layout.name(&[layout.image_for("s390x", &[&plain])]);
-    let lacks = format!("{place}it has no image for linux/{here}, but for ");
-    build().ends_with(1).no_result().says(&format!("{lacks}linux/s390x\n")).says("  help: ");
+    let lacks = format!("it has no image for linux/{here}, but for ");
+    build()
+        .ends_with(1)
+        .no_result()
+        .says(&place)
+        .says(&format!("{lacks}linux/s390x\n"))
+        .says("  help: ");
     let others = [layout.image_for("s390x", &[&plain]), layout.image_for("ppc64le", &[&plain])];
     layout.name(&[layout.json(INDEX, &index(&others))]);
     build().ends_with(1).no_result().says(&format!("{lacks}linux/s390x, linux/ppc64le\n"));
@@ -405,6 +410,11 @@ fn a_name_with_a_bad_digest_tag_or_port_is_refused_before_anything_is_built() {
     ] {
         let run = world.run(&format!("image -q --output {sink}"));
         run.ends_with(code).no_result().says(words);
+        // What is no folder and no file is a name in a registry, where copies go too.
+        let (code, words) = match sink {
+            "tool.tar" | "docker://x" => (1, "only Docker itself puts images there"),
+            _ => (code, words),
+        };
         let run = world.run(&format!("image copy oci:none {sink}"));
         run.ends_with(code).no_result().says(words);
     }

@@ -168,8 +168,9 @@ fn a_copy_is_the_same_image() {
     let world = project();
     let (dir, digest) = printed(world.run("image -q").ends_with(0).line());
     let from = format!("oci:{}", dir.display());
-    let config =
-        |image: &str| world.run(&format!("image inspect {image}")).json()["images"][0].clone();
+    let config = |image: &str| {
+        world.run(&format!("image inspect --json {image}")).json()["images"][0].clone()
+    };
     for (from, to) in [
         (&*from, "oci-archive:a.tar"),
         ("oci-archive:a.tar", "oci:layout"),
@@ -178,16 +179,16 @@ fn a_copy_is_the_same_image() {
     ] {
         world.run(&format!("image copy {from} {to}")).ends_with(0);
         let readable = to.replace("docker-archive", "oci-archive");
-        let said = world.run(&format!("image inspect {readable}")).json();
+        let said = world.run(&format!("image inspect --json {readable}")).json();
         assert_eq!(said["digest"], digest.as_str(), "{to}");
         world.run(&format!("image validate {readable}")).ends_with(0);
     }
     // `docker load` knows no platforms: each has a name of its own.
-    let several = world.run("image inspect docker-archive:b.tar");
+    let several = world.run("image inspect --json docker-archive:b.tar");
     let version = format!("1.0.0-dev.1.g{}", world.sha());
     several.ends_with(1).says(&format!("tool:{version}-amd64, tool:{version}-arm64"));
     let arm = config(&format!("docker-archive:b.tar:{version}-arm64"));
-    let layouts = world.run(&format!("image inspect {from}")).json()["images"][1].clone();
+    let layouts = world.run(&format!("image inspect --json {from}")).json()["images"][1].clone();
     assert_eq!(arm["config"], layouts["config"]);
     assert_eq!(arm["layers"], layouts["layers"]);
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
-use super::{Common, NetworkArgs, World, location, named, sink_of};
+use super::{Common, NetworkArgs, World, location, named, pushable, sink_of};
 use crate::config::Network;
 use crate::digest::Digest;
 use crate::files::explain_space;
@@ -216,7 +216,14 @@ pub fn copy(args: Copy, common: &Common, world: &World) -> Result<ExitCode> {
             engine.probe(&world.env)?;
             (Sink::Engine(engine), None)
         }
-        (Some(to), None) => (sink_of(to, &world.dir)?, Some(to)),
+        (Some(to), None) => {
+            if let Location::Registry(reference) = to {
+                let fix =
+                    "name a place such as ghcr.io/acme/app:1.0, or a file as oci-archive:FILE";
+                pushable(&reference.repository, fix)?;
+            }
+            (sink_of(to, &world.dir)?, Some(to))
+        }
         (None, None) => bail!("no place to copy to is named"),
     };
     let places: Vec<&Location> = [Some(&args.from), target].into_iter().flatten().collect();

@@ -1,0 +1,87 @@
+//! Images made public: pushed under their digests, and then found by their tags.
+
+use anyhow::Result;
+use serde::Serialize;
+
+use crate::oci::Built;
+use crate::plan::ImagePlan;
+use crate::reference::{Repository, Tag};
+use crate::registry::{Pushed, Registry, Sent};
+use crate::term::Term;
+
+/// An image that was pushed, and the tags that name it.
+#[derive(Debug, Serialize)]
+pub struct Published {
+    /// `repository@sha256:…`
+    pub reference: String,
+    pub tags: Vec<Tag>,
+    pub sent: Sent,
+}
+
+/// Pushes the images to all their repositories, and only then moves tags, so that no
+/// tag names what is not there.
+pub fn publish_images(
+    images: &[Built],
+    registry: &Registry<'_>,
+    term: &Term,
+) -> Result<Vec<Vec<Published>>> {
+    let mut pushed: Vec<Vec<Pushed>> = Vec::new();
+    for Built { plan, root } in images {
+        let mut done: Vec<Pushed> = Vec::new();
+        for to in plan.repositories() {
+            let others: Vec<Repository> = done.iter().map(|it| it.repository().clone()).collect();
+            done.push(registry.push(root, to, &others, term)?);
+        }
+        pushed.push(done);
+    }
+    let mut published = Vec::new();
+    for (Built { plan, .. }, pushed) in images.iter().zip(&pushed) {
+        let tagged = pushed.iter().map(|pushed| {
+            let tags = tag(plan, pushed, registry, term)?;
+            Ok(Published { reference: pushed.reference().to_string(), tags, sent: pushed.sent() })
+        });
+        published.push(tagged.collect::<Result<_>>()?);
+    }
+    Ok(published)
+}
+
+/// The tag that stands for the newest release.
+const LATEST: &str = "latest";
+
+/// Moves the tags of one repository and returns those that name the image now.
+fn tag(
+    plan: &ImagePlan,
+    pushed: &Pushed,
+    registry: &Registry<'_>,
+    term: &Term,
+) -> Result<Vec<Tag>> {
+    let mut tags = Vec::new();
+    let here = plan.names.iter().filter(|name| name.repository == *pushed.repository());
+    for tag in here.filter_map(|name| name.tag.as_ref()) {
+        if tag.as_str() == LATEST
+            && let Some(why) = keeps_latest(plan, pushed, registry)?
+        {
+            term.step("keep", format_args!("{}:{LATEST} as it is: {why}", pushed.repository()));
+            continue;
+        }
+        let name = registry.tag(pushed, tag)?;
+        term.step("tag", name);
+        tags.push(tag.clone());
+    }
+    Ok(tags)
+}
+
+/// Why `latest` is not to name the image, where it isn't.
+fn keeps_latest(
+    plan: &ImagePlan,
+    pushed: &Pushed,
+    registry: &Registry<'_>,
+) -> Result<Option<String>> {
+    if !plan.moves_latest {
+        return Ok(Some(format!("{} is no release", plan.version)));
+    }
+    let latest = pushed.repository().tagged(&Tag::parse(LATEST)?);
+    let there = registry.version_of(&latest)?;
+    let newer = there.filter(|there| plan.version.is_before(there));
+    Ok(newer.map(|there| format!("it is {there}, which is newer")))
+}
