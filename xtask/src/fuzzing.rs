@@ -3,10 +3,16 @@
 
 use std::io::{Cursor, Read};
 
+use oci_spec::image::{Descriptor, MediaType};
+
+use crate::digest::Digest;
 use crate::finding::{Finding, Place, Severity};
+use crate::http::Url;
 use crate::linkage::{Suspect, inspect};
 use crate::oci::tape::{Member, check_layer, walk, walk_file};
+use crate::oci::{Blob, Raw, Reads, sha256};
 use crate::reference::{Reference, Repository};
+use crate::registry::{parse_challenge, parse_logins};
 use crate::target::Target;
 
 /// One target of each width and byte order, one without IRELATIVE, two with glibc,
@@ -59,6 +65,34 @@ pub fn reference(bytes: &[u8]) {
     assert_eq!(again.expect("what was written parses"), reference);
     let familiar = Repository::parse(&reference.repository.familiar());
     assert_eq!(familiar.expect("the short form parses"), reference.repository);
+}
+
+/// Reads what a registry answers: challenges, addresses, manifests and files of logins.
+/// An address that is accepted is read again as the same, and what it is joined with
+/// leads to a host.
+pub fn answer(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    parse_challenge(&[&text, "Basic"]);
+    let base = Url::parse("https://registry.test/v2/a/blobs/uploads/1?_state=x");
+    let base = base.expect("the address above is one");
+    for url in [Url::parse(&text), base.join(&text)].into_iter().flatten() {
+        let whole = format!("{}{}", url.origin, url.target());
+        assert_eq!(Url::parse(&whole).expect("what was written parses"), url);
+        assert!(!url.origin.host().is_empty() && !whole.contains(['\r', '\n', ' ']), "{whole:?}");
+        assert!(!url.to_string().contains('?'), "{url}");
+    }
+    parse_logins(bytes);
+    let absent = |_: &Descriptor, _| Err(anyhow::anyhow!("absent"));
+    let blob = |_: &Digest, _| Ok(Blob::Bytes(bytes.into()));
+    let reads = Reads { json: &absent, blob: &blob, at_a_time: 1 };
+    for media_type in [MediaType::ImageManifest, MediaType::ImageIndex] {
+        let digest = sha256(&Digest::of(bytes));
+        let descriptor = Descriptor::new(media_type, bytes.len() as u64, digest);
+        // Nothing that it could name is there, but for an index of nothing.
+        if let Ok(root) = reads.of(Raw { bytes: bytes.into(), descriptor }, &[]) {
+            assert_eq!(root.images().len(), 0);
+        }
+    }
 }
 
 /// Reads all bytes but the last as a tar, by reading and by seeking, with the same

@@ -23,6 +23,10 @@ mod push;
 mod tag;
 mod upload;
 
+#[cfg(any(fuzzing, test))]
+pub use challenge::parse as parse_challenge;
+#[cfg(any(fuzzing, test))]
+pub use logins::parse as parse_logins;
 pub use push::{Pushed, Sent};
 
 /// In bytes. A token server's answer.

@@ -29,7 +29,7 @@ use crate::toolchain;
 
 mod publish;
 
-pub use publish::{Published, publish_images};
+pub use publish::{Published, publish_images, published_table};
 
 /// What a release made and left out.
 #[derive(Debug, Serialize)]

@@ -166,10 +166,12 @@ fn make(args: Make, common: &Common, world: &World) -> Result<ExitCode> {
     let into_dist = sinks.is_empty() && !args.push;
     let make = if into_dist { release::release } else { release::images_alone };
     let made = make(&plan, &project, common.offline, cache, &registry, &world.term)?;
-    let mut pushed = match args.push {
-        true => release::publish_images(&made.images, &registry, &world.term)?.into_iter(),
-        false => Vec::new().into_iter(),
+    let pushed = match args.push {
+        true => release::publish_images(&made.images, &registry, &world.term)?,
+        false => Vec::new(),
     };
+    let table = release::published_table(&pushed);
+    let mut pushed = pushed.into_iter();
     let mut printed = Vec::new();
     for Built { plan: image, root } in &made.images {
         let pushed = pushed.next().unwrap_or_default();
@@ -196,6 +198,10 @@ fn make(args: Make, common: &Common, world: &World) -> Result<ExitCode> {
     }
     made.show(&world.term);
     world.summary(&made.markdown())?;
+    if args.push {
+        world.term.table(&table);
+        world.summary(&table.markdown("Pushed"))?;
+    }
     if world.term.json_wanted() {
         world.term.json(&printed)?;
     } else {

@@ -205,3 +205,92 @@ fn ask(helper: &str, server: &str, env: &Env) -> Result<Option<Login>> {
         false => Login::Password { user: helped.username, password: secret },
     }))
 }
+
+/// Reads a file of logins as if it were for several repositories. Helpers are not asked.
+#[cfg(any(fuzzing, test))]
+pub fn parse(bytes: &[u8]) {
+    let Ok(stored) = serde_json::from_slice::<Stored>(bytes) else { return };
+    let stored = Stored { cred_helpers: BTreeMap::new(), creds_store: String::new(), ..stored };
+    for name in ["alpine", "ghcr.io/acme/app", "localhost:5000/a"] {
+        let repository = Repository::parse(name).expect("the names above are repositories");
+        let env = Env::scrub([]);
+        if let Err(error) = stored.find(&repository, &env) {
+            assert!(format!("{error:#}").contains("`auth` is not base64"), "{error:#}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The user and the password, or the token alone.
+    fn login(json: &str, name: &str) -> Option<(String, String)> {
+        let stored: Stored = serde_json::from_str(json).unwrap();
+        let found = stored.find(&Repository::parse(name).unwrap(), &Env::scrub([])).unwrap();
+        found.map(|(login, _)| match login {
+            Login::Password { user, password } => (user, password.expose().to_owned()),
+            Login::Identity(token) => (TOKEN_USER.to_owned(), token.expose().to_owned()),
+        })
+    }
+
+    #[test]
+    fn the_most_exact_login_counts() {
+        // `a:b`, `c:d:e` and `f:g`
+        let json = r#"{"auths": {
+            "ghcr.io": {"auth": "YTpi"},
+            "ghcr.io/acme": {"auth": "YzpkOmU="},
+            "https://index.docker.io/v1/": {"username": "u", "password": "p"},
+            "quay.io": {"identitytoken": "t", "auth": "ZjpnCg=="},
+            "empty.test": {}
+        }}"#;
+        let pair = |user: &str, password: &str| Some((user.to_owned(), password.to_owned()));
+        for (name, expected) in [
+            ("ghcr.io/other/app", pair("a", "b")),
+            ("ghcr.io/acme/app", pair("c", "d:e")),
+            ("ghcr.io/acmes/app", pair("a", "b")),
+            ("alpine", pair("u", "p")),
+            ("quay.io/a/b", pair(TOKEN_USER, "t")),
+            ("empty.test/a", None),
+            ("other.test/a", None),
+        ] {
+            assert_eq!(login(json, name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn logins_are_looked_for_where_other_tools_keep_them() {
+        let env = |vars: &[(&str, &str)]| {
+            Env::scrub(vars.iter().map(|(name, value)| ((*name).into(), (*value).into())))
+        };
+        let home = ("HOME", "/h");
+        for (vars, expected) in [
+            (vec![home], vec!["/h/.docker/config.json", "/h/.config/containers/auth.json"]),
+            (vec![home, ("REGISTRY_AUTH_FILE", "/a.json")], vec!["/a.json"]),
+            (
+                vec![home, ("DOCKER_CONFIG", "/d"), ("XDG_RUNTIME_DIR", "/r")],
+                vec![
+                    "/d/config.json",
+                    "/r/containers/auth.json",
+                    "/h/.config/containers/auth.json",
+                ],
+            ),
+            (vec![], vec![]),
+        ] {
+            let expected: Vec<PathBuf> = expected.iter().map(PathBuf::from).collect();
+            assert_eq!(places(&env(&vars)), expected, "{vars:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_login_is_refused_without_being_shown() {
+        let stored: Stored =
+            serde_json::from_str(r#"{"auths": {"ghcr.io": {"auth": "hunter2!"}}}"#).unwrap();
+        let repository = Repository::parse("ghcr.io/a/b").unwrap();
+        let error = stored.find(&repository, &Env::scrub([])).unwrap_err();
+        assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+        for helper in ["", "../x", "a b", "/bin/sh"] {
+            assert!(ask(helper, "ghcr.io", &Env::scrub([])).is_err(), "{helper}");
+        }
+    }
+}

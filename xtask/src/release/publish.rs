@@ -7,7 +7,7 @@ use crate::oci::Built;
 use crate::plan::ImagePlan;
 use crate::reference::{Repository, Tag};
 use crate::registry::{Pushed, Registry, Sent};
-use crate::term::Term;
+use crate::term::{self, Table, Term};
 
 /// An image that was pushed, and the tags that name it.
 #[derive(Debug, Serialize)]
@@ -16,6 +16,17 @@ pub struct Published {
     pub reference: String,
     pub tags: Vec<Tag>,
     pub sent: Sent,
+}
+
+/// What became of images in registries, as a table.
+pub fn published_table(published: &[Vec<Published>]) -> Table {
+    let mut table = Table::new(&["pushed", "tags", "sent", "mounted"]);
+    for Published { reference, tags, sent } in published.iter().flatten() {
+        let tags: Vec<&str> = tags.iter().map(Tag::as_str).collect();
+        let size = format!("{} in {} blobs", term::size(sent.bytes), sent.blobs);
+        table.row([reference.clone(), tags.join(", "), size, sent.mounted.to_string()]);
+    }
+    table
 }
 
 /// Pushes the images to all their repositories, and only then moves tags, so that no
