@@ -119,7 +119,7 @@ pub fn digest_of(descriptor: &Descriptor) -> Result<Digest> {
 
 impl Raw {
     /// Serialises the value, once.
-    fn of(value: &impl Serialize, media_type: MediaType) -> Result<Raw> {
+    pub fn of(value: &impl Serialize, media_type: MediaType) -> Result<Raw> {
         let bytes = json::bytes(value)?;
         let descriptor =
             Descriptor::new(media_type, bytes.len() as u64, sha256(&Digest::of(&bytes)));

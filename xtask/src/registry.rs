@@ -20,6 +20,7 @@ mod host;
 mod logins;
 mod pull;
 mod push;
+mod referrers;
 mod tag;
 mod upload;
 

@@ -10,7 +10,7 @@ use indicatif::ProgressBar;
 use super::upload::{Load, Way};
 use super::{Access, LITTLE, Registry, Site, ensure_named, status};
 use crate::digest::Digest;
-use crate::http::{Body, Call, HttpError, Method, Url};
+use crate::http::{Body, Call, HttpError, Method, Response, Url};
 use crate::oci::{Blob, Raw, Root};
 use crate::parallel;
 use crate::reference::{Reference, Repository};
@@ -232,13 +232,20 @@ impl Registry<'_> {
         Ok(())
     }
 
-    /// Puts a manifest where it is to be found by.
+    /// Puts a manifest where it is to be found by, and where its subject is listed.
     pub(super) fn put_at(&self, site: &Site, raw: &Raw, url: &Url) -> Result<()> {
+        let answer = self.put_raw(site, raw, url)?;
+        self.refer(site, raw, &answer)
+    }
+
+    pub(super) fn put_raw(&self, site: &Site, raw: &Raw, url: &Url) -> Result<Response> {
         let headers = &[("content-type", raw.descriptor.media_type().as_ref())];
         let body = Body::Bytes(&raw.bytes);
         let call = Call { headers, body, ..Call::new(Method::PUT, url, LITTLE) };
         // ECR answers without a Location, which nothing here needs.
-        ensure_named(&self.send(site, &call)?, &raw.digest()?)
+        let answer = self.send(site, &call)?;
+        ensure_named(&answer, &raw.digest()?)?;
+        Ok(answer)
     }
 }
 

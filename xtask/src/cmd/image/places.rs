@@ -40,6 +40,9 @@ pub struct Inspect {
     /// A name in a registry, or oci:DIR[:TAG], oci-archive:FILE, docker-archive:FILE
     #[arg(value_parser = location)]
     image: Location,
+    /// Signatures, SBOMs and whatever else a registry has that refers to it
+    #[arg(long)]
+    referrers: bool,
     #[command(flatten)]
     network: NetworkArgs,
 }
@@ -64,6 +67,9 @@ pub struct Copy {
     /// Only the image for this platform, such as linux/arm64
     #[arg(long, value_name = "OS/ARCH", value_parser = Platform::parse)]
     platform: Option<Platform>,
+    /// With signatures, SBOMs and whatever else refers to it, between registries
+    #[arg(long, conflicts_with = "platform")]
+    referrers: bool,
     /// What the copy is called, instead of what it was; may be repeated
     #[arg(long, value_name = "REFERENCE", value_parser = named)]
     name: Vec<Reference>,
@@ -124,9 +130,32 @@ pub fn validate(args: Validate, common: &Common, world: &World) -> Result<ExitCo
 pub fn inspect(args: Inspect, common: &Common, world: &World) -> Result<ExitCode> {
     with_registry(&[&args.image], &args.network, common, world, |registry| {
         let found = open(&args.image, &[], registry, world)?;
-        match world.term.json_wanted() {
-            true => world.term.json(&described(&found)?)?,
-            false => show(&found, world)?,
+        let referrers = match (&args.image, args.referrers) {
+            (Location::Registry(of), true) => {
+                Some(registry.referrers(&of.repository, &found.root.digest()?)?)
+            }
+            (Location::Stored(stored), true) => {
+                bail!("{stored} lists no referrers: a registry does")
+            }
+            (_, false) => None,
+        };
+        if world.term.json_wanted() {
+            let mut described = described(&found)?;
+            if let Some(referrers) = referrers {
+                described["referrers"] = json!(referrers);
+            }
+            world.term.json(&described)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        show(&found, world)?;
+        if let Some(referrers) = referrers {
+            let mut table = Table::new(&["referrer", "type"]);
+            for of in referrers {
+                let kind =
+                    of.artifact_type().as_ref().map_or_else(String::new, ToString::to_string);
+                table.row([of.digest().to_string(), oci::tame(&kind)]);
+            }
+            world.term.result(format_args!("\n{}", table.to_string().trim_end()))?;
         }
         Ok(ExitCode::SUCCESS)
     })
@@ -241,7 +270,21 @@ pub fn copy(args: Copy, common: &Common, world: &World) -> Result<ExitCode> {
             (_, false) => checked(args.name.clone(), &digest)?,
         };
         let stored = sink::store(&root, &names, &sink, registry, &world.env, &world.term);
-        world.term.result(stored.map_err(explain_space)?)?;
+        let stored = stored.map_err(explain_space)?;
+        if args.referrers {
+            let (Location::Registry(from), Some(Location::Registry(to))) = (&args.from, target)
+            else {
+                bail!("--referrers copies between registries, and one of the places is none");
+            };
+            let mut digests = vec![digest];
+            for (_, image) in root.images() {
+                digests.push(image.manifest.digest()?);
+            }
+            digests.dedup();
+            let copied = registry.copy_referrers(&digests, &from.repository, &to.repository)?;
+            world.term.step("copy", format_args!("{copied} referrers"));
+        }
+        world.term.result(stored)?;
         Ok(ExitCode::SUCCESS)
     })
 }

@@ -1,0 +1,198 @@
+//! What names an image as its subject: signatures, SBOMs and the like. Registries that do
+//! not list them get an index under a tag instead, which clients keep.
+//! <https://github.com/opencontainers/distribution-spec/blob/main/spec.md#listing-referrers>
+
+use std::collections::HashMap;
+
+use anyhow::{Context, Result, bail, ensure};
+use oci_spec::image::{Descriptor, ImageIndex, ImageIndexBuilder, MediaType};
+
+use super::{Access, Registry, Site, status};
+use crate::digest::Digest;
+use crate::http::{Call, Method, Response, Url};
+use crate::oci::{self, Raw, digest_of, limits, media};
+use crate::reference::{Reference, Repository, Tag};
+
+/// Pages of a list. More are not read.
+const PAGES: usize = 100;
+/// How often the index under a tag is written, where others write it too.
+const WRITES: u32 = 5;
+
+/// The header by which a registry says that it keeps the list itself.
+const SUBJECT: &str = "oci-subject";
+
+/// The tags under which cosign keeps what belongs to an image, beside referrers.
+/// <https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md>
+const COSIGN: [&str; 3] = ["sig", "att", "sbom"];
+
+impl Registry<'_> {
+    /// The manifests in the repository that name this one as their subject.
+    pub fn referrers(&self, repository: &Repository, digest: &Digest) -> Result<Vec<Descriptor>> {
+        let context = || format!("list what refers to {}", repository.at(digest));
+        let site = self.site(repository, Access::Pull, &[]).with_context(context)?;
+        self.listed(&site, digest).with_context(context)
+    }
+
+    fn listed(&self, site: &Site, digest: &Digest) -> Result<Vec<Descriptor>> {
+        let mut url = site.url(&format!("referrers/{digest}"));
+        let mut all: Vec<Descriptor> = Vec::new();
+        for _ in 0..PAGES {
+            let response = match self.send(site, &of_index(&url)) {
+                Ok(response) => response,
+                // So do those answer that know nothing of this list.
+                Err(error) if matches!(status(&error), Some(400 | 404 | 405 | 406)) => {
+                    return Ok(self.fallback(site, digest)?.map_or_else(Vec::new, manifests));
+                }
+                Err(error) => return Err(error),
+            };
+            let Some(index) = as_index(&response)? else {
+                return Ok(self.fallback(site, digest)?.map_or_else(Vec::new, manifests));
+            };
+            all.extend(manifests(index));
+            match next_page(&response)? {
+                Some(next) => url = next,
+                None => return Ok(all),
+            }
+        }
+        bail!("the list has more than {PAGES} pages")
+    }
+
+    /// The index that clients keep under a tag; `None` where there is none.
+    fn fallback(&self, site: &Site, digest: &Digest) -> Result<Option<ImageIndex>> {
+        let url = site.tag(&fallback_tag(digest)?);
+        let Some(response) = self.look(site, &of_index(&url))? else { return Ok(None) };
+        let index = as_index(&response)?;
+        index.map(Some).with_context(|| format!("{url} is no index, so it lists nothing"))
+    }
+
+    /// Sees to it that a manifest that was put is found by its subject: by the answer to
+    /// the put the registry says whether it does so itself.
+    pub(super) fn refer(&self, site: &Site, raw: &Raw, answer: &Response) -> Result<()> {
+        let Some((subject, entry)) = entry(raw)? else { return Ok(()) };
+        if answer.header(SUBJECT).is_some() {
+            return Ok(());
+        }
+        let tag = fallback_tag(&subject)?;
+        let context = || format!("list {} under the tag {tag}", raw.descriptor.digest());
+        for _ in 0..WRITES {
+            let before = self.fallback(site, &subject).with_context(context)?;
+            let mut listed = before.map_or_else(Vec::new, manifests);
+            if listed.iter().any(|other| other.digest() == entry.digest()) {
+                return Ok(());
+            }
+            listed.push(entry.clone());
+            let index = ImageIndexBuilder::default()
+                .schema_version(2u32)
+                .media_type(MediaType::ImageIndex)
+                .manifests(listed)
+                .build()
+                .context("make the index")?;
+            let index = Raw::of(&index, MediaType::ImageIndex)?;
+            self.put_raw(site, &index, &site.tag(&tag)).with_context(context)?;
+            // Another may have written it meanwhile, and then it is read and written again.
+        }
+        Err(anyhow::anyhow!("others write it at the same time; run again")).with_context(context)
+    }
+
+    /// Copies what refers to the manifests, and what refers to that, from one repository
+    /// to another; and what cosign keeps under tags. Returns how much.
+    pub fn copy_referrers(
+        &self,
+        digests: &[Digest],
+        from: &Repository,
+        to: &Repository,
+    ) -> Result<usize> {
+        let mut seen: Vec<Digest> = digests.to_vec();
+        let mut at = 0;
+        let mut copied = 0;
+        while let Some(digest) = seen.get(at).copied() {
+            at += 1;
+            ensure!(
+                at <= limits::MANIFESTS,
+                "more than {} manifests refer to it",
+                limits::MANIFESTS
+            );
+            for referrer in self.referrers(from, &digest)? {
+                let referrer = digest_of(&referrer)?;
+                if !seen.contains(&referrer) {
+                    let found = self.pull(&from.at(&referrer), &[])?;
+                    self.push(&found.root, to, std::slice::from_ref(from), self.term)?;
+                    seen.push(referrer);
+                    copied += 1;
+                }
+            }
+            for suffix in COSIGN {
+                let tag = Tag::parse(&format!("sha256-{}.{suffix}", digest.hex()))?;
+                let site = self.site(from, Access::Pull, &[])?;
+                if let Some(named) = self.tagged(&site, &tag)? {
+                    let name = Reference { digest: Some(named), ..from.tagged(&tag) };
+                    let found = self.pull(&name, &[])?;
+                    let pushed =
+                        self.push(&found.root, to, std::slice::from_ref(from), self.term)?;
+                    self.tag(&pushed, &tag)?;
+                    copied += 1;
+                }
+            }
+        }
+        Ok(copied)
+    }
+}
+
+fn of_index<'a>(url: &'a Url) -> Call<'a> {
+    const ACCEPT: &[(&str, &str)] = &[("accept", "application/vnd.oci.image.index.v1+json")];
+    Call { headers: ACCEPT, ..Call::new(Method::GET, url, limits::MANIFEST) }
+}
+
+/// The answer as an index; `None` where it says that it is something else.
+fn as_index(response: &Response) -> Result<Option<ImageIndex>> {
+    let said = response.header("content-type").unwrap_or_default();
+    let said = said.split(';').next().unwrap_or_default().trim();
+    if !media::is_index(&MediaType::from(said)) {
+        return Ok(None);
+    }
+    oci::parse(&response.body, "the list").map(Some)
+}
+
+fn manifests(index: ImageIndex) -> Vec<Descriptor> {
+    index.manifests().clone()
+}
+
+/// Where the list goes on. <https://www.rfc-editor.org/rfc/rfc8288>
+fn next_page(response: &Response) -> Result<Option<Url>> {
+    let Some(link) = response.header("link") else { return Ok(None) };
+    let next =
+        link.split(',').find(|link| link.contains("rel=\"next\"") || link.contains("rel=next"));
+    let target = next.and_then(|link| link.split_once('<')?.1.split_once('>'));
+    let Some((target, _)) = target else { return Ok(None) };
+    let next = response.url.join(target).context("read where the list goes on")?;
+    Ok(Some(next))
+}
+
+/// <https://github.com/opencontainers/distribution-spec/blob/main/spec.md#referrers-tag-schema>
+fn fallback_tag(digest: &Digest) -> Result<Tag> {
+    Tag::parse(&format!("sha256-{}", digest.hex()))
+}
+
+/// The subject of a manifest, and how the manifest is listed under it; `None` where it
+/// has none.
+fn entry(raw: &Raw) -> Result<Option<(Digest, Descriptor)>> {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Referring {
+        subject: Option<Descriptor>,
+        artifact_type: Option<MediaType>,
+        config: Option<Descriptor>,
+        annotations: Option<HashMap<String, String>>,
+    }
+    let own: Referring = oci::parse(&raw.bytes, "the manifest")?;
+    let Some(subject) = own.subject else { return Ok(None) };
+    let mut listed = Descriptor::new(
+        raw.descriptor.media_type().clone(),
+        raw.descriptor.size(),
+        raw.descriptor.digest().clone(),
+    );
+    let of_config = own.config.map(|config| config.media_type().clone());
+    listed.set_artifact_type(own.artifact_type.or(of_config));
+    listed.set_annotations(own.annotations.filter(|it| !it.is_empty()));
+    Ok(Some((digest_of(&subject)?, listed)))
+}
