@@ -13,14 +13,26 @@ pub fn processors() -> usize {
 }
 
 /// Does the work for every item, for as many at a time as `threads` says, and
-/// returns what came of it in the items' order. After a failure nothing new is begun.
+/// returns what came of it in the items' order. After a failure nothing new is begun; the
+/// first one is returned, which may be why others failed.
 pub fn map<T: Sync, R: Send>(
     items: &[T],
     threads: usize,
     work: impl Fn(&T) -> Result<R> + Sync,
 ) -> Result<Vec<R>> {
+    map_until(items, threads, || {}, work)
+}
+
+/// The same, with `stop` called at the first failure, to end what others are at.
+pub fn map_until<T: Sync, R: Send>(
+    items: &[T],
+    threads: usize,
+    stop: impl Fn() + Sync,
+    work: impl Fn(&T) -> Result<R> + Sync,
+) -> Result<Vec<R>> {
     let next = AtomicUsize::new(0);
     let results: Mutex<Vec<Option<R>>> = Mutex::new(items.iter().map(|_| None).collect());
+    let failed: Mutex<Option<anyhow::Error>> = Mutex::new(None);
     let one = || -> Result<()> {
         loop {
             let at = next.fetch_add(1, Ordering::Relaxed);
@@ -29,7 +41,9 @@ pub fn map<T: Sync, R: Send>(
                 Ok(result) => results.lock().map_err(|_| panicked())?[at] = Some(result),
                 Err(error) => {
                     next.store(items.len(), Ordering::Relaxed);
-                    return Err(error);
+                    failed.lock().map_err(|_| panicked())?.get_or_insert(error);
+                    stop();
+                    return Ok(());
                 }
             }
         }
@@ -40,6 +54,9 @@ pub fn map<T: Sync, R: Send>(
         threads.into_iter().map(|it| it.join().unwrap_or_else(|_| Err(panicked()))).collect()
     });
     ended.into_iter().collect::<Result<()>>()?;
+    if let Some(error) = failed.into_inner().map_err(|_| panicked())? {
+        return Err(error);
+    }
     let results = results.into_inner().map_err(|_| panicked())?;
     results.into_iter().map(|result| result.with_context(panicked)).collect()
 }
@@ -61,6 +78,20 @@ mod tests {
         }
         let none: Vec<u64> = map(&[], 2, |n: &u64| Ok(*n)).unwrap();
         assert_eq!(none.len(), 0);
+    }
+
+    #[test]
+    fn the_first_failure_is_told_and_not_what_it_led_to() {
+        let stopped = std::sync::atomic::AtomicBool::new(false);
+        let stop = || stopped.store(true, Ordering::Release);
+        let failed = map_until(&[0, 1], 2, stop, |n| -> Result<()> {
+            anyhow::ensure!(*n == 0, "the cause");
+            while !stopped.load(Ordering::Acquire) {
+                thread::yield_now();
+            }
+            anyhow::bail!("it was given up");
+        });
+        assert_eq!(failed.unwrap_err().to_string(), "the cause");
     }
 
     #[test]

@@ -44,9 +44,9 @@ impl Registry<'_> {
             return Ok(root.clone());
         }
         let bar = self.term.bar("pull", wanted.iter().map(|(_, size, _)| size).sum());
-        let got = parallel::map(&wanted, self.jobs, |(digest, size, repository)| {
-            let got = self.fetch_blob(repository, digest, *size, &bar);
-            got.inspect_err(|_| self.http.stop())
+        let stop = || self.http.stop();
+        let got = parallel::map_until(&wanted, self.jobs, stop, |(digest, size, repository)| {
+            self.fetch_blob(repository, digest, *size, &bar)
         });
         bar.finish_and_clear();
         got?;

@@ -135,10 +135,9 @@ impl Registry<'_> {
             term.step("push", format_args!("{size} in {} blobs to {to}", missing.len()));
         }
         let (bar, counts) = (term.bar("push", total), Counts::default());
-        let brought = parallel::map(&missing, self.jobs, |wanted| {
-            let way = self.bring_one(&site, wanted, &sources, &bar);
-            let way = way.inspect_err(|_| self.http.stop())?;
-            counts.count(way, wanted.size);
+        let stop = || self.http.stop();
+        let brought = parallel::map_until(&missing, self.jobs, stop, |wanted| {
+            counts.count(self.bring_one(&site, wanted, &sources, &bar)?, wanted.size);
             Ok(())
         });
         bar.finish_and_clear();
@@ -151,8 +150,8 @@ impl Registry<'_> {
                 .into_iter()
                 .filter(|raw| raw.digest().is_ok_and(|it| !there.contains(&it)))
                 .collect();
-            parallel::map(&absent, self.jobs, |raw| {
-                self.put(&site, raw, &blobs, &sources, &counts).inspect_err(|_| self.http.stop())
+            parallel::map_until(&absent, self.jobs, stop, |raw| {
+                self.put(&site, raw, &blobs, &sources, &counts)
             })?;
         }
         let manifest = root.raw().clone();
@@ -165,10 +164,12 @@ impl Registry<'_> {
         let blobs = blobs.iter().map(|wanted| Ok((wanted.digest, false)));
         let all: Vec<(Digest, bool)> = manifests.chain(blobs).collect::<Result<_>>()?;
         // These are small and the way is long, so more go at a time than blobs do.
-        let found = parallel::map(&all, 2 * self.jobs, |(digest, manifest)| match manifest {
-            true => self.has_manifest(site, digest),
-            false => self.has_blob(site, digest),
-        })?;
+        let stop = || self.http.stop();
+        let found =
+            parallel::map_until(&all, 2 * self.jobs, stop, |(digest, manifest)| match manifest {
+                true => self.has_manifest(site, digest),
+                false => self.has_blob(site, digest),
+            })?;
         let found = all.into_iter().zip(found).filter(|(_, found)| *found);
         Ok(found.map(|((digest, _), _)| digest).collect())
     }
