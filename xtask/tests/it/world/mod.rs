@@ -17,6 +17,7 @@ use tempfile::TempDir;
 pub mod builders;
 pub mod engines;
 pub mod flat;
+pub mod proxy;
 
 /// The targets of a run without any config.
 pub const X86_64: &str = "x86_64-unknown-linux-musl";

@@ -1,0 +1,171 @@
+//! What can befall a request.
+
+use std::sync::{Arc, Barrier};
+use std::time::Duration;
+
+use super::wire::Answer;
+
+/// Which part of the conversation with a registry a request is.
+/// <https://github.com/opencontainers/distribution-spec/blob/main/spec.md#endpoints>
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Step {
+    Ping,
+    Token,
+    BlobHead,
+    BlobGet,
+    Mount,
+    Post,
+    Patch,
+    Put,
+    /// What of an upload has come.
+    Status,
+    ManifestHead,
+    ManifestGet,
+    /// By digest.
+    ManifestPut,
+    /// By tag.
+    TagPut,
+    TagsList,
+    Other,
+}
+
+impl Step {
+    /// The step that a request is, by its method and its path with the query.
+    pub fn of(method: &str, target: &str) -> Step {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let Some(within) = path.strip_prefix("/v2/") else {
+            return match path {
+                "/v2" => Step::Ping,
+                "/token" => Step::Token,
+                _ => Step::Other,
+            };
+        };
+        if within.is_empty() {
+            return Step::Ping;
+        }
+        if within.contains("/blobs/uploads/") {
+            let mounts = query.split('&').any(|part| part.starts_with("mount="));
+            return match method {
+                "POST" if mounts => Step::Mount,
+                "POST" => Step::Post,
+                "PATCH" => Step::Patch,
+                "PUT" => Step::Put,
+                "GET" | "HEAD" => Step::Status,
+                _ => Step::Other,
+            };
+        }
+        let by_digest = within.rsplit('/').next().is_some_and(|name| name.contains(':'));
+        match (method, within.contains("/manifests/"), within.contains("/blobs/")) {
+            ("HEAD", false, true) => Step::BlobHead,
+            ("GET", false, true) => Step::BlobGet,
+            ("HEAD", true, false) => Step::ManifestHead,
+            ("GET", true, false) => Step::ManifestGet,
+            ("PUT", true, false) if by_digest => Step::ManifestPut,
+            ("PUT", true, false) => Step::TagPut,
+            ("GET", false, false) if within.ends_with("/tags/list") => Step::TagsList,
+            _ => Step::Other,
+        }
+    }
+}
+
+/// When the client is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// Nobody knows of the request.
+    Before,
+    /// The upstream has half of what the request brings.
+    InBody,
+    /// The upstream has answered.
+    After,
+}
+
+/// What becomes of a Location.
+#[derive(Clone, Debug)]
+pub enum Place {
+    Missing,
+    /// Without scheme and host, which is lawful.
+    Relative,
+    /// At another origin, which is lawful too.
+    Foreign(String),
+    /// An upload that nobody has begun.
+    Unknown,
+    /// No address at all.
+    Garbage,
+}
+
+/// What befalls a request. Where nothing else is said, the upstream never hears of it.
+#[derive(Clone, Debug)]
+pub enum Fault {
+    /// The connection is reset, and as many new ones after it.
+    Refused(u32),
+    /// The connection is reset before anything is read.
+    Reset,
+    /// It is reset when the upstream has so many bytes of the request's body.
+    ResetInBody(u64),
+    /// The upstream does what was asked, and the connection ends without its answer.
+    AnswerLost,
+    /// It ends in the middle of the answer's head.
+    CutHead,
+    /// It ends in the middle of the answer's body.
+    ShortBody,
+    /// A byte a second of the answer's head, for ever.
+    DripHead,
+    /// A byte a second of the answer's body, for ever.
+    DripBody,
+    /// Nothing is answered.
+    Silence,
+    Answer(Answer),
+    /// The same before the request's body was read; then the connection ends.
+    Early(Answer),
+    /// An answer of this status whose body has no end.
+    Endless(u16),
+    /// The upstream's answer with a digest that is another's.
+    WrongDigest,
+    /// The upstream's answer with another Location.
+    Location(Place),
+    /// The token that came with it is worth nothing any more.
+    Expired,
+    /// Sent on to itself.
+    RedirectLoop,
+    /// Sent on to the same path of another origin.
+    RedirectTo(String),
+    Kill(Moment),
+    /// It waits for others, and then passes.
+    Meet(Arc<Barrier>),
+}
+
+/// The digest of something that nobody has.
+pub const WRONG_DIGEST: &str =
+    "sha256:0000000000000000000000000000000000000000000000000000000000000000";
+
+impl Fault {
+    /// An error as registries answer it.
+    pub fn status(status: u16) -> Fault {
+        Fault::Answer(refusal(status, "UNKNOWN", "a fault of the test"))
+    }
+
+    /// An error with its code.
+    pub fn refusal(status: u16, code: &str) -> Fault {
+        Fault::Answer(refusal(status, code, "a fault of the test"))
+    }
+
+    /// Too many requests, with a wait that is asked for.
+    pub fn retry_after(when: &str) -> Fault {
+        let mut answer = refusal(429, "TOOMANYREQUESTS", "a fault of the test");
+        answer.headers.push(("Retry-After".to_owned(), when.to_owned()));
+        Fault::Answer(answer)
+    }
+
+    /// Too many requests until a date, so far from now.
+    pub fn retry_at(wait: Duration) -> Fault {
+        let at = jiff::Timestamp::now() + wait;
+        let printer = jiff::fmt::rfc2822::DateTimePrinter::new();
+        Fault::retry_after(&printer.timestamp_to_rfc9110_string(&at).unwrap())
+    }
+}
+
+/// An error as registries answer it.
+pub fn refusal(status: u16, code: &str, message: &str) -> Answer {
+    let body = serde_json::json!({ "errors": [{ "code": code, "message": message }] });
+    Answer::new(status, &[("Content-Type", "application/json")], body.to_string())
+}
