@@ -10,7 +10,7 @@ use crate::world::{World, only_host, run};
 use sketch::{CONFIG, GZIP, INDEX, Layout, MANIFEST, file, gzip, here, index, manifest, tar};
 
 mod damaged;
-mod sketch;
+pub mod sketch;
 mod tars;
 
 /// A project whose image stands on `base`.

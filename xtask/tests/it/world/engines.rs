@@ -409,6 +409,12 @@ impl Drop for Kept {
     }
 }
 
+/// A folder for what tests share, gone when the process ends.
+pub fn shared_dir() -> &'static Path {
+    static SHARED: OnceLock<Kept> = OnceLock::new();
+    &SHARED.get_or_init(|| Kept::folder(new_dir())).dir
+}
+
 fn new_dir() -> PathBuf {
     tempfile::tempdir().unwrap().keep().canonicalize().unwrap()
 }

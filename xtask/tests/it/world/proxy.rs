@@ -209,7 +209,7 @@ impl State {
         };
         let refused = own.is_some() && step != Step::Token;
         // Who is refused comes again with a token: that request is the one that counts.
-        let fault = if refused { None } else { self.fault(step) };
+        let fault = if refused { None } else { self.fault(step, request) };
         match (&mut *gate, &fault) {
             (Some(gate), Some(Fault::Expired)) => {
                 gate.expire();
@@ -235,10 +235,10 @@ impl State {
     }
 
     /// The fault that befalls the next request of a step.
-    fn fault(&self, step: Step) -> Option<Fault> {
+    fn fault(&self, step: Step, request: &Head) -> Option<Fault> {
         let mut found = None;
         for rule in self.rules.lock().unwrap().iter_mut() {
-            if rule.step.is_none_or(|of| of == step) {
+            if rule.step.is_none_or(|of| of == step) && rule.fault.can_befall(request) {
                 rule.met += 1;
                 if found.is_none() && rule.hits.contains(&rule.met) {
                     found = Some(rule.fault.clone());

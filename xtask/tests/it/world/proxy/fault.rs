@@ -3,7 +3,7 @@
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
-use super::wire::Answer;
+use super::wire::{Answer, Framing, Head};
 
 /// Which part of the conversation with a registry a request is.
 /// <https://github.com/opencontainers/distribution-spec/blob/main/spec.md#endpoints>
@@ -100,7 +100,7 @@ pub enum Fault {
     Refused(u32),
     /// The connection is reset before anything is read.
     Reset,
-    /// It is reset when the upstream has so many bytes of the request's body.
+    /// It is reset when the upstream has so many bytes of a body that is longer.
     ResetInBody(u64),
     /// The upstream does what was asked, and the connection ends without its answer.
     AnswerLost,
@@ -142,6 +142,15 @@ impl Fault {
     /// An error as registries answer it.
     pub fn status(status: u16) -> Fault {
         Fault::Answer(refusal(status, "UNKNOWN", "a fault of the test"))
+    }
+
+    /// Whether it is of any meaning for this request.
+    pub fn can_befall(&self, request: &Head) -> bool {
+        match (self, request.request_framing()) {
+            (Fault::ResetInBody(bytes), Framing::Length(length)) => length > *bytes,
+            (Fault::ResetInBody(_), Framing::None) => false,
+            _ => true,
+        }
     }
 
     /// An error with its code.

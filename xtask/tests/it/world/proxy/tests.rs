@@ -66,8 +66,7 @@ fn what_passes_is_passed_as_it_is_and_written_down() {
 #[test]
 fn faults_befall_what_they_are_for() {
     let (upstream, proxy) = pair();
-    let post =
-        || try_to_ask(&proxy.host, "POST", "/v2/a/blobs/uploads/", &[], b"0123456789");
+    let post = || try_to_ask(&proxy.host, "POST", "/v2/a/blobs/uploads/", &[], b"0123456789");
     let ends = |fault: Fault, hits| {
         proxy.renew();
         proxy.inject(Step::Post, hits, fault);

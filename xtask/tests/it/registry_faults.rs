@@ -1,0 +1,256 @@
+//! What can go wrong between the tool and a registry, and what is left then. A proxy
+//! before a real registry makes it go wrong.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread::{sleep, spawn};
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+
+use crate::hostile_images::sketch::{INDEX, Layout, MANIFEST, file, index, tar};
+use crate::world::engines::{Registry, shared_dir};
+use crate::world::proxy::{Proxy, ask};
+use crate::world::{Run, World, sha256};
+
+mod kills;
+mod limits;
+mod secrets;
+mod table;
+mod uploads;
+
+/// Who may use the proxies that ask for logins.
+const USER: &str = "me";
+const PASSWORD: &str = "canary-hunter2";
+
+/// After so long, a run hangs.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// An image in a folder.
+struct Image {
+    dir: PathBuf,
+    digest: String,
+}
+
+impl Image {
+    /// `oci:DIR`
+    fn stored(&self) -> String {
+        format!("oci:{}", self.dir.display())
+    }
+
+    fn read(&self, digest: &str) -> Vec<u8> {
+        let hex = digest.strip_prefix("sha256:").unwrap();
+        fs::read(self.dir.join("blobs/sha256").join(hex)).unwrap()
+    }
+
+    /// The digests of all blobs that are not manifests, with their sizes.
+    fn blobs(&self) -> BTreeMap<String, u64> {
+        let mut blobs = BTreeMap::new();
+        let mut add = |of: &Value| {
+            let digest = of["digest"].as_str().unwrap().to_owned();
+            blobs.insert(digest, of["size"].as_u64().unwrap());
+        };
+        for digest in self.manifests() {
+            let manifest: Value = serde_json::from_slice(&self.read(&digest)).unwrap();
+            add(&manifest["config"]);
+            manifest["layers"].as_array().unwrap().iter().for_each(&mut add);
+        }
+        blobs
+    }
+
+    /// The digests of the manifests of all platforms.
+    fn manifests(&self) -> Vec<String> {
+        let index: Value = serde_json::from_slice(&self.read(&self.digest)).unwrap();
+        let Some(manifests) = index["manifests"].as_array() else {
+            return vec![self.digest.clone()];
+        };
+        manifests.iter().map(|of| of["digest"].as_str().unwrap().to_owned()).collect()
+    }
+}
+
+/// A small image for two platforms, made by the tool, in a layout that all tests share.
+fn image() -> &'static Image {
+    static IMAGE: OnceLock<Image> = OnceLock::new();
+    IMAGE.get_or_init(|| {
+        let world = World::empty();
+        let more = "[package.metadata.dockless.image]\nbase = \"scratch\"\n\
+                    files = [{ from = \"LICENSE\", to = \"/LICENSE\" }]\n";
+        world.package("", "tool", "1.0.0", more);
+        // So long that it can be cut.
+        let license: String = (0..500_u32).map(|at| sha256(&at.to_le_bytes())).collect();
+        world.file("LICENSE", &license).lock();
+        let dir = shared_dir().join("image");
+        let made = world.run(&format!("image -q --output oci:{}", dir.display()));
+        let digest = made.ends_with(0).line().rsplit_once('@').unwrap().1.to_owned();
+        Image { dir, digest }
+    })
+}
+
+/// Another image for both, which tags may have pointed at before.
+fn old_image() -> &'static Image {
+    static IMAGE: OnceLock<Image> = OnceLock::new();
+    IMAGE.get_or_init(|| {
+        let layout = Layout::at(&shared_dir().join("old"));
+        let images = ["amd64", "arm64"].map(|of| layout.image_for(of, &[&tar(&[file("of", of)])]));
+        let descriptor = layout.json(INDEX, &index(&images));
+        layout.name(std::slice::from_ref(&descriptor));
+        Image { dir: layout.dir, digest: descriptor["digest"].as_str().unwrap().to_owned() }
+    })
+}
+
+/// A folder with settings that give up soon, and nothing to build.
+fn impatient() -> World {
+    impatient_with("")
+}
+
+/// The same with more lines in the table of the network.
+fn impatient_with(more: &str) -> World {
+    let metadata =
+        format!("[workspace.metadata.dockless.network]\ntimeout = 2\nretries = 3\n{more}");
+    World::workspace(&[("tool", "1.0.0")], &metadata)
+}
+
+/// The tool with a login for the proxy in its own folder of logins.
+fn tool(world: &World, proxy: &Proxy, args: &str) -> Command {
+    let dir = world.outside("logins").join(proxy.host.replace(':', "-"));
+    fs::create_dir_all(&dir).unwrap();
+    let auth = STANDARD.encode(format!("{USER}:{PASSWORD}"));
+    let logins = serde_json::json!({ "auths": { &proxy.host: { "auth": auth } } });
+    let path = dir.join("config.json");
+    fs::write(&path, logins.to_string()).unwrap();
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    fs::set_permissions(&path, private).unwrap();
+    let mut tool = world.tool(args.split(' '));
+    tool.env("DOCKER_CONFIG", dir);
+    tool
+}
+
+/// A run that others may look at, and kill.
+struct Running {
+    child: Arc<Mutex<Child>>,
+    printed: [std::thread::JoinHandle<String>; 2],
+    began: Instant,
+}
+
+fn start(command: &mut Command) -> Running {
+    fn reader(mut pipe: impl Read + Send + 'static) -> std::thread::JoinHandle<String> {
+        spawn(move || {
+            let mut text = Vec::new();
+            pipe.read_to_end(&mut text).ok();
+            String::from_utf8_lossy(&text).into_owned()
+        })
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let printed = [reader(child.stdout.take().unwrap()), reader(child.stderr.take().unwrap())];
+    Running { child: Arc::new(Mutex::new(child)), printed, began: Instant::now() }
+}
+
+impl Running {
+    /// Its end; `None` where it hangs, and is killed for that.
+    fn end(self) -> Option<Run> {
+        let status = loop {
+            let mut child = self.child.lock().unwrap();
+            if let Some(status) = child.try_wait().unwrap() {
+                break status;
+            }
+            if self.began.elapsed() > PATIENCE {
+                child.kill().unwrap();
+                child.wait().unwrap();
+                return None;
+            }
+            drop(child);
+            sleep(Duration::from_millis(5));
+        };
+        let [stdout, stderr] = self.printed.map(|printed| printed.join().unwrap());
+        Some(Run { code: status.code(), stdout, stderr })
+    }
+}
+
+/// Runs to the end, which must come.
+#[track_caller]
+fn ended(command: &mut Command) -> Run {
+    start(command).end().unwrap_or_else(|| panic!("{command:?} hangs"))
+}
+
+/// What is wrong with the way in which a run failed, if anything is.
+fn unclear(run: &Run) -> Option<String> {
+    let errors = run.stderr.lines().filter(|line| line.starts_with("error:")).count();
+    let clear = run.code == Some(1)
+        && errors == 1
+        && run.stdout.is_empty()
+        && !run.stderr.contains("panicked")
+        && run.stderr.len() < 5000;
+    (!clear).then(|| format!("ends with {:?} and says:\n{}{}", run.code, run.stdout, run.stderr))
+}
+
+/// Requires one clear error.
+#[track_caller]
+fn fails(run: &Run) -> &Run {
+    assert_eq!(unclear(run), None);
+    run
+}
+
+/// What a tag points at.
+fn tagged(host: &str, repository: &str, tag: &str) -> Option<String> {
+    let path = format!("/v2/{repository}/manifests/{tag}");
+    let answer = ask(host, "HEAD", &path, &[("Accept", &format!("{INDEX}, {MANIFEST}"))], b"");
+    match answer.status {
+        200 => Some(answer.header("docker-content-digest").unwrap().to_owned()),
+        404 => None,
+        status => panic!("{path}: {status}"),
+    }
+}
+
+/// Pushes an image without the tool.
+fn push_by_hand(host: &str, repository: &str, tag: &str, image: &Image) {
+    for digest in image.blobs().keys() {
+        let uploads = format!("/v2/{repository}/blobs/uploads/");
+        let begun = ask(host, "POST", &uploads, &[], b"");
+        let location = begun.header("location").unwrap();
+        let path = location.strip_prefix(&format!("http://{host}")).unwrap();
+        let done = ask(host, "PUT", &format!("{path}&digest={digest}"), &[], &image.read(digest));
+        assert_eq!(done.status, 201, "{done:?}");
+    }
+    let put = |reference: &str, digest: &str| {
+        let bytes = image.read(digest);
+        let parsed: Value = serde_json::from_slice(&bytes).unwrap();
+        let kind = [("Content-Type", parsed["mediaType"].as_str().unwrap())];
+        let done =
+            ask(host, "PUT", &format!("/v2/{repository}/manifests/{reference}"), &kind, &bytes);
+        assert_eq!(done.status, 201, "{done:?}");
+    };
+    for digest in image.manifests() {
+        put(&digest, &digest);
+    }
+    put(tag, &image.digest);
+}
+
+/// Requires that a tag points at this image, and that all of it is there.
+#[track_caller]
+fn assert_pushed(world: &World, host: &str, repository: &str, tag: &str, image: &Image) {
+    assert_eq!(tagged(host, repository, tag).as_ref(), Some(&image.digest), "{repository}:{tag}");
+    let valid = world.run(&format!("image validate {host}/{repository}:{tag}"));
+    assert_eq!(valid.ends_with(0).line(), image.digest);
+}
+
+/// The files below a folder that hold one of these texts.
+fn holding(dir: &Path, secrets: &[String]) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).into_iter().flatten().map(Result::unwrap) {
+        let path = entry.path();
+        if entry.file_type().unwrap().is_dir() {
+            found.extend(holding(&path, secrets));
+        } else if let Ok(bytes) = fs::read(&path) {
+            let holds = |secret: &String| memchr::memmem::find(&bytes, secret.as_bytes()).is_some();
+            found.extend(secrets.iter().any(holds).then_some(path));
+        }
+    }
+    found
+}

@@ -1,0 +1,311 @@
+//! Every fault at every step that it can befall, once and always.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::scope;
+use std::time::Duration;
+
+use super::*;
+use crate::world::proxy::{ALWAYS, Fault, ONCE, Place, Step, refusal};
+use crate::world::said;
+
+/// What a cell does with the registry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Work {
+    Push,
+    /// A push whose first upload is cut, so that it goes on from there.
+    Resume,
+    /// From another repository of the same registry.
+    Mount,
+    Pull,
+}
+
+/// How a cell must end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Well,
+    Error,
+    /// One of the two: it depends on what the tool needs of an answer.
+    Either,
+}
+use End::{Either, Error, Well};
+
+/// How often the fault befalls the step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Often {
+    Once,
+    Always,
+}
+
+/// A fault: its name, itself before a registry elsewhere, the steps that it can befall,
+/// and how it must end when it comes once and when it comes always.
+type Row = (&'static str, fn(&str) -> Fault, &'static [(Work, Step)], End, End);
+
+const ALL: &[(Work, Step)] = &[
+    (Work::Push, Step::Ping),
+    (Work::Push, Step::Token),
+    (Work::Push, Step::BlobHead),
+    (Work::Push, Step::Post),
+    (Work::Push, Step::Put),
+    (Work::Push, Step::ManifestHead),
+    (Work::Push, Step::ManifestPut),
+    (Work::Push, Step::TagPut),
+    (Work::Resume, Step::Status),
+    (Work::Resume, Step::Patch),
+    (Work::Mount, Step::Mount),
+    (Work::Pull, Step::Token),
+    (Work::Pull, Step::ManifestHead),
+    (Work::Pull, Step::ManifestGet),
+    (Work::Pull, Step::BlobGet),
+];
+/// Those whose requests bring something.
+const BRINGING: &[(Work, Step)] = &[
+    (Work::Push, Step::Put),
+    (Work::Push, Step::ManifestPut),
+    (Work::Push, Step::TagPut),
+    (Work::Resume, Step::Patch),
+];
+/// Those whose answers have a body that is read.
+const READ: &[(Work, Step)] = &[
+    (Work::Push, Step::Token),
+    (Work::Pull, Step::Token),
+    (Work::Pull, Step::ManifestGet),
+    (Work::Pull, Step::BlobGet),
+];
+/// Those whose answers name a digest that counts.
+const NAMING: &[(Work, Step)] =
+    &[(Work::Push, Step::ManifestPut), (Work::Push, Step::TagPut), (Work::Pull, Step::ManifestGet)];
+/// Those after which another request goes where the answer says.
+const PLACING: &[(Work, Step)] =
+    &[(Work::Push, Step::Post), (Work::Resume, Step::Status), (Work::Resume, Step::Patch)];
+/// Those whose answers name a place that nobody asks for.
+const PLACED: &[(Work, Step)] = &[
+    (Work::Push, Step::Put),
+    (Work::Push, Step::ManifestPut),
+    (Work::Push, Step::TagPut),
+    (Work::Mount, Step::Mount),
+];
+/// Those that bring a token.
+const WITH_TOKEN: &[(Work, Step)] = &[
+    (Work::Push, Step::BlobHead),
+    (Work::Push, Step::Post),
+    (Work::Push, Step::Put),
+    (Work::Push, Step::ManifestHead),
+    (Work::Push, Step::ManifestPut),
+    (Work::Push, Step::TagPut),
+    (Work::Resume, Step::Status),
+    (Work::Resume, Step::Patch),
+    (Work::Mount, Step::Mount),
+    (Work::Pull, Step::ManifestHead),
+    (Work::Pull, Step::ManifestGet),
+    (Work::Pull, Step::BlobGet),
+];
+
+const ROWS: &[Row] = &[
+    ("refused", |_| Fault::Refused(2), ALL, Well, Error),
+    ("reset", |_| Fault::Reset, ALL, Well, Error),
+    ("reset in what is sent", |_| Fault::ResetInBody(100), BRINGING, Well, Error),
+    ("answer lost", |_| Fault::AnswerLost, ALL, Well, Error),
+    ("head cut", |_| Fault::CutHead, ALL, Well, Error),
+    ("short body", |_| Fault::ShortBody, READ, Well, Error),
+    ("dripping head", |_| Fault::DripHead, ALL, Well, Error),
+    ("dripping body", |_| Fault::DripBody, READ, Well, Error),
+    ("silence", |_| Fault::Silence, ALL, Well, Error),
+    ("500", |_| Fault::status(500), ALL, Well, Error),
+    ("503", |_| Fault::status(503), ALL, Well, Error),
+    ("early 503", |_| Fault::Early(refusal(503, "UNAVAILABLE", "early")), BRINGING, Well, Error),
+    ("403", |_| Fault::refusal(403, "DENIED"), ALL, Either, Error),
+    ("429 for a second", |_| Fault::retry_after("1"), ALL, Well, Error),
+    ("429 to a date", |_| Fault::retry_at(Duration::from_secs(1)), ALL, Well, Error),
+    ("429 for an hour", |_| Fault::retry_after("3600"), ALL, Error, Error),
+    ("endless error", |_| Fault::Endless(500), ALL, Well, Error),
+    ("endless answer", |_| Fault::Endless(200), READ, Either, Error),
+    ("wrong digest", |_| Fault::WrongDigest, NAMING, Error, Error),
+    ("no Location", |_| Fault::Location(Place::Missing), PLACING, Either, Either),
+    ("unknown Location", |_| Fault::Location(Place::Unknown), PLACING, Either, Either),
+    ("garbage as Location", |_| Fault::Location(Place::Garbage), PLACING, Either, Either),
+    ("relative Location", |_| Fault::Location(Place::Relative), PLACING, Well, Well),
+    ("foreign Location", |to| Fault::Location(Place::Foreign(to.to_owned())), PLACING, Well, Well),
+    ("no Location of what is there", |_| Fault::Location(Place::Missing), PLACED, Well, Well),
+    ("odd Location of what is there", |_| Fault::Location(Place::Garbage), PLACED, Well, Well),
+    ("token expired", |_| Fault::Expired, WITH_TOKEN, Well, Error),
+    ("redirected in a circle", |_| Fault::RedirectLoop, ALL, Either, Error),
+    ("redirected elsewhere", |to| Fault::RedirectTo(to.to_owned()), ALL, Either, Either),
+];
+
+/// Steps that the tool can do without, or that it does in another way then.
+const DISPENSABLE: &[Step] =
+    &[Step::Ping, Step::Status, Step::Patch, Step::Mount, Step::BlobHead, Step::ManifestHead];
+
+struct Cell {
+    name: String,
+    work: Work,
+    step: Step,
+    fault: fn(&str) -> Fault,
+    often: Often,
+    end: End,
+}
+
+fn cells() -> Vec<Cell> {
+    let mut cells = Vec::new();
+    for (name, fault, steps, once, always) in ROWS {
+        for (work, step) in *steps {
+            for (often, end) in [(Often::Once, *once), (Often::Always, *always)] {
+                let spared = DISPENSABLE.contains(step) && end == Error;
+                cells.push(Cell {
+                    name: format!("{name}, {often:?}, at {step:?} of a {work:?}"),
+                    work: *work,
+                    step: *step,
+                    fault: *fault,
+                    often,
+                    end: if spared { Either } else { end },
+                });
+            }
+        }
+    }
+    cells
+}
+
+/// How a cell came out.
+enum Outcome {
+    Well,
+    Error,
+    /// The tool has no such step.
+    NotMet,
+    Wrong(String),
+}
+
+/// The repository that pulls and mounts are from.
+const SOURCE: &str = "faults/source";
+
+fn play(world: &World, registry: &str, at: usize, cell: &Cell) -> Outcome {
+    let proxy = Proxy::before(registry).with_tokens(USER, PASSWORD);
+    let elsewhere = Proxy::before(registry);
+    let repository = format!("faults/cell-{at}");
+    // Every second tag is there already, and points at something else.
+    let before = (cell.work != Work::Pull && at.is_multiple_of(2)).then(old_image);
+    if let Some(image) = before {
+        push_by_hand(registry, &repository, "1", image);
+    }
+    if cell.work == Work::Resume {
+        proxy.inject(Step::Put, ONCE, Fault::ResetInBody(300));
+    }
+    let hits = if cell.often == Often::Once { ONCE } else { ALWAYS };
+    proxy.inject(cell.step, hits, (cell.fault)(&elsewhere.host));
+    let out = world.outside(&format!("pulled-{at}"));
+    let there = format!("{}/{repository}:1", proxy.host);
+    let (from, to) = match cell.work {
+        Work::Push | Work::Resume => (image().stored(), there),
+        Work::Mount => (format!("{}/{SOURCE}:1", proxy.host), there),
+        Work::Pull => (format!("{}/{SOURCE}:1", proxy.host), format!("oci:{}", out.display())),
+    };
+    let mut tool = tool(world, &proxy, &format!("image copy {from} {to}"));
+    // What one cell has pulled would be there for the next one.
+    tool.env("DOCKLESS_CACHE", world.outside(&format!("cache-{at}")));
+    let Some(run) = start(&mut tool).end() else {
+        return Outcome::Wrong("hangs".to_owned());
+    };
+    let met = proxy.count(cell.step) > 0;
+    let wrong = failed(&run, cell.end)
+        .or_else(|| match cell.work {
+            Work::Pull => wrongly_pulled(world, &run, &out),
+            _ => wrongly_pushed(world, &run, registry, &repository, before),
+        })
+        .or_else(|| leaked(&run, &proxy, &elsewhere));
+    match wrong {
+        Some(wrong) => Outcome::Wrong(wrong),
+        None if !met => Outcome::NotMet,
+        None if run.code == Some(0) => Outcome::Well,
+        None => Outcome::Error,
+    }
+}
+
+/// Whether the run ended in another way than it must.
+fn failed(run: &Run, end: End) -> Option<String> {
+    match (run.code, end) {
+        (Some(0), Well | Either) => None,
+        (Some(0), Error) => Some("ends well".to_owned()),
+        (_, Well) => Some(format!("fails:\n{}", run.stderr)),
+        _ => unclear(run),
+    }
+}
+
+/// A tag is what it was, or points at all of the new image.
+fn wrongly_pushed(
+    world: &World,
+    run: &Run,
+    registry: &str,
+    repository: &str,
+    before: Option<&Image>,
+) -> Option<String> {
+    let now = tagged(registry, repository, "1");
+    if now.as_ref() == Some(&image().digest) {
+        let valid = world.run(&format!("image validate {registry}/{repository}:1"));
+        return (valid.code != Some(0)).then(|| format!("half of it is there:\n{}", valid.stderr));
+    }
+    let kept = now.as_deref() == before.map(|image| &*image.digest);
+    (run.code == Some(0) || !kept).then(|| format!("the tag points at {now:?}"))
+}
+
+/// There is a whole image, or none.
+fn wrongly_pulled(world: &World, run: &Run, out: &Path) -> Option<String> {
+    let there = out.join("index.json").exists();
+    if run.code == Some(0) || there {
+        let valid = world.run(&format!("image validate oci:{}", out.display()));
+        let whole = valid.code == Some(0) && valid.stdout.trim() == image().digest;
+        return (!whole).then(|| format!("it is not whole:\n{}{}", valid.stdout, valid.stderr));
+    }
+    None
+}
+
+/// A secret went where it does not belong.
+fn leaked(run: &Run, proxy: &Proxy, elsewhere: &Proxy) -> Option<String> {
+    let said = [run.stdout.as_str(), &run.stderr].concat();
+    let mut secrets = proxy.tokens();
+    secrets.push(PASSWORD.to_owned());
+    if let Some(secret) = secrets.iter().find(|secret| said.contains(*secret)) {
+        return Some(format!("says {secret}:\n{said}"));
+    }
+    let told = elsewhere.seen().into_iter().find(|seen| seen.authorization.is_some());
+    told.map(|seen| format!("another origin is told the secret: {seen:?}"))
+}
+
+#[test]
+fn every_fault_at_every_step_ends_well_or_in_one_clear_error() {
+    let Some(registry) = Registry::shared() else { return };
+    let world = impatient_with("");
+    push_by_hand(&registry.host, SOURCE, "1", image());
+    let cells = cells();
+    let (next, outcomes) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    scope(|scope| {
+        for _ in 0..12 {
+            scope.spawn(|| {
+                while let Some((at, cell)) = Some(next.fetch_add(1, Ordering::Relaxed))
+                    .and_then(|at| Some((at, cells.get(at)?)))
+                {
+                    let outcome = play(&world, &registry.host, at, cell);
+                    outcomes.lock().unwrap().push((at, outcome));
+                }
+            });
+        }
+    });
+    let outcomes = outcomes.into_inner().unwrap();
+    let count = |wanted: fn(&Outcome) -> bool| outcomes.iter().filter(|(_, it)| wanted(it)).count();
+    let well = count(|it| matches!(it, Outcome::Well));
+    let errors = count(|it| matches!(it, Outcome::Error));
+    let mut wrong: Vec<String> = Vec::new();
+    for (at, outcome) in &outcomes {
+        if let Outcome::Wrong(what) = outcome {
+            wrong.push(format!("{}: {what}", cells[*at].name));
+        }
+    }
+    let not_met = count(|it| matches!(it, Outcome::NotMet));
+    said(&format!(
+        "{} faults at {} steps: {well} end well, {errors} in one error, {not_met} befall nothing, {} are wrong",
+        ROWS.len(),
+        ALL.len(),
+        wrong.len()
+    ));
+    assert!(wrong.is_empty(), "{} cells:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(well + errors >= 120, "{not_met} of {} befall nothing", cells.len());
+}

@@ -1,0 +1,206 @@
+//! Uploads that are cut, registries that lose what they had, and pushes at once.
+
+use std::sync::Barrier;
+
+use super::*;
+use crate::hostile_images::sketch::TAR;
+use crate::world::proxy::{ALWAYS, Answer, Fault, ONCE, Seen, Step, WRONG_DIGEST};
+use crate::world::said;
+
+const MIB: u64 = 1 << 20;
+
+/// An image with one layer of so many MiB, no eight bytes of which are the same: what
+/// is put together in a wrong way is another layer.
+fn large(name: &str, mib: u64) -> Image {
+    let layout = Layout::at(&shared_dir().join(name));
+    let content: Vec<u8> = (0..mib * MIB / 8).flat_map(u64::to_le_bytes).collect();
+    let layer = tar(&[file("large", content)]);
+    let config = layout.config(&[&layer]);
+    let layers = [layout.put(TAR, &layer)];
+    let descriptor = layout.manifest(&config, &layers);
+    layout.name(std::slice::from_ref(&descriptor));
+    Image { dir: layout.dir, digest: descriptor["digest"].as_str().unwrap().to_owned() }
+}
+
+fn push(world: &World, proxy: &Proxy, image: &Image, to: &str) -> Run {
+    let args = format!("image copy {} {}/{to}", image.stored(), proxy.host);
+    ended(&mut tool(world, proxy, &args))
+}
+
+/// What changed something in the registry, or was to.
+fn changes(proxy: &Proxy) -> Vec<Seen> {
+    let mut seen = proxy.seen();
+    seen.retain(|seen| !matches!(&*seen.method, "GET" | "HEAD"));
+    seen
+}
+
+#[test]
+fn an_upload_that_is_cut_goes_on_where_it_stopped() {
+    const SIZE: u64 = 200;
+    let Some(registry) = Registry::shared() else { return };
+    let image = large("large", SIZE);
+    let world = impatient();
+    for (repository, cuts) in [
+        ("faults/cut-once", &[(Step::Put, 120)][..]),
+        ("faults/cut-thrice", &[(Step::Put, 120), (Step::Patch, 30), (Step::Patch, 20)]),
+    ] {
+        let proxy = Proxy::before(&registry.host).with_tokens(USER, PASSWORD);
+        for (at, (step, mib)) in cuts.iter().enumerate() {
+            // Those of the same step come one after the other.
+            let hit = 1 + cuts[..at].iter().filter(|(of, _)| of == step).count() as u32;
+            proxy.inject(*step, hit..=hit, Fault::ResetInBody(mib * MIB));
+        }
+        push(&world, &proxy, &image, &format!("{repository}:1")).ends_with(0);
+        let (sent, size) = (proxy.received(), SIZE * MIB);
+        said(&format!("{repository}: {} MiB sent for {SIZE} MiB", sent / MIB));
+        assert!(sent >= size && sent < size + size / 5, "{sent} bytes were sent for {size}");
+        assert!(proxy.count(Step::Patch) >= cuts.len(), "{:?}", changes(&proxy));
+        assert_pushed(&world, &registry.host, repository, "1", &image);
+    }
+    fs::remove_dir_all(&image.dir).unwrap();
+}
+
+/// It says of every blob that it is there, until somebody asks for the blob itself.
+#[test]
+fn a_registry_that_says_too_much_gets_no_tag_that_points_nowhere() {
+    let Some(registry) = Registry::shared() else { return };
+    let world = impatient();
+    let repository = "faults/forgetful";
+    for hits in [ALWAYS, ONCE] {
+        let proxy = Proxy::before(&registry.host).with_tokens(USER, PASSWORD);
+        proxy.inject(Step::BlobHead, hits, Fault::Answer(Answer::new(200, &[], "")));
+        let pushed = push(&world, &proxy, image(), &format!("{repository}:1"));
+        match pushed.code {
+            Some(0) => assert_pushed(&world, &registry.host, repository, "1", image()),
+            _ => {
+                fails(&pushed).says(&proxy.host);
+                assert_eq!(tagged(&registry.host, repository, "1"), None);
+            }
+        }
+        let proxy = Proxy::before(&registry.host).with_tokens(USER, PASSWORD);
+        push(&world, &proxy, image(), &format!("{repository}:1")).ends_with(0);
+        assert_pushed(&world, &registry.host, repository, "1", image());
+    }
+}
+
+#[test]
+fn what_a_registry_lost_comes_back_with_the_next_push() {
+    let Some(registry) = Registry::shared() else { return };
+    let world = impatient();
+    let repository = "faults/lossy";
+    let proxy = Proxy::before(&registry.host).with_tokens(USER, PASSWORD);
+    let to = format!("{repository}:1");
+    push(&world, &proxy, image(), &to).ends_with(0);
+    assert_pushed(&world, &registry.host, repository, "1", image());
+    // All is there: nothing is sent.
+    proxy.renew();
+    let again = push(&world, &proxy, image(), &to);
+    assert_eq!(
+        again.ends_with(0).line(),
+        format!("{}/{repository}@{}", proxy.host, image().digest)
+    );
+    assert_eq!((changes(&proxy).len(), proxy.received()), (0, 0), "{:?}", changes(&proxy));
+    let blobs = image().blobs().into_keys().map(|digest| format!("blobs/{digest}"));
+    let manifests = image().manifests().into_iter().map(|digest| format!("manifests/{digest}"));
+    for lost in blobs.chain(manifests) {
+        let path = format!("/v2/{repository}/{lost}");
+        assert_eq!(ask(&registry.host, "DELETE", &path, &[], b"").status, 202, "{lost}");
+        proxy.renew();
+        push(&world, &proxy, image(), &to).ends_with(0);
+        assert_pushed(&world, &registry.host, repository, "1", image());
+        let puts = proxy.count(Step::Put) + proxy.count(Step::ManifestPut);
+        assert_eq!(puts, 1, "only what was lost: {:?}", changes(&proxy));
+    }
+}
+
+#[test]
+fn a_tag_that_may_not_move_is_left_alone_or_said() {
+    let Some(registry) = Registry::shared() else { return };
+    let world = impatient();
+    let repository = "faults/immutable";
+    let proxy = Proxy::before(&registry.host).with_tokens(USER, PASSWORD);
+    let to = format!("{repository}:1");
+    push(&world, &proxy, image(), &to).ends_with(0);
+    // As ECR answers whatever is put there, the same image too.
+    proxy.renew();
+    let refused = || Fault::refusal(400, "ImageTagAlreadyExistsException");
+    proxy.inject(Step::TagPut, ALWAYS, refused());
+    push(&world, &proxy, image(), &to).ends_with(0);
+    assert_eq!(proxy.count(Step::TagPut), 0);
+    let other = push(&world, &proxy, old_image(), &to);
+    fails(&other).says(&to).says("ImageTagAlreadyExistsException");
+    assert_eq!(tagged(&registry.host, repository, "1").as_ref(), Some(&image().digest));
+    assert_eq!(proxy.count(Step::TagPut), 1, "another try would not help");
+}
+
+/// Whatever is answered to a HEAD, a tag never gets what is not there.
+#[test]
+fn a_tag_whose_digest_is_hidden_is_set_all_the_same() {
+    let Some(registry) = Registry::shared() else { return };
+    let world = impatient();
+    for (at, answer) in [
+        Answer::new(200, &[("Docker-Content-Digest", WRONG_DIGEST)], ""),
+        Answer::new(200, &[("Docker-Content-Digest", "nonsense")], ""),
+        Answer::new(200, &[], ""),
+        Answer::new(405, &[], ""),
+        Answer::new(400, &[], ""),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let proxy = Proxy::before(&registry.host).with_tokens(USER, PASSWORD);
+        let repository = format!("faults/hidden-{at}");
+        proxy.inject(Step::ManifestHead, ALWAYS, Fault::Answer(answer.clone()));
+        let pushed = push(&world, &proxy, image(), &format!("{repository}:1"));
+        if pushed.code == Some(0) {
+            assert_pushed(&world, &registry.host, &repository, "1", image());
+        } else {
+            fails(&pushed);
+            assert_eq!(tagged(&registry.host, &repository, "1"), None, "{answer:?}");
+        }
+    }
+}
+
+/// Starts two pushes that wait for each other at a step, and returns how they ended.
+fn at_once(world: &World, registry: &str, step: Step, pushes: [(&Image, &str); 2]) -> [Run; 2] {
+    let barrier = Arc::new(Barrier::new(2));
+    let running = pushes.map(|(image, to)| {
+        let proxy = Proxy::before(registry).with_tokens(USER, PASSWORD);
+        proxy.inject(step, ONCE, Fault::Meet(Arc::clone(&barrier)));
+        let args = format!("image copy {} {}/{to}", image.stored(), proxy.host);
+        (start(&mut tool(world, &proxy, &args)), proxy)
+    });
+    running.map(|(running, _proxy)| running.end().expect("both wait for each other"))
+}
+
+#[test]
+fn two_pushes_at_once_do_not_disturb_each_other() {
+    let Some(registry) = Registry::shared() else { return };
+    let world = impatient();
+    let host = &registry.host;
+    for step in [Step::BlobHead, Step::Post, Step::Put, Step::ManifestPut, Step::TagPut] {
+        for (images, tags) in [
+            ([image(), image()], ["1", "1"]),
+            ([image(), image()], ["1", "2"]),
+            ([image(), old_image()], ["1", "2"]),
+            ([image(), old_image()], ["1", "1"]),
+        ] {
+            let at = format!("{step:?}").to_lowercase();
+            let same = images[0].digest == images[1].digest;
+            let repository = format!("faults/at-once-{at}-{}-{same}", tags.concat());
+            let to = tags.map(|tag| format!("{repository}:{tag}"));
+            let ends = at_once(&world, host, step, [(images[0], &to[0]), (images[1], &to[1])]);
+            for end in &ends {
+                end.ends_with(0);
+            }
+            for (tag, image) in tags.iter().zip(images) {
+                let now = tagged(host, &repository, tag).unwrap();
+                // Of two for one tag, the last one has it.
+                let lost = tags[0] == tags[1] && now != image.digest;
+                let image =
+                    if lost { images.into_iter().find(|it| it.digest == now) } else { Some(image) };
+                assert_pushed(&world, host, &repository, tag, image.unwrap());
+            }
+        }
+    }
+}
