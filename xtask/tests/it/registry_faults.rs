@@ -14,7 +14,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use crate::hostile_images::sketch::{INDEX, Layout, MANIFEST, file, index, tar};
+use crate::hostile_images::sketch::{INDEX, Layout, MANIFEST, TAR, file, index, tar};
 use crate::world::engines::{Registry, shared_dir};
 use crate::world::proxy::{Proxy, ask};
 use crate::world::{Run, World, sha256};
@@ -104,15 +104,30 @@ fn old_image() -> &'static Image {
     })
 }
 
-/// A folder with settings that give up soon, and nothing to build.
-fn impatient() -> World {
-    impatient_with("")
+const MIB: u64 = 1 << 20;
+
+/// An image with one layer of so many MiB, no eight bytes of which are the same: what
+/// is put together in a wrong way is another layer.
+fn large(name: &str, mib: u64) -> Image {
+    let layout = Layout::at(&shared_dir().join(name));
+    let content: Vec<u8> = (0..mib * MIB / 8).flat_map(u64::to_le_bytes).collect();
+    let layer = tar(&[file("large", content)]);
+    let config = layout.config(&[&layer]);
+    let layers = [layout.put(TAR, &layer)];
+    let descriptor = layout.manifest(&config, &layers);
+    layout.name(std::slice::from_ref(&descriptor));
+    Image { dir: layout.dir, digest: descriptor["digest"].as_str().unwrap().to_owned() }
 }
 
-/// The same with more lines in the table of the network.
-fn impatient_with(more: &str) -> World {
-    let metadata =
-        format!("[workspace.metadata.dockless.network]\ntimeout = 2\nretries = 3\n{more}");
+/// A folder with settings that give up soon, and nothing to build.
+fn impatient() -> World {
+    with_retries(3)
+}
+
+/// The same with so many tries more than one.
+fn with_retries(retries: u32) -> World {
+    let network = format!("timeout = 1\nretries = {retries}\n");
+    let metadata = format!("[workspace.metadata.dockless.network]\n{network}");
     World::workspace(&[("tool", "1.0.0")], &metadata)
 }
 
@@ -186,6 +201,8 @@ fn unclear(run: &Run) -> Option<String> {
         && errors == 1
         && run.stdout.is_empty()
         && !run.stderr.contains("panicked")
+        // That is what other threads end with, and no reason.
+        && !run.stderr.contains("given up")
         && run.stderr.len() < 5000;
     (!clear).then(|| format!("ends with {:?} and says:\n{}{}", run.code, run.stdout, run.stderr))
 }

@@ -44,7 +44,7 @@ fn refused(world: &World, proxy: &Proxy, what: &str) -> String {
 #[test]
 fn bodies_without_an_end_are_not_read_to_it() {
     let Some(registry) = Registry::shared() else { return };
-    let world = impatient();
+    let world = with_retries(1);
     push_by_hand(&registry.host, "faults/harm", "1", image());
     for step in [Step::Ping, Step::Token, Step::ManifestHead, Step::ManifestGet] {
         for status in [200, 400, 401, 404, 500] {
@@ -69,7 +69,7 @@ fn bodies_without_an_end_are_not_read_to_it() {
 #[test]
 fn a_blob_is_read_as_far_as_its_size_goes() {
     let Some(registry) = Registry::shared() else { return };
-    let world = impatient();
+    let world = with_retries(1);
     push_by_hand(&registry.host, "faults/harm", "1", image());
     let small = *image().blobs().values().min().unwrap();
     for fault in [
@@ -99,7 +99,7 @@ fn a_blob_is_read_as_far_as_its_size_goes() {
 #[test]
 fn redirects_in_a_circle_end() {
     let Some(registry) = Registry::shared() else { return };
-    let world = impatient();
+    let world = with_retries(1);
     push_by_hand(&registry.host, "faults/harm", "1", image());
     for step in [Step::ManifestGet, Step::BlobGet, Step::Token] {
         let (one, other) = (Proxy::before(&registry.host), Proxy::before(&registry.host));
@@ -150,13 +150,12 @@ fn bombs() -> Vec<(&'static str, String)> {
         ("a byte order mark", format!("\u{feff}{}", index(""))),
         ("a digest of another kind", index(&descriptor("1").replace("sha256:", "md5:"))),
         ("a digest that climbs", index(&descriptor("1").replace("sha256:", "sha256:../../"))),
-        ("an empty index", index("")),
     ]
 }
 
 #[test]
 fn manifests_that_are_made_to_do_harm_are_refused() {
-    let world = impatient();
+    let world = with_retries(1);
     for (what, body) in bombs() {
         let kind = if what.contains("layer") || what.contains("config") { MANIFEST } else { INDEX };
         refused(&world, &playing(kind, body), what);
@@ -169,7 +168,7 @@ fn manifests_that_are_made_to_do_harm_are_refused() {
 #[test]
 fn indexes_in_indexes_end_somewhere() {
     let Some(registry) = Registry::shared() else { return };
-    let world = impatient();
+    let world = with_retries(1);
     let layout = Layout::at(&shared_dir().join("nested"));
     let mut descriptor = layout.image(&[&tar(&[file("a", "a")])]);
     let image = Image {
@@ -197,7 +196,7 @@ fn indexes_in_indexes_end_somewhere() {
 #[test]
 fn what_a_token_server_and_an_error_say_does_no_harm() {
     let Some(registry) = Registry::shared() else { return };
-    let world = impatient();
+    let world = with_retries(1);
     push_by_hand(&registry.host, "faults/harm", "1", image());
     let nested = "[".repeat(500_000);
     let message = |text: &str| {
@@ -234,7 +233,7 @@ fn what_a_token_server_and_an_error_say_does_no_harm() {
 /// Answers whose heads are no heads.
 #[test]
 fn heads_that_are_made_to_do_harm_are_refused() {
-    let world = impatient();
+    let world = with_retries(1);
     let long = "x".repeat(1 << 20);
     let many: Vec<(String, String)> =
         (0..5000).map(|at| (format!("X-{at}"), "x".to_owned())).collect();
