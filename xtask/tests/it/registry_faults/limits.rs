@@ -96,6 +96,19 @@ fn a_blob_is_read_as_far_as_its_size_goes() {
     }
 }
 
+/// A registry that gives a byte and hangs up, again and again.
+#[test]
+fn next_to_no_progress_is_none() {
+    let Some(registry) = Registry::shared() else { return };
+    let world = with_retries(1);
+    push_by_hand(&registry.host, "faults/harm", "1", image());
+    let proxy = Proxy::before(&registry.host).with_tokens(USER, PASSWORD);
+    // The configs come first.
+    proxy.inject(Step::BlobGet, 3..=u32::MAX, Fault::CutBody(1));
+    let from = format!("{}/faults/harm:1", proxy.host);
+    fails(&ended(&mut tool(&world, &proxy, &format!("image copy {from} oci:../out")))).says(&from);
+}
+
 #[test]
 fn redirects_in_a_circle_end() {
     let Some(registry) = Registry::shared() else { return };

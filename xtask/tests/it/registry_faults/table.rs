@@ -24,7 +24,7 @@ impl Work {
     /// What is brought.
     fn image(self) -> &'static Image {
         static LARGE: OnceLock<Image> = OnceLock::new();
-        if self == Work::Resume { LARGE.get_or_init(|| large("resumed", 6)) } else { image() }
+        if self == Work::Resume { LARGE.get_or_init(|| large("resumed", 10)) } else { image() }
     }
 }
 
@@ -62,7 +62,6 @@ const ALL: &[(Work, Step)] = &[
     (Work::Resume, Step::Patch),
     (Work::Mount, Step::Mount),
     (Work::Pull, Step::Token),
-    (Work::Pull, Step::ManifestHead),
     (Work::Pull, Step::ManifestGet),
     (Work::Pull, Step::BlobGet),
 ];
@@ -104,7 +103,6 @@ const WITH_TOKEN: &[(Work, Step)] = &[
     (Work::Resume, Step::Status),
     (Work::Resume, Step::Patch),
     (Work::Mount, Step::Mount),
-    (Work::Pull, Step::ManifestHead),
     (Work::Pull, Step::ManifestGet),
     (Work::Pull, Step::BlobGet),
 ];
@@ -116,6 +114,7 @@ const ROWS: &[Row] = &[
     ("answer lost", |_| Fault::AnswerLost, ALL, Well, Error),
     ("head cut", |_| Fault::CutHead, ALL, Well, Error),
     ("short body", |_| Fault::ShortBody, READ, Well, Error),
+    ("a byte of body", |_| Fault::CutBody(1), READ, Well, Error),
     ("dripping head", |_| Fault::DripHead, ALL, Well, Error),
     ("dripping body", |_| Fault::DripBody, READ, Well, Error),
     ("silence", |_| Fault::Silence, ALL, Well, Error),
@@ -186,7 +185,7 @@ fn cells() -> Vec<Cell> {
 enum Outcome {
     Well,
     Error,
-    /// The tool has no such step.
+    /// The step did not come.
     NotMet,
     Wrong(String),
 }
@@ -204,8 +203,8 @@ fn play(world: &World, registry: &str, at: usize, cell: &Cell) -> Outcome {
         push_by_hand(registry, &repository, "1", image);
     }
     if cell.work == Work::Resume {
-        // Less is not asked after, but sent again.
-        proxy.inject(Step::Put, ONCE, Fault::ResetInBody(5 * MIB));
+        // Of less, the registry may not have kept enough yet for anybody to ask after it.
+        proxy.inject(Step::Put, ONCE, Fault::ResetInBody(9 * MIB));
     }
     let hits = if cell.often == Often::Once { ONCE } else { ALWAYS };
     proxy.inject(cell.step, hits, (cell.fault)(&elsewhere.host));
@@ -318,11 +317,12 @@ fn every_fault_at_every_step_ends_well_or_in_one_clear_error() {
     }
     let not_met = count(|it| matches!(it, Outcome::NotMet));
     said(&format!(
-        "{} faults at {} steps: {well} end well, {errors} in one error, {not_met} befall nothing, {} are wrong",
+        "{} faults at {} steps: {well} end well, {errors} in one error, {} are wrong, \
+         {not_met} befall nothing",
         ROWS.len(),
         ALL.len(),
         wrong.len()
     ));
     assert!(wrong.is_empty(), "{} cells:\n{}", wrong.len(), wrong.join("\n"));
-    assert!(well + errors >= 120, "{not_met} of {} befall nothing", cells.len());
+    assert!(not_met < cells.len() / 20, "{not_met} of {} befall nothing", cells.len());
 }

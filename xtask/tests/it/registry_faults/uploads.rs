@@ -45,6 +45,39 @@ fn an_upload_that_is_cut_goes_on_where_it_stopped() {
     fs::remove_dir_all(&image.dir).unwrap();
 }
 
+/// As a registry behind a server with a limit.
+#[test]
+fn what_is_too_large_goes_in_parts() {
+    let Some(registry) = Registry::shared() else { return };
+    let (world, image) = (impatient(), large("parts", 10));
+    let proxy = Proxy::before(&registry.host).with_tokens(USER, PASSWORD);
+    proxy.inject(None, ALWAYS, Fault::TooLarge(5 * MIB));
+    push(&world, &proxy, &image, "faults/parts:1").ends_with(0);
+    assert_eq!(proxy.count(Step::Patch), 3, "{:?}", changes(&proxy));
+    assert_pushed(&world, &registry.host, "faults/parts", "1", &image);
+}
+
+/// Whatever a registry says that it has by now, an upload ends.
+#[test]
+fn parts_that_lead_nowhere_end() {
+    let Some(registry) = Registry::shared() else { return };
+    let (world, image) = (with_retries(1), large("nowhere", 10));
+    for range in ["0-0", "bytes=0-0", "0-9", "0-99", "", "5-9", "0-99999999999", "9-0", "x-y", "-1"]
+    {
+        let proxy = Proxy::before(&registry.host).with_tokens(USER, PASSWORD);
+        proxy.inject(None, ALWAYS, Fault::TooLarge(5 * MIB));
+        let to = [("Location", "/v2/faults/nowhere/blobs/uploads/1"), ("Range", range)];
+        proxy.inject(Step::Patch, ALWAYS, Fault::Answer(Answer::new(202, &to, "")));
+        proxy.inject(Step::Status, ALWAYS, Fault::Answer(Answer::new(204, &to, "")));
+        let args = format!("image copy {} {}/faults/nowhere:1", image.stored(), proxy.host);
+        let run = start(&mut tool(&world, &proxy, &args)).end();
+        let run = run
+            .unwrap_or_else(|| panic!("{range}: hangs after {} parts", proxy.count(Step::Patch)));
+        fails(&run);
+        assert_eq!(tagged(&registry.host, "faults/nowhere", "1"), None, "{range}");
+    }
+}
+
 /// It says of every blob that it is there, until somebody asks for the blob itself.
 #[test]
 fn a_registry_that_says_too_much_gets_no_tag_that_points_nowhere() {

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::thread::sleep;
 use std::time::Duration;
 
-use super::fault::{Fault, Moment, Place, WRONG_DIGEST};
+use super::fault::{Fault, Moment, Place, WRONG_DIGEST, refusal};
 use super::wire::{Answer, Framing, Head, pass, peek_head, read_head, skip};
 use super::{State, Verdict};
 
@@ -88,6 +88,9 @@ impl Exchange<'_> {
                 return self.wait_for_the_end();
             }
             Some(Fault::Answer(answer)) => self.own(id, request, answer)?,
+            Some(Fault::TooLarge(_)) => {
+                self.own(id, request, &refusal(413, "SIZE_INVALID", "too large"))?
+            }
             Some(Fault::RedirectLoop) => self.redirect(id, request, &self.state.host.clone())?,
             Some(Fault::RedirectTo(to)) => self.redirect(id, request, to)?,
             Some(Fault::Endless(status)) => {
@@ -121,7 +124,8 @@ impl Exchange<'_> {
                 self.client.write_all(&bytes[..bytes.len() / 2])?;
                 return Ok(false);
             }
-            Some(Fault::ShortBody) => return self.send_half(reply),
+            Some(Fault::ShortBody) => return self.send_part(reply, |length| length / 2),
+            Some(Fault::CutBody(bytes)) => return self.send_part(reply, |_| *bytes),
             Some(Fault::DripHead) => return self.drip(b"HTTP/1.1 200 OK\r\nSlow: "),
             Some(Fault::DripBody) => {
                 reply.head.remove("transfer-encoding");
@@ -227,23 +231,24 @@ impl Exchange<'_> {
     }
 
     /// Less of the body than the head promises.
-    fn send_half(&mut self, mut reply: Reply) -> io::Result<bool> {
+    fn send_part(&mut self, mut reply: Reply, part: impl Fn(u64) -> u64) -> io::Result<bool> {
         let length = match &reply.body {
             Source::Own(bytes) => bytes.len() as u64,
             Source::Upstream(Framing::Length(length)) => *length,
             Source::Upstream(_) => 0,
         };
+        let part = |length: u64| part(length).min(length);
         if length == 0 {
             reply.head.remove("transfer-encoding");
             reply.head.set("Content-Length", "100");
         }
         self.client.write_all(&reply.head.to_bytes())?;
         match reply.body {
-            Source::Own(bytes) => self.client.write_all(&bytes[..bytes.len() / 2])?,
+            Source::Own(bytes) => self.client.write_all(&bytes[..part(length) as usize])?,
             Source::Upstream(framing) => {
                 let client = &mut self.client;
                 let upstream = self.upstream.as_mut().ok_or(ErrorKind::NotConnected)?;
-                pass(upstream, framing, length / 2, |piece, _| client.write_all(piece))?;
+                pass(upstream, framing, part(length), |piece, _| client.write_all(piece))?;
             }
         }
         Ok(false)

@@ -108,6 +108,8 @@ pub enum Fault {
     CutHead,
     /// It ends in the middle of the answer's body.
     ShortBody,
+    /// It ends when so many bytes of the answer's body are sent.
+    CutBody(u64),
     /// A byte a second of the answer's head, for ever.
     DripHead,
     /// A byte a second of the answer's body, for ever.
@@ -117,6 +119,8 @@ pub enum Fault {
     Answer(Answer),
     /// The same before the request's body was read; then the connection ends.
     Early(Answer),
+    /// The upstream takes no larger body than this, in bytes.
+    TooLarge(u64),
     /// An answer of this status whose body has no end.
     Endless(u16),
     /// The upstream's answer with a digest that is another's.
@@ -147,8 +151,10 @@ impl Fault {
     /// Whether it is of any meaning for this request.
     pub fn can_befall(&self, request: &Head) -> bool {
         match (self, request.request_framing()) {
-            (Fault::ResetInBody(bytes), Framing::Length(length)) => length > *bytes,
-            (Fault::ResetInBody(_), Framing::None) => false,
+            (Fault::ResetInBody(most) | Fault::TooLarge(most), Framing::Length(length)) => {
+                length > *most
+            }
+            (Fault::ResetInBody(_) | Fault::TooLarge(_), Framing::None) => false,
             _ => true,
         }
     }
