@@ -106,7 +106,8 @@ fn next_to_no_progress_is_none() {
     // The configs come first.
     proxy.inject(Step::BlobGet, 3..=u32::MAX, Fault::CutBody(1));
     let from = format!("{}/faults/harm:1", proxy.host);
-    fails(&ended(&mut tool(&world, &proxy, &format!("image copy {from} oci:../out")))).says(&from);
+    let run = ended(&mut tool(&world, &proxy, &format!("image copy {from} oci:../out")));
+    fails(&run).says(&format!("{}/faults/harm", proxy.host));
 }
 
 #[test]
