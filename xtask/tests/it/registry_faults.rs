@@ -19,6 +19,7 @@ use crate::world::engines::{Registry, shared_dir};
 use crate::world::proxy::{Proxy, ask};
 use crate::world::{Run, World, sha256};
 
+mod downloads;
 mod kills;
 mod limits;
 mod secrets;

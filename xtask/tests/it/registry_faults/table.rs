@@ -115,6 +115,7 @@ const ROWS: &[Row] = &[
     ("head cut", |_| Fault::CutHead, ALL, Well, Error),
     ("short body", |_| Fault::ShortBody, READ, Well, Error),
     ("a byte of body", |_| Fault::CutBody(1), READ, Well, Error),
+    ("another bit", |_| Fault::Flip, READ, Either, Error),
     ("dripping head", |_| Fault::DripHead, ALL, Well, Error),
     ("dripping body", |_| Fault::DripBody, READ, Well, Error),
     ("silence", |_| Fault::Silence, ALL, Well, Error),

@@ -124,14 +124,15 @@ impl Exchange<'_> {
                 self.client.write_all(&bytes[..bytes.len() / 2])?;
                 return Ok(false);
             }
-            Some(Fault::ShortBody) => return self.send_part(reply, |length| length / 2),
-            Some(Fault::CutBody(bytes)) => return self.send_part(reply, |_| *bytes),
+            Some(Fault::ShortBody) => return self.send_part(id, reply, |length| length / 2),
+            Some(Fault::CutBody(bytes)) => return self.send_part(id, reply, |_| *bytes),
             Some(Fault::DripHead) => return self.drip(b"HTTP/1.1 200 OK\r\nSlow: "),
             Some(Fault::DripBody) => {
                 reply.head.remove("transfer-encoding");
                 reply.head.set("Content-Length", (1 << 30).to_string());
                 return self.drip(&reply.head.to_bytes());
             }
+            Some(Fault::Flip) => return self.send_flipped(id, request, reply),
             Some(Fault::WrongDigest) => reply.head.set("Docker-Content-Digest", WRONG_DIGEST),
             Some(Fault::Location(place)) => relocate(&mut reply.head, &self.state.host, place),
             _ => {}
@@ -205,6 +206,28 @@ impl Exchange<'_> {
         Ok(Reply { head, body: Source::Upstream(framing) })
     }
 
+    /// The answer with one bit of its body changed.
+    fn send_flipped(&mut self, id: usize, request: &Head, reply: Reply) -> io::Result<bool> {
+        let Reply { head, body } = reply;
+        let mut bytes = match body {
+            Source::Own(bytes) => bytes,
+            Source::Upstream(framing) => {
+                let upstream = self.upstream.as_mut().ok_or(ErrorKind::NotConnected)?;
+                let mut bytes = Vec::new();
+                pass(upstream, framing, u64::MAX, |piece, _| {
+                    bytes.extend(piece);
+                    Ok(())
+                })?;
+                bytes
+            }
+        };
+        let half = bytes.len() / 2;
+        if let Some(byte) = bytes.get_mut(half) {
+            *byte ^= 1;
+        }
+        self.send(id, request, Reply { head, body: Source::Own(bytes) })
+    }
+
     fn send(&mut self, id: usize, request: &Head, reply: Reply) -> io::Result<bool> {
         let Reply { head, body } = reply;
         let state = self.state;
@@ -231,26 +254,33 @@ impl Exchange<'_> {
     }
 
     /// Less of the body than the head promises.
-    fn send_part(&mut self, mut reply: Reply, part: impl Fn(u64) -> u64) -> io::Result<bool> {
+    fn send_part(
+        &mut self,
+        id: usize,
+        mut reply: Reply,
+        part: impl Fn(u64) -> u64,
+    ) -> io::Result<bool> {
         let length = match &reply.body {
             Source::Own(bytes) => bytes.len() as u64,
             Source::Upstream(Framing::Length(length)) => *length,
             Source::Upstream(_) => 0,
         };
-        let part = |length: u64| part(length).min(length);
+        let part = part(length).min(length);
         if length == 0 {
             reply.head.remove("transfer-encoding");
             reply.head.set("Content-Length", "100");
         }
         self.client.write_all(&reply.head.to_bytes())?;
         match reply.body {
-            Source::Own(bytes) => self.client.write_all(&bytes[..part(length) as usize])?,
+            Source::Own(bytes) => self.client.write_all(&bytes[..part as usize])?,
             Source::Upstream(framing) => {
                 let client = &mut self.client;
                 let upstream = self.upstream.as_mut().ok_or(ErrorKind::NotConnected)?;
-                pass(upstream, framing, part(length), |piece, _| client.write_all(piece))?;
+                pass(upstream, framing, part, |piece, _| client.write_all(piece))?;
             }
         }
+        let status = reply.head.status();
+        self.state.learn(id, |seen| (seen.status, seen.sent) = (Some(status), part));
         Ok(false)
     }
 

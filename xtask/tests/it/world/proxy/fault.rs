@@ -110,6 +110,8 @@ pub enum Fault {
     ShortBody,
     /// It ends when so many bytes of the answer's body are sent.
     CutBody(u64),
+    /// One bit in the middle of the answer's body is another.
+    Flip,
     /// A byte a second of the answer's head, for ever.
     DripHead,
     /// A byte a second of the answer's body, for ever.
