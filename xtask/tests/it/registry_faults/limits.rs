@@ -1,5 +1,8 @@
 //! Answers without an end, and answers that are made to do harm.
 
+use std::io::Write;
+use std::net::TcpListener;
+
 use super::*;
 use crate::world::proxy::{ALWAYS, Answer, Fault, ONCE, Step};
 use crate::world::sha256;
@@ -108,6 +111,30 @@ fn next_to_no_progress_is_none() {
     let from = format!("{}/faults/harm:1", proxy.host);
     let run = ended(&mut tool(&world, &proxy, &format!("image copy {from} oci:../out")));
     fails(&run).says(&format!("{}/faults/harm", proxy.host));
+}
+
+/// Nobody listens, or who listens says nothing, or nothing of HTTP.
+#[test]
+fn a_registry_that_is_none_is_told() {
+    let world = with_retries(1);
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let silence = silent.local_addr().unwrap().to_string();
+    let talker = TcpListener::bind("127.0.0.1:0").unwrap();
+    let talk = talker.local_addr().unwrap().to_string();
+    // It ends with the process, as nobody else comes.
+    std::thread::spawn(move || {
+        for stream in talker.incoming() {
+            stream.unwrap().write_all(b"220 mail.test ESMTP\r\n").ok();
+        }
+    });
+    for (host, why) in [(nobody, "refused"), (silence, ""), (talk, "")] {
+        let push = format!("image copy {} {host}/a", old_image().stored());
+        for args in [format!("image inspect {host}/a"), push] {
+            let run = ended(&mut world.tool(args.split(' ')));
+            fails(&run).says(&host).says(why);
+        }
+    }
 }
 
 #[test]

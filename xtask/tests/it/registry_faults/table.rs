@@ -82,6 +82,14 @@ const READ: &[(Work, Step)] = &[
 /// Those whose answers name a digest that counts.
 const NAMING: &[(Work, Step)] =
     &[(Work::Push, Step::ManifestPut), (Work::Push, Step::TagPut), (Work::Pull, Step::ManifestGet)];
+/// Those whose answers may name one.
+const KNOWN: &[(Work, Step)] = &[
+    (Work::Push, Step::BlobHead),
+    (Work::Push, Step::Put),
+    (Work::Push, Step::ManifestHead),
+    (Work::Mount, Step::Mount),
+    (Work::Pull, Step::BlobGet),
+];
 /// Those after which another request goes where the answer says.
 const PLACING: &[(Work, Step)] =
     &[(Work::Push, Step::Post), (Work::Resume, Step::Status), (Work::Resume, Step::Patch)];
@@ -129,6 +137,9 @@ const ROWS: &[Row] = &[
     ("endless error", |_| Fault::Endless(500), ALL, Well, Error),
     ("endless answer", |_| Fault::Endless(200), READ, Either, Error),
     ("wrong digest", |_| Fault::WrongDigest, NAMING, Error, Error),
+    ("wrong digest of what is known", |_| Fault::WrongDigest, KNOWN, Either, Either),
+    ("no digest", |_| Fault::NoDigest, NAMING, Well, Well),
+    ("no digest of what is known", |_| Fault::NoDigest, KNOWN, Well, Well),
     ("no Location", |_| Fault::Location(Place::Missing), PLACING, Either, Either),
     ("unknown Location", |_| Fault::Location(Place::Unknown), PLACING, Either, Either),
     ("garbage as Location", |_| Fault::Location(Place::Garbage), PLACING, Either, Either),

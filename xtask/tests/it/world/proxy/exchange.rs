@@ -134,6 +134,7 @@ impl Exchange<'_> {
             }
             Some(Fault::Flip) => return self.send_flipped(id, request, reply),
             Some(Fault::WrongDigest) => reply.head.set("Docker-Content-Digest", WRONG_DIGEST),
+            Some(Fault::NoDigest) => reply.head.remove("Docker-Content-Digest"),
             Some(Fault::Location(place)) => relocate(&mut reply.head, &self.state.host, place),
             _ => {}
         }

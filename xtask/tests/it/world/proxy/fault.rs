@@ -127,6 +127,8 @@ pub enum Fault {
     Endless(u16),
     /// The upstream's answer with a digest that is another's.
     WrongDigest,
+    /// The upstream's answer without any.
+    NoDigest,
     /// The upstream's answer with another Location.
     Location(Place),
     /// The token that came with it is worth nothing any more.
