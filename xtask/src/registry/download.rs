@@ -5,7 +5,7 @@ use std::io::{Read, Seek, Write};
 use anyhow::{Context, Result, bail, ensure};
 use indicatif::ProgressBar;
 
-use super::{Access, Registry, Site};
+use super::{Access, LITTLE, Registry, Site};
 use crate::digest::{Digest, HashingWriter};
 use crate::files;
 use crate::http::{Call, HttpError, Method, Patience, Reading};
@@ -104,7 +104,8 @@ impl Registry<'_> {
                     cut
                 }
             };
-            if to.written() > before {
+            // A byte with each try would take for ever.
+            if to.written() > before + LITTLE {
                 patience.renew();
             }
             patience.wait(cut).with_context(context)?;

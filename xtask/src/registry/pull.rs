@@ -84,7 +84,10 @@ impl Registry<'_> {
             ensure!(named == digest, "{url} is said to be {named}, and is {digest}");
         }
         let media_type = content_type(&response);
-        raw(response.body, media_type.as_deref(), &digest)
+        raw(response.body, media_type.as_deref(), &digest).with_context(|| {
+            let kind = media_type.as_deref().unwrap_or("of no type");
+            format!("read {url}, which is said to be {kind}")
+        })
     }
 
     /// Reads what a descriptor names: a manifest or a config.

@@ -104,7 +104,7 @@ impl Registry<'_> {
                 Begun::Session(session) => session,
             };
             source = None;
-            match self.send_all(site, load, session, &mut patience) {
+            match self.send_all(site, load, session) {
                 Ok(()) => return Ok(Way::Uploaded),
                 Err(error) => patience.wait(lost(error)?)?,
             }
@@ -140,13 +140,7 @@ impl Registry<'_> {
     }
 
     /// Sends all of it at once; in parts, where that was cut or is too much at a time.
-    fn send_all(
-        &self,
-        site: &Site,
-        load: &Load<'_>,
-        session: Session,
-        patience: &mut Patience<'_>,
-    ) -> Result<()> {
+    fn send_all(&self, site: &Site, load: &Load<'_>, session: Session) -> Result<()> {
         let url = session.url.with("digest", &load.digest.to_string());
         let body = load.part(0, load.size)?;
         let headers = &[("content-type", "application/octet-stream")];
@@ -157,7 +151,7 @@ impl Registry<'_> {
         };
         if status(&error) == Some(413) {
             load.bar.inc_length(load.size);
-            return self.send_parts(site, load, session, 0, patience);
+            return self.send_parts(site, load, session, 0, Patience::new(self.http));
         }
         let cut = lost(error)?;
         let there = self.progress(site, &session)?;
@@ -165,6 +159,8 @@ impl Registry<'_> {
         let Some((session, from)) = there.filter(|(_, from)| *from >= CHUNK) else {
             return Err(cut.into());
         };
+        // What is achieved here says nothing of how often all of it may be begun anew.
+        let mut patience = Patience::new(self.http);
         patience.wait(cut)?;
         self.send_parts(site, load, session, from, patience)
     }
@@ -176,7 +172,7 @@ impl Registry<'_> {
         load: &Load<'_>,
         mut session: Session,
         mut from: u64,
-        patience: &mut Patience<'_>,
+        mut patience: Patience<'_>,
     ) -> Result<()> {
         if from > 0 {
             self.term.detail(format_args!("upload {} on from byte {from}", load.digest));
@@ -190,9 +186,17 @@ impl Registry<'_> {
             let call = Call { headers, body, ..Call::new(Method::PATCH, &session.url, LITTLE) };
             match self.once(site, &call) {
                 Ok(response) => {
-                    patience.renew();
-                    from = reached(&response).unwrap_or(from + size);
-                    ensure!(from <= load.size, "the registry says that it has more than was sent");
+                    let at = reached(&response).unwrap_or(from + size);
+                    ensure!(at <= load.size, "the registry says that it has more than was sent");
+                    if at > from {
+                        patience.renew();
+                    } else {
+                        // It would take the same part for ever.
+                        let fault = Fault::Cut("the registry keeps nothing of it".to_owned());
+                        let call = format!("{} {}", call.method, call.url);
+                        patience.wait(HttpError { call, fault, tries: 1 })?;
+                    }
+                    from = at;
                     session.url = next(&response)?.unwrap_or(session.url);
                 }
                 Err(error) => {
@@ -204,7 +208,7 @@ impl Registry<'_> {
                     let Some((again, at)) = self.progress(site, &session)? else {
                         return Err(cut.into());
                     };
-                    if at > from {
+                    if at > from + LITTLE {
                         patience.renew();
                     }
                     if cut.passes() {
