@@ -36,6 +36,11 @@ pub struct Archive {
 }
 
 impl Archive {
+    /// Whether it has this name.
+    pub fn is(&self, name: &str) -> bool {
+        self.plan.name == name
+    }
+
     pub fn plan(&self) -> &ArchivePlan {
         &self.plan
     }

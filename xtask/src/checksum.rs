@@ -11,6 +11,7 @@ use crate::archive::Archive;
 use crate::digest::Digest;
 use crate::files::{self, Staging};
 use crate::finding::Help;
+use crate::krew::Manifest;
 use crate::linkage::{Binary, Linkage};
 use crate::oci::{Built, Root};
 use crate::plan::{ImagePlan, Part, Plan};
@@ -23,6 +24,9 @@ pub const CHECKSUMS: &str = "checksums.txt";
 
 /// The folder of images in dist/.
 pub const IMAGES: &str = "images/";
+
+/// The folder of krew's manifests in dist/.
+pub const KREW: &str = "krew/";
 
 /// One file of dist/, or an image's folder, as `artifacts.json` lists it.
 #[derive(Clone, Debug, Serialize)]
@@ -68,6 +72,7 @@ pub fn checksums(files: &BTreeMap<&str, &Digest>) -> String {
 /// What was made of a plan.
 pub struct Made<'a> {
     pub archives: &'a [Archive],
+    pub manifests: &'a [Manifest],
     pub images: &'a [Built],
     pub binaries: &'a [Binary],
 }
@@ -88,6 +93,7 @@ pub fn describe(
     for Built { plan, root } in made.images {
         artifacts.push(image(plan, root)?);
     }
+    artifacts.extend(made.manifests.iter().map(plugin));
     if !archives.is_empty() {
         let text = checksums(&digests);
         out.write(CHECKSUMS, text.as_bytes())?;
@@ -183,6 +189,16 @@ fn image(plan: &ImagePlan, root: &Root) -> Result<Artifact> {
         ("version", plan.version.to_string().into()),
     ]);
     Ok(Artifact::of(&plan.name, IMAGES, "Image", None, extra))
+}
+
+fn plugin(manifest: &Manifest) -> Artifact {
+    let extra = BTreeMap::from([
+        ("checksum", Digest::of(manifest.text().as_bytes()).to_string().into()),
+        ("package", manifest.package().into()),
+        ("plugin", manifest.name().into()),
+        ("size", manifest.text().len().into()),
+    ]);
+    Artifact::of(&manifest.file(), KREW, "Krew Plugin Manifest", None, extra)
 }
 
 fn document(value: &impl Serialize) -> Result<Vec<u8>> {

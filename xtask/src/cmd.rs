@@ -27,6 +27,7 @@ mod clean;
 mod cross;
 mod dockerfile;
 mod image;
+mod krew;
 mod release;
 mod run;
 mod setup;
@@ -86,6 +87,7 @@ enum Command {
     Archive(archive::Args),
     Image(Box<image::Args>),
     Dockerfile(dockerfile::Args),
+    Krew(Box<krew::Args>),
     Release(release::Args),
     Check(check::Args),
     Test(test::Args),
@@ -180,6 +182,7 @@ impl Command {
             Command::Archive(args) => archive::run(args, common, world),
             Command::Image(args) => image::run(*args, common, world),
             Command::Dockerfile(args) => dockerfile::run(args, common, world),
+            Command::Krew(args) => krew::run(*args, common, world),
             Command::Release(args) => release::run(args, common, world),
             Command::Check(args) => check::run(args, common, world),
             Command::Test(args) => test::run(args, common, world),

@@ -13,12 +13,14 @@ use crate::target::Target;
 mod generate;
 mod image;
 mod image_files;
+mod krew;
 mod network;
 mod schema;
 
 pub use generate::{Generator, OUT, Output, unfit};
 pub use image::{Base, ImageConfig, ImageFile, ImageNode};
 pub use image_files::Owner;
+pub use krew::KrewConfig;
 pub use network::Network;
 
 /// The commented file that is the one source of keys, defaults and help.
@@ -45,6 +47,7 @@ struct PackageKeys {
     default_features: bool,
     env: BTreeMap<String, String>,
     archive: ArchiveKeys,
+    krew: krew::KrewKeys,
     image: image::ImageKeys,
 }
 
@@ -81,6 +84,8 @@ pub struct PackageConfig {
     pub archive_files: Vec<PathBuf>,
     /// The files that its programs write for archives.
     pub generate: Vec<Generator>,
+    /// The kubectl plugin that it is.
+    pub krew: Option<KrewConfig>,
     pub image: ImageConfig,
 }
 
@@ -214,6 +219,7 @@ fn resolve_package(
     PackageConfig {
         image: image::image(scope, keys.image, findings),
         generate: generate::generators(scope, keys.archive.generate, &names, findings),
+        krew: krew::krew(scope, keys.krew, &names, findings),
         name: package.name.clone(),
         kept_back: scope.kept_back,
         targets: if keys.targets.is_empty() { common.to_vec() } else { own },

@@ -17,7 +17,7 @@ use crate::digest::Digest;
 use crate::files;
 use crate::finding::{Help, failure};
 use crate::linkage::Binary;
-use crate::plan::{ArchivePlan, GeneratePlan};
+use crate::plan::{ArchivePlan, GeneratePlan, Joined};
 use crate::process::{self, Env, Program, TimedOut};
 use crate::template;
 use crate::term::Term;
@@ -52,6 +52,26 @@ pub struct File {
 }
 
 impl Generated {
+    /// Adds a file that is made of others, each under its name.
+    pub fn join(&mut self, package: &str, joined: &Joined) -> Result<()> {
+        let mut text = Vec::new();
+        for (at, path) in joined.from.iter().enumerate() {
+            if joined.from.len() > 1 {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                let gap = if at == 0 { "" } else { "\n\n" };
+                text.extend(format!("{gap}{name}\n{}\n\n", "=".repeat(name.len())).into_bytes());
+            }
+            text.extend(files::read(path)?);
+        }
+        let folder = files::temporary_dir()?;
+        let path = folder.path().join(&joined.name);
+        files::write(&path, &text)?;
+        let file = File { name: joined.name.clone(), path, digest: Digest::of(&text) };
+        self.files.entry(package.to_owned()).or_default().push(file);
+        self.folders.push(folder);
+        Ok(())
+    }
+
     /// The files of a package, in no order that counts.
     pub fn of(&self, package: &str) -> &[File] {
         self.files.get(package).map_or(&[], Vec::as_slice)

@@ -35,6 +35,7 @@ mod generate;
 mod archive;
 mod checksum;
 mod dockerfile;
+mod krew;
 
 mod check;
 mod release;

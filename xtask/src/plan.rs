@@ -16,6 +16,7 @@ use crate::version::Versioned;
 mod build;
 mod generate;
 mod image;
+mod krew;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -26,7 +27,7 @@ pub use image::BIN;
 pub use tools::Tools;
 pub use values::{
     ArchiveFile, ArchivePlan, BuildPlan, Format, GeneratePlan, ImageConfig, ImagePlan,
-    ImagePlatform, LeftOut, Plan, PublishPlan,
+    ImagePlatform, Joined, KrewPlan, KrewPlatform, LeftOut, Plan, PublishPlan,
 };
 
 /// The time that outputs carry where nothing tells one: that which cargo gives
@@ -152,6 +153,7 @@ pub fn plan(config: &Config, project: &Project, request: &Request) -> Result<Pla
     let mut builds = Vec::new();
     let mut archives = Vec::new();
     let mut images = Vec::new();
+    let mut plugins = Vec::new();
     let mut generated = Vec::new();
     for selected in &selected {
         if let Some(reason) = rules::other_tag(selected, project, request.mode) {
@@ -183,7 +185,13 @@ pub fn plan(config: &Config, project: &Project, request: &Request) -> Result<Pla
             left_out.extend(unbuilt);
         }
         if archives_made {
-            archives.extend(targets.iter().map(|target| archive(selected, &build, target)));
+            let own: Vec<ArchivePlan> =
+                targets.iter().map(|target| archive(selected, &build, target)).collect();
+            let (plugin, found, unbuilt) = krew::plan(selected, &build, &own, project);
+            plugins.extend(plugin);
+            findings.extend(found);
+            left_out.extend(unbuilt);
+            archives.extend(own);
         }
         if image::wanted(selected, request) {
             let (image, found, unbuilt) = image::plan(selected, &build, &targets, project, request);
@@ -227,6 +235,7 @@ pub fn plan(config: &Config, project: &Project, request: &Request) -> Result<Pla
         generate: generated,
         archives,
         images,
+        krew: plugins,
         left_out,
         warnings,
     })
@@ -362,7 +371,7 @@ fn archive(selected: &Selected<'_>, build: &BuildPlan, target: &Target) -> Archi
         .map(|path| ArchiveFile { name: name(path), path: path.clone() });
     let format = Format::of(target);
     let (package, version, triple) = (&build.package, &build.version, target.triple());
-    ArchivePlan {
+    let archive = ArchivePlan {
         name: format!("{package}-v{version}-{triple}.{}", format.name()),
         format,
         package: build.package.clone(),
@@ -370,5 +379,7 @@ fn archive(selected: &Selected<'_>, build: &BuildPlan, target: &Target) -> Archi
         target: target.clone(),
         bins: build.bins.clone(),
         files: files.collect(),
-    }
+        joined: None,
+    };
+    ArchivePlan { joined: krew::joined(selected, &archive), ..archive }
 }

@@ -9,13 +9,14 @@ use serde::Serialize;
 
 use crate::archive::{Archive, archive};
 use crate::cache::{Blobs, Cache};
-use crate::checksum::{self, Artifact, IMAGES, Made};
+use crate::checksum::{self, Artifact, IMAGES, KREW, Made};
 use crate::compile::compile;
 use crate::config::{self, ImageNode};
 use crate::dockerfile;
 use crate::files::{self, Lock, Staging, explain_space};
 use crate::finding::{Findings, failure};
 use crate::generate::{self, Generated};
+use crate::krew::{self, Manifest};
 use crate::linkage::{Binary, prove};
 use crate::oci::{self, Base, Built};
 use crate::parallel;
@@ -84,7 +85,9 @@ pub fn release(
         sink::layout(&root, &image.names, &staging.path(&place), &plan.dist.join(&place))
             .map_err(explain_space)?;
     }
-    let made = Made { archives: &archives, images: &images, binaries: &binaries };
+    let manifests = manifests(plan, &archives, &staging, term)?;
+    let made =
+        Made { archives: &archives, manifests: &manifests, images: &images, binaries: &binaries };
     let artifacts =
         checksum::describe(plan, name(plan, project), &made, &staging).map_err(explain_space)?;
     staging.commit(plan.time)?;
@@ -153,7 +156,7 @@ pub fn dockerfiles(
         dockerfile(image, plan, project, &binaries, &folder, &staging.path(&place))?;
         written.push(plan.dist.join(&place).join("Dockerfile"));
     }
-    let made = Made { archives: &[], images: &[], binaries: &[] };
+    let made = Made { archives: &[], manifests: &[], images: &[], binaries: &[] };
     checksum::describe(plan, name(plan, project), &made, &staging)?;
     staging.commit(plan.time)?;
     Ok(written)
@@ -365,7 +368,42 @@ fn generated(
         by_choice: false,
     }));
     let (archives, time) = (&plan.archives, plan.time);
-    generate::generate(&plans, archives, binaries, time, &project.env, term)
+    let mut generated = generate::generate(&plans, archives, binaries, time, &project.env, term)?;
+    let mut joined: Vec<&str> = Vec::new();
+    for archive in archives {
+        if let Some(own) = archive.joined.as_ref().filter(|_| !joined.contains(&&*archive.package))
+        {
+            let from = own.from.iter().filter_map(|path| path.file_name()?.to_str());
+            let from = from.collect::<Vec<_>>().join(" and ");
+            let what = format!("{} of {from} for {}", own.name, archive.package);
+            term.step("join", format_args!("{what}: krew takes no licence by another name"));
+            generated.join(&archive.package, own)?;
+            joined.push(&archive.package);
+        }
+    }
+    Ok(generated)
+}
+
+/// Writes the manifests of plugins, and judges them as krew will.
+fn manifests(
+    plan: &Plan,
+    archives: &[Archive],
+    staging: &Staging,
+    term: &Term,
+) -> Result<Vec<Manifest>> {
+    let mut manifests = Vec::new();
+    for plugin in &plan.krew {
+        // Those that no platform could be built for were listed.
+        if !plugin.platforms.iter().any(|it| archives.iter().any(|made| made.is(&it.archive))) {
+            continue;
+        }
+        let manifest = krew::manifest(plugin, archives)?;
+        let name = format!("{KREW}{}", manifest.file());
+        term.step("krew", &name);
+        staging.write(&name, manifest.text().as_bytes())?;
+        manifests.push(manifest);
+    }
+    Ok(manifests)
 }
 
 /// Makes all archives, as many at a time as there are processors.

@@ -46,11 +46,18 @@ impl Args {
 }
 
 pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
-    make(args, Part::All, common, world)
+    make(args, Part::All, |_| true, common, world)
 }
 
-/// Makes a part of a release, or all of it.
-pub fn make(args: Args, part: Part, common: &Common, world: &World) -> Result<ExitCode> {
+/// Makes a part of a release, or all of it; of what was made, those paths are printed
+/// that are wanted.
+pub fn make(
+    args: Args,
+    part: Part,
+    wanted: impl Fn(&str) -> bool,
+    common: &Common,
+    world: &World,
+) -> Result<ExitCode> {
     let mode = if args.snapshot { Mode::Snapshot } else { Mode::Release };
     let mut request = args.selection.request(mode, common);
     (request.part, request.skip) = (part, args.skip);
@@ -80,7 +87,7 @@ pub fn make(args: Args, part: Part, common: &Common, world: &World) -> Result<Ex
     if world.term.json_wanted() {
         world.term.json(&outcome)?;
     } else {
-        for artifact in &outcome.artifacts {
+        for artifact in outcome.artifacts.iter().filter(|artifact| wanted(&artifact.path)) {
             world.term.result(plan.dist.with_file_name(&artifact.path).display())?;
         }
     }
@@ -122,13 +129,21 @@ pub fn dry_run(plan: &Plan, term: &Term) -> Result<ExitCode> {
             names.join(", "),
         ]);
     }
+    let mut plugins = Table::new(&["plugin", "platforms", "served at"]);
+    for plugin in &plan.krew {
+        for platform in &plugin.platforms {
+            let arches = platform.arches.iter().map(|arch| format!("{}/{arch}", platform.os));
+            let arches = arches.collect::<Vec<_>>().join(", ");
+            plugins.row([plugin.name.clone(), arches, platform.uri.clone()]);
+        }
+    }
     let mut generated = Table::new(&["generate", "by", "target", "arguments"]);
     for plan in &plan.generate {
         let (output, target) = (plan.output.to_string(), plan.target.to_string());
         generated.row([output, plan.bin.clone(), target, plan.args.join(" ")]);
     }
     let left_out = release::left_out_table(&plan.left_out);
-    for table in [builds, generated, archives, images, left_out]
+    for table in [builds, generated, archives, plugins, images, left_out]
         .into_iter()
         .filter(|table| !table.is_empty())
     {

@@ -68,10 +68,11 @@ impl Staging {
         File::create(&path).with_context(|| format!("create {}", path.display()))
     }
 
-    /// Writes a file of the new dist/.
+    /// Writes a file of the new dist/; folders on the way are made.
     #[expect(clippy::disallowed_methods, reason = "the staging folder itself is beside its place")]
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
         let path = self.path(name);
+        super::make_dir(path.parent().unwrap_or(&self.new))?;
         fs::write(&path, bytes).with_context(|| format!("write {}", path.display()))
     }
 

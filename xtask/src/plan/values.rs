@@ -34,6 +34,7 @@ pub struct Plan {
     pub generate: Vec<GeneratePlan>,
     pub archives: Vec<ArchivePlan>,
     pub images: Vec<ImagePlan>,
+    pub krew: Vec<KrewPlan>,
     pub publish: Option<PublishPlan>,
     pub left_out: Vec<LeftOut>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -77,6 +78,15 @@ pub struct ArchivePlan {
     pub target: Target,
     pub bins: Vec<String>,
     pub files: Vec<ArchiveFile>,
+    /// A licence by a name that krew knows, of those that it has by others.
+    pub joined: Option<Joined>,
+}
+
+/// A file that is made of others, one after the other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Joined {
+    pub name: String,
+    pub from: Vec<PathBuf>,
 }
 
 /// How an archive is packed.
@@ -111,7 +121,8 @@ impl ArchivePlan {
 
     /// The names of the binaries and of the project's files in the archive.
     pub fn fixed_names(&self) -> impl Iterator<Item = String> {
-        self.programs().chain(self.files.iter().map(|file| file.name.clone()))
+        let joined = self.joined.iter().map(|joined| joined.name.clone());
+        self.programs().chain(self.files.iter().map(|file| file.name.clone())).chain(joined)
     }
 
     /// The names of the entries that are known before anything is made, with
@@ -143,6 +154,37 @@ pub struct GeneratePlan {
 pub struct ArchiveFile {
     pub name: String,
     pub path: PathBuf,
+}
+
+/// The manifest of a kubectl plugin.
+#[derive(Clone, Debug, Serialize)]
+pub struct KrewPlan {
+    /// The plugin's name, which its file has too.
+    pub name: String,
+    pub package: String,
+    pub version: Version,
+    pub short_description: String,
+    pub description: String,
+    pub homepage: String,
+    pub caveats: String,
+    /// Sorted by system and architecture.
+    pub platforms: Vec<KrewPlatform>,
+}
+
+/// An archive of a plugin, and who is to install it.
+#[derive(Clone, Debug, Serialize)]
+pub struct KrewPlatform {
+    /// Go's name of the system.
+    pub os: String,
+    /// Go's names of the architectures that run it.
+    pub arches: Vec<String>,
+    /// The archive's name in dist/.
+    pub archive: String,
+    /// Where it is served.
+    pub uri: String,
+    /// The names of its program and its licence.
+    pub bin: String,
+    pub license: String,
 }
 
 /// One image: a package's binaries for one platform or several.

@@ -1,0 +1,5 @@
+//! kubectl plugins, as krew installs them.
+
+mod manifest;
+
+pub use manifest::{Manifest, manifest};

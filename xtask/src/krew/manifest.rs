@@ -1,0 +1,141 @@
+//! The manifest of a plugin, as krew's index has them.
+//! <https://krew.sigs.k8s.io/docs/developer-guide/plugin-manifest/>
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+
+use crate::archive::Archive;
+use crate::digest::Digest;
+use crate::plan::{KrewPlan, KrewPlatform};
+
+/// A manifest that was made of a release's archives.
+#[derive(Clone, Debug)]
+pub struct Manifest {
+    name: String,
+    package: String,
+    text: String,
+}
+
+impl Manifest {
+    /// The plugin's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn package(&self) -> &str {
+        &self.package
+    }
+
+    /// The name that its file must have: the plugin's.
+    pub fn file(&self) -> String {
+        format!("{}.yaml", self.name)
+    }
+
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+/// In the order of most of the index.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Plugin<'a> {
+    api_version: &'static str,
+    kind: &'static str,
+    metadata: Metadata<'a>,
+    spec: Spec<'a>,
+}
+
+#[derive(Serialize)]
+struct Metadata<'a> {
+    name: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Spec<'a> {
+    version: String,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    homepage: &'a str,
+    short_description: &'a str,
+    description: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    caveats: &'a str,
+    platforms: Vec<Platform<'a>>,
+}
+
+#[derive(Serialize)]
+struct Platform<'a> {
+    selector: Selector<'a>,
+    uri: &'a str,
+    sha256: String,
+    files: [File<'a>; 2],
+    bin: &'a str,
+}
+
+#[derive(Serialize)]
+struct File<'a> {
+    from: &'a str,
+    to: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Selector<'a> {
+    match_labels: BTreeMap<&'static str, &'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    match_expressions: Vec<Expression<'a>>,
+}
+
+#[derive(Serialize)]
+struct Expression<'a> {
+    key: &'static str,
+    operator: &'static str,
+    values: &'a [String],
+}
+
+/// Writes the plugin's manifest, with the digests of the very archives that are shipped.
+pub fn manifest(plan: &KrewPlan, archives: &[Archive]) -> Result<Manifest> {
+    let context = || format!("make the krew manifest of {}", plan.package);
+    let platforms = plan.platforms.iter().filter_map(|platform| {
+        // Archives that could not be made were listed.
+        let made = archives.iter().find(|archive| archive.plan().name == platform.archive)?;
+        Some(entry(platform, made.digest()))
+    });
+    let plugin = Plugin {
+        api_version: "krew.googlecontainertools.github.com/v1alpha2",
+        kind: "Plugin",
+        metadata: Metadata { name: &plan.name },
+        spec: Spec {
+            version: format!("v{}", plan.version),
+            homepage: &plan.homepage,
+            short_description: &plan.short_description,
+            description: &plan.description,
+            caveats: &plan.caveats,
+            platforms: platforms.collect(),
+        },
+    };
+    let text = serde_yaml::to_string(&plugin).with_context(context)?;
+    Ok(Manifest { name: plan.name.clone(), package: plan.package.clone(), text })
+}
+
+fn entry<'a>(platform: &'a KrewPlatform, digest: &Digest) -> Platform<'a> {
+    let mut match_labels = BTreeMap::from([("os", &*platform.os)]);
+    let mut match_expressions = Vec::new();
+    match &platform.arches[..] {
+        [one] => drop(match_labels.insert("arch", one)),
+        several => {
+            match_expressions.push(Expression { key: "arch", operator: "In", values: several })
+        }
+    }
+    let file = |from| File { from, to: "." };
+    Platform {
+        selector: Selector { match_labels, match_expressions },
+        uri: &platform.uri,
+        sha256: digest.hex(),
+        files: [file(&platform.bin), file(&platform.license)],
+        bin: &platform.bin,
+    }
+}
