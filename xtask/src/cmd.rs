@@ -363,6 +363,7 @@ impl Selection {
             jobs: self.jobs,
             skip: Vec::new(),
             repository: None,
+            plugins: false,
         }
     }
 }

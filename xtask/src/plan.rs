@@ -92,6 +92,8 @@ pub struct Request {
     pub skip: Vec<Skip>,
     /// Where images go whose settings name no repository: below this one.
     pub repository: Option<Repository>,
+    /// Whether packages that are no kubectl plugins are left aside.
+    pub plugins: bool,
 }
 
 impl Request {
@@ -289,6 +291,7 @@ fn select<'a>(
         let package = project.packages.iter().find(|package| package.name == config.name);
         match (package, kept) {
             _ if !request.packages.is_empty() && !named => {}
+            _ if request.plugins && config.krew.is_none() => {}
             (_, Some(kept)) => left_out.push(kept),
             (Some(package), None) => selected.push(Selected {
                 package,
@@ -298,6 +301,11 @@ fn select<'a>(
             }),
             (None, None) => {}
         }
+    }
+    if request.plugins && selected.is_empty() && findings.is_empty() {
+        let why = "no package is a kubectl plugin";
+        let fix = "give one a binary `kubectl-…`, or a table [package.metadata.dockless.krew]";
+        findings.push(Finding::error("krew", Place::default(), why, fix));
     }
     match findings.is_empty() {
         true => Ok((selected, left_out)),

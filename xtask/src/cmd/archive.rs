@@ -18,6 +18,6 @@ pub struct Args {
 }
 
 pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
-    let args = release::Args::archives(args.selection);
+    let args = release::Args::archives(args.selection, false);
     release::make(args, Part::Archives, |_| true, common, world)
 }

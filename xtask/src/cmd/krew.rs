@@ -33,7 +33,7 @@ struct Manifest {
 pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
     match args.action {
         Action::Manifest(args) => {
-            let args = release::Args::archives(args.selection);
+            let args = release::Args::archives(args.selection, true);
             let printed = |path: &str| path.contains(&format!("/{KREW}"));
             release::make(args, Part::Archives, printed, common, world)
         }

@@ -34,14 +34,18 @@ pub struct Args {
     /// Leave out these steps
     #[arg(long, value_name = "STEPS", value_delimiter = ',')]
     skip: Vec<Skip>,
+    /// Only kubectl plugins, for the command that makes them.
+    #[arg(skip)]
+    plugins: bool,
     #[command(flatten)]
     selection: Selection,
 }
 
 impl Args {
-    /// The arguments of a release that ends with its archives.
-    pub fn archives(selection: Selection) -> Args {
-        Args { snapshot: true, dry_run: false, clean: false, skip: Vec::new(), selection }
+    /// The arguments of a release that ends with its archives, or only those of plugins.
+    pub fn archives(selection: Selection, plugins: bool) -> Args {
+        let skip = Vec::new();
+        Args { snapshot: true, dry_run: false, clean: false, skip, plugins, selection }
     }
 }
 
@@ -60,6 +64,7 @@ pub fn make(
 ) -> Result<ExitCode> {
     let mode = if args.snapshot { Mode::Snapshot } else { Mode::Release };
     let mut request = args.selection.request(mode, common);
+    request.plugins = args.plugins;
     (request.part, request.skip) = (part, args.skip);
     request.repository = world.repository()?;
     let (project, plan, network) = world.plan_and_network(common, &request)?;

@@ -1,8 +1,6 @@
 //! The manifest of a plugin, as krew's index has them.
 //! <https://krew.sigs.k8s.io/docs/developer-guide/plugin-manifest/>
 
-use std::collections::BTreeMap;
-
 use anyhow::{Context, Result};
 use serde::Serialize;
 
@@ -84,9 +82,16 @@ struct File<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Selector<'a> {
-    match_labels: BTreeMap<&'static str, &'a str>,
+    match_labels: Labels<'a>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     match_expressions: Vec<Expression<'a>>,
+}
+
+#[derive(Serialize)]
+struct Labels<'a> {
+    os: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arch: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -122,14 +127,11 @@ pub fn manifest(plan: &KrewPlan, archives: &[Archive]) -> Result<Manifest> {
 }
 
 fn entry<'a>(platform: &'a KrewPlatform, digest: &Digest) -> Platform<'a> {
-    let mut match_labels = BTreeMap::from([("os", &*platform.os)]);
-    let mut match_expressions = Vec::new();
-    match &platform.arches[..] {
-        [one] => drop(match_labels.insert("arch", one)),
-        several => {
-            match_expressions.push(Expression { key: "arch", operator: "In", values: several })
-        }
-    }
+    let (arch, match_expressions) = match &platform.arches[..] {
+        [one] => (Some(&**one), Vec::new()),
+        several => (None, vec![Expression { key: "arch", operator: "In", values: several }]),
+    };
+    let match_labels = Labels { os: &platform.os, arch };
     let file = |from| File { from, to: "." };
     Platform {
         selector: Selector { match_labels, match_expressions },

@@ -89,6 +89,7 @@ fn config(project: &Project) -> Config {
         env: BTreeMap::new(),
         archive_files: vec!["/p/LICENSE".into()],
         generate: Vec::new(),
+        krew: None,
         image: image_config(),
     });
     Config {
@@ -138,6 +139,7 @@ fn request(mode: Mode) -> Request {
         jobs: None,
         skip: Vec::new(),
         repository: None,
+        plugins: false,
     }
 }
 
