@@ -60,6 +60,16 @@ impl Way {
             Way::Docker => "docker build + save",
         }
     }
+
+    /// The same where it ends in a registry.
+    pub fn pushes(self) -> &'static str {
+        match self {
+            Way::Buildah => "buildah build + push to it",
+            Way::Commands => "buildah from + copy + commit to it",
+            Way::Podman => "podman build + push to it",
+            Way::Docker => "docker build + push",
+        }
+    }
 }
 
 impl<'a> Engines<'a> {
@@ -211,6 +221,31 @@ impl<'a> Engines<'a> {
                 ]
             }
         }
+    }
+
+    /// The same where the image goes to a repository of a registry, under the tag 1.
+    pub fn push(&self, way: Way, context: &Path, platforms: usize, to: &str) -> Vec<Run> {
+        let there = format!("docker://{to}:1");
+        let mut runs = self.build(way, context, platforms, &[]);
+        // The last one writes to where images are measured otherwise.
+        runs.pop();
+        let engine = way.engine();
+        let run = |args: &[&str]| self.run(engine).args(args);
+        let name = format!("{to}:1");
+        runs.extend(match (way, platforms) {
+            (Way::Docker, _) => {
+                vec![run(&["tag", "image:amd64", &name]), run(&["push", "-q", &name])]
+            }
+            (Way::Commands, 1) => {
+                vec![run(&["commit", "-q", "--rm", "--tls-verify=false", "work", &there])]
+            }
+            (_, 1) => vec![run(&["push", "-q", "--tls-verify=false", "image", &there])],
+            _ => {
+                let push = ["manifest", "push", "-q", "--all", "--tls-verify=false", "list"];
+                vec![run(&push).arg(&there)]
+            }
+        });
+        runs
     }
 
     fn commands(&self, context: &Path, platforms: usize, files: &[&str]) -> Vec<Run> {

@@ -1,7 +1,7 @@
 //! Images against buildah, podman and docker, in one run:
 //! `cargo bench -p dockless --bench images`.
 //!
-//! `-- PART…` runs parts of it: `changed`, `same`, `platforms`, `asset`; `-- --write`
+//! `-- PART…` runs parts of it: `changed`, `same`, `platforms`, `push`, `asset`; `-- --write`
 //! runs all and puts the page into docs/images-speed.md. The engines get stores of
 //! their own, which takes root; one that is not on PATH is left out, aloud. The
 //! asset takes 1 GiB, and several of it for the stores. The folder is temporary, or
@@ -21,8 +21,10 @@ mod layout;
 mod page;
 mod parts;
 mod program;
+mod push;
 #[path = "../shared/race.rs"]
 mod race;
+mod registry;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -34,10 +36,12 @@ use crate::engines::Engines;
 use crate::parts::{Field, Part};
 
 const ASSET: &str = "asset";
+const PUSH: &str = "push";
 
 /// What the command line asks for.
 struct Request {
     parts: Vec<Part>,
+    push: bool,
     asset: bool,
     write: bool,
 }
@@ -69,17 +73,18 @@ impl Request {
         let named: Vec<&str> =
             args.iter().map(String::as_str).filter(|arg| !arg.starts_with("--")).collect();
         for name in &named {
-            let known = Part::ALL.iter().any(|part| part.name() == *name) || *name == ASSET;
+            let known =
+                Part::ALL.iter().any(|part| part.name() == *name) || [ASSET, PUSH].contains(name);
             ensure!(
                 known,
-                "there is no part `{name}`; there are changed, same, platforms and asset"
+                "there is no part `{name}`; there are changed, same, platforms, push and asset"
             );
         }
         let wanted = |name: &str| named.is_empty() || named.contains(&name);
         let write = args.iter().any(|arg| arg == "--write");
         ensure!(!write || named.is_empty(), "--write makes the whole page, so name no part");
         let parts = Part::ALL.into_iter().filter(|part| wanted(part.name())).collect();
-        Ok(Request { parts, asset: wanted(ASSET), write })
+        Ok(Request { parts, push: wanted(PUSH), asset: wanted(ASSET), write })
     }
 }
 
@@ -91,13 +96,17 @@ fn measure(request: &Request) -> Result<()> {
     let head = format!("{}, {}", bench.machine()?, engines.versions());
     eprintln!("{head}");
     let mut page = page::head(&head);
-    if !request.parts.is_empty() {
+    if !request.parts.is_empty() || request.push {
         let program = program::Program::make(&bench)?;
         let field = Field { bench: &bench, tools: &tools, engines: &engines, program: &program };
         for part in &request.parts {
             eprintln!("# {}", part.name());
             let report = parts::measure(*part, &field);
             page += &report.with_context(|| format!("measure {}", part.name()))?;
+        }
+        if request.push {
+            eprintln!("# {PUSH}");
+            page += &push::measure(&field).context("measure pushes")?.unwrap_or_default();
         }
     }
     if request.asset {
