@@ -76,9 +76,9 @@ pub fn store(
         }
         Sink::Engine(engine) => engine.load(&fetched()?, names, env, term),
         Sink::Registry(to) => {
-            let pushed = registry.push(root, to, &[], term)?;
             let here = names.iter().filter(|name| name.repository == *to);
             let tags: Vec<&Tag> = here.filter_map(|name| name.tag.as_ref()).collect();
+            let pushed = registry.push(root, to, &tags, &[])?;
             tags.iter().try_for_each(|tag| registry.tag(&pushed, tag).map(drop))?;
             Ok(pushed.reference().to_string())
         }

@@ -10,7 +10,7 @@ use super::{Mode, Part, Tools};
 use crate::config::{Base, ImageFile, Output};
 use crate::finding::{Finding, Place};
 use crate::project::{About, NativeCrate};
-use crate::reference::{Reference, Repository};
+use crate::reference::{Reference, Repository, Tag};
 use crate::target::{Platform, Target};
 use crate::version::Version;
 
@@ -217,6 +217,12 @@ impl ImagePlan {
             }
         }
         all
+    }
+
+    /// The tags that it gets in a repository.
+    pub fn tags(&self, repository: &Repository) -> Vec<&Tag> {
+        let here = self.names.iter().filter(|name| name.repository == *repository);
+        here.filter_map(|name| name.tag.as_ref()).collect()
     }
 }
 

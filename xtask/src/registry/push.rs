@@ -13,8 +13,7 @@ use crate::digest::Digest;
 use crate::http::{Body, Call, HttpError, Method, Response, Url};
 use crate::oci::{Blob, Raw, Root};
 use crate::parallel;
-use crate::reference::{Reference, Repository};
-use crate::term::Term;
+use crate::reference::{Reference, Repository, Tag};
 
 /// An image that is in a registry, under its digest.
 #[derive(Clone, Debug)]
@@ -23,6 +22,8 @@ pub struct Pushed {
     manifest: Raw,
     digest: Digest,
     sent: Sent,
+    /// What tags that were asked after named before.
+    tags: Named,
 }
 
 /// What it took to bring an image.
@@ -53,6 +54,11 @@ impl Pushed {
         self.sent
     }
 
+    /// What a tag named before the push; `None` where it was not asked after.
+    pub fn before(&self, tag: &Tag) -> Option<Option<Digest>> {
+        self.tags.get(tag).copied()
+    }
+
     /// `repository@sha256:…`
     pub fn reference(&self) -> Reference {
         self.repository.at(&self.digest)
@@ -64,6 +70,16 @@ struct Wanted {
     digest: Digest,
     size: u64,
     blob: Blob,
+}
+
+/// What tags name; nothing, where there is no such tag.
+type Named = BTreeMap<Tag, Option<Digest>>;
+
+/// What the registry is asked after.
+enum Asked<'a> {
+    Manifest(Digest),
+    Blob(Digest),
+    Tag(&'a Tag),
 }
 
 #[derive(Default)]
@@ -96,16 +112,17 @@ impl Counts {
 }
 
 impl Registry<'_> {
-    /// Brings the image into the repository, under its digest alone. `others` are
-    /// repositories that have it already, or parts of it.
+    /// Brings the image into the repository, under its digest alone. `tags` are those that
+    /// it will get, which are asked after on the way; `others` are repositories that
+    /// have it already, or parts of it.
     pub fn push(
         &self,
         root: &Root,
         to: &Repository,
+        tags: &[&Tag],
         others: &[Repository],
-        term: &Term,
     ) -> Result<Pushed> {
-        let pushed = self.bring_all(root, to, others, term);
+        let pushed = self.bring_all(root, to, tags, others);
         pushed.with_context(|| format!("push to {to}"))
     }
 
@@ -113,8 +130,8 @@ impl Registry<'_> {
         &self,
         root: &Root,
         to: &Repository,
+        tags: &[&Tag],
         others: &[Repository],
-        term: &Term,
     ) -> Result<Pushed> {
         let (manifests, blobs) = parts(root)?;
         let mut sources: Vec<Repository> = others.to_vec();
@@ -126,15 +143,15 @@ impl Registry<'_> {
         sources.dedup();
         sources.retain(|source| source.registry() == to.registry() && source != to);
         let site = self.site(to, Access::Push, &sources)?;
-        let there = self.there(&site, &manifests, &blobs)?;
+        let (there, tags) = self.there(&site, &manifests, &blobs, tags)?;
         let missing: Vec<&Wanted> =
             blobs.iter().filter(|wanted| !there.contains(&wanted.digest)).collect();
         let total: u64 = missing.iter().map(|wanted| wanted.size).sum();
         if total > 0 {
             let size = crate::term::size(total);
-            term.step("push", format_args!("{size} in {} blobs to {to}", missing.len()));
+            self.term.step("push", format_args!("{size} in {} blobs to {to}", missing.len()));
         }
-        let (bar, counts) = (term.bar("push", total), Counts::default());
+        let (bar, counts) = (self.term.bar("push", total), Counts::default());
         let stop = || self.http.stop();
         let brought = parallel::map_until(&missing, self.jobs, stop, |wanted| {
             counts.count(self.bring_one(&site, wanted, &sources, &bar)?, wanted.size);
@@ -155,23 +172,36 @@ impl Registry<'_> {
             })?;
         }
         let manifest = root.raw().clone();
-        Ok(Pushed { repository: to.clone(), manifest, digest, sent: counts.sum() })
+        Ok(Pushed { repository: to.clone(), manifest, digest, sent: counts.sum(), tags })
     }
 
-    /// What the registry says that it has, of manifests and blobs.
-    fn there(&self, site: &Site, manifests: &[&Raw], blobs: &[Wanted]) -> Result<BTreeSet<Digest>> {
-        let manifests = manifests.iter().map(|raw| Ok((raw.digest()?, true)));
-        let blobs = blobs.iter().map(|wanted| Ok((wanted.digest, false)));
-        let all: Vec<(Digest, bool)> = manifests.chain(blobs).collect::<Result<_>>()?;
+    /// What the registry says that it has, of manifests and blobs, and what tags name.
+    fn there(
+        &self,
+        site: &Site,
+        manifests: &[&Raw],
+        blobs: &[Wanted],
+        tags: &[&Tag],
+    ) -> Result<(BTreeSet<Digest>, Named)> {
+        let manifests = manifests.iter().map(|raw| raw.digest().map(Asked::Manifest));
+        let blobs = blobs.iter().map(|wanted| Ok(Asked::Blob(wanted.digest)));
+        let tags = tags.iter().map(|tag| Ok(Asked::Tag(tag)));
+        let all: Vec<Asked<'_>> = manifests.chain(blobs).chain(tags).collect::<Result<_>>()?;
         // These are small and the way is long, so more go at a time than blobs do.
         let stop = || self.http.stop();
-        let found =
-            parallel::map_until(&all, 2 * self.jobs, stop, |(digest, manifest)| match manifest {
-                true => self.has_manifest(site, digest),
-                false => self.has_blob(site, digest),
-            })?;
-        let found = all.into_iter().zip(found).filter(|(_, found)| *found);
-        Ok(found.map(|((digest, _), _)| digest).collect())
+        let found = parallel::map_until(&all, 2 * self.jobs, stop, |asked| match asked {
+            Asked::Manifest(digest) => Ok(self.has_manifest(site, digest)?.then_some(*digest)),
+            Asked::Blob(digest) => Ok(self.has_blob(site, digest)?.then_some(*digest)),
+            Asked::Tag(tag) => self.tagged(site, tag),
+        })?;
+        let (mut there, mut named) = (BTreeSet::new(), BTreeMap::new());
+        for (asked, found) in all.into_iter().zip(found) {
+            match asked {
+                Asked::Tag(tag) => drop(named.insert(tag.clone(), found)),
+                Asked::Manifest(_) | Asked::Blob(_) => there.extend(found),
+            }
+        }
+        Ok((there, named))
     }
 
     fn has_manifest(&self, site: &Site, digest: &Digest) -> Result<bool> {

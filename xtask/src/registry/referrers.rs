@@ -116,7 +116,7 @@ impl Registry<'_> {
                 let referrer = digest_of(&referrer)?;
                 if !seen.contains(&referrer) {
                     let found = self.pull(&from.at(&referrer), &[])?;
-                    self.push(&found.root, to, std::slice::from_ref(from), self.term)?;
+                    self.push(&found.root, to, &[], std::slice::from_ref(from))?;
                     seen.push(referrer);
                     copied += 1;
                 }
@@ -127,8 +127,7 @@ impl Registry<'_> {
                 if let Some(named) = self.tagged(&site, &tag)? {
                     let name = Reference { digest: Some(named), ..from.tagged(&tag) };
                     let found = self.pull(&name, &[])?;
-                    let pushed =
-                        self.push(&found.root, to, std::slice::from_ref(from), self.term)?;
+                    let pushed = self.push(&found.root, to, &[], std::slice::from_ref(from))?;
                     self.tag(&pushed, &tag)?;
                     copied += 1;
                 }

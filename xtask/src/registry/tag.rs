@@ -13,7 +13,10 @@ impl Registry<'_> {
         let reference = pushed.repository().tagged(tag);
         let context = || format!("tag {reference}");
         let site = self.site(pushed.repository(), Access::Push, &[]).with_context(context)?;
-        let before = self.tagged(&site, tag).with_context(context)?;
+        let before = match pushed.before(tag) {
+            Some(known) => known,
+            None => self.tagged(&site, tag).with_context(context)?,
+        };
         if before.as_ref() != Some(pushed.digest()) {
             let put = self.put_at(&site, pushed.manifest(), &site.tag(tag));
             let put = put.map_err(|error| match (before, status(&error)) {

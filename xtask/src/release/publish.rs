@@ -41,7 +41,7 @@ pub fn publish_images(
         let mut done: Vec<Pushed> = Vec::new();
         for to in plan.repositories() {
             let others: Vec<Repository> = done.iter().map(|it| it.repository().clone()).collect();
-            done.push(registry.push(root, to, &others, term)?);
+            done.push(registry.push(root, to, &plan.tags(to), &others)?);
         }
         pushed.push(done);
     }
@@ -67,8 +67,7 @@ fn tag(
     term: &Term,
 ) -> Result<Vec<Tag>> {
     let mut tags = Vec::new();
-    let here = plan.names.iter().filter(|name| name.repository == *pushed.repository());
-    for tag in here.filter_map(|name| name.tag.as_ref()) {
+    for tag in plan.tags(pushed.repository()) {
         if tag.as_str() == LATEST
             && let Some(why) = keeps_latest(plan, pushed, registry)?
         {
