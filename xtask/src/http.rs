@@ -276,7 +276,10 @@ impl<'a> Http<'a> {
         if let Some(error) = sender.failure() {
             return Err(call.failed(Fault::Refused(error)));
         }
-        let answer = answer.map_err(|error| call.failed(body::fault(error)))?;
+        let answer = answer.map_err(|error| {
+            let via = self.settings.proxies.named(self.settings.proxies.way(&url.origin));
+            call.failed(body::fault(error).through(via))
+        })?;
         Ok(Reading::new(answer, url.clone(), timeout, &self.stopped))
     }
 

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::cache::Blobs;
 use crate::digest::Digest;
+use crate::finding::Help;
 use crate::http::{Call, Fault, Http, HttpError, Method, Origin, Response, Scheme, Url};
 use crate::process::Env;
 use crate::reference::{Repository, Tag};
@@ -135,7 +136,10 @@ impl<'a> Registry<'a> {
         let mut scopes = BTreeSet::from([format!("repository:{}:{actions}", of.path())]);
         let near = sources.iter().filter(|it| it.registry() == of.registry() && *it != of);
         scopes.extend(near.map(|source| format!("repository:{}:pull", source.path())));
-        Ok(Site { server: self.server(of)?, repository: of.clone(), scopes })
+        let site = Site { server: self.server(of)?, repository: of.clone(), scopes };
+        // Before several ask at once: a login that cannot be had is then met once.
+        self.authorization(&site, None)?;
+        Ok(site)
     }
 
     /// Asks the registry, once, how it wants to be spoken with.
@@ -146,7 +150,8 @@ impl<'a> Registry<'a> {
             return Ok(server.clone());
         }
         let context = || format!("reach the registry {}", of.registry());
-        let server = Arc::new(self.ping(of).with_context(context)?);
+        let server = self.ping(of).map_err(|error| explain(error, of)).with_context(context)?;
+        let server = Arc::new(server);
         servers.insert(of.registry().to_owned(), server.clone());
         Ok(server)
     }
@@ -232,6 +237,18 @@ impl<'a> Registry<'a> {
             Err(error) if status(&error) == Some(404) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+}
+
+/// What helps where a server does not prove who it is, or speaks no TLS at all.
+fn explain(error: anyhow::Error, of: &Repository) -> anyhow::Error {
+    match error.downcast_ref::<HttpError>() {
+        Some(http) if http.is_of_tls() => error.context(Help(format!(
+            "name the authority of its certificate with `--ca FILE` or the setting `ca`; or, where \
+             it has no TLS, the registry with `--plain-http {}` or the setting `plain-http`",
+            of.registry()
+        ))),
+        _ => error,
     }
 }
 

@@ -25,12 +25,30 @@ pub enum Fault {
     Refused(String),
 }
 
+impl Fault {
+    /// The same, where the variable of a proxy is told, too.
+    pub fn through(self, proxy: Option<&str>) -> Fault {
+        let Some(name) = proxy else { return self };
+        let through = |why: String| format!("{why} (through the proxy of {name})");
+        match self {
+            Fault::Cut(why) => Fault::Cut(through(why)),
+            Fault::Refused(why) => Fault::Refused(through(why)),
+            answered @ Fault::Status { .. } => answered,
+        }
+    }
+}
+
 impl HttpError {
     pub fn status(&self) -> Option<u16> {
         match &self.fault {
             Fault::Status { status, .. } => Some(*status),
             Fault::Cut(_) | Fault::Refused(_) => None,
         }
+    }
+
+    /// Whether it is the server's certificate, or that it speaks no TLS.
+    pub fn is_of_tls(&self) -> bool {
+        matches!(&self.fault, Fault::Refused(why) if why.starts_with("TLS: "))
     }
 
     /// A header of an answer that is an error.

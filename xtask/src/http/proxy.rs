@@ -73,14 +73,22 @@ impl Proxies {
         }
     }
 
-    /// The proxy of a way; `None` for the direct one.
-    pub fn proxy(&self, way: Way) -> Result<Option<ureq::Proxy>> {
-        let named = match way {
+    fn of(&self, way: Way) -> Option<&(&'static str, Secret)> {
+        match way {
             Way::Direct => None,
             Way::ForHttp => self.http.as_ref(),
             Way::ForHttps => self.https.as_ref(),
-        };
-        let Some((name, address)) = named else { return Ok(None) };
+        }
+    }
+
+    /// The variable that names the proxy of a way.
+    pub fn named(&self, way: Way) -> Option<&'static str> {
+        self.of(way).map(|(name, _)| *name)
+    }
+
+    /// The proxy of a way; `None` for the direct one.
+    pub fn proxy(&self, way: Way) -> Result<Option<ureq::Proxy>> {
+        let Some((name, address)) = self.of(way) else { return Ok(None) };
         let proxy = ureq::Proxy::new(address.expose());
         // The error of the library may quote the address.
         proxy.ok().map(Some).with_context(|| {

@@ -143,6 +143,8 @@ impl Registry<'_> {
         sources.dedup();
         sources.retain(|source| source.registry() == to.registry() && source != to);
         let site = self.site(to, Access::Push, &sources)?;
+        // What has it already, has all of it.
+        let near = others.iter().find(|other| sources.contains(other));
         let (there, tags) = self.there(&site, &manifests, &blobs, tags)?;
         let missing: Vec<&Wanted> =
             blobs.iter().filter(|wanted| !there.contains(&wanted.digest)).collect();
@@ -154,7 +156,7 @@ impl Registry<'_> {
         let (bar, counts) = (self.term.bar("push", total), Counts::default());
         let stop = || self.http.stop();
         let brought = parallel::map_until(&missing, self.jobs, stop, |wanted| {
-            counts.count(self.bring_one(&site, wanted, &sources, &bar)?, wanted.size);
+            counts.count(self.bring_one(&site, wanted, near, &bar)?, wanted.size);
             Ok(())
         });
         bar.finish_and_clear();
@@ -168,7 +170,7 @@ impl Registry<'_> {
                 .filter(|raw| raw.digest().is_ok_and(|it| !there.contains(&it)))
                 .collect();
             parallel::map_until(&absent, self.jobs, stop, |raw| {
-                self.put(&site, raw, &blobs, &sources, &counts)
+                self.put(&site, raw, &blobs, near, &counts)
             })?;
         }
         let manifest = root.raw().clone();
@@ -213,19 +215,20 @@ impl Registry<'_> {
         Ok(response.is_some())
     }
 
-    /// Brings a blob by the shortest way: from another repository of the registry, or
-    /// from here, where it may have to be got first.
+    /// Brings a blob by the shortest way: from another repository of the registry, be it
+    /// the one that it is in or one `near`, or from here, where it may have to be got first.
     fn bring_one(
         &self,
         site: &Site,
         wanted: &Wanted,
-        sources: &[Repository],
+        near: Option<&Repository>,
         bar: &ProgressBar,
     ) -> Result<Way> {
         let Wanted { digest, size, .. } = wanted;
         let blob = match &wanted.blob {
             Blob::Remote(source) => {
-                if sources.contains(source) && self.mount(site, digest, source)? {
+                let here = source.registry() == site.repository.registry();
+                if here && *source != site.repository && self.mount(site, digest, source)? {
                     return Ok(Way::Mounted);
                 }
                 &self.fetch_blob(source, digest, *size, &ProgressBar::hidden())?
@@ -233,7 +236,7 @@ impl Registry<'_> {
             blob @ (Blob::Bytes(_) | Blob::File { .. }) => blob,
         };
         let (digest, size) = (*digest, *size);
-        self.upload(site, &Load { digest, size, blob, bar }, sources.first())
+        self.upload(site, &Load { digest, size, blob, bar }, near)
     }
 
     /// Puts a manifest under its digest. A registry that misses what it said it had is
@@ -243,7 +246,7 @@ impl Registry<'_> {
         site: &Site,
         raw: &Raw,
         blobs: &[Wanted],
-        sources: &[Repository],
+        near: Option<&Repository>,
         counts: &Counts,
     ) -> Result<()> {
         let url = site.manifest(&raw.digest()?);
@@ -252,7 +255,7 @@ impl Registry<'_> {
                 self.term.detail("the registry misses what it said it had");
                 for wanted in blobs {
                     let bar = ProgressBar::hidden();
-                    counts.count(self.bring_one(site, wanted, sources, &bar)?, wanted.size);
+                    counts.count(self.bring_one(site, wanted, near, &bar)?, wanted.size);
                 }
                 self.put_at(site, raw, &url)
             }

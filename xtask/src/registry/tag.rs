@@ -30,14 +30,18 @@ impl Registry<'_> {
         Ok(reference)
     }
 
-    /// The version that the image under a tag says that it has.
-    pub fn version_of(&self, reference: &Reference) -> Result<Option<String>> {
-        let site = self.site(&reference.repository, Access::Push, &[])?;
-        let Some(tag) = &reference.tag else { return Ok(None) };
-        if self.tagged(&site, tag)?.is_none() {
-            return Ok(None);
+    /// The version that another image than the pushed one, under a tag beside it, says
+    /// that it has.
+    pub fn version_of_other(&self, pushed: &Pushed, tag: &Tag) -> Result<Option<String>> {
+        let there = match pushed.before(tag) {
+            Some(known) => known,
+            None => self.tagged(&self.site(pushed.repository(), Access::Push, &[])?, tag)?,
+        };
+        match there {
+            Some(there) if there != *pushed.digest() => {
+                Ok(self.pull(&pushed.repository().tagged(tag), &[])?.root.version())
+            }
+            _ => Ok(None),
         }
-        let found = self.pull(reference, &[])?;
-        Ok(found.root.version())
     }
 }

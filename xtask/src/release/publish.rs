@@ -90,8 +90,7 @@ fn keeps_latest(
     if !plan.moves_latest {
         return Ok(Some(format!("{} is no release", plan.version)));
     }
-    let latest = pushed.repository().tagged(&Tag::parse(LATEST)?);
-    let there = registry.version_of(&latest)?;
+    let there = registry.version_of_other(pushed, &Tag::parse(LATEST)?)?;
     let newer = there.filter(|there| plan.version.is_before(there));
     Ok(newer.map(|there| format!("it is {there}, which is newer")))
 }
