@@ -15,7 +15,7 @@ use crate::http::{self, Http};
 use crate::plan::{self, Mode, Part, Plan, Request};
 use crate::process::Env;
 use crate::project::{self, Project, Select};
-use crate::reference::Repository;
+use crate::reference::Above;
 use crate::registry::Registry;
 use crate::term::{Color, Settings, Term, Verbosity};
 
@@ -291,10 +291,10 @@ impl World {
     }
 
     /// DOCKLESS_REPOSITORY, as KO_DOCKER_REPO is for ko.
-    fn repository(&self) -> Result<Option<Repository>> {
+    fn repository(&self) -> Result<Option<Above>> {
         let Some(text) = self.env.get("DOCKLESS_REPOSITORY") else { return Ok(None) };
         let text = text.to_string_lossy();
-        Repository::parse(&text).map(Some).context("read DOCKLESS_REPOSITORY")
+        Above::parse(&text).map(Some).context("read DOCKLESS_REPOSITORY")
     }
 
     /// The project's settings of the network; the defaults, where there is no project.

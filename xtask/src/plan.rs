@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::config::{self, Config, KeptBack, PackageConfig};
 use crate::finding::{Finding, Place, Severity};
 use crate::project::{Package, Project, Wanted};
-use crate::reference::Repository;
+use crate::reference::Above;
 use crate::target::{Platform, Target};
 use crate::version::Versioned;
 
@@ -91,7 +91,7 @@ pub struct Request {
     pub jobs: Option<String>,
     pub skip: Vec<Skip>,
     /// Where images go whose settings name no repository: below this one.
-    pub repository: Option<Repository>,
+    pub repository: Option<Above>,
     /// Whether packages that are no kubectl plugins are left aside.
     pub plugins: bool,
 }

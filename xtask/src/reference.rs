@@ -102,11 +102,6 @@ impl Repository {
         self.registry == DOCKER_HUB && self.path.starts_with(OFFICIAL)
     }
 
-    /// The repository of this name below this one.
-    pub fn below(&self, name: &str) -> Result<Repository> {
-        Repository::parse(&format!("{self}/{name}"))
-    }
-
     /// The image that has the digest.
     pub fn at(&self, digest: &Digest) -> Reference {
         Reference { repository: self.clone(), tag: None, digest: Some(*digest) }
@@ -115,6 +110,25 @@ impl Repository {
     /// The image that has the tag.
     pub fn tagged(&self, tag: &Tag) -> Reference {
         Reference { repository: self.clone(), tag: Some(tag.clone()), digest: None }
+    }
+}
+
+/// What repositories are below: a registry, or a path in one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Above(String);
+
+impl Above {
+    /// Takes `ghcr.io/acme`, `localhost:5000` or, of Docker Hub, `acme`.
+    pub fn parse(text: &str) -> Result<Above> {
+        let above = Above(text.trim_end_matches('/').to_owned());
+        let valid = above.below("image");
+        valid.with_context(|| format!("{:?} names no place for images", excerpt(text)))?;
+        Ok(above)
+    }
+
+    /// The repository of this name there.
+    pub fn below(&self, name: &str) -> Result<Repository> {
+        Repository::parse(&format!("{}/{name}", self.0))
     }
 }
 

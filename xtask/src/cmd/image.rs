@@ -11,7 +11,7 @@ use crate::files::explain_space;
 use crate::finding::failure;
 use crate::oci::Built;
 use crate::plan::{ImagePlan, Mode, Part};
-use crate::reference::{Location, Reference, Repository, Stored};
+use crate::reference::{Above, Location, Reference, Repository, Stored};
 use crate::release::{self, Published};
 use crate::sink::{self, Engine, Sink};
 use crate::target::Platform;
@@ -50,8 +50,8 @@ struct Make {
     #[arg(long)]
     push: bool,
     /// Below this, images go whose settings name no repositories; or DOCKLESS_REPOSITORY
-    #[arg(long, value_name = "REPOSITORY", value_parser = repository)]
-    repository: Option<Repository>,
+    #[arg(long, value_name = "REPOSITORY", value_parser = above)]
+    repository: Option<Above>,
     /// Write to oci:DIR, oci-archive:FILE or docker-archive:FILE; may be repeated
     #[arg(short, long, value_name = "SINK", value_parser = stored)]
     output: Vec<Stored>,
@@ -86,9 +86,9 @@ fn stored(text: &str) -> Result<Stored> {
     Stored::parse(text).unwrap_or_else(|| bail!("{text:?} is no folder or file: {}", what()))
 }
 
-/// Takes a repository. clap shows an error without its causes.
-fn repository(text: &str) -> Result<Repository> {
-    Repository::parse(text).map_err(|error| anyhow::anyhow!("{error:#}"))
+/// Takes what repositories are below. clap shows an error without its causes.
+fn above(text: &str) -> Result<Above> {
+    Above::parse(text).map_err(|error| anyhow::anyhow!("{error:#}"))
 }
 
 /// Takes what an image is to be called.

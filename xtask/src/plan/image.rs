@@ -7,7 +7,7 @@ use super::{BuildPlan, ImageConfig, ImagePlan, ImagePlatform, LeftOut, Mode, Req
 use crate::config::{self, Base};
 use crate::finding::{Finding, Place, Severity};
 use crate::project::{self, Project};
-use crate::reference::{Reference, Repository, Tag};
+use crate::reference::{Above, Reference, Repository, Tag};
 use crate::target::{Platform, Target};
 use crate::template;
 use crate::version::Versioned;
@@ -262,11 +262,7 @@ impl Texts<'_> {
     }
 
     /// All names of the image: each repository with each tag.
-    fn names(
-        &mut self,
-        config: &config::ImageConfig,
-        above: Option<&Repository>,
-    ) -> Vec<Reference> {
+    fn names(&mut self, config: &config::ImageConfig, above: Option<&Above>) -> Vec<Reference> {
         let mut tags: Vec<Tag> = Vec::new();
         for text in self.list("tags", &config.tags) {
             match Tag::parse(&text) {

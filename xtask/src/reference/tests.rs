@@ -239,3 +239,23 @@ fn what_is_parsed_is_written_and_parsed_to_the_same() {
     arbtest::arbtest(property).budget(Duration::from_secs(1));
     assert!(parsed > 50, "only {parsed} texts were references");
 }
+
+#[test]
+fn what_repositories_are_below_may_be_a_registry_alone() {
+    for (text, expected) in [
+        ("ghcr.io/acme", "ghcr.io/acme/tool"),
+        ("ghcr.io/acme/", "ghcr.io/acme/tool"),
+        ("localhost:5000", "localhost:5000/tool"),
+        ("127.0.0.1:5000/a/b", "127.0.0.1:5000/a/b/tool"),
+        ("acme", "docker.io/acme/tool"),
+    ] {
+        let below = Above::parse(text).unwrap().below("tool").unwrap();
+        assert_eq!(below.to_string(), expected);
+    }
+    for text in
+        ["", "/", "https://ghcr.io", "ghcr.io/Acme", "ghcr.io/acme:1", "u:p@ghcr.io/x", "a b"]
+    {
+        let refused = Above::parse(text);
+        assert!(refused.is_err(), "{text}: {refused:?}");
+    }
+}
