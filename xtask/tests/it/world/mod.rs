@@ -18,6 +18,7 @@ pub mod builders;
 pub mod engines;
 pub mod flat;
 pub mod proxy;
+pub mod sketch;
 
 /// The targets of a run without any config.
 pub const X86_64: &str = "x86_64-unknown-linux-musl";
