@@ -6,11 +6,12 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::world::sketch::{
+    CONFIG, GZIP, INDEX, Layout, MANIFEST, file, gzip, here, index, manifest, tar,
+};
 use crate::world::{World, only_host, run};
-use sketch::{CONFIG, GZIP, INDEX, Layout, MANIFEST, file, gzip, here, index, manifest, tar};
 
 mod damaged;
-pub mod sketch;
 mod tars;
 
 /// A project whose image stands on `base`.

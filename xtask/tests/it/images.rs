@@ -138,7 +138,7 @@ fn the_same_commit_has_the_same_digest_everywhere() {
 #[test]
 fn crane_accepts_a_copy_in_a_registry_and_an_archive() {
     let (Some(skopeo), Some(crane)) = (judge("skopeo"), judge("crane")) else { return };
-    let Some(registry) = super::world::engines::Registry::shared() else { return };
+    let Some(registry) = super::world::registries::Registry::shared() else { return };
     let world = project();
     let (dir, digest) = printed(world.run("image -q").ends_with(0).line());
     let to = format!("{}/crane-accepts:1", registry.host);

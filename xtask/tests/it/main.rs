@@ -33,6 +33,8 @@ mod properties;
 #[cfg(target_os = "linux")]
 mod published;
 #[cfg(target_os = "linux")]
+mod registries;
+#[cfg(target_os = "linux")]
 mod registry_faults;
 #[cfg(target_os = "linux")]
 mod releases;

@@ -14,9 +14,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use crate::hostile_images::sketch::{INDEX, Layout, MANIFEST, TAR, file, index, tar};
-use crate::world::engines::{Registry, shared_dir};
+use crate::world::kept::shared_dir;
 use crate::world::proxy::{Proxy, ask};
+use crate::world::registries::Registry;
+use crate::world::sketch::{INDEX, Layout, MANIFEST, TAR, file, index, tar};
 use crate::world::{Run, World, sha256};
 
 mod downloads;

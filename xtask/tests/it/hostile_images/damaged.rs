@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::based_on;
-use super::sketch::{INDEX, Layout, archive, file, header, here, index, members, tar};
+use crate::world::sketch::{INDEX, Layout, archive, file, header, here, index, members, tar};
 use crate::world::{World, contents};
 
 /// What can become of a blob's bytes. The last is that they are gone.

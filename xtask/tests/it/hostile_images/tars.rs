@@ -4,8 +4,8 @@ use std::fs;
 
 use serde_json::json;
 
-use super::sketch::{Layout, TAR, archive, file, gzip, header, here, members, tar};
 use super::{based_on, refused};
+use crate::world::sketch::{Layout, TAR, archive, file, gzip, header, here, members, tar};
 use crate::world::{Run, World, contents, run, sha256};
 
 /// What is to be said of a layer.

@@ -1,19 +1,15 @@
-//! Container engines and a registry that tests start for themselves: each in a
-//! folder of its own, once for all tests of a process, and gone with all its
-//! files when the process ends, however it ends. Tests share them, so images
-//! are told apart by their names (in containerd by the namespace too).
+//! Container engines that tests start for themselves, once for all tests of a process.
+//! Tests share them, so images are told apart by their names (in containerd by the
+//! namespace too).
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
-use super::{Run, judge, missing, run, write_program};
+use super::kept::{ISOLATED, Kept, new_dir, or_missing};
+use super::{Run, judge, run, write_program};
 
 /// A docker daemon. The ID of an image that was loaded into it is its config's digest.
 pub struct Docker {
@@ -211,40 +207,6 @@ impl Podman {
     }
 }
 
-/// The CNCF's registry, version 3, over http on loopback.
-pub struct Registry {
-    /// `127.0.0.1:PORT`
-    pub host: String,
-    _kept: Kept,
-}
-
-impl Registry {
-    pub fn shared() -> Option<&'static Registry> {
-        static SHARED: OnceLock<Result<Registry, String>> = OnceLock::new();
-        let program = judge("registry")?;
-        or_missing(SHARED.get_or_init(|| Registry::start(&program)))
-    }
-
-    fn start(program: &Path) -> Result<Registry, String> {
-        let dir = new_dir();
-        let config = format!(
-            "version: 0.1\nlog: {{level: info, accesslog: {{disabled: true}}}}\n\
-             storage: {{filesystem: {{rootdirectory: {:?}}}, delete: {{enabled: true}}}}\n\
-             http: {{addr: \"127.0.0.1:0\"}}\n",
-            dir.join("data"),
-        );
-        let file = dir.join("config.yml");
-        fs::write(&file, config).unwrap();
-        let kept = Kept::start(dir, &[], program, &["serve".into(), file.into()]);
-        let host = kept.until(|| {
-            let log = kept.log();
-            let (_, after) = log.split_once("listening on ")?;
-            Some(after.split_once('"')?.0.to_owned())
-        })?;
-        Ok(Registry { host, _kept: kept })
-    }
-}
-
 /// A cluster for kind with one node, a container of [`Docker`] whose ctr speaks with
 /// [`Containerd`]: there, in the namespace `k8s.io`, is what kind loads.
 pub struct Kind {
@@ -328,109 +290,8 @@ fn node() -> Vec<u8> {
     tar.into_inner().unwrap()
 }
 
-/// A folder and a program that works in it. Both are gone when this is dropped, and when
-/// this process ends: a static is never dropped, and a killed process drops nothing.
-struct Kept {
-    keeper: Child,
-    program: PathBuf,
-    dir: PathBuf,
-}
-
-/// Waits for the end of its stdin, whose other end dies with the process that holds it. A
-/// program that has ended is not killed: its number may be another's by then.
-const KEEPER: &str = r#"
-exec 3<&0
-{ setpriv --pdeathsig KILL "$@" </dev/null 3<&- >"$0/log" 2>&1; : >"$0/ended"; } &
-cat <&3 >/dev/null
-[ -e "$0/ended" ] || kill -KILL $!
-wait
-for attempt in 1 2 3 4 5 6 7 8 9 10; do rm -rf "$0" 2>/dev/null && break; sleep 0.2; done
-"#;
-
-/// What gives a daemon processes and mounts of its own: they all end with it, containers too.
-const ISOLATED: &[&str] =
-    &["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
-
-/// How long a daemon may take to start; a tenth of a second is usual.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-impl Kept {
-    /// Starts a program by way of another one.
-    fn start(dir: PathBuf, wrapper: &[&str], program: &Path, args: &[OsString]) -> Kept {
-        let mut keeper = Command::new("sh");
-        keeper.args(["-c", KEEPER]).arg(&dir).args(wrapper).arg(program).args(args);
-        // In its own group, or Ctrl-C would end the keeper before it has tidied up.
-        keeper.process_group(0);
-        keeper.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-        Kept { keeper: keeper.spawn().unwrap(), program: program.to_owned(), dir }
-    }
-
-    /// Keeps a folder that no program works in all the time.
-    fn folder(dir: PathBuf) -> Kept {
-        Kept::start(dir, &[], Path::new("true"), &[])
-    }
-
-    /// Waits until there is something, or says why there will be nothing.
-    fn until<T>(&self, mut ready: impl FnMut() -> Option<T>) -> Result<T, String> {
-        let started = Instant::now();
-        loop {
-            let ended = self.dir.join("ended").exists() || started.elapsed() > PATIENCE;
-            if let Some(value) = ready() {
-                return Ok(value);
-            }
-            if ended {
-                let log = self.log();
-                let last = log.lines().last().unwrap_or("it says nothing");
-                return Err(format!("{} does not start here: {last}", self.program.display()));
-            }
-            sleep(Duration::from_millis(20));
-        }
-    }
-
-    /// What the program has printed, which is nothing before it has begun.
-    fn log(&self) -> String {
-        let bytes = fs::read(self.dir.join("log")).unwrap_or_default();
-        String::from_utf8_lossy(&bytes).into_owned()
-    }
-
-    /// A client that knows nothing of its user's engines and accounts.
-    fn client(&self, program: &Path) -> Command {
-        let mut command = Command::new(program);
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        command.env_clear().env("PATH", path).env("HOME", &self.dir);
-        command
-    }
-}
-
-impl Drop for Kept {
-    fn drop(&mut self) {
-        drop(self.keeper.stdin.take());
-        self.keeper.wait().unwrap();
-    }
-}
-
-/// A folder for what tests share, gone when the process ends.
-pub fn shared_dir() -> &'static Path {
-    static SHARED: OnceLock<Kept> = OnceLock::new();
-    &SHARED.get_or_init(|| Kept::folder(new_dir())).dir
-}
-
-fn new_dir() -> PathBuf {
-    tempfile::tempdir().unwrap().keep().canonicalize().unwrap()
-}
-
 fn joined(before: &str, path: &Path) -> OsString {
     let mut joined = OsString::from(before);
     joined.push(path);
     joined
-}
-
-fn or_missing<T>(started: &Result<T, String>) -> Option<&T> {
-    match started {
-        Ok(engine) => Some(engine),
-        Err(why) => {
-            missing(why);
-            None
-        }
-    }
 }

@@ -17,7 +17,10 @@ use tempfile::TempDir;
 pub mod builders;
 pub mod engines;
 pub mod flat;
+pub mod kept;
 pub mod proxy;
+pub mod registries;
+pub mod sketch;
 
 /// The targets of a run without any config.
 pub const X86_64: &str = "x86_64-unknown-linux-musl";

@@ -1,0 +1,296 @@
+//! Bases that are in a registry: pinned in `dockless.lock`, kept in the cache, and
+//! moved from registry to registry with as little as it takes.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use super::*;
+use crate::world::{contents, flat, only_host};
+
+/// A package for both platforms that stands on a base.
+fn based(base: &str) -> World {
+    let world = World::committed("1.0.0");
+    rebase(&world, base);
+    world
+}
+
+fn rebase(world: &World, base: &str) {
+    let image = format!("[package.metadata.dockless.image]\nbase = {base:?}\n");
+    let network = "[workspace.metadata.dockless.network]\nretries = 1\n";
+    world.package("", "tool", "1.0.0", &format!("{image}{network}"));
+}
+
+/// A base in the registry, and a package that stands on it and has it pinned.
+fn pinned(registry: &Registry, name: &str, text: &str) -> (World, String) {
+    let base = format!("{}/{name}", registry.host);
+    let world = based(&base);
+    let digest = put(&world, registry, text, name);
+    world.run("image -q --update-base").ends_with(0);
+    fs::remove_dir_all(world.path("layout")).unwrap();
+    (world, digest)
+}
+
+/// The image in dist/, on the base of this text with this digest.
+#[track_caller]
+fn assert_on(world: &World, text: &str, digest: &str) {
+    let holds = |text: &str| flat::What::File(sha256(text.as_bytes()));
+    for architecture in ["amd64", "arm64"] {
+        let platform = format!("linux/{architecture}");
+        let image = flat::of_layout(&world.path("dist/images/tool"), Some(&platform));
+        assert_eq!(image.tree["shared"].what, holds(text), "{platform}");
+        assert_eq!(image.tree["architecture"].what, holds(architecture));
+        assert!(image.tree.contains_key("usr/local/bin/tool"), "{platform}");
+        let label = &image.config["config"]["Labels"]["org.opencontainers.image.base.digest"];
+        assert_eq!(label, digest);
+    }
+}
+
+/// Requests that bring blobs, other than configs, of the base that was made last.
+fn layers_asked<'a>(world: &World, requests: &'a [String]) -> Vec<&'a String> {
+    let layout = world.path("layout/blobs/sha256");
+    let is_layer = |request: &&String| {
+        let digest = request.rsplit_once("sha256:").map_or("", |(_, digest)| digest);
+        fs::read(layout.join(digest)).is_ok_and(|bytes| bytes.starts_with(&[0x1f, 0x8b]))
+    };
+    let gets = requests.iter().filter(|it| it.starts_with("GET ") && it.contains("/blobs/"));
+    gets.filter(is_layer).collect()
+}
+
+#[test]
+fn a_base_is_pinned_before_it_is_used() {
+    let Some(registry) = Registry::shared() else { return };
+    let name = format!("{}/bases/pinned:1", registry.host);
+    let world = based(&name);
+    let digest = put(&world, registry, "pinned", "bases/pinned:1");
+    for args in ["image", "release --snapshot", "image --push --repository localhost/x"] {
+        let refusal = world.run(args);
+        refused(&refusal, &name).says("--update-base").never_says("Compiling");
+        assert!(!world.path("dockless.lock").exists(), "{args}");
+        assert!(!world.dist().exists(), "{args}");
+    }
+    world.run("image -q --update-base").ends_with(0);
+    let lock = world.read("dockless.lock");
+    let lines: Vec<&str> = lock.lines().filter(|line| !line.starts_with('#')).collect();
+    assert_eq!(lines, [format!("{name}@{digest}")]);
+    world.run("image -q").ends_with(0);
+    assert_on(&world, "pinned", &digest);
+    world.run("image validate oci:dist/images/tool").ends_with(0);
+    // Only the one who is asked to writes it.
+    fs::remove_dir_all(world.dist()).unwrap();
+    world.run("release --snapshot").ends_with(0);
+    assert_on(&world, "pinned", &digest);
+    assert_eq!(world.read("dockless.lock"), lock);
+    world.run("image -q --update-base").ends_with(0);
+    assert_eq!(world.read("dockless.lock"), lock, "the same twice");
+}
+
+#[test]
+fn a_tag_that_moves_moves_no_image() {
+    let Some(registry) = Registry::shared() else { return };
+    let (world, old) = pinned(registry, "bases/moving:1", "old");
+    let new = put(&world, registry, "new", "bases/moving:1");
+    assert_ne!(old, new);
+    world.run("image -q").ends_with(0);
+    assert_on(&world, "old", &old);
+    // Nor without anything in the cache.
+    fs::remove_dir_all(world.outside("cache")).unwrap();
+    fs::remove_dir_all(world.dist()).unwrap();
+    world.run("image -q").ends_with(0);
+    assert_on(&world, "old", &old);
+    world.run("image -q --update-base").ends_with(0);
+    assert!(world.read("dockless.lock").contains(&new));
+    assert!(!world.read("dockless.lock").contains(&old));
+    world.run("image -q").ends_with(0);
+    assert_on(&world, "new", &new);
+}
+
+#[test]
+fn a_base_in_the_cache_takes_no_registry() {
+    let Some(registry) = Registry::own(Software::V3, Access::Open, "127.0.0.1") else { return };
+    let (world, digest) = pinned(&registry, "bases/offline:1", "offline");
+    world.run("image -q").ends_with(0);
+    assert_on(&world, "offline", &digest);
+    let made = contents(&world.dist());
+    drop(registry);
+    for args in ["image -q", "image -q --offline", "release --snapshot --offline"] {
+        fs::remove_dir_all(world.dist()).unwrap();
+        world.run(args).ends_with(0);
+        assert_on(&world, "offline", &digest);
+    }
+    fs::remove_dir_all(world.dist()).unwrap();
+    world.run("image -q").ends_with(0);
+    assert_eq!(contents(&world.dist()), made);
+    // What is made without a cache leaves none, and cannot be made so without the registry.
+    refused(&world.run("image -q --no-cache"), "bases/offline").never_says("Compiling");
+    // What is nowhere to be had is an error that says where it was looked for.
+    fs::remove_dir_all(world.outside("cache")).unwrap();
+    let offline = world.run("image -q --offline");
+    refused(&offline, "bases/offline").never_says("Compiling");
+    assert_eq!(contents(&world.dist()), made, "what was there stays");
+}
+
+/// A registry that has the base's layers is told to use them, and nobody else sees them.
+#[test]
+fn a_push_beside_the_base_downloads_no_layer() {
+    let Some(registry) = Registry::shared() else { return };
+    let (world, _) = pinned(registry, "bases/near:1", "near");
+    let digest = put(&world, registry, "near", "bases/near:1");
+    fs::remove_dir_all(world.outside("cache")).unwrap();
+    let before = registry.requests("bases/near").len();
+    let repository = format!("{}/bases/beside", registry.host);
+    let pushed = world.run(&format!("image -q --push --repository {repository}"));
+    let reference = pushed.ends_with(0).line().to_owned();
+    let asked = registry.requests("bases/near").split_off(before);
+    assert_eq!(layers_asked(&world, &asked), Vec::<&String>::new(), "{asked:#?}");
+    let there = registry.requests("bases/beside/tool");
+    // Two programs and two configs are brought; the base's three layers are not.
+    let puts = there.iter().filter(|it| it.starts_with("PUT ") && it.contains("/blobs/"));
+    assert_eq!(puts.count(), 4, "{there:#?}");
+    let mounted =
+        there.iter().filter(|it| it.contains("mount=") && it.contains("from=bases%2Fnear"));
+    assert!(mounted.count() >= 3, "{there:#?}");
+    world.run(&format!("image validate {reference}")).ends_with(0);
+    fs::remove_dir_all(world.dist()).unwrap();
+    world.run(&format!("image copy {reference} oci:dist/images/tool")).ends_with(0);
+    assert_on(&world, "near", &digest);
+}
+
+/// Where the layers have to be brought, they come from the base's registry, once.
+#[test]
+fn a_push_elsewhere_brings_the_layers_of_the_base() {
+    let Some(registry) = Registry::shared() else { return };
+    let Some(elsewhere) = Registry::of(Software::V2, Access::Open) else { return };
+    let (world, _) = pinned(registry, "bases/far:1", "far");
+    put(&world, registry, "far", "bases/far:1");
+    fs::remove_dir_all(world.outside("cache")).unwrap();
+    let before = registry.requests("bases/far").len();
+    let args = format!("image -q --push --repository {}/bases/elsewhere", elsewhere.host);
+    let reference = world.run(&args).ends_with(0).line().to_owned();
+    world.run(&format!("image validate {reference}")).ends_with(0);
+    let there = elsewhere.requests("bases/elsewhere/tool");
+    assert!(!there.iter().any(|it| it.contains("mount=")), "{there:#?}");
+    // The last line of the log may be a moment late.
+    let layers = || {
+        let asked = registry.requests("bases/far").split_off(before);
+        layers_asked(&world, &asked).into_iter().cloned().collect::<Vec<_>>()
+    };
+    (0..200).take_while(|_| layers().len() < 3).for_each(|_| sleep(Duration::from_millis(10)));
+    assert_eq!(layers().len(), 3, "each layer once: {:#?}", layers());
+    let first = registry.requests("bases/far").len();
+    // Once it is there, nothing of the base is asked for.
+    fs::remove_dir_all(world.outside("cache/blob")).unwrap();
+    assert_eq!(world.run(&args).ends_with(0).line(), reference);
+    let asked = registry.requests("bases/far").split_off(first);
+    assert_eq!(layers_asked(&world, &asked), Vec::<&String>::new(), "{asked:#?}");
+}
+
+#[test]
+fn a_base_that_cannot_be_had_is_named() {
+    let Some(registry) = Registry::shared() else { return };
+    let missing = format!("{}/bases/missing:1", registry.host);
+    let world = based(&missing);
+    refused(&world.run("image --update-base"), &missing);
+    assert!(!world.path("dockless.lock").exists());
+    // One that is for other machines.
+    let layout = Layout::at(&world.path("layout"));
+    let image = layout.image_for("s390x", &[&tar(&[file("a", "a")])]);
+    let descriptor = layout.json(INDEX, &index(&[image]));
+    layout.name(&[descriptor]);
+    let name = format!("{}/bases/s390x:1", registry.host);
+    world.run(&format!("image copy oci:layout {name}")).ends_with(0);
+    rebase(&world, &name);
+    let updated = world.run("image --update-base");
+    let refusal = if updated.code == Some(0) { world.run("image") } else { updated };
+    refused(&refusal, &name).says("linux/s390x").says(&format!("linux/{}", here()));
+    refusal.never_says("Compiling");
+    // One whose digest is gone from where it was.
+    let (world, digest) = pinned(registry, "bases/gone:1", "gone");
+    let lock = world.read("dockless.lock").replace(&digest[7..], &"0".repeat(64));
+    world.file("dockless.lock", &lock);
+    refused(&world.run("image"), &"0".repeat(64)).says("bases/gone").never_says("Compiling");
+}
+
+#[test]
+fn a_lock_that_is_malformed_is_said_by_its_line() {
+    let Some(registry) = Registry::shared() else { return };
+    let (world, digest) = pinned(registry, "bases/lock:1", "lock");
+    let (name, lock) = (format!("{}/bases/lock:1", registry.host), world.read("dockless.lock"));
+    let line = format!("{name}@{digest}");
+    for wrong in [
+        "what is this",
+        &*name,
+        &format!("{name}@sha256:12"),
+        &format!("{name}@sha512:{}", "0".repeat(128)),
+        &format!("{name} {digest}"),
+        &format!("a b@{digest}"),
+        &format!("@{digest}"),
+        "<<<<<<< HEAD",
+    ] {
+        world.file("dockless.lock", &format!("# made by hand\n\n{line}\n{wrong}\n"));
+        refused(&world.run("image"), "dockless.lock").says("line 4").never_says("Compiling");
+    }
+    // Two that differ are a merge that went wrong.
+    let other = format!("{name}@sha256:{}", "0".repeat(64));
+    world.file("dockless.lock", &format!("{line}\n{other}\n"));
+    refused(&world.run("image"), "dockless.lock").says("line 2");
+    // What is lawful: comments, empty lines, the line ends of Windows, others' bases.
+    let others = format!("# mine\r\n\r\nghcr.io/acme/base:1@{digest}\r\n{line}\r\n");
+    world.file("dockless.lock", &others);
+    world.run("image -q").ends_with(0);
+    assert_eq!(world.read("dockless.lock"), others);
+    world.file("dockless.lock", &lock);
+    world.run("image -q").ends_with(0);
+}
+
+/// Every package's base has a line, and those that nobody stands on any more have none.
+#[test]
+fn the_lock_holds_what_the_packages_stand_on() {
+    let Some(registry) = Registry::shared() else { return };
+    let world = World::workspace(&[("one", "1.0.0"), ("two", "1.0.0")], "");
+    let stand = |package: &str, base: &str| {
+        let base = format!("{}/{base}", registry.host);
+        let image = format!("[package.metadata.dockless.image]\nbase = {base:?}\n");
+        world.package(package, package, "1.0.0", &format!("{}{image}", only_host()));
+    };
+    let make = |base: &str, text: &str| {
+        format!("{}/{base}@{}", registry.host, put(&world, registry, text, base))
+    };
+    let update = |args: &str| {
+        world.run(&format!("image -q --update-base{args}")).ends_with(0);
+        let lock = world.read("dockless.lock");
+        let lines = lock.lines().filter(|line| !line.starts_with('#')).map(str::to_owned);
+        lines.collect::<Vec<_>>()
+    };
+    stand("one", "bases/of-one:1");
+    stand("two", "bases/of-two:1");
+    let old = ["one", "two"].map(|it| make(&format!("bases/of-{it}:1"), it));
+    assert_eq!(update(""), old);
+    world.run("image -q").ends_with(0);
+    // Of two bases that moved, one is asked for.
+    let new = ["one", "two"].map(|it| make(&format!("bases/of-{it}:1"), &format!("new {it}")));
+    assert_eq!(update(" --package two"), [&*old[0], &new[1]]);
+    assert_eq!(update(" --package one"), new);
+    stand("two", "bases/of-one:1");
+    assert_eq!(update(""), new[..1]);
+    // What cannot be had for one of them changes nothing for the other.
+    make("bases/of-one:1", "newest");
+    stand("two", "bases/of-nobody:1");
+    refused(&world.run("image --update-base"), "bases/of-nobody:1");
+    assert!(world.read("dockless.lock").contains(&new[0]));
+}
+
+/// A base may be in a registry that not everybody may look into.
+#[test]
+fn a_base_may_take_a_login() {
+    let Some(registry) = Registry::of(Software::V3, Access::Token) else { return };
+    let name = format!("{}/bases/private:1", registry.host);
+    let world = based(&name);
+    let digest = put(&world, registry, "private", "bases/private:1");
+    let mut nobody = world.tool(["image", "--update-base"]);
+    nobody.env("DOCKER_CONFIG", world.outside("nothing"));
+    refused(&run(&mut nobody), &registry.host).says("docker login");
+    run(&mut tool(&world, registry, "image -q --update-base")).ends_with(0);
+    let made = run(&mut tool(&world, registry, "image -vv"));
+    discreet(made.ends_with(0));
+    assert_on(&world, "private", &digest);
+}
