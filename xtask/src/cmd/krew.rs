@@ -6,11 +6,10 @@ use super::{Common, Selection, World, release};
 use crate::checksum::KREW;
 use crate::plan::Part;
 
-/// Make, check and publish the manifests of kubectl plugins, for krew
+/// Make the manifests of kubectl plugins, for krew
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  cargo dockless krew manifest
-  cargo dockless krew validate dist/krew/view-secret.yaml --archives dist")]
+  cargo dockless krew manifest")]
 pub struct Args {
     #[command(subcommand)]
     action: Action,

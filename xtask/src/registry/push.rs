@@ -143,8 +143,8 @@ impl Registry<'_> {
         sources.dedup();
         sources.retain(|source| source.registry() == to.registry() && source != to);
         let site = self.site(to, Access::Push, &sources)?;
-        // What has it already, has all of it.
-        let near = others.iter().find(|other| sources.contains(other));
+        // What has it already, or all of its layers, has all of it.
+        let near = others.iter().chain(holder(root)).find(|other| sources.contains(other));
         let (there, tags) = self.there(&site, &manifests, &blobs, tags)?;
         let missing: Vec<&Wanted> =
             blobs.iter().filter(|wanted| !there.contains(&wanted.digest)).collect();
@@ -281,6 +281,18 @@ impl Registry<'_> {
         ensure_named(&answer, &raw.digest()?)?;
         Ok(answer)
     }
+}
+
+/// The repository that all layers of the image are in.
+fn holder(root: &Root) -> Option<&Repository> {
+    let images = root.images();
+    let layers = images.iter().flat_map(|(_, image)| &image.layers);
+    let mut places = layers.map(|layer| match &layer.blob {
+        Blob::Remote(repository) => Some(repository),
+        Blob::Bytes(_) | Blob::File { .. } => None,
+    });
+    let first = places.next()??;
+    places.all(|place| place == Some(first)).then_some(first)
 }
 
 /// Whether the registry refused a manifest because of what it names.

@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::process::Command;
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 12] = [
     "build",
     "run",
     "archive",
     "image",
     "dockerfile",
+    "krew",
     "release",
     "check",
     "test",
