@@ -14,6 +14,7 @@ use crate::world::sketch::{INDEX, Layout, file, here, index, tar};
 use crate::world::{Run, World, judge, run, sha256};
 
 mod bases;
+mod contents;
 mod copies;
 mod helpers;
 mod logins;
