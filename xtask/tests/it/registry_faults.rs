@@ -25,6 +25,7 @@ mod kills;
 mod limits;
 mod secrets;
 mod table;
+mod tls;
 mod uploads;
 
 /// Who may use the proxies that ask for logins.

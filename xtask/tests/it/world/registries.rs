@@ -100,7 +100,19 @@ impl Registry {
 
     /// One for a test alone, which ends when it is dropped.
     pub fn own(software: Software, access: Access, address: &str) -> Option<Registry> {
-        let started = Starting::of(software, access)?.at(address);
+        Registry::own_with(software, access, address, &[])
+    }
+
+    /// The same with variables such as `REGISTRY_HTTP_HOST=http://…`, which the CNCF's
+    /// registry prefers to its config.
+    pub fn own_with(
+        software: Software,
+        access: Access,
+        address: &str,
+        vars: &[&str],
+    ) -> Option<Registry> {
+        let starting = Starting::of(software, access)?;
+        let started = Starting { vars, ..starting }.at(address);
         or_missing(&started)?;
         started.ok()
     }
@@ -180,15 +192,16 @@ pub fn write_logins(world: &World, folder: &str, text: &str) -> PathBuf {
 }
 
 /// What it takes to start a registry, which this machine has.
-struct Starting {
+struct Starting<'a> {
     software: Software,
     access: Access,
     program: PathBuf,
     certificates: Option<&'static Certificates>,
+    vars: &'a [&'a str],
 }
 
-impl Starting {
-    fn of(software: Software, access: Access) -> Option<Starting> {
+impl Starting<'_> {
+    fn of(software: Software, access: Access) -> Option<Self> {
         let program = judge(match software {
             Software::V3 => "registry",
             Software::V2 => "docker-registry",
@@ -199,7 +212,7 @@ impl Starting {
             Access::Open | Access::Basic => None,
             Access::Token | Access::Tls | Access::TlsBasic => Some(Certificates::shared()?),
         };
-        Some(Starting { software, access, program, certificates })
+        Some(Starting { software, access, program, certificates, vars: &[] })
     }
 
     fn at(self, address: &str) -> Result<Registry, String> {
@@ -219,7 +232,7 @@ impl Starting {
             Software::Referrers => Vec::new(),
         };
         // Version 3 would look for a collector of traces.
-        let wrapper = ["env", "OTEL_TRACES_EXPORTER=none"];
+        let wrapper = [&["env", "OTEL_TRACES_EXPORTER=none"], self.vars].concat();
         let kept = Kept::start(dir, &wrapper, &self.program, &args);
         let host = kept.until(|| {
             let log = kept.log();
