@@ -3,18 +3,14 @@
 use super::*;
 use crate::world::proxy::{Answer, Step};
 use crate::world::registries::certificates::Certificates;
-use crate::world::registries::{self, Access, Registry, Software, write_logins};
+use crate::world::registries::{self, Access, Registry, Software};
 
-/// What the tool is to do with a registry, called by an address; the registry's user has
-/// a login for it.
-fn with_login(world: &World, registry: &Registry, address: &str, args: &str) -> Run {
+/// Runs the tool with a login for a registry that is called by an address: `HOST`.
+fn at(address: &str, registry: &Registry, world: &World, args: &str) -> Run {
     let host = format!("{address}:{}", registry.port());
-    let auth = STANDARD.encode(format!("{}:{}", registries::USER, registries::PASSWORD));
-    let logins = serde_json::json!({ "auths": { &*host: { "auth": auth } } });
-    let file = write_logins(world, "docker", &logins.to_string());
-    let mut tool = world.tool(args.replace("HOST", &host).split(' '));
-    tool.env("SSL_CERT_FILE", Certificates::shared().unwrap().ca());
-    ended(tool.env("DOCKER_CONFIG", file.parent().unwrap()))
+    let login = (registries::USER, registries::PASSWORD);
+    let mut tool = with_login(world, &host, login, &args.replace("HOST", &host));
+    ended(tool.env("SSL_CERT_FILE", Certificates::shared().unwrap().ca()))
 }
 
 /// A place without TLS that answers all.
@@ -41,7 +37,7 @@ fn tokens_are_not_asked_for_without_tls() {
         let registry = Registry::own_with(Software::V3, Access::Tls, "127.0.0.1", &vars);
         let Some(registry) = registry else { return };
         for address in ["0.0.0.0", "127.0.0.1"] {
-            let refused = with_login(&world, &registry, address, "image inspect HOST/tls/realm:1");
+            let refused = at(address, &registry, &world, "image inspect HOST/tls/realm:1");
             fails(&refused).says(&format!("http://{realm}/token")).says("no TLS");
             assert!(site.seen().is_empty(), "{:?}", site.seen());
         }
@@ -59,12 +55,12 @@ fn a_redirect_away_from_tls_is_not_followed() {
     let Some(registry) = registry else { return };
     // Only what is there is redirected.
     let push = format!("image copy {} HOST/tls/redirect:1", image().stored());
-    with_login(&world, &registry, "127.0.0.1", &push).ends_with(0);
+    at("127.0.0.1", &registry, &world, &push).ends_with(0);
     for address in ["0.0.0.0", "127.0.0.1"] {
         for args in
             ["image validate HOST/tls/redirect:1", "image copy HOST/tls/redirect:1 oci:../out"]
         {
-            let refused = with_login(&world, &registry, address, args);
+            let refused = at(address, &registry, &world, args);
             fails(&refused).says(&format!("http://{}/", site.host)).says("no TLS");
         }
         assert!(site.seen().is_empty(), "{:?}", site.seen());
@@ -84,12 +80,12 @@ fn an_upload_away_from_tls_brings_no_secret() {
         let Some(registry) = registry else { return };
         let push = format!("image copy {} HOST/tls/upload:1", image().stored());
         site.renew();
-        let refused = with_login(&world, &registry, "0.0.0.0", &push);
+        let refused = at("0.0.0.0", &registry, &world, &push);
         fails(&refused).says("/tls/upload");
         let told = site.seen().into_iter().find(|seen| seen.authorization.is_some());
         assert!(told.is_none(), "{told:?}");
         assert_eq!(site.count(Step::Put) > 0, reached, "{:?}", site.seen());
-        let there = with_login(&world, &registry, "0.0.0.0", "image inspect HOST/tls/upload:1");
+        let there = at("0.0.0.0", &registry, &world, "image inspect HOST/tls/upload:1");
         fails(&there).says("there is no");
     }
 }

@@ -132,18 +132,9 @@ impl Registry {
         self.host.rsplit_once(':').unwrap().1
     }
 
-    /// The digest that a name has, such as `acme/tool:1.0`, in a registry that is open.
-    /// `None` where nothing has it.
+    /// The digest that a name has in a registry that is open; see [`digest_at`].
     pub fn digest(&self, name: &str) -> Option<String> {
-        let (repository, tag) = name.rsplit_once(':').unwrap();
-        let accept = [INDEX, MANIFEST].join(", ");
-        let path = format!("/v2/{repository}/manifests/{tag}");
-        let answer = ask(&self.host, "HEAD", &path, &[("accept", &accept)], b"");
-        match answer.status {
-            200 => Some(answer.header("docker-content-digest").unwrap().to_owned()),
-            404 => None,
-            status => panic!("{name}: {status}"),
-        }
+        digest_at(&self.host, name)
     }
 
     /// What it was asked by now in a repository, such as `HEAD /v2/NAME/manifests/1.0`. An
@@ -174,6 +165,20 @@ impl Registry {
             vars.push(("SSL_CERT_FILE", Certificates::shared().unwrap().ca().into()));
         }
         vars
+    }
+}
+
+/// The digest that a name, such as `acme/tool:1.0`, has at a host that asks for no login.
+/// `None` where nothing has it.
+pub fn digest_at(host: &str, name: &str) -> Option<String> {
+    let (repository, tag) = name.rsplit_once(':').unwrap();
+    let accept = [INDEX, MANIFEST].join(", ");
+    let path = format!("/v2/{repository}/manifests/{tag}");
+    let answer = ask(host, "HEAD", &path, &[("accept", &accept)], b"");
+    match answer.status {
+        200 => Some(answer.header("docker-content-digest").unwrap().to_owned()),
+        404 => None,
+        status => panic!("{name}: {status}"),
     }
 }
 
