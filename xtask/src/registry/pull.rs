@@ -33,7 +33,8 @@ impl Registry<'_> {
         let site = self.site(&reference.repository, Access::Pull, &[]).with_context(context)?;
         self.tagged(&site, &tag_of(reference)?)
             .with_context(context)?
-            .with_context(|| absent(reference))
+            .ok_or_else(|| absent(reference))
+            .with_context(context)
     }
 
     /// The digest that a tag names; `None` where there is no such tag.
@@ -78,7 +79,7 @@ impl Registry<'_> {
     fn manifest(&self, site: &Site, url: &Url, reference: &Reference) -> Result<Raw> {
         let headers = &[("accept", ACCEPTED)];
         let call = Call { headers, ..Call::new(Method::GET, url, limits::MANIFEST) };
-        let response = self.look(site, &call)?.with_context(|| absent(reference))?;
+        let response = self.look(site, &call)?.ok_or_else(|| absent(reference))?;
         let digest = Digest::of(&response.body);
         if let Some(named) = named_digest(&response)? {
             ensure!(named == digest, "{url} is said to be {named}, and is {digest}");

@@ -10,13 +10,11 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{sleep, spawn};
 use std::time::{Duration, Instant};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use crate::world::kept::shared_dir;
 use crate::world::proxy::{Proxy, ask};
-use crate::world::registries::Registry;
+use crate::world::registries::{Registry, digest_at, encoded, write_logins};
 use crate::world::sketch::{INDEX, Layout, MANIFEST, TAR, file, index, tar};
 use crate::world::{Run, World, sha256};
 
@@ -25,6 +23,7 @@ mod kills;
 mod limits;
 mod secrets;
 mod table;
+mod tls;
 mod uploads;
 
 /// Who may use the proxies that ask for logins.
@@ -135,16 +134,16 @@ fn with_retries(retries: u32) -> World {
 
 /// The tool with a login for the proxy in its own folder of logins.
 fn tool(world: &World, proxy: &Proxy, args: &str) -> Command {
-    let dir = world.outside("logins").join(proxy.host.replace(':', "-"));
-    fs::create_dir_all(&dir).unwrap();
-    let auth = STANDARD.encode(format!("{USER}:{PASSWORD}"));
-    let logins = serde_json::json!({ "auths": { &proxy.host: { "auth": auth } } });
-    let path = dir.join("config.json");
-    fs::write(&path, logins.to_string()).unwrap();
-    let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-    fs::set_permissions(&path, private).unwrap();
+    with_login(world, &proxy.host, (USER, PASSWORD), args)
+}
+
+/// The same with a login for any registry.
+fn with_login(world: &World, host: &str, (user, password): (&str, &str), args: &str) -> Command {
+    let logins = serde_json::json!({ "auths": { host: { "auth": encoded(user, password) } } });
+    let folder = format!("logins/{}", host.replace(':', "-"));
+    let file = write_logins(world, &folder, &logins.to_string());
     let mut tool = world.tool(args.split(' '));
-    tool.env("DOCKER_CONFIG", dir);
+    tool.env("DOCKER_CONFIG", file.parent().unwrap());
     tool
 }
 
@@ -218,13 +217,7 @@ fn fails(run: &Run) -> &Run {
 
 /// What a tag points at.
 fn tagged(host: &str, repository: &str, tag: &str) -> Option<String> {
-    let path = format!("/v2/{repository}/manifests/{tag}");
-    let answer = ask(host, "HEAD", &path, &[("Accept", &format!("{INDEX}, {MANIFEST}"))], b"");
-    match answer.status {
-        200 => Some(answer.header("docker-content-digest").unwrap().to_owned()),
-        404 => None,
-        status => panic!("{path}: {status}"),
-    }
+    digest_at(host, &format!("{repository}:{tag}"))
 }
 
 /// Pushes an image without the tool.

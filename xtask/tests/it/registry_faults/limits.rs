@@ -113,6 +113,35 @@ fn next_to_no_progress_is_none() {
     fails(&run).says(&format!("{}/faults/harm", proxy.host));
 }
 
+/// A wait is said while it lasts, and one that is too long is not begun.
+#[test]
+fn a_wait_that_is_asked_for_is_told() {
+    let Some(registry) = Registry::shared() else { return };
+    let world = impatient();
+    push_by_hand(&registry.host, "faults/harm", "1", image());
+    for (when, code, says) in [
+        ("1", 0, "wait 1 s"),
+        ("0", 0, ""),
+        ("Sun, 06 Nov 1994 08:49:37 GMT", 0, ""),
+        ("soon", 0, ""),
+        ("121", 1, "121 s"),
+        ("3600", 1, "3600 s"),
+        ("Tue, 31 Dec 2999 23:59:59 GMT", 1, "asks to wait"),
+        ("99999999999", 1, "asks to wait"),
+    ] {
+        for step in [Step::Ping, Step::Token, Step::ManifestGet] {
+            let proxy = Proxy::before(&registry.host).with_tokens(USER, PASSWORD);
+            proxy.inject(step, ONCE, Fault::retry_after(when));
+            let from = format!("{}/faults/harm:1", proxy.host);
+            let run = ended(&mut tool(&world, &proxy, &format!("image inspect {from}")));
+            assert_eq!(run.code, Some(code), "{when}: {step:?}: {}", run.stderr);
+            run.says(says);
+            let tries = proxy.seen().iter().filter(|seen| seen.status == Some(429)).count();
+            assert_eq!(tries, 1, "{when}: {step:?}");
+        }
+    }
+}
+
 /// Nobody listens, or who listens says nothing, or nothing of HTTP.
 #[test]
 fn a_registry_that_is_none_is_told() {

@@ -8,11 +8,6 @@ use super::*;
 use crate::world::proxy::{ALWAYS, Answer, Fault, ONCE, Place, Step};
 use crate::world::{judge, names, skipped};
 
-/// What the password looks like on its way.
-fn basic() -> String {
-    STANDARD.encode(format!("{USER}:{PASSWORD}"))
-}
-
 /// With the password itself in each request: a registry without tokens.
 #[test]
 fn a_password_follows_no_redirect_and_no_location() {
@@ -115,7 +110,7 @@ fn a_secret_is_seen_nowhere() {
                 "nothing is traced"
             );
             let mut secrets = proxy.tokens();
-            secrets.extend([PASSWORD.to_owned(), basic()]);
+            secrets.extend([PASSWORD.to_owned(), encoded(USER, PASSWORD)]);
             for text in [&run.stdout, &run.stderr, &seen] {
                 let told = secrets.iter().find(|secret| text.contains(*secret));
                 assert_eq!(told, None, "{args}:\n{text}");

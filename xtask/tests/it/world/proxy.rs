@@ -45,6 +45,8 @@ pub struct Seen {
     pub sent: u64,
     /// The answer's status; `None` where there was no answer.
     pub status: Option<u16>,
+    /// Whether a fault befell it.
+    pub faulted: bool,
 }
 
 /// What all connections share.
@@ -207,9 +209,11 @@ impl State {
             Some(gate) if path.starts_with("/v2") => gate.refuses(request),
             _ => None,
         };
-        let refused = own.is_some() && step != Step::Token;
         // Who is refused comes again with a token: that request is the one that counts.
+        // Nobody comes to be let in at the root, though.
+        let refused = own.is_some() && !matches!(step, Step::Token | Step::Ping);
         let fault = if refused { None } else { self.fault(step, request) };
+        self.learn(id, |seen| seen.faulted = fault.is_some());
         match (&mut *gate, &fault) {
             (Some(gate), Some(Fault::Expired)) => {
                 gate.expire();
@@ -230,6 +234,7 @@ impl State {
             received: 0,
             sent: 0,
             status: None,
+            faulted: false,
         });
         seen.len() - 1
     }

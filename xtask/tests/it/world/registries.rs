@@ -100,7 +100,19 @@ impl Registry {
 
     /// One for a test alone, which ends when it is dropped.
     pub fn own(software: Software, access: Access, address: &str) -> Option<Registry> {
-        let started = Starting::of(software, access)?.at(address);
+        Registry::own_with(software, access, address, &[])
+    }
+
+    /// The same with variables such as `REGISTRY_HTTP_HOST=http://…`, which the CNCF's
+    /// registry prefers to its config.
+    pub fn own_with(
+        software: Software,
+        access: Access,
+        address: &str,
+        vars: &[&str],
+    ) -> Option<Registry> {
+        let starting = Starting::of(software, access)?;
+        let started = Starting { vars, ..starting }.at(address);
         or_missing(&started)?;
         started.ok()
     }
@@ -120,18 +132,9 @@ impl Registry {
         self.host.rsplit_once(':').unwrap().1
     }
 
-    /// The digest that a name has, such as `acme/tool:1.0`, in a registry that is open.
-    /// `None` where nothing has it.
+    /// The digest that a name has in a registry that is open; see [`digest_at`].
     pub fn digest(&self, name: &str) -> Option<String> {
-        let (repository, tag) = name.rsplit_once(':').unwrap();
-        let accept = [INDEX, MANIFEST].join(", ");
-        let path = format!("/v2/{repository}/manifests/{tag}");
-        let answer = ask(&self.host, "HEAD", &path, &[("accept", &accept)], b"");
-        match answer.status {
-            200 => Some(answer.header("docker-content-digest").unwrap().to_owned()),
-            404 => None,
-            status => panic!("{name}: {status}"),
-        }
+        digest_at(&self.host, name)
     }
 
     /// What it was asked by now in a repository, such as `HEAD /v2/NAME/manifests/1.0`. An
@@ -165,6 +168,20 @@ impl Registry {
     }
 }
 
+/// The digest that a name, such as `acme/tool:1.0`, has at a host that asks for no login.
+/// `None` where nothing has it.
+pub fn digest_at(host: &str, name: &str) -> Option<String> {
+    let (repository, tag) = name.rsplit_once(':').unwrap();
+    let accept = [INDEX, MANIFEST].join(", ");
+    let path = format!("/v2/{repository}/manifests/{tag}");
+    let answer = ask(host, "HEAD", &path, &[("accept", &accept)], b"");
+    match answer.status {
+        200 => Some(answer.header("docker-content-digest").unwrap().to_owned()),
+        404 => None,
+        status => panic!("{name}: {status}"),
+    }
+}
+
 /// What `docker login` keeps of a name and a password.
 pub fn encoded(user: &str, password: &str) -> String {
     STANDARD.encode(format!("{user}:{password}"))
@@ -180,15 +197,16 @@ pub fn write_logins(world: &World, folder: &str, text: &str) -> PathBuf {
 }
 
 /// What it takes to start a registry, which this machine has.
-struct Starting {
+struct Starting<'a> {
     software: Software,
     access: Access,
     program: PathBuf,
     certificates: Option<&'static Certificates>,
+    vars: &'a [&'a str],
 }
 
-impl Starting {
-    fn of(software: Software, access: Access) -> Option<Starting> {
+impl Starting<'_> {
+    fn of(software: Software, access: Access) -> Option<Self> {
         let program = judge(match software {
             Software::V3 => "registry",
             Software::V2 => "docker-registry",
@@ -199,7 +217,7 @@ impl Starting {
             Access::Open | Access::Basic => None,
             Access::Token | Access::Tls | Access::TlsBasic => Some(Certificates::shared()?),
         };
-        Some(Starting { software, access, program, certificates })
+        Some(Starting { software, access, program, certificates, vars: &[] })
     }
 
     fn at(self, address: &str) -> Result<Registry, String> {
@@ -219,7 +237,7 @@ impl Starting {
             Software::Referrers => Vec::new(),
         };
         // Version 3 would look for a collector of traces.
-        let wrapper = ["env", "OTEL_TRACES_EXPORTER=none"];
+        let wrapper = [&["env", "OTEL_TRACES_EXPORTER=none"], self.vars].concat();
         let kept = Kept::start(dir, &wrapper, &self.program, &args);
         let host = kept.until(|| {
             let log = kept.log();
