@@ -164,6 +164,11 @@ impl Image {
         parse(&self.config.bytes, self.config.descriptor.digest().as_ref())
     }
 
+    /// Whether it is something else that is kept like an image.
+    pub fn is_artifact(&self) -> bool {
+        !media::is_config(self.config.descriptor.media_type())
+    }
+
     /// What its config says that it runs on.
     pub fn platform(&self) -> Result<Platform> {
         let config = self.parsed()?;

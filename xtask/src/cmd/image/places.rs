@@ -174,7 +174,7 @@ fn described(found: &Found) -> Result<Value> {
         });
         let config: Value = oci::parse(&image.config.bytes, "the config")?;
         Ok(json!({
-            "platform": platform.cloned().map_or_else(|| image.platform(), Ok)?,
+            "platform": runs_on(platform, image)?,
             "digest": image.manifest.digest()?,
             "layers": layers.collect::<Vec<_>>(),
             "config": config,
@@ -200,22 +200,30 @@ fn show(found: &Found, world: &World) -> Result<()> {
     about.row(["size".to_owned(), term::size(root.size()?)]);
     world.term.result(about.to_string().trim_end())?;
     for (platform, image) in root.images() {
-        let platform = platform.cloned().map_or_else(|| image.platform(), Ok)?;
-        world
-            .term
-            .result(format_args!("\n{}", of_one(&platform, image)?.to_string().trim_end()))?;
+        let platform = runs_on(platform, image)?;
+        let table = of_one(platform.as_ref(), image)?.to_string();
+        world.term.result(format_args!("\n{}", table.trim_end()))?;
     }
     Ok(())
 }
 
-fn of_one(platform: &Platform, image: &Image) -> Result<Table> {
+/// What an image runs on, as its index or it itself says; `None` for an artifact.
+fn runs_on(named: Option<&Platform>, image: &Image) -> Result<Option<Platform>> {
+    match named {
+        Some(named) => Ok(Some(named.clone())),
+        None if image.is_artifact() => Ok(None),
+        None => image.platform().map(Some),
+    }
+}
+
+fn of_one(platform: Option<&Platform>, image: &Image) -> Result<Table> {
     let mut table = Table::new(&["platform", ""]);
     let mut row = |name: &str, value: String| {
         if !value.is_empty() {
             table.row([name.to_owned(), oci::tame(&value)]);
         }
     };
-    row("name", platform.to_string());
+    row("name", platform.map_or_else(|| "an artifact".to_owned(), Platform::to_string));
     row("digest", image.manifest.digest()?.to_string());
     if let Ok(parsed) = image.parsed() {
         let config = parsed.config().clone().unwrap_or_default();

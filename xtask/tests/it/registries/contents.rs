@@ -5,6 +5,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::world::said;
 use crate::world::sketch::{CONFIG, GZIP, MANIFEST, TAR, gzip, manifest};
 
 const EMPTY: &str = "application/vnd.oci.empty.v1+json";
@@ -143,7 +144,7 @@ fn all_that_the_specification_knows_comes_back_as_it_went() {
         assert!(back.ends_with(&format!("back@{digest}")), "{name}: {back}");
         assert_eq!(world.run(&format!("image validate {there}")).ends_with(0).line(), digest);
     }
-    println!("{} kinds of content", CASES.len());
+    said(&format!("{} kinds of content", CASES.len()));
 }
 
 /// What refers to an image goes with it, from registries that list it themselves and from
