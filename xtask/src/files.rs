@@ -214,30 +214,25 @@ pub fn read_link(path: &Path) -> Result<PathBuf> {
 
 /// Whether its owner may start a file, which is what git, too, remembers of modes.
 pub fn is_executable(path: &Path) -> Result<bool> {
-    let meta = fs::metadata(path).with_context(|| format!("look at {}", path.display()))?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        Ok(meta.permissions().mode() & 0o100 != 0)
-    }
-    #[cfg(not(unix))]
-    {
-        drop(meta);
-        Ok(false)
-    }
+    has_mode(path, 0o100)
 }
 
 /// Whether others than its owner and its group may read a file.
 pub fn is_public(path: &Path) -> Result<bool> {
+    has_mode(path, 0o004)
+}
+
+/// Whether a file has this bit of its mode, where there are modes.
+fn has_mode(path: &Path, bit: u32) -> Result<bool> {
     let meta = fs::metadata(path).with_context(|| format!("look at {}", path.display()))?;
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        Ok(meta.permissions().mode() & 0o004 != 0)
+        Ok(meta.permissions().mode() & bit != 0)
     }
     #[cfg(not(unix))]
     {
-        drop(meta);
+        drop((meta, bit));
         Ok(false)
     }
 }
