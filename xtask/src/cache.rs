@@ -217,8 +217,6 @@ fn prune(dir: &Path, now: bool) -> Result<()> {
     if lately && !now {
         return Ok(());
     }
-    // What a killed run left, and nobody can be writing any more.
-    files::remove_stale(dir, PRUNE_EVERY)?;
     files::write(&mark, b"")?;
     let mut entries = files::list(dir)?;
     // The mark was written just now: its time is that of the file system, which
@@ -230,10 +228,12 @@ fn prune(dir: &Path, now: bool) -> Result<()> {
     for entry in entries {
         let older = |than| now.duration_since(entry.modified).is_ok_and(|age| age > than);
         let old = older(MAX_AGE);
-        // What another run is writing is not counted, and goes only when it is forgotten.
+        // What another run is writing is not counted, and what a killed one left goes when
+        // nobody can be writing it any more.
         let finished = !files::is_temporary(&entry.path);
+        let left = !finished && older(PRUNE_EVERY);
         kept += if finished { entry.size } else { 0 };
-        if old || (finished && kept > MAX_SIZE && older(IN_USE)) {
+        if old || left || (finished && kept > MAX_SIZE && older(IN_USE)) {
             files::remove(&entry.path)?;
         }
     }
