@@ -119,11 +119,16 @@ impl<'a> Registry<'a> {
         self.blobs
     }
 
-    /// Fails where the registry cannot be reached, or does not let this user push.
+    /// Fails where the registry cannot be reached, or does not take the login: what a
+    /// token server thinks of it is known by now, and a password is tried.
     pub fn greet(&self, to: &Repository) -> Result<()> {
         let context = || format!("prepare the push to {to}");
         let site = self.site(to, Access::Push, &[]).with_context(context)?;
-        self.authorization(&site, None).with_context(context).map(drop)
+        if site.server.challenge == Some(challenge::Challenge::Basic) {
+            let url = Url::at(&site.server.origin, "/v2/");
+            self.look(&site, &Call::new(Method::GET, &url, LITTLE)).with_context(context)?;
+        }
+        Ok(())
     }
 
     /// The repository, ready to be spoken with; `sources` are repositories that blobs may

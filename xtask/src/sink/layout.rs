@@ -63,13 +63,21 @@ pub fn add(root: &Root, names: &[Reference], dir: &Path) -> Result<()> {
     files::write(&dir.join("index.json"), &index)
 }
 
-/// Fails where the folder holds something else.
+/// Fails where the folder holds something else. Another run may be about to begin a
+/// layout there: what it has by now is looked at before the marks of a layout are.
 fn ensure_layout(dir: &Path) -> Result<()> {
     files::make_dir(dir)?;
-    let foreign = |entry: &files::Entry| !entry.path.ends_with(".dockless-lock");
+    let mut foreign = false;
+    for entry in files::list(dir)? {
+        let empty = || Ok::<_, anyhow::Error>(files::list(&entry.path)?.is_empty());
+        foreign |= match entry.path.file_name().and_then(|name| name.to_str()) {
+            Some(".dockless-lock") => false,
+            Some("blobs") if entry.path.is_dir() => !empty()?,
+            _ => !files::is_temporary(&entry.path),
+        };
+    }
     // What a first run that was killed has left is a beginning.
-    let begun = dir.join("oci-layout").exists() || dir.join("blobs/sha256").is_dir();
-    if begun || !files::list(dir)?.iter().any(foreign) {
+    if !foreign || dir.join("oci-layout").exists() || dir.join("blobs/sha256").is_dir() {
         return Ok(());
     }
     Err(failure(
