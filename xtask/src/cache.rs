@@ -197,8 +197,12 @@ impl Blobs {
             return Ok(false);
         };
         let found = Digest::of_reader(file).with_context(|| format!("read {}", path.display()))?;
-        if entry.size != size || found != *digest {
+        if found != *digest {
             files::remove(&path)?;
+            return Ok(false);
+        }
+        // What somebody says of its size is no reason to lose it.
+        if entry.size != size {
             return Ok(false);
         }
         if files::age(entry.modified) > IN_USE / 2 {

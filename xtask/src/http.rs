@@ -144,9 +144,10 @@ impl<'a> Http<'a> {
 
     /// Whether a server of this name is spoken to without TLS.
     pub fn is_plain(&self, authority: &str) -> bool {
-        let host = Origin::new(Scheme::Http, authority);
-        self.settings.plain_http.iter().any(|named| named == authority)
-            || host.is_ok_and(|host| host.is_loopback())
+        let host = |text: &str| Origin::new(Scheme::Http, text).ok();
+        let named =
+            |it: &Origin| self.settings.plain_http.iter().any(|of| host(of).as_ref() == Some(it));
+        host(authority).is_some_and(|host| host.is_loopback() || named(&host))
     }
 
     /// Sends a request until there is an answer to be had, and reads it. What an
@@ -215,6 +216,10 @@ impl<'a> Http<'a> {
         if (from.origin.scheme, next.origin.scheme) == (Scheme::Https, Scheme::Http) {
             return Err(refused(format!("the server sends on to {next}, which has no TLS")));
         }
+        // A body may hold a secret, and is for the one that it was sent to.
+        if !reads && next.origin != from.origin {
+            return Err(refused(format!("the server sends what it was given on to {next}")));
+        }
         self.term.trace(format_args!("{status}, on to {next}"));
         Ok(next)
     }
@@ -263,9 +268,11 @@ impl<'a> Http<'a> {
         let mut sender = body::Sender::new(call.body, &self.stopped)
             .map_err(|error| call.failed(Fault::Refused(format!("{error:#}"))))?;
         let size = sender.size();
-        // A server may think about much that it was given.
+        // A server may think about what it was given, now or, where this ends an upload,
+        // before.
         let timeout = self.settings.timeout;
-        let thinking = if size > 0 { timeout * THINKING } else { timeout };
+        let much = size > 0 || call.method == Method::PUT;
+        let thinking = if much { timeout * THINKING } else { timeout };
         let answer = match call.method {
             Method::GET | Method::HEAD => run(&agent, request.body(()), timeout, 2 * timeout),
             _ => {
@@ -337,9 +344,9 @@ fn run<S: AsSendBody>(
 
 /// The error of an answer that refuses, with what it says.
 fn refusal(call: &Call<'_>, reading: Reading<'_>) -> HttpError {
-    let Reading { status, headers, body, .. } = reading;
+    let Reading { status, headers, url, body } = reading;
     let mut bytes = Vec::new();
     // What is cut short says something too.
     drop(body.take(REFUSAL).read_to_end(&mut bytes));
-    call.failed(Fault::Status { status, headers: headers.into(), body: bytes })
+    call.failed(Fault::Status { status, from: url.origin, headers: headers.into(), body: bytes })
 }

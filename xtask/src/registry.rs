@@ -200,6 +200,8 @@ impl<'a> Registry<'a> {
         match self.http.send(&Call::new(Method::GET, &url, LITTLE)) {
             Ok(_) => Ok(None),
             Err(error) => match error.status() {
+                // What another host asks for is not what the login is for.
+                Some(401) if error.answered_by() != Some(origin) => Ok(None),
                 Some(401) => Ok(challenge::parse(&error.headers("www-authenticate"))),
                 // Some let nobody look at the root and everybody at what is below.
                 Some(403..=405) => Ok(None),
@@ -219,7 +221,10 @@ impl<'a> Registry<'a> {
         let origin = &site.server.origin;
         let error = match work(before.header().map(|header| (origin, header))) {
             Ok(done) => return Ok(done),
-            Err(error) if error.status() == Some(401) => error,
+            // A new token would not be shown to another host either.
+            Err(error) if error.status() == Some(401) && error.answered_by() == Some(origin) => {
+                error
+            }
             Err(error) => return Err(auth::explain(error, site, &before)),
         };
         let asked = challenge::parse(&error.headers("www-authenticate"));
@@ -255,6 +260,12 @@ fn explain(error: anyhow::Error, of: &Repository) -> anyhow::Error {
         ))),
         _ => error,
     }
+}
+
+/// Whether an answer to HEAD can be of so many bytes. A page for browsers is not.
+fn is_of_size(response: &Response, size: u64) -> bool {
+    let length = response.header("content-length").and_then(|text| text.trim().parse().ok());
+    length.is_none_or(|length: u64| length == size)
 }
 
 /// The digest that the registry says an answer is of, where it says so.

@@ -5,6 +5,8 @@ use std::fmt;
 use serde::Deserialize;
 use ureq::http::HeaderMap;
 
+use super::url::Origin;
+
 /// A request that failed.
 #[derive(Debug)]
 pub struct HttpError {
@@ -18,7 +20,7 @@ pub struct HttpError {
 #[derive(Debug)]
 pub enum Fault {
     /// An answer that is none to be had: 400 and above.
-    Status { status: u16, headers: Box<HeaderMap>, body: Vec<u8> },
+    Status { status: u16, from: Origin, headers: Box<HeaderMap>, body: Vec<u8> },
     /// No answer, or not all of it: another try may do better.
     Cut(String),
     /// What another try would not change.
@@ -49,6 +51,14 @@ impl HttpError {
     /// Whether it is the server's certificate, or that it speaks no TLS.
     pub fn is_of_tls(&self) -> bool {
         matches!(&self.fault, Fault::Refused(why) if why.starts_with("TLS: "))
+    }
+
+    /// Who answered: a redirect or a `Location` may have led to somebody else.
+    pub fn answered_by(&self) -> Option<&Origin> {
+        match &self.fault {
+            Fault::Status { from, .. } => Some(from),
+            Fault::Cut(_) | Fault::Refused(_) => None,
+        }
     }
 
     /// A header of an answer that is an error.
@@ -172,7 +182,8 @@ mod tests {
     use super::*;
 
     fn refused(status: u16, body: &str) -> HttpError {
-        let fault = Fault::Status { status, headers: Box::default(), body: body.into() };
+        let from = Origin::new(crate::http::Scheme::Https, "x").unwrap();
+        let fault = Fault::Status { status, from, headers: Box::default(), body: body.into() };
         HttpError { call: "GET https://x/v2/".into(), fault, tries: 1 }
     }
 

@@ -89,10 +89,14 @@ impl Proxies {
     /// The proxy of a way; `None` for the direct one.
     pub fn proxy(&self, way: Way) -> Result<Option<ureq::Proxy>> {
         let Some((name, address)) = self.of(way) else { return Ok(None) };
-        let proxy = ureq::Proxy::new(address.expose());
-        // The error of the library may quote the address.
-        proxy.ok().map(Some).with_context(|| {
-            format!("{name} does not name a proxy; one looks like http://proxy.example:3128")
+        use ureq::ProxyProtocol::{Http, Https};
+        // The library panics at others, and its error may quote the address.
+        let proxy = ureq::Proxy::new(address.expose()).ok();
+        let proxy = proxy.filter(|proxy| matches!(proxy.protocol(), Http | Https));
+        proxy.map(Some).with_context(|| {
+            format!(
+                "{name} does not name a proxy of HTTP; one looks like http://proxy.example:3128"
+            )
         })
     }
 }

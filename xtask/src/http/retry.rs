@@ -100,6 +100,7 @@ fn date(text: &str) -> Option<SystemTime> {
 mod tests {
     use ureq::http::{HeaderMap, HeaderName, HeaderValue};
 
+    use super::super::{Origin, Scheme};
     use super::*;
 
     #[test]
@@ -121,7 +122,9 @@ mod tests {
                     (HeaderName::from_static(name), HeaderValue::from_static(value))
                 })
                 .collect();
-            let fault = Fault::Status { status: 429, headers: headers.into(), body: Vec::new() };
+            let from = Origin::new(Scheme::Https, "x").unwrap();
+            let (headers, body) = (headers.into(), Vec::new());
+            let fault = Fault::Status { status: 429, from, headers, body };
             retry_after(&HttpError { call: String::new(), fault, tries: 1 }).map(|it| it.as_secs())
         };
         let date = "Sun, 06 Nov 1994 08:49:37 GMT";

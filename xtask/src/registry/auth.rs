@@ -93,6 +93,10 @@ impl Registry<'_> {
             (Challenge::Bearer { realm, service, scope }, login) => {
                 let mut scopes = site.scopes.clone();
                 scopes.extend(scope.iter().flat_map(|scope| scope.split(' ')).map(str::to_owned));
+                let mut scopes: Vec<String> = scopes.into_iter().collect();
+                // Some token servers look at the first alone.
+                let own = format!("repository:{}:", site.repository.path());
+                scopes.sort_by_key(|scope| !scope.starts_with(&own));
                 let realm = self.realm(site, realm)?;
                 Some(self.token(&realm, service.as_deref(), &scopes, login)?)
             }
@@ -190,7 +194,8 @@ fn refused(error: HttpError, known: bool) -> anyhow::Error {
 
 /// A registry's refusal, with what helps.
 pub(super) fn explain(error: HttpError, site: &Site, used: &Authorization) -> anyhow::Error {
-    let denied = matches!(error.status(), Some(401 | 403));
+    let denied = matches!(error.status(), Some(401 | 403))
+        && error.answered_by() == Some(&site.server.origin);
     let error = anyhow::Error::new(error);
     if !denied {
         return error;

@@ -134,11 +134,10 @@ impl Registry<'_> {
         let opened = self.allowed(site, |auth| self.http.open(&Call { auth, ..call.clone() }));
         let mut reading = match opened {
             Ok(reading) => reading,
-            Err(error) => match error.downcast::<HttpError>() {
-                Ok(error) if error.passes() => return Ok((to, Some(error))),
-                Ok(error) => return Err(error.into()),
-                Err(error) => return Err(error),
-            },
+            Err(error) if error.downcast_ref().is_some_and(HttpError::passes) => {
+                return Ok((to, Some(error.downcast()?)));
+            }
+            Err(error) => return Err(error),
         };
         if !goes_on(&reading, to.written())? {
             // All of it comes again.
@@ -152,6 +151,8 @@ impl Registry<'_> {
         loop {
             let given = match reading.body.read(&mut buffer) {
                 Ok(given) => given,
+                // Its digest tells whether it is the blob.
+                Err(_) if to.written() == size => return Ok((to, None)),
                 Err(error) => return Ok((to, Some(call.cut(&error)))),
             };
             if given == 0 && to.written() < size {

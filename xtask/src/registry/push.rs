@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use indicatif::ProgressBar;
 
 use super::upload::{Load, Way};
-use super::{Access, LITTLE, Registry, Site, ensure_named, status};
+use super::{Access, LITTLE, Registry, Site, ensure_named, is_of_size, referrers, status};
 use crate::digest::Digest;
 use crate::http::{Body, Call, HttpError, Method, Response, Url};
 use crate::oci::{Blob, Raw, Root};
@@ -77,8 +77,8 @@ type Named = BTreeMap<Tag, Option<Digest>>;
 
 /// What the registry is asked after.
 enum Asked<'a> {
-    Manifest(Digest),
-    Blob(Digest),
+    Manifest(Digest, u64),
+    Blob(Digest, u64),
     Tag(&'a Tag),
 }
 
@@ -142,7 +142,15 @@ impl Registry<'_> {
         sources.sort();
         sources.dedup();
         sources.retain(|source| source.registry() == to.registry() && source != to);
-        let site = self.site(to, Access::Push, &sources)?;
+        let site = match self.site(to, Access::Push, &sources) {
+            // Some token servers give nothing where they would not give all; mounts only
+            // save time.
+            Err(error) if !sources.is_empty() && matches!(status(&error), Some(400..=404)) => {
+                sources.clear();
+                self.site(to, Access::Push, &[])?
+            }
+            site => site?,
+        };
         // What has it already, or all of its layers, has all of it.
         let near = others.iter().chain(holder(root)).find(|other| sources.contains(other));
         let (there, tags) = self.there(&site, &manifests, &blobs, tags)?;
@@ -167,7 +175,10 @@ impl Registry<'_> {
         for level in [children, last] {
             let absent: Vec<&Raw> = level
                 .into_iter()
-                .filter(|raw| raw.digest().is_ok_and(|it| !there.contains(&it)))
+                // What has a subject is put again: it may never have been listed there.
+                .filter(|raw| {
+                    raw.digest().is_ok_and(|it| !there.contains(&it)) || referrers::refers(raw)
+                })
                 .collect();
             parallel::map_until(&absent, self.jobs, stop, |raw| {
                 self.put(&site, raw, &blobs, near, &counts)
@@ -185,34 +196,41 @@ impl Registry<'_> {
         blobs: &[Wanted],
         tags: &[&Tag],
     ) -> Result<(BTreeSet<Digest>, Named)> {
-        let manifests = manifests.iter().map(|raw| raw.digest().map(Asked::Manifest));
-        let blobs = blobs.iter().map(|wanted| Ok(Asked::Blob(wanted.digest)));
+        let manifests =
+            manifests.iter().map(|raw| Ok(Asked::Manifest(raw.digest()?, raw.bytes.len() as u64)));
+        let blobs = blobs.iter().map(|wanted| Ok(Asked::Blob(wanted.digest, wanted.size)));
         let tags = tags.iter().map(|tag| Ok(Asked::Tag(tag)));
         let all: Vec<Asked<'_>> = manifests.chain(blobs).chain(tags).collect::<Result<_>>()?;
         // These are small and the way is long, so more go at a time than blobs do.
         let stop = || self.http.stop();
         let found = parallel::map_until(&all, 2 * self.jobs, stop, |asked| match asked {
-            Asked::Manifest(digest) => Ok(self.has_manifest(site, digest)?.then_some(*digest)),
-            Asked::Blob(digest) => Ok(self.has_blob(site, digest)?.then_some(*digest)),
+            Asked::Manifest(digest, size) => {
+                Ok(self.has_manifest(site, digest, *size)?.then_some(*digest))
+            }
+            Asked::Blob(digest, size) => Ok(self.has_blob(site, digest, *size)?.then_some(*digest)),
             Asked::Tag(tag) => self.tagged(site, tag),
         })?;
         let (mut there, mut named) = (BTreeSet::new(), BTreeMap::new());
         for (asked, found) in all.into_iter().zip(found) {
             match asked {
                 Asked::Tag(tag) => drop(named.insert(tag.clone(), found)),
-                Asked::Manifest(_) | Asked::Blob(_) => there.extend(found),
+                Asked::Manifest(..) | Asked::Blob(..) => there.extend(found),
             }
         }
         Ok((there, named))
     }
 
-    fn has_manifest(&self, site: &Site, digest: &Digest) -> Result<bool> {
+    fn has_manifest(&self, site: &Site, digest: &Digest, size: u64) -> Result<bool> {
         let url = site.manifest(digest);
         let headers = &[("accept", super::pull::ACCEPTED)];
         let call = Call { headers, ..Call::new(Method::HEAD, &url, LITTLE) };
-        let response = self.look(site, &call)?;
+        let response = match self.look(site, &call) {
+            // Artifactory says so of what is not there; and the answer only saves time.
+            Err(error) if matches!(status(&error), Some(403 | 405)) => return Ok(false),
+            response => response?,
+        };
         response.iter().try_for_each(|response| ensure_named(response, digest))?;
-        Ok(response.is_some())
+        Ok(response.is_some_and(|response| is_of_size(&response, size)))
     }
 
     /// Brings a blob by the shortest way: from another repository of the registry, be it

@@ -159,10 +159,9 @@ fn manifests(index: ImageIndex) -> Vec<Descriptor> {
 /// Where the list goes on. <https://www.rfc-editor.org/rfc/rfc8288>
 fn next_page(response: &Response) -> Result<Option<Url>> {
     let Some(link) = response.header("link") else { return Ok(None) };
-    let next =
-        link.split(',').find(|link| link.contains("rel=\"next\"") || link.contains("rel=next"));
-    let target = next.and_then(|link| link.split_once('<')?.1.split_once('>'));
-    let Some((target, _)) = target else { return Ok(None) };
+    let mut links = link.split('<').filter_map(|link| link.split_once('>'));
+    let next = links.find(|(_, of)| of.contains("rel=\"next\"") || of.contains("rel=next"));
+    let Some((target, _)) = next else { return Ok(None) };
     let next = response.url.join(target).context("read where the list goes on")?;
     Ok(Some(next))
 }
@@ -170,6 +169,11 @@ fn next_page(response: &Response) -> Result<Option<Url>> {
 /// <https://github.com/opencontainers/distribution-spec/blob/main/spec.md#referrers-tag-schema>
 fn fallback_tag(digest: &Digest) -> Result<Tag> {
     Tag::parse(&format!("sha256-{}", digest.hex()))
+}
+
+/// Whether the manifest has a subject.
+pub(super) fn refers(raw: &Raw) -> bool {
+    entry(raw).is_ok_and(|entry| entry.is_some())
 }
 
 /// The subject of a manifest, and how the manifest is listed under it; `None` where it

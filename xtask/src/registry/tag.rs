@@ -33,13 +33,12 @@ impl Registry<'_> {
     /// The version that another image than the pushed one, under a tag beside it, says
     /// that it has.
     pub fn version_of_other(&self, pushed: &Pushed, tag: &Tag) -> Result<Option<String>> {
-        let there = match pushed.before(tag) {
-            Some(known) => known,
-            None => self.tagged(&self.site(pushed.repository(), Access::Push, &[])?, tag)?,
-        };
+        // Asked only now: another release may have been made while this one was pushed.
+        let site = self.site(pushed.repository(), Access::Push, &[])?;
+        let there = self.tagged(&site, tag)?;
         match there {
             Some(there) if there != *pushed.digest() => {
-                Ok(self.pull(&pushed.repository().tagged(tag), &[])?.root.version())
+                Ok(self.pull(&pushed.repository().at(&there), &[])?.root.version())
             }
             _ => Ok(None),
         }

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use indicatif::ProgressBar;
 
-use super::{LITTLE, Registry, Site, ensure_named, status};
+use super::{LITTLE, Registry, Site, ensure_named, is_of_size, status};
 use crate::digest::Digest;
 use crate::http::{Body, Call, Fault, HttpError, Method, Patience, Response, Url};
 use crate::oci::Blob;
@@ -63,13 +63,13 @@ impl<'a> Load<'a> {
 
 impl Registry<'_> {
     /// Whether the registry says that it has the blob.
-    pub(super) fn has_blob(&self, site: &Site, digest: &Digest) -> Result<bool> {
+    pub(super) fn has_blob(&self, site: &Site, digest: &Digest, size: u64) -> Result<bool> {
         let url = site.blob(digest);
         let response = self.look(site, &Call::new(Method::HEAD, &url, LITTLE));
         match response {
             Ok(Some(response)) => {
                 ensure_named(&response, digest)?;
-                Ok(true)
+                Ok(is_of_size(&response, size))
             }
             Ok(None) => Ok(false),
             // Some answer only whether it can be got.
@@ -110,7 +110,7 @@ impl Registry<'_> {
             }
             load.bar.inc_length(load.size);
             // The answer that all is there may be what was lost.
-            if self.has_blob(site, &load.digest)? {
+            if self.has_blob(site, &load.digest, load.size)? {
                 return Ok(Way::Uploaded);
             }
         }
@@ -162,7 +162,14 @@ impl Registry<'_> {
         // What is achieved here says nothing of how often all of it may be begun anew.
         let mut patience = Patience::new(self.http);
         patience.wait(cut)?;
-        self.send_parts(site, load, session, from, patience)
+        self.send_parts(site, load, session, from, patience).map_err(|error| match status(&error) {
+            // What cannot be gone on with here may still be begun anew.
+            Some(400 | 404..=422 | 501) => {
+                let fault = Fault::Cut(format!("it could not be gone on with: {error:#}"));
+                HttpError { call: format!("PUT {url}"), fault, tries: 1 }.into()
+            }
+            _ => error,
+        })
     }
 
     /// Sends what follows `from` in parts, and then says that this was all.
@@ -174,6 +181,8 @@ impl Registry<'_> {
         mut from: u64,
         mut patience: Patience<'_>,
     ) -> Result<()> {
+        // The furthest that it ever was: to come there again is no progress.
+        let mut most = from;
         if from > 0 {
             self.term.detail(format_args!("upload {} on from byte {from}", load.digest));
         }
@@ -188,34 +197,35 @@ impl Registry<'_> {
                 Ok(response) => {
                     let at = reached(&response).unwrap_or(from + size);
                     ensure!(at <= load.size, "the registry says that it has more than was sent");
-                    if at > from {
+                    let step = size.min(LITTLE);
+                    if at >= most + step {
                         patience.renew();
-                    } else {
+                    } else if at < from + step {
                         // It would take the same part for ever.
                         let fault = Fault::Cut("the registry keeps nothing of it".to_owned());
                         let call = format!("{} {}", call.method, call.url);
                         patience.wait(HttpError { call, fault, tries: 1 })?;
                     }
-                    from = at;
+                    (most, from) = (most.max(at), at);
                     session.url = next(&response)?.unwrap_or(session.url);
                 }
                 Err(error) => {
                     // The registry may have more than it said, or less.
                     let cut = match status(&error) {
-                        Some(416) => error.downcast::<HttpError>()?,
+                        Some(416) => {
+                            let fault = Fault::Cut("the registry has not what it said".to_owned());
+                            HttpError { fault, ..error.downcast()? }
+                        }
                         _ => lost(error)?,
                     };
                     let Some((again, at)) = self.progress(site, &session)? else {
                         return Err(cut.into());
                     };
-                    if at > from + LITTLE {
+                    if at >= most + LITTLE {
                         patience.renew();
                     }
-                    if cut.passes() {
-                        patience.wait(cut)?;
-                    } else if at == from {
-                        return Err(cut.into());
-                    }
+                    patience.wait(cut)?;
+                    most = most.max(at);
                     (session, from) = (again, at.min(load.size));
                 }
             }
@@ -228,9 +238,10 @@ impl Registry<'_> {
     /// How many bytes the registry has of an upload; `None` where it does not say.
     fn progress(&self, site: &Site, session: &Session) -> Result<Option<(Session, u64)>> {
         let call = Call::new(Method::GET, &session.url, LITTLE);
-        let response = match self.send(site, &call) {
+        let response = match self.once(site, &call) {
             Ok(response) => response,
-            Err(error) if matches!(status(&error), Some(400..=499)) => return Ok(None),
+            // What cannot be asked after is begun anew, which is counted there.
+            Err(error) if error.is::<HttpError>() => return Ok(None),
             Err(error) => return Err(error),
         };
         let Some(at) = reached(&response) else { return Ok(None) };

@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
 use super::{Common, NetworkArgs, World, location, named, pushable, sink_of};
+use crate::cache::Cache;
 use crate::config::Network;
 use crate::digest::Digest;
 use crate::files::explain_space;
@@ -81,6 +82,7 @@ pub struct Copy {
 /// the places is in one.
 fn with_registry<T>(
     places: &[&Location],
+    cache: &Cache,
     more: &NetworkArgs,
     common: &Common,
     world: &World,
@@ -88,7 +90,7 @@ fn with_registry<T>(
 ) -> Result<T> {
     let reached = places.iter().any(|place| matches!(place, Location::Registry(_)));
     let network = if reached { world.network(common)? } else { Network::default() };
-    let (http, blobs) = (world.http(&network, more, common), world.cache.blobs()?);
+    let (http, blobs) = (world.http(&network, more, common), cache.blobs()?);
     work(&world.registry(&http, &blobs, &network))
 }
 
@@ -106,7 +108,8 @@ fn open(
 }
 
 pub fn validate(args: Validate, common: &Common, world: &World) -> Result<ExitCode> {
-    with_registry(&[&args.image], &args.network, common, world, |registry| {
+    // What is at hand says nothing of what the registry has.
+    with_registry(&[&args.image], &Cache::none(), &args.network, common, world, |registry| {
         let root = open(&args.image, &[], registry, world)?.root;
         let root = registry.fetch(&root)?;
         world.term.step("validate", &args.image);
@@ -128,7 +131,7 @@ pub fn validate(args: Validate, common: &Common, world: &World) -> Result<ExitCo
 }
 
 pub fn inspect(args: Inspect, common: &Common, world: &World) -> Result<ExitCode> {
-    with_registry(&[&args.image], &args.network, common, world, |registry| {
+    with_registry(&[&args.image], &world.cache, &args.network, common, world, |registry| {
         let found = open(&args.image, &[], registry, world)?;
         let referrers = match (&args.image, args.referrers) {
             (Location::Registry(of), true) => {
@@ -264,7 +267,7 @@ pub fn copy(args: Copy, common: &Common, world: &World) -> Result<ExitCode> {
         (None, None) => bail!("no place to copy to is named"),
     };
     let places: Vec<&Location> = [Some(&args.from), target].into_iter().flatten().collect();
-    with_registry(&places, &args.network, common, world, |registry| {
+    with_registry(&places, &world.cache, &args.network, common, world, |registry| {
         let only: Vec<Platform> = args.platform.iter().cloned().collect();
         let Found { root, names } = open(&args.from, &only, registry, world)?;
         let root = match &args.platform {
@@ -277,6 +280,14 @@ pub fn copy(args: Copy, common: &Common, world: &World) -> Result<ExitCode> {
             (_, true) => names,
             (_, false) => checked(args.name.clone(), &digest)?,
         };
+        if let Some(Location::Registry(to)) = target
+            && let Some(other) = names.iter().find(|name| name.repository != to.repository)
+        {
+            bail!(failure(
+                format!("{other} is no name in {}, where the copy goes", to.repository),
+                "name the place to copy to so, or leave --name out",
+            ));
+        }
         let stored = sink::store(&root, &names, &sink, registry, &world.env, &world.term);
         let stored = stored.map_err(explain_space)?;
         if args.referrers {

@@ -1,6 +1,9 @@
 //! Credential helpers: other programs that know the logins, and what they may do wrong.
 //! <https://github.com/docker/docker-credential-helpers>
 
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 
 use super::*;
@@ -138,9 +141,13 @@ fn a_helper_that_hangs_is_given_up() {
     for name in ["home.pid", "home.child"] {
         let ids = fs::read_to_string(world.outside(name)).unwrap();
         let [id] = ids.lines().collect::<Vec<_>>()[..] else { panic!("{name}: {ids}") };
-        let status = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
-        // The dead who wait to be buried are no matter.
-        let gone = status.is_empty() || status.contains(") Z ");
-        assert!(gone, "{name} lives on: {status}");
+        let status = || fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+        // The dead who wait to be buried are no matter, and dying takes its moment.
+        let gone = || status().is_empty() || status().contains(") Z ");
+        let began = Instant::now();
+        while !gone() && began.elapsed() < Duration::from_secs(10) {
+            sleep(Duration::from_millis(20));
+        }
+        assert!(gone(), "{name} lives on: {}", status());
     }
 }

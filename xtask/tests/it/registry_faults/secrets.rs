@@ -54,6 +54,40 @@ fn a_password_follows_no_redirect_and_no_location() {
     }
 }
 
+/// Whoever answers at the end of a redirect or a Location may ask for a login, by a token
+/// server of its own, and gets none.
+#[test]
+fn what_another_host_asks_for_is_not_given() {
+    let Some(registry) = Registry::shared() else { return };
+    let world = impatient();
+    push_by_hand(&registry.host, "faults/challenged", "1", image());
+    for step in [Step::BlobGet, Step::ManifestGet, Step::ManifestHead, Step::Ping, Step::Post] {
+        let thief = Proxy::before(&registry.host);
+        let realm = format!("http://{}/token", thief.host);
+        let elsewhere = Proxy::before(&registry.host).with_realm(&realm);
+        let proxy = Proxy::before(&registry.host).with_password(USER, PASSWORD);
+        let to = elsewhere.host.clone();
+        proxy.inject(
+            step,
+            ALWAYS,
+            match step {
+                Step::Post => Fault::Location(Place::Foreign(to)),
+                _ => Fault::RedirectTo(to),
+            },
+        );
+        fs::remove_dir_all(world.outside("cache")).ok();
+        let out = world.outside("out");
+        let pull = format!("image copy {}/faults/challenged:1 oci:{}", proxy.host, out.display());
+        let push = format!("image copy {} {}/faults/challenged-to:1", image().stored(), proxy.host);
+        for args in [pull, push] {
+            let run = ended(&mut tool(&world, &proxy, &args));
+            assert!(run.code == Some(0) || unclear(&run).is_none(), "{step:?}: {run:?}");
+        }
+        let told = elsewhere.seen().into_iter().filter(|seen| seen.authorization.is_some());
+        assert_eq!((told.count(), thief.seen().len()), (0, 0), "{step:?}");
+    }
+}
+
 /// The same server by another name is another origin.
 #[test]
 fn the_same_server_by_another_name_is_not_told() {
