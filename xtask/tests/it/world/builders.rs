@@ -4,6 +4,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -39,7 +40,7 @@ pub fn buildah(world: &World) -> Option<Builder<'_>> {
     // The toolchain is mounted instead: storing it would take buildah ten seconds.
     let context = world.outside("buildah/image");
     fs::create_dir_all(&context).unwrap();
-    root_tar(&context.join("root.tar"), &programs(world));
+    root_tar(File::create(context.join("root.tar")).unwrap(), &programs(world));
     let text = "FROM scratch\nADD root.tar /\nENV PATH=/usr/local/rust/bin:/bin\n";
     fs::write(context.join("Dockerfile"), text).unwrap();
     let builder = Builder::Buildah { world, program };
@@ -54,14 +55,27 @@ pub fn buildkit(world: &World) -> Option<Builder<'_>> {
     let dockerd = judge("dockerd").filter(|_| is_root("dockerd"))?;
     let docker = docker(world)?;
     let daemon = Daemon::start(world, &dockerd);
-    let root = world.outside("docker/root.tar");
-    let mut content = programs(world);
-    content.extend(toolchain(world));
-    root_tar(&root, &content);
     let builder = Builder::BuildKit { world, docker, daemon };
-    let path = "ENV PATH=/usr/local/rust/bin:/bin";
+    let root = world.outside("docker/root.tar");
+    root_tar(File::create(&root).unwrap(), &programs(world));
+    let path = "ENV PATH=/cargo/rust/bin:/bin";
     run(builder.command().args(["import", "--change", path]).arg(root).arg(RUST_IMAGE))
         .ends_with(0);
+    // The toolchain lies where programs are compiled with their cache. In a layer it would
+    // be copied by each step of a store without overlays, to some gigabytes.
+    let dockerfile = world.outside("docker/Dockerfile");
+    let text = format!(
+        "FROM {RUST_IMAGE}\nRUN --mount=type=bind,target=/context \\\n\
+         --mount=type=cache,id=dockless-cargo,target=/cargo cp -R /context/rust /cargo/\n"
+    );
+    fs::write(&dockerfile, text).unwrap();
+    let mut content = toolchain(world);
+    content.push((dockerfile, "Dockerfile".to_owned()));
+    let mut fill = builder.command();
+    fill.args(["build", "--quiet", "--network", "none", "-"]).stdin(Stdio::piped());
+    let mut filling = fill.stdout(Stdio::null()).spawn().unwrap();
+    root_tar(filling.stdin.take().unwrap(), &content);
+    assert!(filling.wait().unwrap().success());
     Some(builder)
 }
 
@@ -263,14 +277,13 @@ fn toolchain(world: &World) -> Vec<(PathBuf, String)> {
         add(&format!("lib/rustlib/{target}/lib/self-contained"), &|_| true);
     }
     files.sort();
-    let place = |path: &PathBuf| format!("usr/local/rust/{}", path.to_str().unwrap());
+    let place = |path: &PathBuf| format!("rust/{}", path.to_str().unwrap());
     files.into_iter().map(|path| (sysroot.join(&path), place(&path))).collect()
 }
 
 /// Writes a root file system with these files, and a /tmp.
-fn root_tar(to: &Path, files: &[(PathBuf, String)]) {
-    fs::create_dir_all(to.parent().unwrap()).unwrap();
-    let mut tar = tar::Builder::new(File::create(to).unwrap());
+fn root_tar(to: impl Write, files: &[(PathBuf, String)]) {
+    let mut tar = tar::Builder::new(to);
     let mut tmp = tar::Header::new_ustar();
     tmp.set_entry_type(tar::EntryType::Directory);
     tmp.set_mode(0o1777);
