@@ -20,29 +20,40 @@ pub enum Severity {
 pub struct Place {
     pub file: Option<PathBuf>,
     pub item: Option<String>,
+    /// Line and column in the file, both from 1, where they are known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<(usize, usize)>,
 }
 
 impl Place {
     pub fn file(file: &Path) -> Place {
-        Place { file: Some(file.to_owned()), item: None }
+        Place { file: Some(file.to_owned()), item: None, at: None }
     }
 
     pub fn item(item: impl Into<String>) -> Place {
-        Place { file: None, item: Some(item.into()) }
+        Place { file: None, item: Some(item.into()), at: None }
     }
 
     pub fn within(file: &Path, item: impl Into<String>) -> Place {
-        Place { file: Some(file.to_owned()), item: Some(item.into()) }
+        Place { file: Some(file.to_owned()), item: Some(item.into()), at: None }
+    }
+
+    /// A place in a text: line and column from 1, the column in characters.
+    pub fn at(file: &Path, line: usize, column: usize) -> Place {
+        Place { file: Some(file.to_owned()), item: None, at: Some((line, column)) }
     }
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(file) = &self.file {
+            write!(f, "{}", file.display())?;
+            self.at.iter().try_for_each(|(line, column)| write!(f, ":{line}:{column}"))?;
+        }
         match (&self.file, &self.item) {
-            (Some(file), Some(item)) => write!(f, "{}: {item}", file.display()),
-            (Some(file), None) => write!(f, "{}", file.display()),
+            (Some(_), Some(item)) => write!(f, ": {item}"),
             (None, Some(item)) => f.write_str(item),
-            (None, None) => Ok(()),
+            (_, None) => Ok(()),
         }
     }
 }

@@ -168,7 +168,7 @@ impl Term {
             Severity::Error => (ERROR, "error"),
             Severity::Warning => (WARNING, "warning"),
         };
-        self.problem(style, word, &finding.to_string(), Some(&finding.fix));
+        self.problem(style, word, &finding.to_string(), Some(&finding.fix), &properties(finding));
     }
 
     /// An error as `main` ends with it: the chain joined by `: `, then its help.
@@ -183,10 +183,11 @@ impl Term {
             .map(String::as_str)
             .filter(|text| Some(*text) != help.as_deref())
             .collect();
-        self.problem(ERROR, "error", &said.join(": "), help.as_deref());
+        self.problem(ERROR, "error", &said.join(": "), help.as_deref(), "");
     }
 
-    fn problem(&self, style: Style, word: &str, text: &str, help: Option<&str>) {
+    /// `place` is what an annotation says of where it is.
+    fn problem(&self, style: Style, word: &str, text: &str, help: Option<&str>, place: &str) {
         let text = plain(text);
         let help = help.filter(|help| !help.is_empty()).map(plain);
         self.say(format_args!("{style}{word}{style:#}: {text}"));
@@ -195,7 +196,7 @@ impl Term {
         }
         if self.settings.annotate {
             let help = help.map(|help| format!("\nhelp: {help}")).unwrap_or_default();
-            self.say(format_args!("::{word}::{}", annotation(&format!("{text}{help}"))));
+            self.say(format_args!("::{word}{place}::{}", annotation(&format!("{text}{help}"))));
         }
     }
 
@@ -215,6 +216,17 @@ fn plain(text: &str) -> Cow<'_, str> {
         }
         false => text.into(),
     }
+}
+
+/// The file and the line that an annotation is shown at, where they are known.
+/// <https://docs.github.com/en/actions/reference/workflow-commands-for-github-actions#setting-an-error-message>
+fn properties(finding: &Finding) -> String {
+    let (Some(file), Some((line, column))) = (&finding.place.file, finding.place.at) else {
+        return String::new();
+    };
+    let file = annotation(&plain(&file.display().to_string()));
+    let file = file.replace(':', "%3A").replace(',', "%2C");
+    format!(" file={file},line={line},col={column}")
 }
 
 /// Escapes a message of a workflow command.
@@ -242,6 +254,12 @@ mod tests {
     fn foreign_text_cannot_command_the_terminal_or_the_runner() {
         assert_eq!(plain("a\x1b[2Jb\nc"), "a\u{fffd}[2Jb\nc");
         assert_eq!(annotation("100%\n::error::x"), "100%25%0A::error::x");
+        let at = |file: &str| {
+            let place = crate::finding::Place::at(std::path::Path::new(file), 3, 7);
+            properties(&Finding::error("rule", place, "why", "fix"))
+        };
+        assert_eq!(at("a/b.yaml"), " file=a/b.yaml,line=3,col=7");
+        assert_eq!(at("a,line=1::\n"), " file=a%2Cline=1%3A%3A%0A,line=3,col=7");
     }
 
     #[test]

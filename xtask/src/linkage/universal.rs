@@ -43,7 +43,7 @@ pub(super) fn examine<'d, R: ReadRef<'d>>(
         let mut item = report.place.item.clone().unwrap_or_default();
         item.push_str(if item.is_empty() { "" } else { ", " });
         item.push_str(&format!("slice {}", target.arch()));
-        let place = Place { file: report.place.file.clone(), item: Some(item) };
+        let place = Place { item: Some(item), ..report.place.clone() };
         let mut inner = Report { target, place, suspects: report.suspects, findings: Vec::new() };
         let what = format!("the slice for {}", target.arch());
         let part = input.part(slice.offset, slice.size, &what)?;
