@@ -146,7 +146,7 @@ fn targets(
         match target(name, project, place) {
             Ok(target) if targets.contains(&target) => {}
             Ok(target) => targets.push(target),
-            Err(finding) => findings.push(finding),
+            Err(finding) => findings.push(*finding),
         }
     }
     targets
@@ -244,7 +244,7 @@ fn kept_back(package: &Package, keys: &PackageKeys, workspace: &WorkspaceKeys) -
 }
 
 /// A target that rustc knows; otherwise a finding that names similar ones.
-pub fn target(name: &str, project: &Project, place: &Place) -> Result<Target, Finding> {
+pub fn target(name: &str, project: &Project, place: &Place) -> Result<Target, Box<Finding>> {
     let target = Target::parse(name).and_then(|target| {
         // What is joined of others is no target of rustc's.
         if !target.slices().is_empty() {
@@ -259,7 +259,7 @@ pub fn target(name: &str, project: &Project, place: &Place) -> Result<Target, Fi
     });
     target.map_err(|error| {
         let fix = "name a target that `rustc --print target-list` prints";
-        Finding::error("config-target", place.clone(), error.to_string(), fix)
+        Box::new(Finding::error("config-target", place.clone(), error.to_string(), fix))
     })
 }
 

@@ -341,7 +341,7 @@ fn named_targets(
         match config::target(name, project, &Place::item("--target")) {
             Ok(target) if targets.contains(&target) => {}
             Ok(target) => targets.push(target),
-            Err(finding) => findings.push(finding),
+            Err(finding) => findings.push(*finding),
         }
     }
     if findings.is_empty() { Ok(Some(targets)) } else { Err(findings) }
