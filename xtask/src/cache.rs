@@ -44,6 +44,8 @@ pub enum Kind {
     Archive,
     /// What is known of a layer of an image, as JSON.
     Layer,
+    /// Manifests of plugins whose archives krew installs.
+    Plugin,
 }
 
 /// The folder of programs that were installed for the tool's own use.
@@ -52,7 +54,7 @@ const TOOLS: &str = "tools";
 /// The folder of finished blobs of images.
 const BLOBS: &str = "blob";
 
-const KINDS: [Kind; 4] = [Kind::Graph, Kind::Toolchain, Kind::Archive, Kind::Layer];
+const KINDS: [Kind; 5] = [Kind::Graph, Kind::Toolchain, Kind::Archive, Kind::Layer, Kind::Plugin];
 
 impl Kind {
     fn folder(self) -> &'static str {
@@ -61,6 +63,7 @@ impl Kind {
             Kind::Toolchain => "toolchain",
             Kind::Archive => "archive",
             Kind::Layer => "layer",
+            Kind::Plugin => "plugin",
         }
     }
 }

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use crate::finding::{Help, failure};
 
 mod staging;
-pub use staging::{Staging, clear};
+pub use staging::{Staging, clear, is_ours};
 
 /// Reads a whole file.
 #[expect(clippy::disallowed_methods, reason = "this is the door")]

@@ -1,19 +1,24 @@
 //! What the fuzz targets of `fuzz/` call: each takes any bytes and panics where
 //! a property of the code does not hold.
 
-use std::io::{Cursor, Read};
+use std::io::{Cursor, Read, Write};
+use std::path::Path;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use oci_spec::image::{Descriptor, MediaType};
 
 use crate::digest::Digest;
 use crate::finding::{Finding, Place, Severity};
 use crate::http::Url;
+use crate::krew::{self, Archives};
 use crate::linkage::{Suspect, inspect};
 use crate::oci::tape::{Member, check_layer, walk, walk_file};
 use crate::oci::{Blob, Raw, Reads, sha256};
 use crate::reference::{Reference, Repository};
 use crate::registry::{parse_challenge, parse_logins};
 use crate::target::Target;
+use crate::yaml::{self, Kind, Node};
 
 /// One target of each width and byte order, one without IRELATIVE, two with glibc,
 /// each kind of Mach-O and PE file, and one without proof.
@@ -142,5 +147,120 @@ fn mend_checksums(bytes: &mut [u8]) {
             header.set_cksum();
             block.copy_from_slice(header.as_bytes());
         }
+    }
+}
+
+/// What values are replaced by: each kind of text that has to be quoted, or cannot be.
+const VALUES: [&str; 20] = [
+    "v1.2.4",
+    "12",
+    "0e1",
+    "true",
+    "",
+    " a",
+    "a ",
+    "a: b",
+    "a #b",
+    "a\nb",
+    "a\n\nb\n",
+    "a\n  b\n",
+    "\u{e9}\u{2028}\0",
+    "[a]",
+    "a,b",
+    "- a",
+    "it's",
+    "\"\\",
+    "---",
+    "2026-01-01",
+];
+
+/// Parses all bytes but the last two as YAML, of which one chooses a value and the other
+/// what it is replaced by. Nodes stand in the text in their order, each value replaced by
+/// itself leaves the bytes as they are, and one replaced by another changes nothing else.
+pub fn yaml(bytes: &[u8]) {
+    let [bytes @ .., which, what] = bytes else { return };
+    let text = &*String::from_utf8_lossy(bytes);
+    let documents = match yaml::parse(text) {
+        Ok(documents) => documents,
+        Err(fault) => return assert!(fault.line > 0 && fault.column > 0, "{fault:?}"),
+    };
+    let (mut values, mut at) = (Vec::new(), 0);
+    documents.iter().for_each(|document| stands(document, text, &mut at, &mut values));
+    let same = |value: &&Node| yaml::edit(text, value, value.text().unwrap_or_default());
+    let edits: Vec<_> = values.iter().filter_map(same).collect();
+    assert_eq!(yaml::replace(text, &edits), text);
+    let values: Vec<&Node> = values.into_iter().filter(|value| !value.span.is_empty()).collect();
+    if values.is_empty() {
+        return;
+    }
+    let chosen = values[usize::from(*which) % values.len()];
+    let value = VALUES[usize::from(*what) % VALUES.len()];
+    let Some(edit) = yaml::edit(text, chosen, value) else {
+        let rest = text[chosen.span.end..].trim_start();
+        return assert!(rest.starts_with([']', '}', ',']), "{chosen:?} in {text:?}");
+    };
+    let after = yaml::replace(text, &[edit]);
+    let changed = yaml::parse(&after).unwrap_or_else(|fault| panic!("{fault:?}: {after:?}"));
+    assert_eq!(changed.len(), documents.len(), "{after:?}");
+    let mut found = Vec::new();
+    for (before, after) in documents.iter().zip(&changed) {
+        found.extend(yaml::differences(before, after).expect("the shape is the same"));
+    }
+    match &found[..] {
+        [] => assert_eq!(chosen.text(), Some(value), "{after:?}"),
+        [(was, is)] => {
+            assert_eq!((was.span.start, is.text()), (chosen.span.start, Some(value)), "{after:?}");
+        }
+        _ => panic!("{value:?} for {chosen:?} changes {found:?}"),
+    }
+}
+
+/// That a node and those within it stand where they say, from `at` on; and its values, of
+/// which keys are none.
+fn stands<'n>(node: &'n Node, text: &str, at: &mut usize, values: &mut Vec<&'n Node>) {
+    let span = &node.span;
+    assert!(*at <= span.start && text.get(span.clone()).is_some(), "{node:?} in {text:?}");
+    let lines = text[..span.start].replace("\r\n", "\n").replace('\r', "\n");
+    let line = lines.rsplit('\n').next().unwrap_or_default().trim_start_matches('\u{feff}');
+    let place = (lines.matches('\n').count() + 1, line.chars().count() + 1);
+    assert_eq!((node.line, node.column), place, "{node:?} in {text:?}");
+    *at = span.start;
+    match &node.kind {
+        Kind::Scalar(_) => values.push(node),
+        Kind::List(items) => items.iter().for_each(|item| stands(item, text, at, values)),
+        Kind::Map(entries) => {
+            for (key, value) in entries {
+                stands(key, text, at, &mut Vec::new());
+                stands(value, text, at, values);
+            }
+        }
+    }
+    assert!(*at <= span.end, "{node:?} in {text:?}");
+    *at = span.end;
+}
+
+/// Installs from all bytes but the last as an archive, or checks them as a manifest, as
+/// that one chooses. An odd one asks for checksums that fit, within a gzip, which no
+/// mutation finds.
+pub fn krew(bytes: &[u8]) {
+    let Some((choice, bytes)) = bytes.split_last() else { return };
+    let file = Path::new("foo.yaml");
+    let findings = match choice % 3 {
+        0 => krew::validate(&String::from_utf8_lossy(bytes), file, Archives::None),
+        1 => krew::play_all(bytes, file),
+        _ => {
+            let mut tar = bytes.to_vec();
+            mend_checksums(&mut tar);
+            let mut gzip = GzEncoder::new(Vec::new(), Compression::none());
+            gzip.write_all(&tar).expect("memory takes it");
+            krew::play_all(&gzip.finish().expect("memory takes it"), file)
+        }
+    };
+    for finding in findings {
+        assert!(
+            finding.place.at.is_some_and(|(line, column)| line > 0 && column > 0),
+            "{finding:?}"
+        );
+        assert!(!finding.why.is_empty() && !finding.fix.is_empty(), "{finding:?}");
     }
 }

@@ -17,6 +17,7 @@ mod term;
 
 mod cache;
 mod template;
+mod yaml;
 
 mod config;
 mod plan;

@@ -24,6 +24,7 @@ mod tools;
 mod values;
 
 pub use image::BIN;
+pub use krew::{LICENSES, PLATFORMS};
 pub use tools::Tools;
 pub use values::{
     ArchiveFile, ArchivePlan, BuildPlan, Format, GeneratePlan, ImageConfig, ImagePlan,

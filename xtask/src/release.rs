@@ -9,14 +9,13 @@ use serde::Serialize;
 
 use crate::archive::{Archive, archive};
 use crate::cache::{Blobs, Cache};
-use crate::checksum::{self, Artifact, IMAGES, KREW, Made};
+use crate::checksum::{self, Artifact, IMAGES, Made};
 use crate::compile::compile;
 use crate::config::{self, ImageNode};
 use crate::dockerfile;
 use crate::files::{self, Lock, Staging, explain_space};
 use crate::finding::{Findings, failure};
 use crate::generate::{self, Generated};
-use crate::krew::{self, Manifest};
 use crate::linkage::{Binary, prove};
 use crate::oci::{self, Base, Built};
 use crate::parallel;
@@ -28,8 +27,10 @@ use crate::target::{Platform, Target};
 use crate::term::{self, Table, Term};
 use crate::toolchain;
 
+mod plugins;
 mod publish;
 
+pub use plugins::check_plugins;
 pub use publish::{Published, publish_images, published_table};
 
 /// What a release made and left out.
@@ -85,7 +86,7 @@ pub fn release(
         sink::layout(&root, &image.names, &staging.path(&place), &plan.dist.join(&place))
             .map_err(explain_space)?;
     }
-    let manifests = manifests(plan, &archives, &staging, term)?;
+    let manifests = plugins::manifests(plan, &archives, &staging, cache, term)?;
     let made =
         Made { archives: &archives, manifests: &manifests, images: &images, binaries: &binaries };
     let artifacts =
@@ -382,28 +383,6 @@ fn generated(
         }
     }
     Ok(generated)
-}
-
-/// Writes the manifests of plugins, and judges them as krew will.
-fn manifests(
-    plan: &Plan,
-    archives: &[Archive],
-    staging: &Staging,
-    term: &Term,
-) -> Result<Vec<Manifest>> {
-    let mut manifests = Vec::new();
-    for plugin in &plan.krew {
-        // Those that no platform could be built for were listed.
-        if !plugin.platforms.iter().any(|it| archives.iter().any(|made| made.is(&it.archive))) {
-            continue;
-        }
-        let manifest = krew::manifest(plugin, archives)?;
-        let name = format!("{KREW}{}", manifest.file());
-        term.step("krew", &name);
-        staging.write(&name, manifest.text().as_bytes())?;
-        manifests.push(manifest);
-    }
-    Ok(manifests)
 }
 
 /// Makes all archives, as many at a time as there are processors.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -48,6 +48,8 @@ fn snapshot(bench: &Bench, project: &Project) -> Result<String> {
     // user whose program has changed.
     let cold = |tool: &Path| {
         forget_archives(&bench.cache().join("archive"))?;
+        // A plugin whose archives are new is installed in memory anew.
+        std::fs::remove_dir_all(bench.cache().join("plugin")).or_else(absent)?;
         ours(tool).time()
     };
     let contestants = vec![
@@ -92,6 +94,11 @@ fn archives(dist: &Path) -> Result<Vec<u64>> {
 }
 
 /// Removes the entries and leaves the mark that says when the cache was pruned.
+/// What is not there need not be removed.
+fn absent(error: std::io::Error) -> std::io::Result<()> {
+    if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
+}
+
 fn forget_archives(dir: &Path) -> Result<()> {
     let mut removed = 0;
     for entry in dir.read_dir().with_context(|| format!("list {}", dir.display()))? {
@@ -184,6 +191,32 @@ pub fn alias(bench: &Bench) -> Result<String> {
         Contestant::new("cargo build of the same, nothing to do", || cargo(&build).time()),
     ];
     race("the tool through the alias, until its first output", contestants, |_| Ok(()))
+}
+
+/// The manifests of krew's index, all validated by one call. Nothing else does so offline,
+/// so that there is no one to race with.
+pub fn krew(bench: &Bench) -> Result<String> {
+    let plugins = bench.repository.join("../shared/krew-index/plugins");
+    if !plugins.exists() {
+        return Ok("manifests of krew's index: skipped: ../shared/krew-index is not there".into());
+    }
+    let mut files = Vec::new();
+    for entry in plugins.read_dir().context("list the index")? {
+        let path = entry.context("list the index")?.path();
+        // It has no description, which is an error.
+        if !path.ends_with("pod-logs.yaml") {
+            files.push(path);
+        }
+    }
+    let validate = |files: &[PathBuf]| {
+        let tool = bench.command(INSTALLED, &bench.dir).args(["krew", "validate", "-q"]);
+        tool.args(files).time()
+    };
+    let contestants = vec![
+        Contestant::new("krew validate, all manifests", || validate(&files)),
+        Contestant::new("krew validate, one manifest", || validate(&files[..1])),
+    ];
+    race(&format!("{} manifests of krew's index", files.len()), contestants, |_| Ok(()))
 }
 
 fn first_output(mut run: Run) -> Result<Duration> {

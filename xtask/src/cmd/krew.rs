@@ -1,15 +1,24 @@
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
 
 use super::{Common, Selection, World, release};
 use crate::checksum::KREW;
+use crate::files;
+use crate::finding::{Finding, Findings, Place, Severity};
+use crate::krew::{self, Archives};
 use crate::plan::Part;
 
-/// Make the manifests of kubectl plugins, for krew
+mod bump;
+use bump::Bump;
+
+/// Make and check the manifests of kubectl plugins, for krew
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  cargo dockless krew manifest")]
+  cargo dockless krew manifest
+  cargo dockless krew validate dist/krew/view-secret.yaml
+  cargo dockless krew bump --index ~/src/krew-index")]
 pub struct Args {
     #[command(subcommand)]
     action: Action,
@@ -18,6 +27,8 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Action {
     Manifest(Manifest),
+    Validate(Validate),
+    Bump(Bump),
 }
 
 /// Make the archives of plugins, and the manifests that install them
@@ -29,6 +40,26 @@ struct Manifest {
     selection: Selection,
 }
 
+/// Check manifests as krew and its index do, without a network
+///
+/// What krew or its index refuses is an error, and what they pass over is a warning. Where
+/// the archives are, each platform is installed in memory: for a manifest in dist/krew in
+/// dist/, and otherwise in the folder of --archives.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  cargo dockless krew validate plugins/view-secret.yaml
+  cargo dockless krew validate dist/krew/view-secret.yaml
+  cargo dockless krew validate view-secret.yaml --archives ~/downloads
+  cargo dockless krew validate --json plugins/*.yaml")]
+struct Validate {
+    /// Manifests, each by the name of its plugin
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    /// The folder of the archives, each by the last part of its uri
+    #[arg(long, value_name = "DIR")]
+    archives: Option<PathBuf>,
+}
+
 pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
     match args.action {
         Action::Manifest(args) => {
@@ -36,5 +67,46 @@ pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
             let printed = |path: &str| path.contains(&format!("/{KREW}"));
             release::make(args, Part::Archives, printed, common, world)
         }
+        Action::Validate(args) => validate(&args, world),
+        Action::Bump(args) => bump::run(&args, common, world),
+    }
+}
+
+/// The dist/ that a release's manifest lies in, beside its archives.
+fn dist_of(manifest: &Path) -> Result<Option<PathBuf>> {
+    let folder = manifest.parent().filter(|folder| folder.ends_with(KREW));
+    match folder.and_then(Path::parent) {
+        Some(dist) if files::is_ours(dist)? => Ok(Some(dist.to_owned())),
+        _ => Ok(None),
+    }
+}
+
+fn validate(args: &Validate, world: &World) -> Result<ExitCode> {
+    let mut findings = Vec::new();
+    for file in &args.files {
+        let folder = match &args.archives {
+            Some(folder) => Some(world.dir.join(folder)),
+            None => dist_of(&world.dir.join(file))?,
+        };
+        let archives = folder.as_deref().map_or(Archives::None, Archives::Folder);
+        world.term.step("validate", file.display());
+        match String::from_utf8(files::read(&world.dir.join(file))?) {
+            Ok(text) => findings.extend(krew::validate(&text, file, archives)),
+            Err(error) => {
+                let why = format!("the manifest is no UTF-8: {error}");
+                let fix = "write it with an editor that writes UTF-8";
+                findings.push(Finding::error("yaml", Place::file(file), why, fix));
+            }
+        }
+    }
+    if world.term.json_wanted() {
+        world.term.json(&findings)?;
+    }
+    let (wrong, odd): (Vec<Finding>, Vec<Finding>) =
+        findings.into_iter().partition(|finding| finding.severity == Severity::Error);
+    odd.iter().for_each(|finding| world.term.finding(finding));
+    match wrong.is_empty() {
+        true => Ok(ExitCode::SUCCESS),
+        false => Err(Findings(wrong).into()),
     }
 }

@@ -68,6 +68,7 @@ pub fn make(
     (request.part, request.skip) = (part, args.skip);
     request.repository = world.repository()?;
     let (project, plan, network) = world.plan_and_network(common, &request)?;
+    release::check_plugins(&plan)?;
     if args.dry_run {
         return dry_run(&plan, &world.term);
     }

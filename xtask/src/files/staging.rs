@@ -155,6 +155,12 @@ fn exists(path: &Path) -> Result<bool> {
     }
 }
 
+/// Whether a folder is a dist/ that this tool made.
+pub fn is_ours(dist: &Path) -> Result<bool> {
+    let mark = read_if_there(&dist.join(MARK))?;
+    Ok(mark.is_some_and(|mark| String::from_utf8_lossy(&mark).contains(MARK_KEY)))
+}
+
 /// Fails where `dist` is a link, a file, or a folder with content that this
 /// tool did not make.
 fn ensure_ours(dist: &Path) -> Result<()> {
@@ -171,8 +177,7 @@ fn ensure_ours(dist: &Path) -> Result<()> {
         if list(dist)?.is_empty() {
             return Ok(());
         }
-        let mark = read_if_there(&dist.join(MARK))?;
-        if mark.is_some_and(|mark| String::from_utf8_lossy(&mark).contains(MARK_KEY)) {
+        if is_ours(dist)? {
             return Ok(());
         }
     }

@@ -1,12 +1,12 @@
 //! The manifest of a plugin, as krew's index has them.
 //! <https://krew.sigs.k8s.io/docs/developer-guide/plugin-manifest/>
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use serde::Serialize;
 
 use crate::archive::Archive;
-use crate::digest::Digest;
 use crate::plan::{KrewPlan, KrewPlatform};
+use crate::yaml::{self, Edit, Kind, Node, Scalar, Style};
 
 /// A manifest that was made of a release's archives.
 #[derive(Clone, Debug)]
@@ -103,12 +103,26 @@ struct Expression<'a> {
 
 /// Writes the plugin's manifest, with the digests of the very archives that are shipped.
 pub fn manifest(plan: &KrewPlan, archives: &[Archive]) -> Result<Manifest> {
-    let context = || format!("make the krew manifest of {}", plan.package);
-    let platforms = plan.platforms.iter().filter_map(|platform| {
+    write(plan, |name| {
         // Archives that could not be made were listed.
-        let made = archives.iter().find(|archive| archive.plan().name == platform.archive)?;
-        Some(entry(platform, made.digest()))
-    });
+        let made = archives.iter().find(|archive| archive.plan().name == name)?;
+        Some(made.digest().hex())
+    })
+}
+
+/// The manifest that a plan leads to, with digests that stand for those of its archives,
+/// so that what krew would refuse is known before anything is compiled.
+pub fn draft(plan: &KrewPlan) -> Result<Manifest> {
+    write(plan, |_| Some("0".repeat(64)))
+}
+
+/// `sha256` is that of the archive with a name, where it was made.
+fn write(plan: &KrewPlan, sha256: impl Fn(&str) -> Option<String>) -> Result<Manifest> {
+    let context = || format!("make the krew manifest of {}", plan.package);
+    let platforms = plan
+        .platforms
+        .iter()
+        .filter_map(|platform| Some(entry(platform, sha256(&platform.archive)?)));
     let plugin = Plugin {
         api_version: "krew.googlecontainertools.github.com/v1alpha2",
         kind: "Plugin",
@@ -123,10 +137,32 @@ pub fn manifest(plan: &KrewPlan, archives: &[Archive]) -> Result<Manifest> {
         },
     };
     let text = serde_yaml::to_string(&plugin).with_context(context)?;
+    let text = quoted(&text).with_context(context)?;
     Ok(Manifest { name: plan.name.clone(), package: plan.package.clone(), text })
 }
 
-fn entry<'a>(platform: &'a KrewPlatform, digest: &Digest) -> Platform<'a> {
+/// Puts quotes around what YAML 1.2 has for a text, as it was written, and krew and others,
+/// which read YAML 1.1, for something else: `yes`, `on`, a day.
+fn quoted(text: &str) -> Result<String> {
+    let documents = yaml::parse(text)
+        .map_err(|fault| anyhow!("line {}, column {}: {}", fault.line, fault.column, fault.why))?;
+    let mut edits = Vec::new();
+    let mut next: Vec<&Node> = documents.iter().collect();
+    while let Some(node) = next.pop() {
+        match &node.kind {
+            Kind::Map(entries) => next.extend(entries.iter().map(|(_, value)| value)),
+            Kind::List(items) => next.extend(items),
+            Kind::Scalar(Scalar { text, style: Style::Plain }) if !yaml::is_text(text) => {
+                let text = format!("'{text}'");
+                edits.push(Edit { span: node.span.clone(), text });
+            }
+            Kind::Scalar(_) => {}
+        }
+    }
+    Ok(yaml::replace(text, &edits))
+}
+
+fn entry(platform: &KrewPlatform, sha256: String) -> Platform<'_> {
     let (arch, match_expressions) = match &platform.arches[..] {
         [one] => (Some(&**one), Vec::new()),
         several => (None, vec![Expression { key: "arch", operator: "In", values: several }]),
@@ -136,7 +172,7 @@ fn entry<'a>(platform: &'a KrewPlatform, digest: &Digest) -> Platform<'a> {
     Platform {
         selector: Selector { match_labels, match_expressions },
         uri: &platform.uri,
-        sha256: digest.hex(),
+        sha256,
         files: [file(&platform.bin), file(&platform.license)],
         bin: &platform.bin,
     }

@@ -13,19 +13,21 @@ use crate::version::Versioned;
 /// Where archives are served, unless the settings say otherwise: GitHub's releases.
 const URI: &str = "{{ repository }}/releases/download/{{ tag }}/{{ archive }}";
 
-/// The platforms that krew knows, by Go's names.
+/// The platforms that krew knows, systems and architectures by Go's names, in the order
+/// of its index.
 /// <https://github.com/kubernetes-sigs/krew/blob/v0.5.0/cmd/validate-krew-manifest/main.go>
-const KNOWN: [(&str, &str); 10] = [
-    ("darwin", "amd64"),
-    ("darwin", "arm64"),
+pub const PLATFORMS: [(&str, &str); 11] = [
+    ("windows", "386"),
+    ("windows", "amd64"),
+    ("windows", "arm64"),
     ("linux", "386"),
     ("linux", "amd64"),
     ("linux", "arm"),
     ("linux", "arm64"),
     ("linux", "ppc64le"),
-    ("windows", "386"),
-    ("windows", "amd64"),
-    ("windows", "arm64"),
+    ("darwin", "386"),
+    ("darwin", "amd64"),
+    ("darwin", "arm64"),
 ];
 
 /// The names that krew's index takes for a licence, in lower case.
@@ -135,7 +137,7 @@ fn platforms(
     for archive in archives {
         let pair = (archive.target.goos(), archive.target.goarch());
         let universal = pair == ("darwin", "all");
-        if !universal && !KNOWN.contains(&pair) {
+        if !universal && !PLATFORMS.contains(&pair) {
             left_out.push(LeftOut {
                 what: format!("krew platform of {}", build.package),
                 target: Some(archive.target.clone()),

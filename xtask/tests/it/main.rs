@@ -29,6 +29,14 @@ mod images;
 #[cfg(target_os = "linux")]
 mod kills;
 #[cfg(target_os = "linux")]
+mod krew;
+#[cfg(target_os = "linux")]
+mod krew_bump;
+#[cfg(target_os = "linux")]
+mod krew_judges;
+#[cfg(target_os = "linux")]
+mod krew_release;
+#[cfg(target_os = "linux")]
 mod properties;
 #[cfg(target_os = "linux")]
 mod published;

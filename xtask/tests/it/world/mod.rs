@@ -18,6 +18,7 @@ pub mod builders;
 pub mod engines;
 pub mod flat;
 pub mod kept;
+pub mod krew;
 pub mod proxy;
 pub mod registries;
 pub mod sketch;

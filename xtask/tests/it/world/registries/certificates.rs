@@ -20,7 +20,7 @@ CN = dockless tests
 basicConstraints = critical, CA:TRUE
 keyUsage = critical, keyCertSign
 [server]
-subjectAltName = DNS:registry.test, DNS:ghcr.io, DNS:registry-1.docker.io, IP:127.0.0.1, IP:0.0.0.0, IP:::1
+subjectAltName = DNS:registry.test, DNS:example.org, DNS:ghcr.io, DNS:registry-1.docker.io, IP:127.0.0.1, IP:0.0.0.0, IP:::1
 extendedKeyUsage = serverAuth
 ";
 

@@ -1,0 +1,89 @@
+//! The manifests of plugins, which krew takes, or nothing is made.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+
+use crate::archive::Archive;
+use crate::cache::{Cache, Kind};
+use crate::checksum::KREW;
+use crate::digest::{self, Digest};
+use crate::files::Staging;
+use crate::finding::{Finding, Findings, Place, Severity};
+use crate::krew::{self, Archives, Manifest};
+use crate::plan::{KrewPlan, Plan};
+use crate::term::Term;
+
+/// Looks for what krew and its index would refuse in the manifests that the plan leads to,
+/// before anything is compiled. What is found is about the settings of a package, so that
+/// it is said of its plugin and of no line.
+pub fn check_plugins(plan: &Plan) -> Result<()> {
+    let mut wrong = Vec::new();
+    for plugin in &plan.krew {
+        let draft = krew::draft(plugin)?;
+        let found = krew::validate(draft.text(), Path::new(&draft.file()), Archives::None);
+        let place = Place::item(format!("krew manifest of {}", plugin.package));
+        let errors = found.into_iter().filter(|finding| finding.severity == Severity::Error);
+        wrong.extend(errors.map(|finding| Finding { place: place.clone(), ..finding }));
+        let same = |other: &&KrewPlan| other.name == plugin.name && other.package != plugin.package;
+        if let Some(other) = plan.krew.iter().find(same) {
+            let why = format!("the plugin {:?} is made of {} too", plugin.name, other.package);
+            let fix = "give one another `name`, or set `ship = false`, in its krew table";
+            wrong.push(Finding::error("krew-name", place, why, fix));
+        }
+    }
+    match wrong.is_empty() {
+        true => Ok(()),
+        false => bail!(Findings(wrong)),
+    }
+}
+
+/// Raised whenever what krew would refuse is told otherwise from an archive, because
+/// manifests that were found to be right are known by it.
+const INSTALLATION: &[u8] = b"dockless installation 1";
+
+/// Writes the manifests of plugins, and installs each in memory as krew will, unless the
+/// cache knows that it does.
+pub fn manifests(
+    plan: &Plan,
+    archives: &[Archive],
+    staging: &Staging,
+    cache: &Cache,
+    term: &Term,
+) -> Result<Vec<Manifest>> {
+    let mut manifests = Vec::new();
+    for plugin in &plan.krew {
+        // Those that no platform could be built for were listed.
+        if !plugin.platforms.iter().any(|it| archives.iter().any(|made| made.is(&it.archive))) {
+            continue;
+        }
+        let manifest = krew::manifest(plugin, archives)?;
+        let name = format!("{KREW}{}", manifest.file());
+        term.step("krew", &name);
+        staging.write(&name, manifest.text().as_bytes())?;
+        manifests.push(manifest);
+    }
+    let made: BTreeMap<String, PathBuf> =
+        archives.iter().map(|it| (it.digest().hex(), staging.path(&it.plan().name))).collect();
+    let mut found = Vec::new();
+    for manifest in &manifests {
+        let (text, place) = (manifest.text(), plan.dist.join(KREW).join(manifest.file()));
+        // It names the digests of its archives, and so is the key of what they hold.
+        let key = digest::of_parts([INSTALLATION, text.as_bytes()]);
+        let known = cache.get(Kind::Plugin, &key, std::io::sink())?.is_some();
+        let archives = if known { Archives::None } else { Archives::Made(&made) };
+        let findings = krew::validate(text, &place, archives);
+        if !known && findings.iter().all(|finding| finding.severity == Severity::Warning) {
+            cache.put(Kind::Plugin, &key, &Digest::of(text.as_bytes()), text.as_bytes())?;
+        }
+        found.extend(findings);
+    }
+    let (wrong, odd): (Vec<Finding>, Vec<Finding>) =
+        found.into_iter().partition(|finding| finding.severity == Severity::Error);
+    odd.iter().for_each(|finding| term.finding(finding));
+    match wrong.is_empty() {
+        true => Ok(manifests),
+        false => bail!(Findings(wrong)),
+    }
+}
