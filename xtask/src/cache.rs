@@ -46,15 +46,30 @@ pub enum Kind {
     Layer,
     /// Manifests of plugins whose archives krew installs.
     Plugin,
+    /// Which crates of a lock file were yanked, and when that was asked, as JSON.
+    Yanked,
+    /// Lock files that cargo takes as they are.
+    Lock,
 }
 
 /// The folder of programs that were installed for the tool's own use.
 const TOOLS: &str = "tools";
 
+/// The folder of databases of advisories.
+const ADVISORIES: &str = "advisories";
+
 /// The folder of finished blobs of images.
 const BLOBS: &str = "blob";
 
-const KINDS: [Kind; 5] = [Kind::Graph, Kind::Toolchain, Kind::Archive, Kind::Layer, Kind::Plugin];
+const KINDS: [Kind; 7] = [
+    Kind::Graph,
+    Kind::Toolchain,
+    Kind::Archive,
+    Kind::Layer,
+    Kind::Plugin,
+    Kind::Yanked,
+    Kind::Lock,
+];
 
 impl Kind {
     fn folder(self) -> &'static str {
@@ -64,6 +79,8 @@ impl Kind {
             Kind::Archive => "archive",
             Kind::Layer => "layer",
             Kind::Plugin => "plugin",
+            Kind::Yanked => "yanked",
+            Kind::Lock => "lock",
         }
     }
 }
@@ -89,12 +106,19 @@ impl Cache {
         self.root.as_ref().map(|root| root.join(TOOLS).join(name))
     }
 
+    /// Where the advisories of a repository are kept.
+    pub fn advisories(&self, url: &str) -> Option<PathBuf> {
+        let name = Digest::of(url.as_bytes()).hex();
+        self.root.as_ref().map(|root| root.join(ADVISORIES).join(&name[..16]))
+    }
+
     /// Forgets everything.
     pub fn clear(&self) -> Result<()> {
         match &self.root {
             // Only what is ours: the folder may have been named by hand.
             Some(root) => {
-                let mut folders = KINDS.iter().map(|kind| kind.folder()).chain([TOOLS, BLOBS]);
+                let mut folders =
+                    KINDS.iter().map(|kind| kind.folder()).chain([TOOLS, BLOBS, ADVISORIES]);
                 folders.try_for_each(|folder| files::remove(&root.join(folder)))
             }
             None => Ok(()),

@@ -45,7 +45,7 @@ mod test;
   cargo dockless image --load docker    an image, made without Docker and loaded into it
   cargo dockless release --dry-run      what a release would make, and what not
   cargo dockless release --snapshot     all of it, of any commit, into dist/
-  cargo dockless ci                     fmt, clippy and the tests"
+  cargo dockless ci                     fmt, clippy, an audit and the tests"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -89,9 +89,9 @@ enum Command {
     Dockerfile(dockerfile::Args),
     Krew(Box<krew::Args>),
     Release(release::Args),
-    Check(check::Args),
+    Check(Box<check::Args>),
     Test(test::Args),
-    Ci(ci::Args),
+    Ci(Box<ci::Args>),
     Setup(setup::Args),
     Clean(clean::Args),
     #[command(hide = true)]
@@ -184,9 +184,9 @@ impl Command {
             Command::Dockerfile(args) => dockerfile::run(args, common, world),
             Command::Krew(args) => krew::run(*args, common, world),
             Command::Release(args) => release::run(args, common, world),
-            Command::Check(args) => check::run(args, common, world),
+            Command::Check(args) => check::run(*args, common, world),
             Command::Test(args) => test::run(args, common, world),
-            Command::Ci(args) => ci::run(args, common, world),
+            Command::Ci(args) => ci::run(*args, common, world),
             Command::Setup(args) => setup::run(args, common, world),
             Command::Clean(args) => clean::run(args, common, world),
             Command::Cross(args) => cross::run(args, world),
@@ -322,17 +322,24 @@ impl World {
         Ok(project::discover(&self.select(common, &[]), &self.cache)?.0)
     }
 
-    /// Facts, settings, decisions: how every command that builds begins.
-    fn plan(&self, common: &Common, request: &Request) -> Result<(Project, Plan)> {
-        self.plan_and_network(common, request).map(|(project, plan, _)| (project, plan))
+    /// Facts and settings, for those who decide nothing.
+    fn project_and_config(&self, common: &Common) -> Result<(Project, Config)> {
+        let (project, raw) = project::discover(&self.select(common, &[]), &self.cache)?;
+        let config = config::resolve(raw, &project).map_err(Findings)?;
+        Ok((project, config))
     }
 
-    /// The same with the settings of the network.
-    fn plan_and_network(
+    /// Facts, settings, decisions: how every command that builds begins.
+    fn plan(&self, common: &Common, request: &Request) -> Result<(Project, Plan)> {
+        self.plan_and_config(common, request).map(|(project, plan, _)| (project, plan))
+    }
+
+    /// The same with the settings.
+    fn plan_and_config(
         &self,
         common: &Common,
         request: &Request,
-    ) -> Result<(Project, Plan, Network)> {
+    ) -> Result<(Project, Plan, Config)> {
         let (mut project, raw) =
             project::discover(&self.select(common, &request.targets), &self.cache)?;
         let config: Config = config::resolve(raw, &project).map_err(Findings)?;
@@ -340,7 +347,7 @@ impl World {
         project.learn_graphs(&wanted, common.offline, &self.cache, &self.term)?;
         let plan = plan::plan(&config, &project, request).map_err(Findings)?;
         plan.warnings.iter().for_each(|warning| self.term.finding(warning));
-        Ok((project, plan, config.network))
+        Ok((project, plan, config))
     }
 }
 

@@ -10,6 +10,7 @@ use crate::finding::{Finding, Place};
 use crate::project::{Bin, Package, Project, RawConfig};
 use crate::target::Target;
 
+mod audit;
 mod generate;
 mod image;
 mod image_files;
@@ -17,6 +18,7 @@ mod krew;
 mod network;
 mod schema;
 
+pub use audit::{Check, CheckConfig, Features, Gravity, Ignore, Kind};
 pub use generate::{Generator, OUT, Output, unfit};
 pub use image::{Base, ImageConfig, ImageFile, ImageNode};
 pub use image_files::Owner;
@@ -34,6 +36,8 @@ struct WorkspaceKeys {
     targets: Vec<String>,
     profile: String,
     network: network::NetworkKeys,
+    check: audit::CheckKeys,
+    audit: audit::AuditKeys,
 }
 
 /// A package's keys, as `default.toml` has them.
@@ -63,6 +67,7 @@ struct ArchiveKeys {
 pub struct Config {
     pub profile: String,
     pub network: Network,
+    pub check: CheckConfig,
     /// Every package of the workspace that has a binary, sorted by name.
     pub packages: Vec<PackageConfig>,
     /// What is worth saying of the settings and does not stop the work.
@@ -119,8 +124,9 @@ pub fn resolve(raw: Vec<RawConfig>, project: &Project) -> Result<Config, Vec<Fin
     }
     let warnings = packages.iter().filter_map(|config| no_license(config, project)).collect();
     let network = network::network(workspace.network, of(None), &project.root, &mut findings);
+    let check = audit::check(workspace.check, workspace.audit, of(None), &mut findings);
     match findings.is_empty() {
-        true => Ok(Config { profile: workspace.profile, network, packages, warnings }),
+        true => Ok(Config { profile: workspace.profile, network, check, packages, warnings }),
         false => Err(findings),
     }
 }

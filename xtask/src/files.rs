@@ -196,8 +196,9 @@ pub fn link(from: &Path, to: &Path) -> Result<bool> {
     }
 }
 
+/// Moves a file or a folder within a file system.
 #[expect(clippy::disallowed_methods, reason = "this is the door")]
-fn rename(from: &Path, to: &Path) -> Result<()> {
+pub fn rename(from: &Path, to: &Path) -> Result<()> {
     fs::rename(from, to).with_context(|| format!("rename {} to {}", from.display(), to.display()))
 }
 
@@ -288,6 +289,11 @@ pub fn age(of: SystemTime) -> Duration {
 #[expect(clippy::disallowed_methods, reason = "the clock stands here, where ages are compared")]
 pub fn until(then: SystemTime) -> Duration {
     then.duration_since(SystemTime::now()).unwrap_or(Duration::ZERO)
+}
+
+/// Seconds since 1970.
+pub fn now() -> u64 {
+    age(SystemTime::UNIX_EPOCH).as_secs()
 }
 
 /// Marks a file as used now, for those that keep what was used lately.

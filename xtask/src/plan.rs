@@ -52,6 +52,7 @@ pub enum Mode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Skip {
+    Check,
     Archive,
     Image,
     Publish,

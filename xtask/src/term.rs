@@ -136,6 +136,23 @@ impl Term {
         self.say(format_args!("{}", plain(line)));
     }
 
+    /// Lines that another program made for the eyes of people, colours included.
+    pub fn pass_on(&self, lines: &str) {
+        self.say(format_args!("{lines}"));
+    }
+
+    /// An annotation alone, of what was already shown.
+    pub fn annotate(&self, finding: &Finding) {
+        if self.settings.annotate {
+            let word = match finding.severity {
+                Severity::Error => "error",
+                Severity::Warning => "warning",
+            };
+            let text = annotation(&plain(&finding.why));
+            self.say(format_args!("::{word}{}::{text}", properties(finding)));
+        }
+    }
+
     /// A whole table, for people.
     pub fn table(&self, table: &Table) {
         if self.settings.verbosity > Verbosity::Quiet {

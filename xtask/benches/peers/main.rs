@@ -1,7 +1,8 @@
 //! The tool against its peers, in one run: `cargo bench -p dockless`.
 //!
 //! `cargo bench -p dockless -- PART…` runs parts of it: `release`, `large`,
-//! `build`, `version`, `alias`, `krew`, `cold`. Without a part all run but `cold`, which
+//! `build`, `version`, `alias`, `krew`, `check`,
+//! `cold`. Without a part all run but `cold`, which
 //! compiles the tool itself anew. The projects that are measured are made in a
 //! temporary folder. With DOCKLESS_BENCH_DIR they are made there, and the next
 //! run uses them again as they are, until the folder is removed.
@@ -25,7 +26,7 @@ use anyhow::{Context, Result};
 
 use crate::bench::Bench;
 
-const PARTS: [&str; 7] = ["release", "large", "build", "version", "alias", "krew", "cold"];
+const PARTS: [&str; 8] = ["release", "large", "build", "version", "alias", "krew", "check", "cold"];
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -68,6 +69,7 @@ fn measure(wanted: impl Fn(&str) -> bool) -> Result<()> {
             "version" => parts::version(&bench),
             "alias" => parts::alias(&bench),
             "krew" => parts::krew(&bench),
+            "check" => parts::check(&bench),
             _ => parts::cold(&bench),
         };
         println!("{}", report.with_context(|| format!("measure {part}"))?);

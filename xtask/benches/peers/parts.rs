@@ -219,6 +219,35 @@ pub fn krew(bench: &Bench) -> Result<String> {
     race(&format!("{} manifests of krew's index", files.len()), contestants, |_| Ok(()))
 }
 
+/// All checks where nothing changed, against the longer of the two that cargo has, and an
+/// audit against cargo-audit, both with one database and without a network.
+pub fn check(bench: &Bench) -> Result<String> {
+    let database = bench.repository.join("../shared/advisory-db");
+    if !database.exists() {
+        return Ok("check: skipped: ../shared/advisory-db is not there".into());
+    }
+    let project = bench.small()?;
+    let ours = |args: &[&str]| {
+        let tool = bench.command(INSTALLED, &project.ours).args(["check", "-q"]).args(args);
+        tool.env("DOCKLESS_ADVISORY_DB", &database)
+    };
+    let cargo = |args: &[&str]| bench.command("cargo", &project.ours).args(args);
+    let clippy = ["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"];
+    let mut contestants = vec![
+        Contestant::new("dockless check", || ours(&[]).time()),
+        Contestant::new("cargo clippy", || cargo(&clippy).time()),
+        Contestant::new("cargo fmt --check", || cargo(&["fmt", "--all", "--check"]).time()),
+        Contestant::new("dockless check --only audit", || ours(&["--only", "audit"]).time()),
+    ];
+    if bench.installed("cargo-audit", &["--version"])?.is_some() {
+        contestants.push(Contestant::new("cargo audit --no-fetch", || {
+            let audit = bench.command("cargo-audit", &project.ours);
+            audit.args(["audit", "--no-fetch", "--db"]).arg(&database).time()
+        }));
+    }
+    race("checks of kubectl-view-secret, nothing changed", contestants, |_| Ok(()))
+}
+
 fn first_output(mut run: Run) -> Result<Duration> {
     run.0.stdout(Stdio::piped()).stderr(Stdio::null());
     let started = Instant::now();

@@ -1,31 +1,92 @@
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
 
 use super::{Common, World};
-use crate::check::{Verdict, check, table};
+use crate::check::{self, Found, Options, Verdict};
+use crate::config::{self, Check};
+use crate::files;
 use crate::project::Project;
 
-/// Run fmt and clippy, all of it, as one verdict
+/// Run fmt, clippy and an audit, all of it, as one verdict
 ///
-/// Warnings of clippy fail, unless `[lints]` in Cargo.toml allows them.
-#[derive(Debug, clap::Args)]
-pub struct Args {}
+/// Warnings of clippy fail, unless `[lints]` in Cargo.toml allows them. The audit compares
+/// Cargo.lock with the advisories of RustSec, and tells of crates that were yanked.
+#[derive(Debug, Default, clap::Args)]
+#[group(skip)] // Another command has the same arguments.
+#[command(after_help = "Examples:
+  cargo dockless check                        all of it
+  cargo dockless check --fix                  what can be fixed, first
+  cargo dockless check --only fmt,clippy      what is quick
+  cargo dockless check --require audit        fail where the advisories are out of reach
+  cargo dockless check --sarif check.sarif    for code scanning")]
+pub struct Args {
+    /// Run these checks alone
+    #[arg(long, value_name = "CHECKS", value_delimiter = ',', conflicts_with = "skip")]
+    only: Vec<Check>,
+    /// Leave out these checks
+    #[arg(long, value_name = "CHECKS", value_delimiter = ',')]
+    skip: Vec<Check>,
+    /// Fail where one of these checks cannot run
+    #[arg(long, value_name = "CHECKS", value_delimiter = ',')]
+    require: Vec<Check>,
+    /// Let rustfmt and clippy change what they can
+    #[arg(long)]
+    fix: bool,
+    /// Write what is found to this file, as SARIF 2.1.0
+    #[arg(long, value_name = "FILE")]
+    sarif: Option<PathBuf>,
+}
 
-pub fn run(_: Args, common: &Common, world: &World) -> Result<ExitCode> {
-    let project = world.project(common)?;
-    let verdicts = verdicts(&project, common, world)?;
+pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
+    let (project, config) = world.project_and_config(common)?;
+    let verdicts = verdicts(&args, &project, &config, false, common, world)?;
     if world.term.json_wanted() {
         world.term.json(&verdicts)?;
     }
     Ok(if verdicts.iter().any(Verdict::fails) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// Runs the checks and shows what came of them.
-pub fn verdicts(project: &Project, common: &Common, world: &World) -> Result<Vec<Verdict>> {
-    let verdicts = check(project, common.locked, common.offline, &world.term);
-    let table = table(&verdicts);
+/// Runs the checks and shows what came of them. For a release the audit must run.
+pub fn verdicts(
+    args: &Args,
+    project: &Project,
+    config: &config::Config,
+    release: bool,
+    common: &Common,
+    world: &World,
+) -> Result<Vec<Verdict>> {
+    let wanted = |check: &Check| match args.only.is_empty() {
+        true => !args.skip.contains(check),
+        false => args.only.contains(check),
+    };
+    let mut require: BTreeSet<Check> = config.check.require.clone();
+    require.extend(args.require.iter().copied().chain(release.then_some(Check::Audit)));
+    let options = Options {
+        checks: Check::ALL.into_iter().filter(wanted).collect(),
+        require,
+        features: config.check.features.clone(),
+        database: world.env.get(DATABASE).map(|it| it.to_string_lossy().into_owned()),
+        strict: release,
+        fix: args.fix,
+        // A release changes nothing of what it is made of.
+        locked: common.locked || release,
+        offline: common.offline,
+    };
+    let verdicts = check::check(project, &config.check, &options, &world.cache, &world.term)?;
+    let table = check::table(&verdicts);
     world.term.table(&table);
     world.summary(&table.markdown("Check"))?;
+    if let Some(path) = &args.sarif {
+        let found: Vec<&Found> = verdicts.iter().flat_map(|verdict| &verdict.findings).collect();
+        let sarif = check::sarif(&found, &project.root, env!("CARGO_PKG_VERSION"));
+        let text = serde_json::to_string_pretty(&sarif)? + "\n";
+        files::write(&world.dir.join(path), text.as_bytes())?;
+    }
     Ok(verdicts)
 }
+
+/// A folder, or the URL of a git repository.
+const DATABASE: &str = "DOCKLESS_ADVISORY_DB";

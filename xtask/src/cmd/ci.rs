@@ -3,14 +3,21 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use super::{Common, World, check, test};
+use crate::check::{Outcome, Verdict};
 
 /// Run `check` and `test`: what CI runs, and what to run before a push
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+#[command(after_help = "Examples:
+  cargo dockless ci
+  cargo dockless ci --require audit    fail where the advisories are out of reach")]
+pub struct Args {
+    #[command(flatten)]
+    check: check::Args,
+}
 
-pub fn run(_: Args, common: &Common, world: &World) -> Result<ExitCode> {
-    let project = world.project(common)?;
-    let verdicts = check::verdicts(&project, common, world)?;
+pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
+    let (project, config) = world.project_and_config(common)?;
+    let verdicts = check::verdicts(&args.check, &project, &config, false, common, world)?;
     // The tests run whatever the checks said: one run tells everything.
     let tested = test::passed(&project, &[], common, world)?;
     if world.term.json_wanted() {
@@ -18,11 +25,20 @@ pub fn run(_: Args, common: &Common, world: &World) -> Result<ExitCode> {
             .term
             .json(&serde_json::json!({ "checks": verdicts, "tests": { "passed": tested } }))?;
     }
-    let failed = verdicts.iter().filter(|verdict| verdict.fails()).map(|verdict| verdict.check);
-    let failed: Vec<&str> = failed.chain((!tested).then_some("test")).collect();
-    if failed.is_empty() {
-        world.term.step("passed", "fmt, clippy and the tests; audit did not run");
-        return Ok(ExitCode::SUCCESS);
+    let failed = verdicts.iter().filter(|verdict| verdict.fails());
+    let failed: Vec<&str> =
+        failed.map(|verdict| verdict.check.name()).chain((!tested).then_some("test")).collect();
+    if !failed.is_empty() {
+        anyhow::bail!("failed: {}; their messages are above", failed.join(", "));
     }
-    anyhow::bail!("failed: {}; their messages are above", failed.join(", "));
+    let of = |passed: bool| {
+        let is = |verdict: &&Verdict| (verdict.result == Outcome::Passed) == passed;
+        verdicts.iter().filter(is).map(|verdict| verdict.check.name()).collect::<Vec<_>>()
+    };
+    let absent = match &of(false)[..] {
+        [] => String::new(),
+        names => format!("; {} did not run", names.join(", ")),
+    };
+    world.term.step("passed", format_args!("{} and the tests{absent}", of(true).join(", ")));
+    Ok(ExitCode::SUCCESS)
 }

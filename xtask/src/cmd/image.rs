@@ -142,7 +142,8 @@ fn make(args: Make, common: &Common, world: &World) -> Result<ExitCode> {
     if args.update_base {
         bases::update(&request, &args.network, common, world)?;
     }
-    let (project, plan, network) = world.plan_and_network(common, &request)?;
+    let (project, plan, config) = world.plan_and_config(common, &request)?;
+    let network = config.network;
     one_each(&sinks, &plan.images)?;
     if args.dry_run {
         return super::release::dry_run(&plan, &world.term);

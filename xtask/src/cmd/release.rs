@@ -2,7 +2,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
-use super::{Common, NetworkArgs, Selection, World};
+use super::{Common, NetworkArgs, Selection, World, check};
 use crate::cache::Cache;
 use crate::checksum::IMAGES;
 use crate::files;
@@ -14,7 +14,8 @@ use crate::term::{Table, Term};
 /// Make everything that a release consists of, into dist/
 ///
 /// A snapshot is made of any commit, dirty ones too, and published nowhere.
-/// Without --snapshot HEAD must be clean and carry the tag of the version.
+/// Without --snapshot HEAD must be clean and carry the tag of the version, and all checks
+/// must pass, an audit included.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo dockless release --dry-run            print the plan and make nothing
@@ -67,7 +68,7 @@ pub fn make(
     request.plugins = args.plugins;
     (request.part, request.skip) = (part, args.skip);
     request.repository = world.repository()?;
-    let (project, plan, network) = world.plan_and_network(common, &request)?;
+    let (project, plan, config) = world.plan_and_config(common, &request)?;
     release::check_plugins(&plan)?;
     if args.dry_run {
         return dry_run(&plan, &world.term);
@@ -78,6 +79,17 @@ pub fn make(
             "make it without publishing, with `--skip publish`, or try it with --snapshot",
         ));
     }
+    let checked = mode == Mode::Release && !request.skip.contains(&Skip::Check);
+    if checked && part == Part::All {
+        let verdicts =
+            check::verdicts(&check::Args::default(), &project, &config, true, common, world)?;
+        let failed = verdicts.iter().filter(|verdict| verdict.fails());
+        let failed: Vec<&str> = failed.map(|verdict| verdict.check.name()).collect();
+        if !failed.is_empty() {
+            let why = format!("nothing is released that fails its checks: {}", failed.join(", "));
+            bail!(failure(why, "mend what is said above, or leave them out by `--skip check`"));
+        }
+    }
     let uncached = Cache::none();
     let cache = if args.clean { &uncached } else { &world.cache };
     if args.clean {
@@ -85,8 +97,8 @@ pub fn make(
         files::clear(&plan.dist)?;
     }
     let more = NetworkArgs::default();
-    let (http, blobs) = (world.http(&network, &more, common), cache.blobs()?);
-    let registry = world.registry(&http, &blobs, &network);
+    let (http, blobs) = (world.http(&config.network, &more, common), cache.blobs()?);
+    let registry = world.registry(&http, &blobs, &config.network);
     let outcome = release::release(&plan, &project, common.offline, cache, &registry, &world.term)?;
     outcome.show(&world.term);
     world.summary(&outcome.markdown())?;

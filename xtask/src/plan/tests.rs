@@ -93,6 +93,7 @@ fn config(project: &Project) -> Config {
         image: image_config(),
     });
     Config {
+        check: crate::config::CheckConfig::default(),
         profile: "dist".to_owned(),
         network: config::Network::default(),
         packages: packages.collect(),

@@ -177,12 +177,13 @@ fn check_is_one_verdict_of_all_checks() {
         .iter()
         .map(|verdict| (verdict["check"].clone(), verdict["result"].clone()))
         .collect();
-    let expected = [("fmt", "failed"), ("clippy", "failed"), ("audit", "not-run")];
+    let expected =
+        [("fmt", "failed"), ("lock", "passed"), ("clippy", "failed"), ("audit", "not-run")];
     assert_eq!(results, expected.map(|(check, result)| (check.into(), result.into())));
 
     world.file("src/main.rs", "fn main() { println!(\"good\"); }\n");
     let format = world.run("check --json");
-    assert_eq!(format.ends_with(1).json()[1]["result"], "passed");
+    assert_eq!(format.ends_with(1).json()[2]["result"], "passed");
     // What Cargo.toml allows is allowed.
     let lints = format!("{}[lints.clippy]\nclone_on_copy = \"allow\"\n", only_host());
     world.package("", "tool", "1.0.0", &lints);
@@ -288,7 +289,7 @@ fn colours_are_used_where_they_are_wanted() {
 #[test]
 fn errors_are_annotated_in_github_actions() {
     let world = World::quick("1.0.0");
-    let mut tool = world.tool(["release", "--skip", "publish"]);
+    let mut tool = world.tool(["release", "--skip", "publish,check"]);
     let run = run(tool.env("GITHUB_ACTIONS", "true"));
     run.ends_with(1)
         .says("\n::error::git: the sources are not in a git repository")
@@ -316,7 +317,8 @@ fn ci_tells_machines_what_ran_and_what_did_not() {
     assert_eq!(told["tests"]["passed"], true);
     let checks = told["checks"].as_array().unwrap();
     let results: Vec<_> = checks.iter().map(|check| (&check["check"], &check["result"])).collect();
-    let expected = [("fmt", "passed"), ("clippy", "passed"), ("audit", "not-run")];
+    let expected =
+        [("fmt", "passed"), ("lock", "passed"), ("clippy", "passed"), ("audit", "not-run")];
     assert_eq!(results.len(), expected.len());
     assert!(
         results

@@ -11,7 +11,7 @@ const PROGRAMS: [(&str, &str, &str); 3] =
     [("hexyl", "0.17.0", "hexyl"), ("fd-find", "10.5.0", "fd"), ("tokei", "15.0.0", "tokei")];
 
 /// Lets cargo fetch a package's sources and returns where its registry put them.
-fn fetch(package: &str, version: &str, dir: &Path) -> PathBuf {
+pub fn fetch(package: &str, version: &str, dir: &Path) -> PathBuf {
     let manifest = format!(
         "[package]\nname = \"fetch\"\nversion = \"0.0.0\"\n[dependencies]\n{package} = \"={version}\"\n"
     );

@@ -17,7 +17,7 @@ fn refused(world: &World, args: &str) -> Run {
 fn a_tagged_commit_is_released() {
     let world = World::committed("1.2.3");
     world.git(["tag", "v1.2.3"]);
-    let release = world.run("release --skip publish");
+    let release = world.run("release --skip publish,check");
     release.ends_with(0).never_says("warning:");
     assert_whole(&world.dist());
     let archive = format!("tool-v1.2.3-{HOST}.tar.gz");
@@ -38,13 +38,13 @@ fn a_tagged_commit_is_released() {
 fn a_tag_that_disagrees_with_cargo_toml_stops_it() {
     let world = World::committed("1.2.3");
     world.git(["tag", "v1.3.0"]);
-    refused(&world, "release --skip publish").says(&format!(
+    refused(&world, "release --skip publish,check").says(&format!(
         "error: {}: [package] version: HEAD has the tag v1.3.0, but tool is at 1.2.3 in \
          Cargo.toml\n  help: set the version to 1.3.0 and move the tag to that commit, or \
          remove the tag\n",
         world.path("Cargo.toml").display()
     ));
-    refused(&world, "release --dry-run --skip publish").says("HEAD has the tag v1.3.0");
+    refused(&world, "release --dry-run --skip publish,check").says("HEAD has the tag v1.3.0");
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn a_package_at_another_version_than_the_tag_is_named() {
     let world = World::workspace(&[("alpha", "1.0.0"), ("beta", "2.0.0")], "");
     world.commit();
     world.git(["tag", "v1.0.0"]);
-    refused(&world, "release --skip publish")
+    refused(&world, "release --skip publish,check")
         .says(&format!("error: {}: [package] version: ", world.path("beta/Cargo.toml").display()))
         .says("HEAD has the tag v1.0.0, but beta is at 2.0.0 in Cargo.toml\n")
         .never_says("alpha is at");
@@ -63,7 +63,7 @@ fn a_tree_that_is_not_the_tags_stops_it() {
     let world = World::committed("1.2.3");
     world.git(["tag", "v1.2.3"]);
     world.file("LICENSE", "changed\n");
-    refused(&world, "release --skip publish").says(
+    refused(&world, "release --skip publish,check").says(
         "error: git: the tree has changes that the tag does not hold\n  help: commit or stash \
          them (`git status` lists them), or make a snapshot with --snapshot\n",
     );
@@ -74,13 +74,13 @@ fn without_a_tag_there_is_no_release() {
     let world = World::committed("1.2.3");
     let missing = "error: git: no release tag on HEAD\n  help: tag the commit, for example `git \
                    tag v1.2.3`, or make a snapshot with --snapshot\n";
-    refused(&world, "release --skip publish").says(missing);
+    refused(&world, "release --skip publish,check").says(missing);
     world.git(["tag", "v1.2.2"]);
     world.commit();
-    refused(&world, "release --skip publish").says(missing);
+    refused(&world, "release --skip publish,check").says(missing);
 
     let untracked = World::quick("1.2.3");
-    refused(&untracked, "release --skip publish").says(
+    refused(&untracked, "release --skip publish,check").says(
         "error: git: the sources are not in a git repository, so no tag tells the version\n  \
          help: release from a git checkout, or make a snapshot with --snapshot\n",
     );
@@ -93,7 +93,7 @@ fn without_a_lock_file_it_could_not_be_made_again() {
     fs::remove_file(world.path("Cargo.lock")).unwrap();
     world.commit();
     world.git(["tag", "v1.2.3"]);
-    refused(&world, "release --skip publish").says(
+    refused(&world, "release --skip publish,check").says(
         "error: git: there is no Cargo.lock, so the release could not be made again\n  help: \
          run `cargo generate-lockfile` and commit Cargo.lock\n",
     );
@@ -105,7 +105,7 @@ fn a_lock_file_that_is_behind_stops_it() {
     let lock = world.read("Cargo.lock").replace("1.2.3", "1.2.2");
     world.file("Cargo.lock", &lock).commit();
     world.git(["tag", "v1.2.3"]);
-    let run = world.run("release --skip publish");
+    let run = world.run("release --skip publish,check");
     run.ends_with(1).no_result().says("--locked");
     assert!(!world.dist().exists());
     assert_eq!(world.read("Cargo.lock"), lock);
@@ -117,11 +117,11 @@ fn one_release_has_one_version() {
     world.commit();
     world.git(["tag", "alpha-v1.0.0"]);
     world.git(["tag", "beta-v2.0.0"]);
-    refused(&world, "release --skip publish").says(
+    refused(&world, "release --skip publish,check").says(
         "error: git: HEAD has the tags alpha-v1.0.0, beta-v2.0.0, and one release has one \
          version\n  help: release one after the other, with --package\n",
     );
-    let plan = world.plan("--skip publish --package alpha");
+    let plan = world.plan("--skip publish,check --package alpha");
     assert_eq!(plan["version"], "1.0.0");
     assert_eq!(plan["tag"], "alpha-v1.0.0");
     assert_eq!(plan["builds"].as_array().unwrap().len(), 1);
@@ -132,7 +132,7 @@ fn a_named_tag_releases_the_package_that_it_names() {
     let world = World::workspace(&[("alpha", "1.0.0"), ("beta", "2.0.0")], "");
     world.commit();
     world.git(["tag", "beta-v2.0.0"]);
-    let plan = world.plan("--skip publish");
+    let plan = world.plan("--skip publish,check");
     assert_eq!(plan["builds"].as_array().unwrap().len(), 1);
     assert_eq!(plan["builds"][0]["package"], "beta");
     let left_out = &plan["left_out"][0];
@@ -143,7 +143,7 @@ fn a_named_tag_releases_the_package_that_it_names() {
     let all = World::workspace(&[("alpha", "1.0.0"), ("beta", "1.0.0")], "");
     all.commit();
     all.git(["tag", "v1.0.0"]);
-    let plan = all.plan("--skip publish");
+    let plan = all.plan("--skip publish,check");
     assert_eq!(plan["version"], "1.0.0");
     assert_eq!(plan["builds"].as_array().unwrap().len(), 2);
     assert_eq!(plan["publish"], serde_json::Value::Null);
@@ -158,12 +158,12 @@ fn a_tag_speaks_of_what_is_shipped() {
     fs::rename(world.path("library/src/main.rs"), world.path("library/src/lib.rs")).unwrap();
     world.commit();
     world.git(["tag", "v1.0.0"]);
-    let plan = world.plan("--skip publish");
+    let plan = world.plan("--skip publish,check");
     assert_eq!((&plan["version"], &plan["tag"]), (&"1.0.0".into(), &"v1.0.0".into()));
     assert_eq!(plan["builds"].as_array().unwrap().len(), 1);
     assert_eq!(plan["left_out"][0]["what"], "hidden");
     // Whoever asks for it by name has to have tagged it.
-    refused(&world, "release --skip publish --package hidden").says("hidden is at 3.0.0");
+    refused(&world, "release --skip publish,check --package hidden").says("hidden is at 3.0.0");
 }
 
 #[test]

@@ -67,7 +67,7 @@ fn before_the_first_commit_there_is_a_version_too() {
     let plan = world.plan("--snapshot");
     assert_eq!(plan["version"], "1.2.3-dev.0.dirty");
     assert_eq!(plan["commit"], serde_json::Value::Null);
-    world.run("release --skip publish").ends_with(1).says("error: git: ");
+    world.run("release --skip publish,check").ends_with(1).says("error: git: ");
 }
 
 /// An unpacked package that lies in somebody's repository is not that repository's.

@@ -235,6 +235,7 @@ impl World {
         set("GIT_CEILING_DIRECTORIES", self.temp.path().as_os_str());
         for (name, value) in [
             ("CARGO_NET_OFFLINE", "true"),
+            ("DOCKLESS_ADVISORY_DB", "file:///nowhere/at/all"),
             ("GIT_CONFIG_GLOBAL", "/dev/null"),
             ("GIT_CONFIG_NOSYSTEM", "1"),
             ("GIT_AUTHOR_NAME", "dockless tests"),

@@ -1,0 +1,159 @@
+//! Where the advisories come from: a folder, or a repository that git fetches into the
+//! cache.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use jiff::civil::Date;
+use tempfile::TempDir;
+
+use super::advisories::{self, Advisories};
+use crate::cache::Cache;
+use crate::files::{self, Lock};
+use crate::process::{Env, Program, last_lines};
+use crate::term::Term;
+
+/// A repository that was fetched within this time is not asked again.
+const FRESH: Duration = Duration::from_secs(12 * 3600);
+
+/// The whole repository has some 3 MB without its history.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// From so many days on a database is stale, as cargo-audit has it.
+pub const STALE: i32 = 90;
+
+/// A database that was opened.
+#[derive(Debug)]
+pub struct Database {
+    pub advisories: Advisories,
+    /// Where it is.
+    pub path: PathBuf,
+    /// The day of its last change.
+    pub as_of: Option<Date>,
+    /// Why it could not be fetched anew.
+    pub old: Option<String>,
+    _temporary: Option<TempDir>,
+}
+
+/// What looking for a database ends with, where nothing is wrong with one.
+#[derive(Debug)]
+pub enum Found {
+    Opened(Box<Database>),
+    /// Why there is none to look into.
+    OutOfReach(String),
+}
+
+/// What is needed to look.
+pub struct Place<'a> {
+    /// The workspace's folder.
+    pub root: &'a Path,
+    pub env: &'a Env,
+    pub cache: &'a Cache,
+    pub offline: bool,
+}
+
+/// Opens the database that `source` names: a folder, relative to the workspace's, or the
+/// URL of a repository. An error is a database that is there and cannot be used.
+pub fn open(source: &str, place: &Place<'_>, term: &Term) -> Result<Found> {
+    if !is_url(source) {
+        let path = place.root.join(source);
+        return opened(path, None, None, place).map(Found::Opened);
+    }
+    let (path, temporary) = match place.cache.advisories(source) {
+        Some(path) => (path, None),
+        None => {
+            let folder = files::temporary_dir()?;
+            (folder.path().join("advisories"), Some(folder))
+        }
+    };
+    let _lock = Lock::acquire(&path.with_extension("lock"), "", |_| {
+        term.step("wait", "for another run that fetches advisories");
+    })?;
+    let mark = path.with_extension("fetched");
+    let fetched = files::list_one(&mark)?.map(|entry| files::age(entry.modified));
+    let there = path.is_dir();
+    if there && (place.offline || fetched.is_some_and(|age| age < FRESH)) {
+        return opened(path, temporary, None, place).map(Found::Opened);
+    }
+    if place.offline {
+        return Ok(Found::OutOfReach("no database was fetched before --offline".to_owned()));
+    }
+    term.step("fetch", format_args!("advisories of {source}"));
+    match fetch(source, &path, place) {
+        Ok(()) => {
+            files::write(&mark, b"")?;
+            opened(path, temporary, None, place).map(Found::Opened)
+        }
+        Err(error) => {
+            let why = format!("{error:#}").replace('\n', " ");
+            match there {
+                true => opened(path, temporary, Some(why), place).map(Found::Opened),
+                false => Ok(Found::OutOfReach(why)),
+            }
+        }
+    }
+}
+
+/// Whether git is to fetch it: `https://…`, `ssh://…`, `git@host:path`.
+fn is_url(source: &str) -> bool {
+    source.contains("://") || source.split('/').next().is_some_and(|first| first.contains('@'))
+}
+
+/// Clones the repository without its history beside its place, and moves it there, so
+/// that a run that dies leaves the old one as it was, or none.
+fn fetch(url: &str, path: &Path, place: &Place<'_>) -> Result<()> {
+    let parent = path.parent().context("find the cache folder")?;
+    files::make_dir(parent)?;
+    files::remove_stale(parent, Duration::from_secs(3600))?;
+    let folder = files::temporary_dir_in(parent)?;
+    let clone = folder.path().join("clone");
+    let git = Program::new("git", parent, place.env)
+        .args(["-c", "core.hooksPath=/dev/null", "-c", "core.symlinks=false"])
+        .args(["-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=30"])
+        .args(["clone", "--quiet", "--depth", "1", "--no-tags", "--"])
+        .arg(url)
+        .arg(&clone)
+        .var("GIT_TERMINAL_PROMPT", "0")
+        .var("GIT_ALLOW_PROTOCOL", "file:git:http:https:ssh")
+        .time_out(PATIENCE);
+    let output = git.output().with_context(|| format!("clone {url}"))?;
+    if !output.status.success() {
+        let why = last_lines(&output.stderr);
+        bail!("git cannot clone {url}: {}", why.trim_start_matches("fatal: "));
+    }
+    // What cannot be used at all does not take the place of what can.
+    advisories::load(&clone)?;
+    if path.exists() {
+        files::remove(path)?;
+    }
+    files::rename(&clone, path)
+}
+
+fn opened(
+    path: PathBuf,
+    temporary: Option<TempDir>,
+    old: Option<String>,
+    place: &Place<'_>,
+) -> Result<Box<Database>> {
+    let advisories = advisories::load(&path)?;
+    let newest = advisories.newest().and_then(|day| day.as_str().parse().ok());
+    let as_of = committed(&path, place).or(newest);
+    Ok(Box::new(Database { advisories, path, as_of, old, _temporary: temporary }))
+}
+
+/// The day of the last commit, where the folder is a checkout.
+fn committed(path: &Path, place: &Place<'_>) -> Option<Date> {
+    if !path.join(".git").exists() {
+        return None;
+    }
+    let git = Program::new("git", path, place.env);
+    let said = git.args(["log", "-1", "--format=%cs"]).time_out(Duration::from_secs(10)).read();
+    // Where git does not know, the newest advisory tells.
+    said.ok()?.trim().parse().ok()
+}
+
+/// How old a database is, in days.
+pub fn age(as_of: Date, today: Date) -> i32 {
+    today.since(as_of).map_or(0, |span| span.get_days())
+}

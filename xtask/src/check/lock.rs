@@ -1,0 +1,157 @@
+//! Cargo.lock: its packages, and how each comes into the graph.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use cargo_metadata::Metadata;
+use rustsec::Lockfile;
+use rustsec::package::Package;
+
+use super::Found;
+use crate::files;
+use crate::finding::{Finding, Help, Place};
+
+/// A lock file that was read.
+#[derive(Debug)]
+pub struct Lock {
+    pub path: PathBuf,
+    pub packages: Vec<Package>,
+    /// The line of each package, from 1, in the same order.
+    lines: Vec<usize>,
+    /// The package through which each is reached first, in the same order; `None` for
+    /// those of the workspace, and for those that nothing needs.
+    through: Vec<Option<usize>>,
+}
+
+impl Lock {
+    /// Reads the lock file of a workspace.
+    pub fn read(path: &Path) -> Result<Lock> {
+        let read = || -> Result<Lock> {
+            let text = String::from_utf8(files::read(path)?).context("it is no UTF-8")?;
+            Lock::parse(path, &text)
+        };
+        let context = || format!("read {}", path.display());
+        read().with_context(context)
+    }
+
+    /// Takes what cargo writes, of all versions that are known.
+    pub fn parse(path: &Path, text: &str) -> Result<Lock> {
+        let fix = "run `cargo generate-lockfile`, or take a newer dockless";
+        let parsed: Lockfile = text.parse().context(Help(fix.to_owned()))?;
+        let packages = parsed.packages;
+        // A package's table begins with its name, and no version is missing.
+        let mut tables: HashMap<(&str, &str), usize> = HashMap::new();
+        let lines: Vec<&str> = text.lines().collect();
+        for (at, line) in lines.iter().enumerate().filter(|(_, line)| **line == "[[package]]") {
+            let value = |key: &str| {
+                let rest =
+                    lines[at..].iter().skip(1).take(2).find_map(|line| line.strip_prefix(key));
+                rest.map(|value| value.trim_matches('"'))
+            };
+            if let (Some(name), Some(version)) = (value("name = "), value("version = ")) {
+                tables.insert((name, version), at + 1);
+            }
+            debug_assert!(!line.is_empty());
+        }
+        let lines = packages
+            .iter()
+            .map(|it| {
+                tables.get(&(it.name.as_str(), &*it.version.to_string())).copied().unwrap_or(1)
+            })
+            .collect();
+        let through = through(&packages);
+        Ok(Lock { path: path.to_owned(), packages, lines, through })
+    }
+
+    /// The line of a package's table.
+    pub fn line(&self, package: usize) -> usize {
+        self.lines[package]
+    }
+
+    /// The shortest way to a package from one of the workspace: `app 1.0.0 > a 0.1.2`.
+    pub fn way(&self, package: usize) -> String {
+        let mut way = Vec::new();
+        let mut at = Some(package);
+        while let Some(here) = at {
+            let Package { name, version, .. } = &self.packages[here];
+            way.push(format!("{name} {version}"));
+            at = self.through[here];
+        }
+        way.reverse();
+        way.join(" > ")
+    }
+
+    /// The packages that need this one directly.
+    pub fn dependents(&self, package: usize) -> impl Iterator<Item = &Package> {
+        let needed = &self.packages[package];
+        self.packages.iter().filter(|it| it.dependencies.iter().any(|one| one.matches(needed)))
+    }
+}
+
+/// Through which package each is reached first from those of the workspace.
+fn through(packages: &[Package]) -> Vec<Option<usize>> {
+    let at: HashMap<_, usize> = packages
+        .iter()
+        .enumerate()
+        .map(|(at, it)| ((&it.name, &it.version, &it.source), at))
+        .collect();
+    let mut through = vec![None; packages.len()];
+    let mut seen = vec![false; packages.len()];
+    let mut next: VecDeque<usize> = VecDeque::new();
+    for (at, package) in packages.iter().enumerate() {
+        if package.source.is_none() {
+            seen[at] = true;
+            next.push_back(at);
+        }
+    }
+    while let Some(from) = next.pop_front() {
+        for needed in &packages[from].dependencies {
+            let Some(&to) = at.get(&(&needed.name, &needed.version, &needed.source)) else {
+                continue;
+            };
+            if !seen[to] {
+                seen[to] = true;
+                through[to] = Some(from);
+                next.push_back(to);
+            }
+        }
+    }
+    through
+}
+
+/// The packages that ask for a newer Rust than one of the workspace promises, which needs
+/// them.
+pub fn too_new(metadata: &Metadata, root: &Path) -> Vec<Found> {
+    let Some(resolve) = &metadata.resolve else { return Vec::new() };
+    let nodes: HashMap<_, _> = resolve.nodes.iter().map(|node| (&node.id, node)).collect();
+    let packages: HashMap<_, _> = metadata.packages.iter().map(|it| (&it.id, it)).collect();
+    let mut found: BTreeMap<String, Found> = BTreeMap::new();
+    for member in metadata.workspace_packages() {
+        let Some(promised) = &member.rust_version else { continue };
+        let mut seen = HashSet::from([&member.id]);
+        let mut next = vec![&member.id];
+        while let Some(id) = next.pop() {
+            let needed = nodes.get(id).map(|node| &node.dependencies[..]).unwrap_or_default();
+            next.extend(needed.iter().filter(|id| seen.insert(*id)));
+            let Some(package) = packages.get(id) else { continue };
+            let Some(asked) = package.rust_version.as_ref().filter(|asked| *asked > promised)
+            else {
+                continue;
+            };
+            let (name, version) = (&package.name, &package.version);
+            let why = format!(
+                "{name} {version} needs Rust {asked}, and {} promises {promised} by its rust-version",
+                member.name
+            );
+            let fix = format!("take an older {name}, or raise rust-version to {asked}");
+            let place = Place::file(&root.join("Cargo.lock"));
+            let finding = Finding::error("rust-version", place, why, fix);
+            found.insert(
+                format!("{name} {version} {}", member.name),
+                Found { id: "rust-version".to_owned(), url: None, finding },
+            );
+        }
+    }
+    found.into_values().collect()
+}

@@ -1,0 +1,223 @@
+//! fmt and clippy: what cargo's own tools say, as findings.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use cargo_metadata::Message;
+use cargo_metadata::diagnostic::{Applicability, Diagnostic, DiagnosticLevel};
+
+use super::{Found, Options};
+use crate::config::Features;
+use crate::finding::{Finding, Place, Severity};
+use crate::process::{Program, last_lines};
+use crate::project::Project;
+use crate::term::Term;
+
+/// What a tool said.
+#[derive(Debug, Default)]
+pub struct Said {
+    pub passed: bool,
+    pub detail: String,
+    pub findings: Vec<Found>,
+    /// What it printed and nobody has seen yet.
+    pub lines: String,
+}
+
+/// How many bytes of cargo's last words are kept.
+const REMEMBERED: usize = 64 << 10;
+
+/// A cargo that finds its subcommands beside itself, where no rustup leads to them.
+fn cargo<'a>(subcommand: &str, project: &'a Project) -> Program<'a> {
+    let path = project.env.get("PATH").unwrap_or_default();
+    let beside = project.cargo.parent().map(Path::to_owned);
+    let folders = std::env::split_paths(path).chain(beside);
+    match std::env::join_paths(folders) {
+        Ok(path) => project.cargo(subcommand).var("PATH", path),
+        Err(_) => project.cargo(subcommand),
+    }
+}
+
+/// Makes a component of the toolchain ready: `Some` says why it cannot be had.
+pub fn missing(tool: &str, project: &Project, offline: bool, term: &Term) -> Option<String> {
+    let suffix = std::env::consts::EXE_SUFFIX;
+    let beside = project.cargo.with_file_name(format!("cargo-{tool}{suffix}"));
+    // rustup has stand-ins for each component, installed or not; a toolchain has libraries.
+    let folder = project.cargo.parent().and_then(Path::parent);
+    let is_toolchain = folder.is_some_and(|folder| folder.join("lib/rustlib").is_dir());
+    if is_toolchain && beside.is_file() {
+        return None;
+    }
+    let asked = || cargo(tool, project).arg("--version").read();
+    let error = asked().err()?;
+    let component = if tool == "fmt" { "rustfmt" } else { tool };
+    let add = format!("rustup component add {component}");
+    let refused = format!("{}; run `{add}`", error.root_cause()).replace('\n', " ");
+    let Some(toolchain) = project.rustc.rustup_name().filter(|_| !offline) else {
+        return Some(refused);
+    };
+    term.step("install", format_args!("{component} for {}", toolchain.display()));
+    let rustup = Program::new("rustup", &project.root, &project.env);
+    let rustup = rustup.args(["component", "add", component, "--toolchain"]).arg(toolchain);
+    match rustup.pass_stderr() {
+        Ok(status) if status.success() => asked().err().map(|_| refused),
+        _ => Some(refused),
+    }
+}
+
+/// Runs rustfmt on all packages, each by its own edition, and changes nothing.
+pub fn fmt(project: &Project) -> Result<Said> {
+    let fmt = cargo("fmt", project).args(["--all", "--", "--check", "--color", "never"]);
+    let output = fmt.output()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let findings: Vec<Found> =
+        text.lines().filter_map(|line| unformatted(line, &project.root)).collect();
+    let passed = output.status.success();
+    let detail = match (passed, findings.len()) {
+        (true, _) => String::new(),
+        (false, 0) => last_lines(&output.stderr).replace('\n', " "),
+        (false, _) => {
+            let files: BTreeSet<_> = findings.iter().map(|it| &it.finding.place.file).collect();
+            format!("{} to be formatted: run `cargo fmt --all`", count(files.len(), "file"))
+        }
+    };
+    Ok(Said { passed, detail, findings, lines: text + &output.stderr })
+}
+
+/// `Diff in PATH:LINE:`, as rustfmt begins each place.
+fn unformatted(line: &str, root: &Path) -> Option<Found> {
+    let place = line.strip_prefix("Diff in ")?.trim_end_matches(':');
+    let (file, line) = place.rsplit_once(':')?;
+    let place = Place::at(&relative(Path::new(file), root), line.parse().ok()?, 1);
+    let why = "this is not formatted as rustfmt does it";
+    let finding = Finding::error("fmt", place, why, "run `cargo fmt --all`");
+    Some(Found { id: "rustfmt".to_owned(), url: None, finding })
+}
+
+/// Lets rustfmt and clippy change what they can.
+pub fn fix(project: &Project, options: &Options, term: &Term) -> Result<()> {
+    if options.runs(crate::config::Check::Clippy) {
+        term.step("fix", "what clippy can");
+        let allow = ["--fix", "--allow-dirty", "--allow-staged", "--allow-no-vcs"];
+        // What it cannot fix is said by the check that follows.
+        clippy_program(project, &None, options, term).args(allow).pass_stderr()?;
+    }
+    if options.runs(crate::config::Check::Fmt) {
+        term.step("fix", "what rustfmt can");
+        cargo("fmt", project).arg("--all").pass_stderr()?;
+    }
+    Ok(())
+}
+
+/// All targets of all packages, with the default features or a set of them.
+fn clippy_program<'a>(
+    project: &'a Project,
+    features: &Option<&Features>,
+    options: &Options,
+    term: &Term,
+) -> Program<'a> {
+    let clippy = cargo("clippy", project).args(["--workspace", "--all-targets"]);
+    let clippy = match features {
+        None => clippy,
+        Some(Features::All) => clippy.arg("--all-features"),
+        Some(Features::None) => clippy.arg("--no-default-features"),
+        Some(Features::Named(names)) => clippy.args(["--features", names]),
+    };
+    clippy
+        .args(options.locked.then_some("--locked"))
+        .args(options.offline.then_some("--offline"))
+        .args(term.quiet().then_some("--quiet"))
+}
+
+/// Runs clippy with each set of features; warnings fail.
+pub fn clippy(project: &Project, options: &Options, term: &Term) -> Result<Said> {
+    let mut said = Said { passed: true, ..Said::default() };
+    let mut seen = BTreeSet::new();
+    for features in std::iter::once(None).chain(options.features.iter().map(Some)) {
+        let json = match term.color_arg() {
+            "always" => "json-diagnostic-rendered-ansi",
+            _ => "json",
+        };
+        let clippy = clippy_program(project, &features, options, term)
+            .args(["--message-format", json, "--color", term.color_arg()])
+            .args(["--", "--deny", "warnings"]);
+        term.detail(format_args!("{clippy}"));
+        let (ended, words) = clippy.watch(REMEMBERED, |line| {
+            let Ok(Message::CompilerMessage(message)) = serde_json::from_str(line) else {
+                return Ok(());
+            };
+            let diagnostic = message.message;
+            let rendered = diagnostic.rendered.clone().unwrap_or_default();
+            // Tests compile a library once more, and say the same of it.
+            if seen.insert(rendered.clone()) {
+                term.pass_on(rendered.trim_end());
+                said.findings.extend(finding(&diagnostic, &project.root));
+            }
+            Ok(())
+        })?;
+        if let Err(error) = ended {
+            said.passed = false;
+            said.detail = why(&words, &said.findings, &error);
+            break;
+        }
+    }
+    Ok(said)
+}
+
+/// Why clippy failed: what it found, or what it said last.
+fn why(words: &str, findings: &[Found], error: &anyhow::Error) -> String {
+    if words.contains("--locked was passed") || words.contains("needs to be updated") {
+        return "Cargo.lock is not up to date: run `cargo update --workspace`".to_owned();
+    }
+    match findings.len() {
+        0 => format!("{error:#}"),
+        found => format!("{}, above", count(found, "finding")),
+    }
+}
+
+/// A message with a place; `None` for what only sums up.
+fn finding(diagnostic: &Diagnostic, root: &Path) -> Option<Found> {
+    let severity = match diagnostic.level {
+        DiagnosticLevel::Error | DiagnosticLevel::Ice => Severity::Error,
+        DiagnosticLevel::Warning => Severity::Warning,
+        _ => return None,
+    };
+    let span = diagnostic.spans.iter().find(|span| span.is_primary)?;
+    let place =
+        Place::at(&relative(Path::new(&span.file_name), root), span.line_start, span.column_start);
+    let suggested = diagnostic.children.iter().flat_map(|child| &child.spans);
+    let mends = suggested
+        .clone()
+        .any(|span| span.suggestion_applicability == Some(Applicability::MachineApplicable));
+    let help = diagnostic.children.iter().find(|child| child.level == DiagnosticLevel::Help);
+    let fix = match (mends, help) {
+        (true, _) => "run `cargo dockless check --fix`".to_owned(),
+        (false, Some(help)) => help.message.clone(),
+        (false, None) => String::new(),
+    };
+    let id = diagnostic.code.as_ref().map_or("rustc", |code| &code.code).to_owned();
+    let url = id
+        .strip_prefix("clippy::")
+        .map(|lint| format!("https://rust-lang.github.io/rust-clippy/stable/index.html#{lint}"));
+    let why = diagnostic.message.clone();
+    Some(Found { id, url, finding: Finding { rule: "clippy", severity, place, why, fix } })
+}
+
+/// As code scanning wants it: relative to the workspace's folder, where it is in it.
+fn relative(file: &Path, root: &Path) -> PathBuf {
+    file.strip_prefix(root).unwrap_or(file).to_owned()
+}
+
+/// `1 file`, `2 files`.
+pub fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+/// What cargo says of all packages of the lock file, which it takes as it is.
+pub fn metadata(project: &Project, offline: bool) -> Result<cargo_metadata::Metadata> {
+    let cargo = project
+        .cargo("metadata")
+        .args(["--format-version", "1", "--locked"])
+        .args(offline.then_some("--offline"));
+    serde_json::from_str(&cargo.read()?).with_context(|| format!("read the output of `{cargo}`"))
+}

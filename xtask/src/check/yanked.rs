@@ -1,0 +1,139 @@
+//! Which crates of a lock file were yanked: cargo asks its index, and keeps what it says.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result, ensure};
+use rustsec::package::Package;
+use serde::{Deserialize, Serialize};
+
+use super::lock::Lock;
+use crate::cache::{Cache, Kind};
+use crate::digest::Digest;
+use crate::files;
+use crate::project::Project;
+
+/// What was asked within this time is not asked again, in seconds.
+const FRESH: u64 = 12 * 3600;
+
+/// The form in which cargo keeps an index, by its first byte.
+/// <https://github.com/rust-lang/cargo/blob/master/src/cargo/sources/registry/index/cache.rs>
+const FORM: u8 = 3;
+
+/// What was found out of a lock file.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Yanked {
+    /// When the index was asked, in seconds since 1970.
+    asked: u64,
+    /// Positions in the lock file.
+    pub yanked: BTreeSet<usize>,
+    /// How many crates the index was not found to know.
+    pub unknown: usize,
+}
+
+/// Looks for crates that were yanked. cargo is made to ask the index, by whatever way it is
+/// configured to, unless it did so lately.
+pub fn look(lock: &Lock, text: &[u8], project: &Project, cache: &Cache) -> Result<Yanked> {
+    let key = Digest::of(text);
+    let mut kept = Vec::new();
+    if cache.get(Kind::Yanked, &key, &mut kept)?.is_some()
+        && let Ok(yanked) = serde_json::from_slice::<Yanked>(&kept)
+        && files::now().saturating_sub(yanked.asked) < FRESH
+    {
+        return Ok(yanked);
+    }
+    // It changes nothing, and asks after each crate of the lock file.
+    let ask = project.cargo("update").args(["--dry-run", "--quiet"]);
+    ask.time_out(Duration::from_secs(120)).read().context("ask the index for yanked crates")?;
+    let home = project.cargo_home().context("find cargo's home folder")?;
+    let indexes = indexes(&home.join("registry/index"))?;
+    let mut yanked = Yanked { asked: files::now(), ..Yanked::default() };
+    for (at, package) in lock.packages.iter().enumerate() {
+        if !package.source.as_ref().is_some_and(|source| source.is_default_registry()) {
+            continue;
+        }
+        match is_yanked(package, &indexes)? {
+            Some(true) => drop(yanked.yanked.insert(at)),
+            Some(false) => {}
+            None => yanked.unknown += 1,
+        }
+    }
+    let json = serde_json::to_vec(&yanked).context("write JSON")?;
+    cache.put(Kind::Yanked, &key, &Digest::of(&json), &json[..])?;
+    Ok(yanked)
+}
+
+/// The folders in which cargo keeps what indexes said.
+fn indexes(folder: &Path) -> Result<Vec<PathBuf>> {
+    let caches = files::list(folder)?.into_iter().map(|entry| entry.path.join(".cache"));
+    Ok(caches.filter(|path| path.is_dir()).collect())
+}
+
+/// What the index that was asked last says of a package; `None` where none knows it.
+fn is_yanked(package: &Package, indexes: &[PathBuf]) -> Result<Option<bool>> {
+    let name = package.name.as_str().to_lowercase();
+    let mut newest: Option<(SystemTime, PathBuf)> = None;
+    for index in indexes {
+        let path = index.join(prefix(&name)).join(&name);
+        if let Some(entry) = files::list_one(&path)?
+            && newest.as_ref().is_none_or(|(time, _)| *time < entry.modified)
+        {
+            newest = Some((entry.modified, path));
+        }
+    }
+    let Some((_, path)) = newest else { return Ok(None) };
+    let bytes = files::read(&path)?;
+    read(&bytes, &package.version.to_string()).with_context(|| format!("read {}", path.display()))
+}
+
+/// The folders of a crate in an index.
+/// <https://doc.rust-lang.org/cargo/reference/registry-index.html#index-files>
+fn prefix(name: &str) -> String {
+    match name.len() {
+        1 => "1".to_owned(),
+        2 => "2".to_owned(),
+        3 => format!("3/{}", &name[..1]),
+        _ => format!("{}/{}", name.get(..2).unwrap_or(name), name.get(2..4).unwrap_or("")),
+    }
+}
+
+/// Of an index's entry, what counts here.
+#[derive(Deserialize)]
+struct Entry {
+    #[serde(default)]
+    yanked: bool,
+}
+
+/// Whether the version is yanked in what cargo keeps of one crate: a byte, four more, a
+/// text, and then versions and their JSON, each ended by a NUL.
+fn read(bytes: &[u8], version: &str) -> Result<Option<bool>> {
+    ensure!(bytes.first() == Some(&FORM), "cargo keeps its index in a form that is not known");
+    let mut texts = bytes.get(5..).unwrap_or_default().split(|byte| *byte == 0).skip(1);
+    while let (Some(one), Some(json)) = (texts.next(), texts.next()) {
+        if one == version.as_bytes() {
+            let entry: Entry = serde_json::from_slice(json).context("read an entry")?;
+            return Ok(Some(entry.yanked));
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_tells_of_each_version() {
+        let kept =
+            b"\x03\x02\0\0\0etag: x\x001.0.0\0{\"vers\":\"1.0.0\",\"yanked\":true}\x001.0.1\0\
+                     {\"vers\":\"1.0.1\"}\0";
+        assert_eq!(read(kept, "1.0.0").unwrap(), Some(true));
+        assert_eq!(read(kept, "1.0.1").unwrap(), Some(false));
+        assert_eq!(read(kept, "1.0.2").unwrap(), None);
+        assert!(read(b"\x04", "1.0.0").is_err() && read(b"", "1.0.0").is_err());
+        for (name, folders) in [("a", "1"), ("ab", "2"), ("abc", "3/a"), ("abcd", "ab/cd")] {
+            assert_eq!(prefix(name), folders);
+        }
+    }
+}

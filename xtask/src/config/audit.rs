@@ -1,0 +1,203 @@
+//! What is checked, and how strictly.
+
+use std::collections::BTreeSet;
+
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+use crate::finding::{Finding, Place};
+use crate::project::RawConfig;
+
+/// The keys of the table `check`, as `default.toml` has them.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct CheckKeys {
+    features: Vec<String>,
+    require: Vec<String>,
+}
+
+/// The keys of the table `audit`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct AuditKeys {
+    database: String,
+    ignore: Vec<IgnoreKeys>,
+    severity: String,
+    deny: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct IgnoreKeys {
+    id: String,
+    reason: String,
+    until: String,
+}
+
+/// The checks that there are, in the order of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Check {
+    Fmt,
+    Lock,
+    Clippy,
+    Audit,
+}
+
+impl Check {
+    pub const ALL: [Check; 4] = [Check::Fmt, Check::Lock, Check::Clippy, Check::Audit];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Check::Fmt => "fmt",
+            Check::Lock => "lock",
+            Check::Clippy => "clippy",
+            Check::Audit => "audit",
+        }
+    }
+}
+
+/// What an audit can find of a crate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    Vulnerability,
+    Unmaintained,
+    Unsound,
+    Notice,
+    Yanked,
+}
+
+impl Kind {
+    /// Those that can be denied: a vulnerability always is.
+    pub const DENIED: [Kind; 4] = [Kind::Unmaintained, Kind::Unsound, Kind::Notice, Kind::Yanked];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Vulnerability => "vulnerability",
+            Kind::Unmaintained => "unmaintained",
+            Kind::Unsound => "unsound",
+            Kind::Notice => "notice",
+            Kind::Yanked => "yanked",
+        }
+    }
+}
+
+/// How grave a vulnerability is, as CVSS rates it.
+/// <https://www.first.org/cvss/specification-document#Qualitative-Severity-Rating-Scale>
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Gravity {
+    None,
+    Low,
+    Medium,
+    High,
+    Critical,
+}
+
+impl Gravity {
+    const ALL: [Gravity; 5] =
+        [Gravity::None, Gravity::Low, Gravity::Medium, Gravity::High, Gravity::Critical];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Gravity::None => "none",
+            Gravity::Low => "low",
+            Gravity::Medium => "medium",
+            Gravity::High => "high",
+            Gravity::Critical => "critical",
+        }
+    }
+
+    pub fn parse(name: &str) -> Option<Gravity> {
+        Gravity::ALL.into_iter().find(|it| it.name() == name)
+    }
+}
+
+/// An advisory that is known and does not count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ignore {
+    pub id: String,
+    pub reason: String,
+    /// The last day on which it does not count; `None` for ever.
+    pub until: Option<Date>,
+    /// Where it is written.
+    pub place: Place,
+}
+
+/// The settings of both tables.
+#[derive(Clone, Debug, Default)]
+pub struct CheckConfig {
+    /// Sets of features that clippy is run with beside the default one.
+    pub features: Vec<Features>,
+    /// Checks that must run.
+    pub require: BTreeSet<Check>,
+    /// A folder, relative to the workspace's, or the URL of a repository.
+    pub database: String,
+    pub ignore: Vec<Ignore>,
+    /// What is less grave does not count.
+    pub severity: Option<Gravity>,
+    /// What counts like a vulnerability.
+    pub deny: BTreeSet<Kind>,
+}
+
+/// A set of features.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Features {
+    All,
+    None,
+    Named(String),
+}
+
+/// What the keys mean.
+pub fn check(
+    keys: CheckKeys,
+    audit: AuditKeys,
+    typed: Option<&RawConfig>,
+    findings: &mut Vec<Finding>,
+) -> CheckConfig {
+    let place = |path: &str| {
+        let within = |raw: &RawConfig| Place::within(&raw.manifest, super::schema::item(raw, path));
+        typed.map(within).unwrap_or_default()
+    };
+    let mut fault = |path: &str, why: String| {
+        let fix = super::schema::example(path);
+        findings.push(Finding::error("config-check", place(path), why, fix));
+    };
+    let features = keys.features.iter().map(|set| match &**set {
+        "all" => Features::All,
+        "none" => Features::None,
+        names => Features::Named(names.to_owned()),
+    });
+    let mut require = BTreeSet::new();
+    for name in &keys.require {
+        match Check::ALL.into_iter().find(|check| check.name() == name) {
+            Some(check) => drop(require.insert(check)),
+            None => fault("check.require", format!("there is no check {name:?}")),
+        }
+    }
+    let mut deny = BTreeSet::new();
+    for name in &audit.deny {
+        match Kind::DENIED.into_iter().find(|kind| kind.name() == name) {
+            Some(kind) => drop(deny.insert(kind)),
+            None => fault("audit.deny", format!("there is no kind {name:?} of findings")),
+        }
+    }
+    let severity = Gravity::parse(&audit.severity);
+    if severity.is_none() && !audit.severity.is_empty() {
+        fault("audit.severity", format!("{:?} is no severity", audit.severity));
+    }
+    let mut ignore = Vec::new();
+    for IgnoreKeys { id, reason, until } in audit.ignore {
+        if id.is_empty() || reason.trim().is_empty() {
+            fault("audit.ignore", "an ignored advisory has an `id` and a `reason`".to_owned());
+        }
+        let date = until.parse::<Date>().ok();
+        if date.is_none() && !until.is_empty() {
+            fault("audit.ignore", format!("{until:?} is no day"));
+        }
+        ignore.push(Ignore { id, reason, until: date, place: place("audit.ignore") });
+    }
+    let (features, database) = (features.collect(), audit.database);
+    CheckConfig { features, require, database, ignore, severity, deny }
+}
