@@ -27,9 +27,10 @@ mod tools;
 mod updates;
 mod yanked;
 
+pub use database::is_url;
 pub use sarif::sarif;
 
-use self::lock::Lock;
+use self::lock::{LOCK, Lock};
 use self::tools::{Said, count};
 use self::updates::Updates;
 
@@ -128,12 +129,23 @@ pub fn check(
     if options.fix {
         tools::fix(project, options, term)?;
     }
+    // One after the other: rustup is not made to install two at once.
+    let [no_fmt, no_clippy] =
+        [(Check::Fmt, "fmt"), (Check::Clippy, "clippy")].map(|(check, name)| {
+            options
+                .runs(check)
+                .then(|| tools::missing(name, project, options.offline, term))
+                .flatten()
+        });
     let names: Vec<&str> = options.checks.iter().map(|check| check.name()).collect();
     term.step("check", names.join(", "));
     let (fmt, others, clippy) = std::thread::scope(|scope| {
-        let fmt = scope.spawn(|| run(Check::Fmt, options, || tool("fmt", project, options, term)));
+        let fmt =
+            scope.spawn(|| run(Check::Fmt, options, || unless(no_fmt, || tools::fmt(project))));
         let others = scope.spawn(|| others(project, config, options, cache, term));
-        let clippy = run(Check::Clippy, options, || tool("clippy", project, options, term));
+        let clippy = run(Check::Clippy, options, || {
+            unless(no_clippy, || tools::clippy(project, options, term))
+        });
         (fmt.join(), others.join(), clippy)
     });
     let died = |check| verdict(check, options, Outcome::NotRun, "the thread that ran it panicked");
@@ -165,7 +177,10 @@ pub fn table(verdicts: &[Verdict]) -> Table {
 fn verdict(check: Check, options: &Options, result: Outcome, detail: impl Into<String>) -> Verdict {
     let required = options.require.contains(&check);
     let (findings, time) = (Vec::new(), Duration::ZERO);
-    Verdict { check, result, detail: detail.into(), findings, required, time }
+    // It may hold what a server said, and is one line of a table.
+    let tame = |c: char| if c.is_control() { ' ' } else { c };
+    let detail = detail.into().chars().map(tame).collect();
+    Verdict { check, result, detail, findings, required, time }
 }
 
 /// Runs one check, and returns what it printed beside its verdict. An error is a check
@@ -182,22 +197,18 @@ fn run(check: Check, options: &Options, start: impl FnOnce() -> Result<Said>) ->
             (Verdict { findings: said.findings, ..verdict }, said.lines)
         }
         Err(error) => {
-            let detail = format!("{error:#}").replace('\n', " ");
-            (verdict(check, options, Outcome::NotRun, detail), String::new())
+            (verdict(check, options, Outcome::NotRun, format!("{error:#}")), String::new())
         }
     };
     verdict.time = started.elapsed();
     (verdict, lines)
 }
 
-/// fmt or clippy. A component that the toolchain lacks is a check that did not run.
-fn tool(name: &str, project: &Project, options: &Options, term: &Term) -> Result<Said> {
-    if let Some(why) = tools::missing(name, project, options.offline, term) {
-        anyhow::bail!(why);
-    }
-    match name {
-        "fmt" => tools::fmt(project),
-        _ => tools::clippy(project, options, term),
+/// A component that the toolchain lacks is a check that did not run.
+fn unless(lacking: Option<String>, start: impl FnOnce() -> Result<Said>) -> Result<Said> {
+    match lacking {
+        Some(why) => anyhow::bail!(why),
+        None => start(),
     }
 }
 
@@ -209,7 +220,7 @@ fn others(
     cache: &Cache,
     term: &Term,
 ) -> [Verdict; 2] {
-    let path = project.root.join("Cargo.lock");
+    let path = project.root.join(LOCK);
     let read = || match project.has_lock {
         true => Lock::read(&path),
         false => Err(anyhow::anyhow!("there is no Cargo.lock: run `cargo generate-lockfile`")),
@@ -232,7 +243,7 @@ fn lock_is_current(project: &Project, options: &Options, cache: &Cache) -> Resul
     if !project.has_lock {
         return failed("there is no Cargo.lock: run `cargo generate-lockfile`");
     }
-    let text = files::read(&project.root.join("Cargo.lock"))?;
+    let text = files::read(&project.root.join(LOCK))?;
     // What cargo says of the manifests is all that a lock file is made of.
     let key = digest::of_parts([LOCK_FORM, &text, &project.metadata]);
     if cache.get(Kept::Lock, &key, std::io::sink())?.is_some() {
@@ -245,7 +256,7 @@ fn lock_is_current(project: &Project, options: &Options, cache: &Cache) -> Resul
         }
         Err(error) => return Err(error),
     };
-    let findings = lock::too_new(&metadata, &project.root);
+    let findings = lock::too_new(&metadata);
     if findings.is_empty() {
         cache.put(Kept::Lock, &key, &Digest::of(b""), std::io::empty())?;
     }
@@ -281,8 +292,7 @@ fn audited(
         Ok(database::Found::OutOfReach(why)) => anyhow::bail!("no database of advisories: {why}"),
         // It is there, and what is in it is not known.
         Err(error) => {
-            let detail = format!("{error:#}").replace('\n', " ");
-            return Ok(Said { detail, ..Said::default() });
+            return Ok(Said { detail: format!("{error:#}"), ..Said::default() });
         }
     };
     let mut notes = Vec::new();
@@ -311,7 +321,7 @@ fn audited(
                     let fix = "run again with the index in reach";
                     findings.push(said(Finding::error(
                         "yanked",
-                        Place::file(&lock.path),
+                        Place::file(Path::new(LOCK)),
                         why,
                         fix,
                     )));
@@ -335,7 +345,7 @@ fn audited(
         let warnings = findings.len() - errors;
         notes.insert(0, format!("{}, {}", count(errors, "error"), count(warnings, "warning")));
     }
-    let detail = format!("{} crates, {}", lock.packages.len(), notes.join(", "));
+    let detail = format!("{}, {}", count(lock.packages.len(), "crate"), notes.join(", "));
     Ok(Said { passed: errors == 0, detail, findings, lines: String::new() })
 }
 

@@ -1,6 +1,7 @@
 //! The crates of a lock file against what is known of them.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use jiff::civil::Date;
 use rustsec::advisory::{Informational, Severity as Cvss};
@@ -9,7 +10,7 @@ use rustsec::package::Package;
 use rustsec::{Advisory, VersionReq};
 
 use super::Found;
-use super::lock::Lock;
+use super::lock::{LOCK, Lock};
 use super::rules::Rules;
 use super::updates::Updates;
 use crate::config::{Gravity, Ignore, Kind};
@@ -153,7 +154,7 @@ fn describe(lock: &Lock, one: &Match<'_>, rules: &Rules, updates: &Updates) -> F
     let way = lock.way(one.package);
     let denied = one.kind == Kind::Vulnerability || rules.deny.contains(&one.kind);
     let severity = if denied { Severity::Error } else { Severity::Warning };
-    let place = Place::at(&lock.path, lock.line(one.package), 1);
+    let place = Place::at(Path::new(LOCK), lock.line(one.package), 1);
     let (id, url, why, patched): (_, _, _, &[VersionReq]) = match one.advisory {
         None => {
             let why = format!("{name} {version} was yanked ({way})");

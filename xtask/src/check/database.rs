@@ -96,7 +96,7 @@ pub fn open(source: &str, place: &Place<'_>, term: &Term) -> Result<Found> {
 }
 
 /// Whether git is to fetch it: `https://…`, `ssh://…`, `git@host:path`.
-fn is_url(source: &str) -> bool {
+pub fn is_url(source: &str) -> bool {
     source.contains("://") || source.split('/').next().is_some_and(|first| first.contains('@'))
 }
 

@@ -12,6 +12,10 @@ use super::Found;
 use crate::files;
 use crate::finding::{Finding, Help, Place};
 
+/// Its name in the workspace's folder, by which findings speak of it: what shows them beside
+/// the sources knows files by their paths from there.
+pub const LOCK: &str = "Cargo.lock";
+
 /// A lock file that was read.
 #[derive(Debug)]
 pub struct Lock {
@@ -122,7 +126,7 @@ fn through(packages: &[Package]) -> Vec<Option<usize>> {
 
 /// The packages that ask for a newer Rust than one of the workspace promises, which needs
 /// them.
-pub fn too_new(metadata: &Metadata, root: &Path) -> Vec<Found> {
+pub fn too_new(metadata: &Metadata) -> Vec<Found> {
     let Some(resolve) = &metadata.resolve else { return Vec::new() };
     let nodes: HashMap<_, _> = resolve.nodes.iter().map(|node| (&node.id, node)).collect();
     let packages: HashMap<_, _> = metadata.packages.iter().map(|it| (&it.id, it)).collect();
@@ -145,7 +149,7 @@ pub fn too_new(metadata: &Metadata, root: &Path) -> Vec<Found> {
                 member.name
             );
             let fix = format!("take an older {name}, or raise rust-version to {asked}");
-            let place = Place::file(&root.join("Cargo.lock"));
+            let place = Place::file(Path::new(LOCK));
             let finding = Finding::error("rust-version", place, why, fix);
             found.insert(
                 format!("{name} {version} {}", member.name),

@@ -68,7 +68,12 @@ pub fn verdicts(
         checks: Check::ALL.into_iter().filter(wanted).collect(),
         require,
         features: config.check.features.clone(),
-        database: world.env.get(DATABASE).map(|it| it.to_string_lossy().into_owned()),
+        database: world.env.get(DATABASE).map(|named| {
+            let named = named.to_string_lossy();
+            // A folder is meant from where the command was typed.
+            let here = || world.dir.join(&*named).to_string_lossy().into_owned();
+            if check::is_url(&named) { named.clone().into_owned() } else { here() }
+        }),
         strict: release,
         fix: args.fix,
         // A release changes nothing of what it is made of.
