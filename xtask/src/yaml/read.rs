@@ -152,8 +152,7 @@ impl Reader<'_> {
                     self.end(ended, span)?
                 }
                 Event::Scalar(text, style, ..) => {
-                    let sign = open.last().map(|open| (open.sign(), open.flows));
-                    self.scalar(text.into_owned(), style, span, sign)?
+                    self.scalar(text.into_owned(), style, span, open.last())?
                 }
                 _ => continue,
             };
@@ -238,11 +237,11 @@ impl Reader<'_> {
         text: String,
         style: ScalarStyle,
         span: Span,
-        sign: Option<(char, bool)>,
+        within: Option<&Open>,
     ) -> Result<Node, Fault> {
         let start = self.places.byte(span.start);
         let (style, span) = match style {
-            ScalarStyle::Plain if text.is_empty() => (Style::Plain, self.left_out(sign)),
+            ScalarStyle::Plain if text.is_empty() => (Style::Plain, self.left_out(within)),
             ScalarStyle::Plain => (Style::Plain, start..self.places.byte(span.end)),
             ScalarStyle::SingleQuoted => (Style::Single, start..self.quoted(start, '\'')?),
             ScalarStyle::DoubleQuoted => (Style::Double, start..self.quoted(start, '"')?),
@@ -286,16 +285,19 @@ impl Reader<'_> {
     /// Where a value would stand that is left out: behind the sign that announces it, or
     /// behind what stands before it. The parser may say where the next one begins, or where
     /// its key ends.
-    fn left_out(&self, sign: Option<(char, bool)>) -> Range<usize> {
+    fn left_out(&self, within: Option<&Open>) -> Range<usize> {
         let announces = |at: &usize| {
-            sign.is_some_and(|(sign, flows)| {
+            within.is_some_and(|open| {
                 // Or it is the beginning of a word.
                 let ends = |rest: &str| {
                     rest.is_empty()
                         || rest.starts_with([' ', '\t', '\n', '\r'])
-                        || (flows && rest.starts_with([',', ']', '}']))
+                        || (open.flows && rest.starts_with([',', ']', '}']))
                 };
-                self.text[*at..].strip_prefix(sign).is_some_and(ends)
+                let line = self.text[..*at].rsplit(['\n', '\r']).next().unwrap_or_default();
+                // Or it is that of the map around.
+                let is_own = open.flows || line.chars().count() + 1 >= open.at.1;
+                is_own && self.text[*at..].strip_prefix(open.sign()).is_some_and(ends)
             })
         };
         let announced = self.sign(self.text.len()).filter(announces);
