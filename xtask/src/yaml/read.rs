@@ -350,7 +350,8 @@ impl Reader<'_> {
     fn kept(&self, end: usize) -> usize {
         // What stands before the next node is no line of it.
         let lines = self.text[..end].trim_end_matches(' ');
-        let lines = if lines.ends_with(['\n', '\r']) { lines } else { &self.text[..end] };
+        let follows = end < self.text.len() && lines.ends_with(['\n', '\r']);
+        let lines = if follows { lines } else { &self.text[..end] };
         let line = lines.strip_suffix('\n').unwrap_or(lines);
         line.strip_suffix('\r').unwrap_or(line).len()
     }

@@ -291,6 +291,7 @@ fn values_are_replaced_where_they_stand() {
         ("a: >\n  b\nd: e\n", "a", "f\ng\n", "a: >\n  f\n\n  g\nd: e\n"),
         ("a: >-\n  b\n", "a", "f", "a: >-\n  f\n"),
         ("a: |+\n  b\n\nd: e\n", "a", "f\n", "a: |\n  f\nd: e\n"),
+        ("a: |+\n b\n  ", "a", "f\n", "a: |\n f\n"),
         ("a: 'b'\n---\na: 'b'\n", "a", "c", "a: 'c'\n---\na: 'b'\n"),
     ] {
         let documents = parse(before).unwrap_or_else(|fault| panic!("{fault:?}: {before:?}"));
