@@ -226,12 +226,15 @@ pub fn check(bench: &Bench) -> Result<String> {
     if !database.exists() {
         return Ok("check: skipped: ../shared/advisory-db is not there".into());
     }
-    let project = bench.small()?;
+    let target_dir = bench.target_dir()?.to_owned();
+    let here = |program: &str| {
+        bench.command(program, &bench.repository).env("CARGO_TARGET_DIR", &target_dir)
+    };
     let ours = |args: &[&str]| {
-        let tool = bench.command(INSTALLED, &project.ours).args(["check", "-q"]).args(args);
+        let tool = here(INSTALLED).args(["check", "-q"]).args(args);
         tool.env("DOCKLESS_ADVISORY_DB", &database)
     };
-    let cargo = |args: &[&str]| bench.command("cargo", &project.ours).args(args);
+    let cargo = |args: &[&str]| here("cargo").args(args);
     let clippy = ["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"];
     let mut contestants = vec![
         Contestant::new("dockless check", || ours(&[]).time()),
@@ -241,11 +244,11 @@ pub fn check(bench: &Bench) -> Result<String> {
     ];
     if bench.installed("cargo-audit", &["--version"])?.is_some() {
         contestants.push(Contestant::new("cargo audit --no-fetch", || {
-            let audit = bench.command("cargo-audit", &project.ours);
+            let audit = here("cargo-audit");
             audit.args(["audit", "--no-fetch", "--db"]).arg(&database).time()
         }));
     }
-    race("checks of kubectl-view-secret, nothing changed", contestants, |_| Ok(()))
+    race("checks of this repository, nothing changed", contestants, |_| Ok(()))
 }
 
 fn first_output(mut run: Run) -> Result<Duration> {
