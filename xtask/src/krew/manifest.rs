@@ -5,6 +5,7 @@ use anyhow::{Context, Result, anyhow};
 use serde::Serialize;
 
 use crate::archive::Archive;
+use crate::digest::Digest;
 use crate::plan::{KrewPlan, KrewPlatform};
 use crate::yaml::{self, Edit, Kind, Node, Scalar, Style};
 
@@ -58,9 +59,9 @@ struct Spec<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     homepage: &'a str,
     short_description: &'a str,
-    description: &'a str,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    caveats: &'a str,
+    description: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    caveats: String,
     platforms: Vec<Platform<'a>>,
 }
 
@@ -110,10 +111,10 @@ pub fn manifest(plan: &KrewPlan, archives: &[Archive]) -> Result<Manifest> {
     })
 }
 
-/// The manifest that a plan leads to, with digests that stand for those of its archives,
-/// so that what krew would refuse is known before anything is compiled.
+/// The manifest that a plan leads to, with digests that stand for those of its archives and
+/// differ as they will, so that what krew would refuse is known before anything is compiled.
 pub fn draft(plan: &KrewPlan) -> Result<Manifest> {
-    write(plan, |_| Some("0".repeat(64)))
+    write(plan, |archive| Some(Digest::of(archive.as_bytes()).hex()))
 }
 
 /// `sha256` is that of the archive with a name, where it was made.
@@ -131,14 +132,20 @@ fn write(plan: &KrewPlan, sha256: impl Fn(&str) -> Option<String>) -> Result<Man
             version: format!("v{}", plan.version),
             homepage: &plan.homepage,
             short_description: &plan.short_description,
-            description: &plan.description,
-            caveats: &plan.caveats,
+            description: lines(&plan.description),
+            caveats: lines(&plan.caveats),
             platforms: platforms.collect(),
         },
     };
     let text = serde_yaml::to_string(&plugin).with_context(context)?;
     let text = quoted(&text).with_context(context)?;
     Ok(Manifest { name: plan.name.clone(), package: plan.package.clone(), text })
+}
+
+/// A text with those ends of lines that are ends of lines to every reader of YAML. Others
+/// have no place in a block. <https://yaml.org/spec/1.2.2/#54-line-break-characters>
+fn lines(text: &str) -> String {
+    text.replace("\r\n", "\n").replace(['\r', '\u{85}', '\u{2028}', '\u{2029}'], "\n")
 }
 
 /// Puts quotes around what YAML 1.2 has for a text, as it was written, and krew and others,
@@ -177,3 +184,6 @@ fn entry(platform: &KrewPlatform, sha256: String) -> Platform<'_> {
         bin: &platform.bin,
     }
 }
+
+#[cfg(test)]
+mod tests;
