@@ -26,7 +26,10 @@ pub fn check_plugins(plan: &Plan) -> Result<()> {
         let place = Place::item(format!("krew manifest of {}", plugin.package));
         let errors = found.into_iter().filter(|finding| finding.severity == Severity::Error);
         wrong.extend(errors.map(|finding| Finding { place: place.clone(), ..finding }));
-        let same = |other: &&KrewPlan| other.name == plugin.name && other.package != plugin.package;
+        // Their files would be one where a disk knows no case.
+        let same = |other: &&KrewPlan| {
+            other.package != plugin.package && other.name.eq_ignore_ascii_case(&plugin.name)
+        };
         if let Some(other) = plan.krew.iter().find(same) {
             let why = format!("the plugin {:?} is made of {} too", plugin.name, other.package);
             let fix = "give one another `name`, or set `ship = false`, in its krew table";
