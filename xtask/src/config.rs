@@ -22,7 +22,7 @@ pub use audit::{Check, CheckConfig, Features, Gravity, Ignore, Kind};
 pub use generate::{Generator, OUT, Output, unfit};
 pub use image::{Base, ImageConfig, ImageFile, ImageNode};
 pub use image_files::Owner;
-pub use krew::KrewConfig;
+pub use krew::{KrewConfig, PLUGIN};
 pub use network::Network;
 
 /// The commented file that is the one source of keys, defaults and help.

@@ -208,6 +208,10 @@ pub fn plan(config: &Config, project: &Project, request: &Request) -> Result<Pla
     findings.extend(rules::names(&builds, &archives, &generated));
     findings.extend(match request.only_images() && images.is_empty() {
         true => image::missing(&left_out, request),
+        // Of a command for plugins alone they are all that is wanted.
+        false if request.plugins && plugins.is_empty() && !builds.is_empty() => {
+            left_out.iter().map(LeftOut::finding).collect()
+        }
         false => rules::unbuilt(&left_out, &builds, request.mode),
     });
     findings.extend(image::unserved(&images, request));

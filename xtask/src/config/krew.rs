@@ -23,6 +23,8 @@ pub struct KrewKeys {
 pub struct KrewConfig {
     /// The plugin's name, without `kubectl-`.
     pub name: String,
+    /// The package's binary that is its program.
+    pub bin: String,
     pub short_description: String,
     pub description: String,
     pub homepage: String,
@@ -31,8 +33,8 @@ pub struct KrewConfig {
     pub uri: String,
 }
 
-/// How kubectl finds a plugin's program.
-const PREFIX: &str = "kubectl-";
+/// What the name of a plugin's program begins with, by which kubectl finds it.
+pub const PLUGIN: &str = "kubectl-";
 
 /// The plugin that a package is: it has a binary `kubectl-…` among these, or a table
 /// that says so. `None` for any other, and for one that is not to be shipped as such.
@@ -43,7 +45,7 @@ pub fn krew(
     findings: &mut Vec<Finding>,
 ) -> Option<KrewConfig> {
     let typed = scope.typed.is_some_and(|typed| typed.value.get("krew").is_some());
-    let plugin = bins.iter().find_map(|bin| bin.strip_prefix(PREFIX));
+    let plugin = bins.iter().find_map(|bin| bin.strip_prefix(PLUGIN));
     if !keys.ship || !(typed || plugin.is_some()) {
         return None;
     }
@@ -60,6 +62,39 @@ pub fn krew(
         }
         (name, _) => name.to_owned(),
     };
+    let bin = program(&name, &scope.package.name, bins)?.to_owned();
     let KrewKeys { short_description, description, homepage, caveats, uri, .. } = keys;
-    Some(KrewConfig { name, short_description, description, homepage, caveats, uri })
+    Some(KrewConfig { name, bin, short_description, description, homepage, caveats, uri })
+}
+
+/// The plugin's program: the binary that kubectl would find by the plugin's name, where a
+/// dash is an underscore, or else by another; then one with the name of plugin or package.
+/// <https://kubernetes.io/docs/tasks/extend-kubectl/kubectl-plugins/#names-with-dashes-and-underscores>
+fn program<'a>(name: &str, package: &str, bins: &[&'a str]) -> Option<&'a str> {
+    let plain = |text: &str| text.replace('_', "-");
+    let found = |bin: &&str| bin.strip_prefix(PLUGIN).is_some_and(|it| plain(it) == plain(name));
+    let all = || bins.iter().copied();
+    let by_name = all().find(found).or_else(|| all().find(|bin| bin.starts_with(PLUGIN)));
+    let of_package = || [name, package].iter().find_map(|it| all().find(|bin| bin == it));
+    by_name.or_else(of_package).or_else(|| all().next())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::program;
+
+    #[test]
+    fn a_plugin_is_started_by_the_program_of_its_name() {
+        for (bins, expected) in [
+            (&["helper", "kubectl-tool"][..], "kubectl-tool"),
+            (&["kubectl-a", "kubectl-my_tool"], "kubectl-my_tool"),
+            (&["kubectl-a", "my-tool"], "kubectl-a"),
+            (&["helper", "my-tool"], "my-tool"),
+            (&["helper", "package"], "package"),
+            (&["helper", "other"], "helper"),
+        ] {
+            assert_eq!(program("my-tool", "package", bins), Some(expected), "{bins:?}");
+        }
+        assert_eq!(program("my-tool", "package", &[]), None);
+    }
 }

@@ -4,14 +4,18 @@ use std::collections::BTreeMap;
 
 use super::build::values;
 use super::{ArchivePlan, BuildPlan, Joined, KrewPlan, KrewPlatform, LeftOut, Selected};
-use crate::config::KrewConfig;
+use crate::config::{KrewConfig, PLUGIN};
 use crate::finding::{Finding, Place};
 use crate::project::Project;
+use crate::target::Target;
 use crate::template;
 use crate::version::Versioned;
 
 /// Where archives are served, unless the settings say otherwise: GitHub's releases.
 const URI: &str = "{{ repository }}/releases/download/{{ tag }}/{{ archive }}";
+
+/// Programs for all of Apple's machines at once.
+const UNIVERSAL: (&str, &str) = ("darwin", "all");
 
 /// The platforms that krew knows, systems and architectures by Go's names, in the order
 /// of its index.
@@ -70,40 +74,24 @@ pub fn plan(
     let Some(config) = &selected.config.krew else {
         return (None, Vec::new(), Vec::new());
     };
-    let what = format!("krew manifest of {}", build.package);
-    let lacking = |why: &str, fix: &str| {
-        let (why, fix) = (why.to_owned(), fix.to_owned());
-        let what = what.clone();
-        (None, Vec::new(), vec![LeftOut { what, target: None, why, fix, by_choice: false }])
-    };
     let about = &build.about;
     let or = |typed: &str, told: Option<&String>| match typed {
         "" => told.map(|text| text.trim().to_owned()).unwrap_or_default(),
         typed => typed.to_owned(),
     };
     let short = or(&config.short_description, about.description.as_ref());
-    let description = match &*config.description {
-        "" => or("", about.description.as_ref()),
-        typed => typed.to_owned(),
-    };
-    if short.is_empty() || description.is_empty() {
-        let fix = "set `description` in Cargo.toml, or in [package.metadata.dockless.krew]";
-        return lacking("krew wants a description, and there is none", fix);
+    let description = or(&config.description, about.description.as_ref());
+    let described = !short.is_empty() && !description.is_empty();
+    if let Some(lacking) = lacking(config, described, build, archives) {
+        return (None, Vec::new(), vec![lacking]);
     }
-    if config.uri.is_empty() && about.repository.is_none() {
-        let fix = "set `repository` in Cargo.toml, or `uri` in [package.metadata.dockless.krew]";
-        return lacking("nothing says where the archives will be served", fix);
-    }
-    let licensed = archives.iter().all(|archive| licence(archive).is_some());
-    if !licensed {
-        let fix = "put a LICENSE into the package's or the workspace's folder";
-        return lacking("krew takes no plugin without a licence in its archives", fix);
-    }
-    let (platforms, findings, left_out) = platforms(selected, config, build, archives, project);
+    let (platforms, findings, mut left_out) = platforms(selected, config, build, archives, project);
     if platforms.is_empty() && findings.is_empty() {
+        let why = "no target of the package is a platform that krew knows";
         let fix = "add a target for Linux, macOS or Windows to `targets`";
-        return lacking("no target of the package is a platform that krew knows", fix);
+        return (None, Vec::new(), vec![unmade(build, why, fix)]);
     }
+    left_out.extend(second_plugins(config, build));
     let plan = KrewPlan {
         name: config.name.clone(),
         package: build.package.clone(),
@@ -115,6 +103,57 @@ pub fn plan(
         platforms,
     };
     (findings.is_empty().then_some(plan), findings, left_out)
+}
+
+/// What krew wants of a package and does not get.
+fn lacking(
+    config: &KrewConfig,
+    described: bool,
+    build: &BuildPlan,
+    archives: &[ArchivePlan],
+) -> Option<LeftOut> {
+    if !build.bins.contains(&config.bin) {
+        let why = format!("{}, which it is about, is not built", config.bin);
+        let fix = "turn its features on, or name it with --bin";
+        return Some(LeftOut { by_choice: true, ..unmade(build, &why, fix) });
+    }
+    if !described {
+        let fix = "set `description` in Cargo.toml, or in [package.metadata.dockless.krew]";
+        return Some(unmade(build, "krew wants a description, and there is none", fix));
+    }
+    if config.uri.is_empty() && build.about.repository.is_none() {
+        let fix = "set `repository` in Cargo.toml, or `uri` in [package.metadata.dockless.krew]";
+        return Some(unmade(build, "nothing says where the archives will be served", fix));
+    }
+    let licensed = archives.iter().all(|archive| licence(archive).is_some());
+    (!licensed).then(|| {
+        let fix = "put a LICENSE into the package's or the workspace's folder";
+        unmade(build, "krew takes no plugin without a licence in its archives", fix)
+    })
+}
+
+/// A manifest that is not made.
+fn unmade(build: &BuildPlan, why: &str, fix: &str) -> LeftOut {
+    LeftOut {
+        what: format!("krew manifest of {}", build.package),
+        target: None,
+        why: why.to_owned(),
+        fix: fix.to_owned(),
+        by_choice: false,
+    }
+}
+
+/// Programs that kubectl would find too, and that this plugin is not about.
+fn second_plugins(config: &KrewConfig, build: &BuildPlan) -> Vec<LeftOut> {
+    let others = build.bins.iter().filter(|bin| bin.starts_with(PLUGIN) && **bin != config.bin);
+    let left_out = others.map(|bin| LeftOut {
+        what: format!("krew manifest of {bin}"),
+        why: format!("a package is one plugin, and {} is of {}", build.package, config.bin),
+        fix: "give it a package of its own".to_owned(),
+        by_choice: true,
+        target: None,
+    });
+    left_out.collect()
 }
 
 /// The name of the licence in an archive, by which krew knows it.
@@ -132,54 +171,20 @@ fn platforms(
     archives: &[ArchivePlan],
     project: &Project,
 ) -> (Vec<KrewPlatform>, Vec<Finding>, Vec<LeftOut>) {
-    let mut chosen: BTreeMap<(&str, &str), &ArchivePlan> = BTreeMap::new();
-    let mut left_out = Vec::new();
-    for archive in archives {
-        let pair = (archive.target.goos(), archive.target.goarch());
-        let universal = pair == ("darwin", "all");
-        if !universal && !PLATFORMS.contains(&pair) {
-            left_out.push(LeftOut {
-                what: format!("krew platform of {}", build.package),
-                target: Some(archive.target.clone()),
-                why: format!("krew knows no {}/{}", pair.0, pair.1),
-                fix: "nothing to do: the archive is made all the same".to_owned(),
-                by_choice: true,
-            });
-            continue;
-        }
-        match chosen.get(&pair) {
-            // Of two that serve the same machines, the one that runs on all of them.
-            Some(other) if other.target.is_musl() || !archive.target.is_musl() => {}
-            _ => drop(chosen.insert(pair, archive)),
-        }
-    }
+    let (chosen, left_out) = chosen(build, archives);
     let (mut platforms, mut findings) = (Vec::new(), Vec::new());
-    let has = |pair: &(&str, &str)| chosen.contains_key(pair);
-    for ((os, arch), archive) in &chosen {
-        let arches: Vec<&str> = match (*os, *arch) {
-            // What the two others bring needs no universal program.
-            ("darwin", "all") => {
-                ["amd64", "arm64"].into_iter().filter(|arch| !has(&("darwin", arch))).collect()
-            }
-            // These run it too, where nothing was made for them alone.
-            (os @ ("linux" | "windows"), "386") if !has(&(os, "amd64")) => vec!["386", "amd64"],
-            (_, arch) => vec![arch],
-        };
-        if arches.is_empty() {
-            continue;
-        }
+    for (os, arches, archive) in chosen {
         let values = uri_values(selected, build, archive, project);
         let values: Vec<(&str, &str)> =
             values.iter().map(|(name, value)| (*name, &**value)).collect();
         let template = if config.uri.is_empty() { URI } else { &config.uri };
-        let bin = archive.programs().find(|bin| bin.starts_with("kubectl-"));
         match template::render(template, &values) {
             Ok(uri) => platforms.push(KrewPlatform {
-                os: (*os).to_owned(),
+                os: os.to_owned(),
                 arches: arches.into_iter().map(str::to_owned).collect(),
                 archive: archive.name.clone(),
                 uri,
-                bin: bin.or_else(|| archive.programs().next()).unwrap_or_default(),
+                bin: format!("{}{}", config.bin, archive.target.exe_suffix()),
                 license: licence(archive).unwrap_or_default(),
             }),
             Err(error) => {
@@ -194,6 +199,62 @@ fn platforms(
     (platforms, findings, left_out)
 }
 
+/// A system, architectures of it, and the archive that they install.
+type Chosen<'a> = (&'a str, Vec<&'a str>, &'a ArchivePlan);
+
+/// The archives of which each platform of krew has at most one, and why the others are none.
+fn chosen<'a>(build: &BuildPlan, archives: &'a [ArchivePlan]) -> (Vec<Chosen<'a>>, Vec<LeftOut>) {
+    let mut served: BTreeMap<(&str, &str), &ArchivePlan> = BTreeMap::new();
+    let mut left_out = Vec::new();
+    let mut leave = |archive: &ArchivePlan, why: String| {
+        left_out.push(LeftOut {
+            what: format!("krew platform of {}", build.package),
+            target: Some(archive.target.clone()),
+            why,
+            fix: "nothing to do: the archive is made all the same".to_owned(),
+            by_choice: true,
+        });
+    };
+    let mut sorted: Vec<&ArchivePlan> = archives.iter().collect();
+    sorted.sort_by_key(|archive| reach(&archive.target));
+    for archive in sorted {
+        let pair = (archive.target.goos(), archive.target.goarch());
+        if pair != UNIVERSAL && !PLATFORMS.contains(&pair) {
+            leave(archive, format!("krew knows no {}/{}", pair.0, pair.1));
+        } else if let Some(first) = served.get(&pair) {
+            leave(archive, format!("{} is for the same machines", first.target));
+        } else {
+            served.insert(pair, archive);
+        }
+    }
+    let has = |pair: &(&str, &str)| served.contains_key(pair);
+    let mut chosen = Vec::new();
+    for ((os, arch), archive) in &served {
+        let arches: Vec<&str> = match (*os, *arch) {
+            // What the two others bring needs no universal program.
+            UNIVERSAL => {
+                ["amd64", "arm64"].into_iter().filter(|arch| !has(&("darwin", arch))).collect()
+            }
+            // These run it too, where nothing was made for them alone.
+            (os @ ("linux" | "windows"), "386") if !has(&(os, "amd64")) => vec!["386", "amd64"],
+            (_, arch) => vec![arch],
+        };
+        match arches.is_empty() {
+            true => leave(archive, "others are for each of its machines alone".to_owned()),
+            false => chosen.push((*os, arches, *archive)),
+        }
+    }
+    chosen.sort_by(|(os, arches, _), (other, others, _)| (os, arches).cmp(&(other, others)));
+    (chosen, left_out)
+}
+
+/// Sorts targets for the same machines, the one that most of them run first: a program that
+/// asks for no library, then one for the oldest processor.
+fn reach(target: &Target) -> impl Ord + use<> {
+    let variant = target.platform().and_then(|platform| platform.variant);
+    (!target.is_musl(), variant, target.triple().to_owned())
+}
+
 /// What a URI may name, beside what every template may.
 fn uri_values(
     selected: &Selected<'_>,
@@ -205,8 +266,16 @@ fn uri_values(
         Versioned::Release { tag, .. } => tag.to_string(),
         _ => format!("v{}", build.version),
     };
-    let repository = build.about.repository.as_deref().unwrap_or_default();
-    let repository = repository.trim_end_matches('/').trim_end_matches(".git").to_owned();
+    let repository = repository(build.about.repository.as_deref().unwrap_or_default());
     let more = [("tag", tag), ("archive", archive.name.clone()), ("repository", repository)];
     values(selected, project).into_iter().chain(more).collect()
+}
+
+/// The repository's page, of what Cargo.toml has for it: a package in one with others may
+/// name its own folder there.
+fn repository(url: &str) -> String {
+    let url = url.trim().trim_end_matches('/');
+    let folder = url.starts_with("https://github.com/").then(|| url.match_indices('/').nth(4));
+    let page = folder.flatten().map_or(url, |(at, _)| &url[..at]);
+    page.trim_end_matches(".git").to_owned()
 }

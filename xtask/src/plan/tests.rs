@@ -11,6 +11,7 @@ use crate::version::{Head, ReleaseTag, Version};
 
 mod generate;
 mod image;
+mod krew;
 
 const X86: &str = "x86_64-unknown-linux-musl";
 const SHA: &str = "0123456789abcdef0123456789abcdef01234567";
