@@ -173,28 +173,36 @@ fn platforms(
 ) -> (Vec<KrewPlatform>, Vec<Finding>, Vec<LeftOut>) {
     let (chosen, left_out) = chosen(build, archives);
     let (mut platforms, mut findings) = (Vec::new(), Vec::new());
+    let mut fault = |why: String, fix: &str| {
+        let item = "[package.metadata.dockless.krew] uri";
+        let place = Place::within(&selected.package.manifest, item);
+        findings.push(Finding::error("krew-uri", place, why, fix));
+    };
     for (os, arches, archive) in chosen {
         let values = uri_values(selected, build, archive, project);
         let values: Vec<(&str, &str)> =
             values.iter().map(|(name, value)| (*name, &**value)).collect();
         let template = if config.uri.is_empty() { URI } else { &config.uri };
-        match template::render(template, &values) {
-            Ok(uri) => platforms.push(KrewPlatform {
-                os: os.to_owned(),
-                arches: arches.into_iter().map(str::to_owned).collect(),
-                archive: archive.name.clone(),
-                uri,
-                bin: format!("{}{}", config.bin, archive.target.exe_suffix()),
-                license: licence(archive).unwrap_or_default(),
-            }),
+        let uri = match template::render(template, &values) {
+            Ok(uri) => uri,
             Err(error) => {
-                let item = "[package.metadata.dockless.krew] uri";
-                let place = Place::within(&selected.package.manifest, item);
-                let fix = "use one of the known names";
-                findings.push(Finding::error("krew-uri", place, error.to_string(), fix));
+                fault(error.to_string(), "use one of the known names");
                 break;
             }
+        };
+        if platforms.iter().any(|other: &KrewPlatform| other.uri == uri) {
+            let why = format!("more than one archive would be served at {uri}");
+            fault(why, "put {{ archive }} into it");
+            break;
         }
+        platforms.push(KrewPlatform {
+            os: os.to_owned(),
+            arches: arches.into_iter().map(str::to_owned).collect(),
+            archive: archive.name.clone(),
+            uri,
+            bin: format!("{}{}", config.bin, archive.target.exe_suffix()),
+            license: licence(archive).unwrap_or_default(),
+        });
     }
     (platforms, findings, left_out)
 }

@@ -197,13 +197,3 @@ fn names_stay_names() {
         assert!(found.iter().all(guide), "{name}: {found:?}");
     }
 }
-
-/// Nothing of the kind can be found out of one archive alone.
-#[test]
-fn a_draft_knows_that_archives_differ() {
-    let mut plan = plan("x");
-    plan.platforms.push(platform("darwin", &["arm64"], "https://a.test/linux.tar.gz"));
-    let made = draft(&plan).unwrap();
-    let found = validate(made.text(), Path::new("tool.yaml"), Archives::None);
-    assert_eq!(found.iter().map(|it| it.rule).collect::<Vec<_>>(), ["sha256-differs"]);
-}

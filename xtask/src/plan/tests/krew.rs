@@ -206,6 +206,13 @@ fn an_address_is_made_of_a_template() {
         assert_eq!((findings.len(), findings[0].rule), (1, "krew-uri"), "{template}");
         assert!(findings[0].why.contains(why), "{}", findings[0].why);
     }
+    // An archive alone is found by any address, and of several each by its own.
+    let fixed = |_: &mut Package, own: &mut PackageConfig| {
+        krew(own).uri = "https://a.test/{{ tag }}/x".to_owned();
+    };
+    let findings = planned(&["v1.2.3"], &[X86, WIN], &request(Mode::Snapshot), fixed).unwrap_err();
+    let why = "more than one archive would be served at https://a.test/v1.2.3/x";
+    assert_eq!((findings.len(), findings[0].rule, &*findings[0].why), (1, "krew-uri", why));
     // Without a tag the version stands for it.
     let untagged = uri(&[], here, "https://a.test/{{ tag }}/x").unwrap();
     assert_eq!(untagged, "https://a.test/v1.2.3-dev.3.g0123456789ab/x");
