@@ -1,8 +1,15 @@
 //! The manifests of plugins: what makes them, and what is said of them.
 
+use std::path::PathBuf;
+
 use serde_json::Value;
 
-use crate::world::{HOST, Run, World, entry_names, judge, run, sha256};
+use crate::world::krew::Judges;
+use crate::world::{
+    AARCH64, HOST, World, X86_64, assert_whole, entry_names, judge, names, run, sha256, skipped,
+};
+
+mod validate;
 
 /// A plugin for this machine alone, with more in its table of krew.
 fn plugin(more: &str) -> World {
@@ -15,6 +22,13 @@ fn plugin(more: &str) -> World {
     world.package("", "kubectl-tool", "1.2.3", &package).file("LICENSE", "free\n").lock().commit();
     world.git(["tag", "v1.2.3"]);
     world
+}
+
+/// The only archive for this machine in dist/.
+fn archive(world: &World) -> PathBuf {
+    let archives = names(&world.dist()).into_iter().filter(|name| name.ends_with(".tar.gz"));
+    let [archive] = &archives.collect::<Vec<_>>()[..] else { panic!("there is one archive") };
+    world.dist().join(archive)
 }
 
 /// The plugins that a release would make, with these targets.
@@ -32,7 +46,7 @@ fn platforms(plugins: &Value) -> Vec<(String, String, String)> {
     all.iter().map(one).collect()
 }
 
-fn names(platforms: &[(String, String, String)]) -> Vec<String> {
+fn shown(platforms: &[(String, String, String)]) -> Vec<String> {
     platforms.iter().map(|(os, arches, bin)| format!("{os}/{arches} {bin}")).collect()
 }
 
@@ -91,7 +105,7 @@ spec:
 fn each_platform_of_krew_is_chosen_once() {
     let Some(_) = judge("zig") else { return };
     let world = plugin("");
-    let of = |targets: &[&str]| names(&platforms(&planned(&world, targets)));
+    let of = |targets: &[&str]| shown(&platforms(&planned(&world, targets)));
     let exe = "kubectl-tool.exe";
     let (mac, win) = ("aarch64-apple-darwin", "x86_64-pc-windows-gnu");
     let musl = "x86_64-unknown-linux-musl";
@@ -116,6 +130,112 @@ fn each_platform_of_krew_is_chosen_once() {
     );
 }
 
+/// What a manifest has before its platforms.
+const HEAD: &str = "\
+apiVersion: krew.googlecontainertools.github.com/v1alpha2
+kind: Plugin
+metadata:
+  name: tool
+spec:
+  version: v1.2.3
+  homepage: https://acme.test
+  shortDescription: Tells
+  description: |-
+    Says its version.
+
+      kubectl tool: # how
+  caveats: |
+    Beware.
+  platforms:
+";
+
+#[test]
+fn each_system_is_installed_from_its_own_archive() {
+    let Some(_) = judge("zig") else { return };
+    let world = plugin(
+        "short-description = \"Tells\"\ncaveats = \"Beware.\\n\"\nhomepage = \"https://acme.test\"\n\
+         description = \"\"\"\nSays its version.\n\n  kubectl tool: # how\"\"\"\n\
+         uri = \"https://acme.test/{{ name }}/{{ tag }}/{{ archive }}\"\n",
+    );
+    let targets = ["x86_64-pc-windows-gnu", X86_64, "universal2-apple-darwin", AARCH64];
+    let args = targets.map(|target| format!(" --target {target}")).concat();
+    world.run(&format!("krew manifest -q{args}")).ends_with(0).never_says("warning");
+    assert_whole(&world.dist());
+    let entry = |os: &str, arch: &str, target: &str, format: &str, exe: &str| {
+        let archive = format!("kubectl-tool-v1.2.3-{target}.{format}");
+        let digest = sha256(&std::fs::read(world.dist().join(&archive)).unwrap());
+        let arch = match arch {
+            "" => "      matchExpressions:\n      - key: arch\n        operator: In\n        \
+                   values:\n        - amd64\n        - arm64\n"
+                .to_owned(),
+            arch => format!("        arch: {arch}\n"),
+        };
+        format!(
+            "  - selector:\n      matchLabels:\n        os: {os}\n{arch}    \
+             uri: https://acme.test/kubectl-tool/v1.2.3/{archive}\n    sha256: {digest}\n    \
+             files:\n    - from: kubectl-tool{exe}\n      to: .\n    \
+             - from: LICENSE\n      to: .\n    bin: kubectl-tool{exe}\n"
+        )
+    };
+    let expected = [
+        HEAD.to_owned(),
+        entry("darwin", "", "universal2-apple-darwin", "tar.gz", ""),
+        entry("linux", "amd64", X86_64, "tar.gz", ""),
+        entry("linux", "arm64", AARCH64, "tar.gz", ""),
+        entry("windows", "amd64", "x86_64-pc-windows-gnu", "zip", ".exe"),
+    ];
+    assert_eq!(world.read("dist/krew/tool.yaml"), expected.concat());
+    world.run("krew validate dist/krew/tool.yaml").ends_with(0).never_says("warning");
+}
+
+#[test]
+fn a_workspace_has_a_manifest_of_each_plugin() {
+    let metadata = format!("[workspace.metadata.dockless]\ntargets = [\"{HOST}\"]\n");
+    let packages = [("kubectl-one", "1.0.0"), ("kubectl-two", "1.0.0"), ("other", "1.0.0")];
+    let world = World::workspace(&packages, &metadata);
+    let about = "description = \"Tells\"\nrepository = \"https://acme.test/all\"\n";
+    for package in ["kubectl-one", "kubectl-two"] {
+        world.package(package, package, "1.0.0", about);
+    }
+    world.commit();
+    let made = || names(&world.dist().join("krew"));
+    let archives = || {
+        let all = names(&world.dist()).into_iter();
+        all.filter_map(|name| Some(name.split_once("-v1.0.0")?.0.to_owned())).collect::<Vec<_>>()
+    };
+    let run = world.run("krew manifest -q");
+    let expected = ["one", "two"]
+        .map(|name| format!("{}\n", world.dist().join(format!("krew/{name}.yaml")).display()));
+    assert_eq!(run.ends_with(0).stdout, expected.concat());
+    assert_eq!(
+        (made(), archives()),
+        (
+            vec!["one.yaml".to_owned(), "two.yaml".to_owned()],
+            vec!["kubectl-one".to_owned(), "kubectl-two".to_owned()]
+        )
+    );
+    assert_whole(&world.dist());
+    // Images have no part in it.
+    world.run("release --snapshot -q").ends_with(0);
+    assert_eq!((made().len(), archives().len()), (2, 3));
+    world.run("image -q").ends_with(0);
+    assert_eq!((made().len(), archives().len()), (2, 3));
+    assert_whole(&world.dist());
+    // What another name had goes with it.
+    let renamed = format!("{about}[package.metadata.dockless.krew]\nname = \"first\"\n");
+    world.package("kubectl-one", "kubectl-one", "1.0.0", &renamed);
+    world.run("archive -q").ends_with(0);
+    assert_eq!(made(), ["first.yaml", "two.yaml"]);
+    assert_whole(&world.dist());
+    let other = world.run("krew manifest --package other");
+    other.ends_with(1).no_result().says("no package is a kubectl plugin").says("  help: ");
+    world.run("krew manifest -q --package kubectl-two").ends_with(0);
+    assert_eq!(made(), ["two.yaml"]);
+    assert_whole(&world.dist());
+    world.run("release --snapshot -q --skip archive").ends_with(0);
+    assert!(!world.dist().join("krew").exists());
+}
+
 #[test]
 fn what_krew_has_no_use_for_is_left_out_and_said() {
     let Some(_) = judge("zig") else { return };
@@ -131,6 +251,11 @@ fn what_krew_has_no_use_for_is_left_out_and_said() {
         assert_eq!(plan["krew"].as_array().unwrap().len(), 0);
         let left_out = plan["left_out"].to_string();
         assert!(left_out.contains(why) && left_out.contains(fix), "{left_out}");
+        // It is all that one of these would make.
+        for command in ["krew manifest", "release --dry-run"] {
+            world.run(command).ends_with(1).no_result().says(why).says("  help: ").says(fix);
+        }
+        assert!(!world.path("target").exists() && !world.dist().exists());
     };
     let manifest = plugin("").read("Cargo.toml");
     let without = |line: &str| {
@@ -177,7 +302,19 @@ fn what_krew_would_refuse_is_refused_before_anything_is_compiled() {
         ("uri = \"{{ archive }}\"", "does not begin with https://"),
         ("uri = \"https://acme.test/{{ archiv }}\"", "archiv"),
         ("uri = 7", "expected a string"),
+        ("uri = \"git@github.com:acme/tool.git/{{ archive }}\"", "does not begin with https://"),
+        ("name = \"a/b\"", "holds more than letters, digits, - and _"),
+        ("name = \" \"", "holds more than letters, digits, - and _"),
+        ("short-description = \" \"", "shortDescription is empty"),
+        ("description = \"\\n\"", "description is empty"),
+        ("ship = \"no\"", "expected"),
+        ("name = []", "expected a string"),
+        ("short-description = 1.0", "expected a string"),
+        ("description = true", "expected a string"),
+        ("homepage = {}", "expected a string"),
+        ("caveats = [\"x\"]", "expected a string"),
         ("titel = \"x\"", "unknown key `titel`"),
+        ("short_description = \"x\"", "did you mean `short-description`?"),
     ] {
         let world = plugin(&format!("{more}\n"));
         for command in ["release --dry-run --snapshot", "release --snapshot", "krew manifest"] {
@@ -193,7 +330,24 @@ fn what_krew_would_refuse_is_refused_before_anything_is_compiled() {
     }
     let twice = world.run("release --dry-run --snapshot");
     twice.ends_with(1).says("krew manifest of a: the plugin \"same\" is made of b too");
+    let other = world.read("b/Cargo.toml").replace("same", "Same");
+    world.file("b/Cargo.toml", &other).run("release --dry-run --snapshot").ends_with(1);
 }
+
+/// krew takes what its index's guide would have otherwise.
+#[test]
+fn what_a_guide_asks_for_is_said_and_stops_nothing() {
+    let world = plugin("name = \"Kube_tool\"\nhomepage = \"acme.test\"\n");
+    let made = world.run("krew manifest");
+    made.ends_with(0).says("warning: ").says("has upper case").says("an underscore");
+    made.says("homepage \"acme.test\" does not begin with https://").never_says("error");
+    let again = world.run("krew validate dist/krew/Kube_tool.yaml");
+    again.ends_with(0).says("dist/krew/Kube_tool.yaml:4:9: \"Kube_tool\" has upper case");
+}
+
+/// Prints a manifest's texts, as a reader of YAML 1.1 has them.
+const SPEC: &str = "import sys, yaml, json; spec = yaml.safe_load(open(sys.argv[1]))['spec']; \
+                    print(json.dumps([spec['description'], spec['caveats']]))";
 
 #[test]
 fn texts_come_out_as_they_were_set() {
@@ -232,21 +386,30 @@ fn texts_come_out_as_they_were_set() {
         "---",
     ];
     let world = plugin("");
+    let judges = Judges::find(&world, &[]);
     let manifest = world.read("Cargo.toml");
-    for text in texts {
+    for pair in texts.chunks(2) {
+        let [description, caveats] = [pair[0], pair[pair.len() - 1]];
         // What JSON escapes, TOML does too.
-        let quoted = serde_json::to_string(text).unwrap();
-        world
-            .file("Cargo.toml", &format!("{manifest}description = {quoted}\ncaveats = {quoted}\n"));
+        let quoted = |text: &str| serde_json::to_string(text).unwrap();
+        let (first, second) = (quoted(description), quoted(caveats));
+        world.file("Cargo.toml", &format!("{manifest}description = {first}\ncaveats = {second}\n"));
         world.run("krew manifest -q").ends_with(0);
+        let expected = serde_json::json!([description, caveats]);
         let made = world.path("dist/krew/tool.yaml");
-        let script = "import sys, yaml, json; spec = yaml.safe_load(open(sys.argv[1]))['spec']; \
-                      print(json.dumps([spec['description'], spec['caveats']]))";
-        let read = run(&mut world.with(&python, ["-c", script, made.to_str().unwrap()]));
+        let read = run(&mut world.with(&python, ["-c", SPEC, made.to_str().unwrap()]));
         if read.stderr.contains("No module named") {
-            return crate::world::skipped("python3 has no module yaml");
+            return skipped("python3 has no module yaml");
         }
-        assert_eq!(read.ends_with(0).json(), serde_json::json!([text, text]), "{text:?}");
+        assert_eq!(read.ends_with(0).json(), expected);
+        // krew keeps what it read of a plugin that it installs.
+        let Some(judges) = &judges else { continue };
+        let args = ["krew", "install", "--manifest", made.to_str().unwrap(), "--archive"];
+        run(judges.kubectl(&world, &args).arg(archive(&world))).ends_with(0);
+        let receipt = world.outside("krew/receipts/tool.yaml");
+        let read = run(&mut world.with(&python, ["-c", SPEC, receipt.to_str().unwrap()]));
+        assert_eq!(read.ends_with(0).json(), expected, "as krew read it");
+        std::fs::remove_dir_all(world.outside("krew")).unwrap();
     }
 }
 
@@ -257,84 +420,21 @@ fn two_licences_become_one_that_krew_knows() {
     world.file("LICENSE-MIT", "as it is\n").file("LICENSE-APACHE", "as is\n");
     let release = world.run("archive");
     release.ends_with(0).says("LICENSE of LICENSE-APACHE and LICENSE-MIT for kubectl-tool");
-    let name = std::fs::read_dir(world.dist()).unwrap().map(|it| it.unwrap().path());
-    let archive =
-        name.into_iter().find(|path| path.to_string_lossy().ends_with(".tar.gz")).unwrap();
+    let archive = archive(&world);
     let expected = ["LICENSE", "LICENSE-APACHE", "LICENSE-MIT", "kubectl-tool"];
     assert_eq!(entry_names(&archive), expected);
     assert!(world.read("dist/krew/tool.yaml").contains("- from: LICENSE\n"));
+    // One alone is as unknown by its name.
+    for name in ["LICENSE-MIT", "LICENSE-APACHE"] {
+        std::fs::remove_file(world.path(name)).unwrap();
+    }
+    world.file("UNLICENSE", "for all\n");
+    world.run("archive").ends_with(0).says("LICENSE of UNLICENSE for kubectl-tool: krew takes no");
+    world.run("krew validate dist/krew/tool.yaml").ends_with(0);
     // By a name of its own it is known, and nothing is joined.
     world.file("COPYING", "free\n");
     world.run("archive").ends_with(0).never_says("krew takes no licence by another name");
-}
-
-fn validate(world: &World, args: &str) -> Run {
-    world.run(&format!("krew validate {args}"))
-}
-
-#[test]
-fn validate_says_what_is_wrong_where_it_stands() {
-    let world = plugin("");
-    world.run("krew manifest -q").ends_with(0);
-    let text = world.read("dist/krew/tool.yaml");
-    let broken =
-        text.replace("version: v", "version: ").replace("apiVersion", "# a comment\napiVersion");
-    world.file("tool.yaml", &broken);
-    let said = validate(&world, "tool.yaml");
-    said.ends_with(1).no_result();
-    said.says("error: tool.yaml:7:12: the version \"1.2.3\" does not begin with v\n  help: write v1.2.3\n");
-    let json = validate(&world, "--json tool.yaml");
-    let json = json.ends_with(1).json();
-    assert_eq!(json[0]["rule"], "version-prefix");
-    assert_eq!(json[0]["place"]["at"], serde_json::json!([7, 12]));
-
-    let mut annotated = world.tool(["krew", "validate", "tool.yaml"]);
-    let annotated = run(annotated.env("GITHUB_ACTIONS", "true"));
-    annotated
-        .ends_with(1)
-        .says("::error file=tool.yaml,line=7,col=12::tool.yaml:7:12: the version");
-
-    // Warnings alone fail nothing.
-    world.file("tool.yaml", &text.replace("  homepage: https://github.com/acme/tool.git\n", ""));
-    let odd = validate(&world, "tool.yaml");
-    odd.ends_with(0).says("warning: tool.yaml:6:3: there is no homepage");
-    // All files are looked at, whatever is wrong with one.
-    world.file("other.yaml", "kind: [");
-    let both = validate(&world, "other.yaml tool.yaml");
-    both.ends_with(1).says("error: other.yaml:").says("warning: tool.yaml:6:3");
-    std::fs::write(world.path("latin.yaml"), b"name: \xe4\n").unwrap();
-    validate(&world, "latin.yaml").ends_with(1).says("error: latin.yaml: the manifest is no UTF-8");
-    validate(&world, "absent.yaml").ends_with(1).says("absent.yaml");
-    validate(&world, "src").ends_with(1).no_result();
-    world.run("krew validate").ends_with(2).says("<FILE>...");
-}
-
-#[test]
-fn validate_installs_from_the_archives_that_it_finds() {
-    let world = plugin("");
-    world.run("krew manifest -q").ends_with(0);
-    let name = std::fs::read_dir(world.dist()).unwrap().map(|it| it.unwrap().path());
-    let archive =
-        name.into_iter().find(|path| path.to_string_lossy().ends_with(".tar.gz")).unwrap();
-    let whole = std::fs::read(&archive).unwrap();
-    // A manifest in dist/krew is judged by the archives of dist/.
-    std::fs::write(&archive, &whole[..whole.len() / 2]).unwrap();
-    let damaged = validate(&world, "dist/krew/tool.yaml");
-    damaged.ends_with(1).says("dist/krew/tool.yaml:").says("the sha256 of ").says(" is ");
-    std::fs::write(&archive, &whole).unwrap();
-    validate(&world, "dist/krew/tool.yaml").ends_with(0);
-    // Elsewhere a folder must be named.
-    std::fs::copy(world.path("dist/krew/tool.yaml"), world.path("tool.yaml")).unwrap();
-    validate(&world, "tool.yaml").ends_with(0);
-    validate(&world, "tool.yaml --archives dist").ends_with(0);
-    let absent = validate(&world, "tool.yaml --archives src");
-    absent.ends_with(1).says("there is no ").says("put the archive of each platform there");
-    let wrong = world.read("tool.yaml").replace("bin: kubectl-tool", "bin: tool");
-    world.file("tool.yaml", &wrong);
-    let wrong = validate(&world, "tool.yaml --archives dist");
-    wrong
-        .ends_with(1)
-        .says("there is no \"tool\" in what is installed: \"LICENSE\", \"kubectl-tool\"");
+    assert!(world.read("dist/krew/tool.yaml").contains("- from: COPYING\n"));
 }
 
 /// What was found to be right is known by its digests, and nothing else is.
@@ -352,6 +452,11 @@ fn a_release_is_judged_again_where_anything_changed() {
     assert_eq!(kept(), 1);
     world.file("src/main.rs", "fn main() { println!(\"another\") }");
     world.run("archive -q").ends_with(0);
-    assert_ne!(world.read("dist/krew/tool.yaml"), first);
+    let second = world.read("dist/krew/tool.yaml");
+    assert_ne!(second, first);
     assert_eq!(kept(), 2);
+    // Where nothing is known any more, it is found out again.
+    std::fs::remove_dir_all(world.outside("cache")).unwrap();
+    world.run("archive -q").ends_with(0);
+    assert_eq!((world.read("dist/krew/tool.yaml"), kept()), (second, 1));
 }

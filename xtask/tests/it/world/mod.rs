@@ -369,8 +369,8 @@ pub fn contents(dir: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 /// Requires that dist/ is whole: each archive has the digest that `checksums.txt` and
-/// `artifacts.json` name, each blob of an image that of its name, each image is
-/// listed, and nothing else is in it.
+/// `artifacts.json` name, each blob of an image that of its name, each image and each
+/// manifest of a plugin is listed, and nothing else is in it.
 #[track_caller]
 pub fn assert_whole(dist: &Path) {
     let files = contents(dist);
@@ -386,6 +386,8 @@ pub fn assert_whole(dist: &Path) {
     let described = ["artifacts.json", "checksums.txt", "metadata.json"];
     let (of_images, others): (Vec<&str>, Vec<&str>) =
         files.keys().map(String::as_str).partition(|name| name.starts_with("images/"));
+    let (plugins, others): (Vec<&str>, Vec<&str>) =
+        others.into_iter().partition(|name| name.starts_with("krew/"));
     let archives: Vec<&str> = others.into_iter().filter(|name| !described.contains(name)).collect();
     for name in of_images.iter().filter(|name| name.contains("/blobs/")) {
         assert!(name.ends_with(&sha256(&files[*name])), "{name}");
@@ -395,6 +397,7 @@ pub fn assert_whole(dist: &Path) {
         assert_eq!(sha256(&files[name]), digest, "{name}");
     }
     let artifacts: Value = serde_json::from_str(text("artifacts.json")).unwrap();
+    let mut manifests = Vec::new();
     for artifact in artifacts.as_array().unwrap() {
         let name = artifact["name"].as_str().unwrap();
         if artifact["type"] == "Image" {
@@ -402,9 +405,13 @@ pub fn assert_whole(dist: &Path) {
             assert!(text(&format!("images/{name}/index.json")).contains(digest), "{artifact}");
             continue;
         }
-        let digest = format!("sha256:{}", sha256(&files[name]));
+        let path = artifact["path"].as_str().unwrap().strip_prefix("dist/").unwrap();
+        let digest = format!("sha256:{}", sha256(&files[path]));
         assert_eq!(artifact["extra"]["checksum"], digest.as_str(), "{name}");
+        manifests.extend((artifact["type"] == "Krew Plugin Manifest").then(|| path.to_owned()));
     }
+    manifests.sort();
+    assert_eq!(manifests, plugins);
     let metadata: Value = serde_json::from_str(text("metadata.json")).unwrap();
     assert!(metadata["dockless"].is_string(), "{metadata}");
 }
