@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::world::krew::{Elsewhere, Judges, Server};
-use crate::world::{HOST, World, names, run, said, skipped};
+use crate::world::{AARCH64, HOST, World, X86_64, entries, judge, names, run, said, skipped};
 
 #[test]
 fn a_plugin_is_installed_and_runs() {
@@ -30,6 +30,58 @@ fn a_plugin_is_installed_and_runs() {
     run(&mut judges.kubectl(&world, &["krew", "install", "--manifest", file])).ends_with(0);
     let ran = run(&mut judges.kubectl(&world, &["tool"]));
     assert_eq!(ran.ends_with(0).line(), "1.2.3");
+}
+
+/// On each machine krew takes the archive that is for it, and nothing else.
+#[test]
+fn a_plugin_is_installed_on_every_platform_that_it_names() {
+    let world = World::empty();
+    let (Some(judges), Some(_)) = (Judges::find(&world, &[]), judge("zig")) else { return };
+    let server = Server::start();
+    let more = format!(
+        "description = \"Says its version\"\nhomepage = \"https://acme.test\"\n\
+         [package.metadata.dockless.krew]\nuri = \"http://{}/{{{{ archive }}}}\"\n",
+        server.address()
+    );
+    world.package("", "kubectl-tool", "1.2.3", &more).file("UNLICENSE", "for all\n").lock();
+    let targets = [X86_64, AARCH64, "universal2-apple-darwin", "x86_64-pc-windows-gnu"];
+    let args = targets.map(|target| format!(" --target {target}")).concat();
+    world.run(&format!("krew manifest -q{args}")).ends_with(0);
+    for name in names(&world.dist()).iter().filter(|name| name.starts_with("kubectl-tool-v")) {
+        server.serve(&format!("/{name}"), std::fs::read(world.dist().join(name)).unwrap());
+    }
+    let manifest = world.dist().join("krew/tool.yaml");
+    judges.validates(&world, &manifest).ends_with(0);
+    let args = ["krew", "install", "--manifest", manifest.to_str().unwrap()];
+    for (os, arch, target) in [
+        ("linux", "amd64", Some(X86_64)),
+        ("linux", "arm64", Some(AARCH64)),
+        ("darwin", "amd64", Some("universal2-apple-darwin")),
+        ("darwin", "arm64", Some("universal2-apple-darwin")),
+        ("windows", "amd64", Some("x86_64-pc-windows-gnu")),
+        ("linux", "386", None),
+        ("windows", "arm64", None),
+    ] {
+        let root = world.outside(&format!("{os}-{arch}"));
+        let mut install = judges.kubectl(&world, &args);
+        install.env("KREW_ROOT", &root).env("KREW_OS", os).env("KREW_ARCH", arch);
+        let installed = run(&mut install);
+        let Some(target) = target else {
+            installed.ends_with(1).says("does not offer installation for this platform");
+            continue;
+        };
+        installed.ends_with(0);
+        let program = if os == "windows" { "kubectl-tool.exe" } else { "kubectl-tool" };
+        assert_eq!(names(&root.join("bin")), [program], "{os}/{arch}");
+        let store = root.join("store/tool/v1.2.3");
+        assert_eq!(names(&store), ["LICENSE", program]);
+        let bytes = std::fs::read(store.join(program)).unwrap();
+        let archive = world.dist().join(format!("kubectl-tool-v1.2.3-{target}.tar.gz"));
+        match os {
+            "windows" => assert!(bytes.starts_with(b"MZ")),
+            _ => assert!(entries(&archive).iter().any(|entry| entry.bytes == bytes)),
+        }
+    }
 }
 
 /// The archives of a finished dist/, where its manifests say that they are served.
