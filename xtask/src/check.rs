@@ -13,7 +13,7 @@ use crate::cache::{Cache, Kind as Kept};
 use crate::config::{Check, CheckConfig, Features, Kind};
 use crate::digest::{self, Digest};
 use crate::files;
-use crate::finding::{Finding, Place, Severity};
+use crate::finding::{self, Finding, Place, Severity};
 use crate::project::Project;
 use crate::term::{Table, Term};
 
@@ -275,6 +275,45 @@ fn today() -> Result<Date> {
 }
 
 /// Compares the lock file with the database of advisories and with the index.
+/// Opens the database of advisories that is meant.
+fn database(
+    rules: &rules::Rules,
+    project: &Project,
+    config: &CheckConfig,
+    options: &Options,
+    cache: &Cache,
+    term: &Term,
+) -> Result<database::Found> {
+    let place =
+        database::Place { root: &project.root, env: &project.env, cache, offline: options.offline };
+    let source = options.database.as_ref().or(rules.database.as_ref()).unwrap_or(&config.database);
+    database::open(source, &place, term)
+}
+
+/// Why an audit that must run could not, as far as that is known before: the database is
+/// out of reach, cannot be used, or is too old.
+pub fn ahead(
+    project: &Project,
+    config: &CheckConfig,
+    options: &Options,
+    cache: &Cache,
+    term: &Term,
+) -> Option<Finding> {
+    let looked = || -> Result<Option<Finding>> {
+        let rules = rules::rules(config, &project.root)?;
+        match database(&rules, project, config, options, cache, term)? {
+            database::Found::Opened(database) => Ok(stale(&database, options.strict, today()?)),
+            database::Found::OutOfReach(why) => anyhow::bail!("no database of advisories: {why}"),
+        }
+    };
+    let place = || Place::item("audit");
+    let fix = "bring one into reach: DOCKLESS_ADVISORY_DB names a folder or a git repository";
+    match options.runs(Check::Audit).then(looked)? {
+        Ok(found) => found.filter(|it| it.severity == Severity::Error),
+        Err(error) => Some(Finding::error("advisories", place(), finding::said(&error).0, fix)),
+    }
+}
+
 fn audited(
     lock: &Lock,
     project: &Project,
@@ -284,10 +323,7 @@ fn audited(
     term: &Term,
 ) -> Result<Said> {
     let rules = rules::rules(config, &project.root)?;
-    let place =
-        database::Place { root: &project.root, env: &project.env, cache, offline: options.offline };
-    let source = options.database.as_ref().or(rules.database.as_ref()).unwrap_or(&config.database);
-    let database = match database::open(source, &place, term) {
+    let database = match database(&rules, project, config, options, cache, term) {
         Ok(database::Found::Opened(database)) => *database,
         Ok(database::Found::OutOfReach(why)) => anyhow::bail!("no database of advisories: {why}"),
         // It is there, and what is in it is not known.

@@ -14,13 +14,10 @@ use crate::finding::Help;
 use crate::krew::Manifest;
 use crate::linkage::{Binary, Linkage};
 use crate::oci::{Built, Root};
-use crate::plan::{ImagePlan, Part, Plan};
+use crate::plan::{CHECKSUMS, ImagePlan, Part, Plan};
 use crate::project::About;
 use crate::target::Target;
 use crate::version::Version;
-
-/// The name of the list of digests, as `sha256sum --check` reads it.
-pub const CHECKSUMS: &str = "checksums.txt";
 
 /// The folder of images in dist/.
 pub const IMAGES: &str = "images/";

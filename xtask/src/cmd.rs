@@ -4,19 +4,21 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::cache::{Blobs, Cache};
-use crate::config::{self, Config, Network};
+use crate::config::{self, Config, Network, Slug};
 use crate::files;
-use crate::finding::{Findings, Help};
-use crate::http::{self, Http};
+use crate::finding::{Finding, Findings, Help};
+use crate::github;
+use crate::http::{self, Http, Url};
 use crate::plan::{self, Mode, Part, Plan, Request};
 use crate::process::Env;
-use crate::project::{self, Project, Select};
+use crate::project::{self, Project, Select, git};
 use crate::reference::Above;
 use crate::registry::Registry;
+use crate::secret::Secret;
 use crate::term::{Color, Settings, Term, Verbosity};
 
 mod archive;
@@ -142,9 +144,32 @@ struct NetworkArgs {
 struct World {
     dir: PathBuf,
     env: Env,
+    tokens: Tokens,
     cache: Cache,
     term: Term,
 }
+
+/// A plan that may have errors yet, and what it is made of.
+struct Drafted {
+    project: Project,
+    plan: Option<Plan>,
+    errors: Vec<Finding>,
+    config: Config,
+}
+
+/// What may be done in the user's name at GitHub. No program that is started gets to see it.
+struct Tokens {
+    github: Option<Secret>,
+    krew: Option<Secret>,
+}
+
+/// The variables of tokens; gh reads the last one.
+const GITHUB_TOKEN: &str = "GITHUB_TOKEN";
+const KREW_GITHUB_TOKEN: &str = "KREW_GITHUB_TOKEN";
+const GH_TOKEN: &str = "GH_TOKEN";
+
+/// Where GitHub's pages are, unless GITHUB_SERVER_URL says otherwise.
+const SERVER: &str = "github.com";
 
 /// Runs the command line of this process. `version` is the version that was
 /// injected when the program was built; a library pinned by Cargo.lock has none.
@@ -158,7 +183,7 @@ pub fn main(version: Option<&str>) -> ExitCode {
             return ExitCode::from(u8::try_from(code).unwrap_or(1));
         }
     };
-    let world = match world(&cli.common) {
+    let world = match world(&cli.common, cli.command.passes_tokens_on()) {
         Ok(world) => world,
         Err((error, term)) => {
             term.error(&error);
@@ -175,6 +200,11 @@ pub fn main(version: Option<&str>) -> ExitCode {
 }
 
 impl Command {
+    /// Whether it runs what is the user's own, in an environment that is the user's.
+    fn passes_tokens_on(&self) -> bool {
+        matches!(self, Command::Run(_) | Command::Test(_) | Command::Ci(_))
+    }
+
     fn run(self, common: &Common, world: &World) -> Result<ExitCode> {
         match self {
             Command::Build(args) => build::run(args, common, world),
@@ -208,8 +238,14 @@ fn parse(version: &str) -> Result<Cli, clap::Error> {
     clippy::disallowed_methods,
     reason = "the environment and the working directory are read here, once"
 )]
-fn world(common: &Common) -> Result<World, (anyhow::Error, Term)> {
-    let env = Env::scrub(std::env::vars_os());
+fn world(common: &Common, passes_tokens_on: bool) -> Result<World, (anyhow::Error, Term)> {
+    let mut env = Env::scrub(std::env::vars_os());
+    let token = |name| env.get(name).map(|token| Secret::new(token.to_string_lossy().trim()));
+    let tokens = Tokens { github: token(GITHUB_TOKEN), krew: token(KREW_GITHUB_TOKEN) };
+    if !passes_tokens_on {
+        env =
+            [GITHUB_TOKEN, KREW_GITHUB_TOKEN, GH_TOKEN].iter().fold(env, |env, it| env.without(it));
+    }
     let term = Term::new(Settings {
         verbosity: match (common.quiet, common.verbose) {
             (true, _) => Verbosity::Quiet,
@@ -225,7 +261,7 @@ fn world(common: &Common) -> Result<World, (anyhow::Error, Term)> {
     match std::env::current_dir().context("find the working directory") {
         Ok(dir) => {
             let env = env.anchored(&dir);
-            Ok(World { cache: cache(&env, &dir), dir, env, term })
+            Ok(World { cache: cache(&env, &dir), dir, env, tokens, term })
         }
         Err(error) => Err((error.context(Help("change into a folder that exists".into())), term)),
     }
@@ -259,6 +295,34 @@ impl World {
             }
             None => Ok(()),
         }
+    }
+
+    /// Hands a value on to the later steps of a workflow's job, where there is one.
+    /// <https://docs.github.com/en/actions/reference/workflow-commands-for-github-actions#setting-an-output-parameter>
+    fn output(&self, name: &str, value: &str) -> Result<()> {
+        let Some(path) = self.env.get("GITHUB_OUTPUT") else { return Ok(()) };
+        ensure!(!value.contains(['\r', '\n']), "the output {name} would be several");
+        files::append(Path::new(path), &format!("{name}={value}\n")).context("write GITHUB_OUTPUT")
+    }
+
+    /// Where GitHub's API is.
+    fn api(&self) -> Result<Url> {
+        let named = self.env.get("GITHUB_API_URL").map(|url| url.to_string_lossy());
+        let url = named.as_deref().unwrap_or(github::API);
+        let fix = "set it to an address such as https://api.github.com, or unset it";
+        Url::parse(url).context("read GITHUB_API_URL").context(Help(fix.to_owned()))
+    }
+
+    /// What a workflow, or the user, says of the repository.
+    fn whereabouts(&self, request: &mut Request) -> Result<()> {
+        if let Some(url) = self.env.get("GITHUB_SERVER_URL") {
+            let url = Url::parse(&url.to_string_lossy()).context("read GITHUB_SERVER_URL")?;
+            request.server = url.origin.authority();
+        }
+        let named = self.env.get("GITHUB_REPOSITORY").map(|name| name.to_string_lossy());
+        request.workflow = named.as_deref().and_then(Slug::parse);
+        request.origin = git::origin(&self.dir, &self.env)?;
+        Ok(())
     }
 
     /// How servers are spoken to, with what the command line adds to the settings.
@@ -340,14 +404,26 @@ impl World {
         common: &Common,
         request: &Request,
     ) -> Result<(Project, Plan, Config)> {
+        let drafted = self.drafted(common, request)?;
+        let Drafted { project, plan: Some(plan), errors, config } = drafted else {
+            return Err(Findings(drafted.errors).into());
+        };
+        if !errors.is_empty() {
+            return Err(Findings(errors).into());
+        }
+        plan.warnings.iter().for_each(|warning| self.term.finding(warning));
+        Ok((project, plan, config))
+    }
+
+    /// The same with what is wrong with the plan, for those who look at more.
+    fn drafted(&self, common: &Common, request: &Request) -> Result<Drafted> {
         let (mut project, raw) =
             project::discover(&self.select(common, &request.targets), &self.cache)?;
         let config: Config = config::resolve(raw, &project).map_err(Findings)?;
         let wanted = plan::wanted(&config, &project, request).map_err(Findings)?;
         project.learn_graphs(&wanted, common.offline, &self.cache, &self.term)?;
-        let plan = plan::plan(&config, &project, request).map_err(Findings)?;
-        plan.warnings.iter().for_each(|warning| self.term.finding(warning));
-        Ok((project, plan, config))
+        let (plan, errors) = plan::plan(&config, &project, request);
+        Ok(Drafted { project, plan, errors, config })
     }
 }
 
@@ -371,6 +447,11 @@ impl Selection {
             skip: Vec::new(),
             repository: None,
             plugins: false,
+            elsewhere: false,
+            draft: false,
+            server: SERVER.to_owned(),
+            workflow: None,
+            origin: None,
         }
     }
 }

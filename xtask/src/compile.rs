@@ -42,6 +42,22 @@ impl Compiled {
         &self.path
     }
 
+    /// A program that another machine compiled of the same plan, and that lies here now.
+    pub fn from_elsewhere(
+        build: &BuildPlan,
+        bin: &str,
+        target: &Target,
+        path: PathBuf,
+    ) -> Compiled {
+        Compiled {
+            package: build.package.clone(),
+            bin: bin.to_owned(),
+            target: target.clone(),
+            path,
+            native: build.native.get(target).cloned().unwrap_or_default(),
+        }
+    }
+
     /// The crates that could have brought in a library.
     pub fn native(&self) -> &[NativeCrate] {
         &self.native

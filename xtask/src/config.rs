@@ -12,6 +12,7 @@ use crate::target::Target;
 
 mod audit;
 mod generate;
+mod github;
 mod image;
 mod image_files;
 mod krew;
@@ -20,6 +21,7 @@ mod schema;
 
 pub use audit::{Check, CheckConfig, Features, Gravity, Ignore, Kind};
 pub use generate::{Generator, OUT, Output, unfit};
+pub use github::{GitHubConfig, Slug};
 pub use image::{Base, ImageConfig, ImageFile, ImageNode};
 pub use image_files::Owner;
 pub use krew::{KrewConfig, PLUGIN};
@@ -38,6 +40,8 @@ struct WorkspaceKeys {
     network: network::NetworkKeys,
     check: audit::CheckKeys,
     audit: audit::AuditKeys,
+    github: github::GitHubKeys,
+    index: github::IndexKeys,
 }
 
 /// A package's keys, as `default.toml` has them.
@@ -68,6 +72,7 @@ pub struct Config {
     pub profile: String,
     pub network: Network,
     pub check: CheckConfig,
+    pub github: GitHubConfig,
     /// Every package of the workspace that has a binary, sorted by name.
     pub packages: Vec<PackageConfig>,
     /// What is worth saying of the settings and does not stop the work.
@@ -125,8 +130,11 @@ pub fn resolve(raw: Vec<RawConfig>, project: &Project) -> Result<Config, Vec<Fin
     let warnings = packages.iter().filter_map(|config| no_license(config, project)).collect();
     let network = network::network(workspace.network, of(None), &project.root, &mut findings);
     let check = audit::check(workspace.check, workspace.audit, of(None), &mut findings);
+    let github = github::github(workspace.github, workspace.index, of(None), &mut findings);
     match findings.is_empty() {
-        true => Ok(Config { profile: workspace.profile, network, check, packages, warnings }),
+        true => {
+            Ok(Config { profile: workspace.profile, network, check, github, packages, warnings })
+        }
         false => Err(findings),
     }
 }

@@ -348,6 +348,23 @@ impl Lock {
     }
 }
 
+/// How much room there is on a folder's disk for those who are nobody special, in bytes;
+/// `None` where that cannot be asked. The folder may be one that is yet to be made.
+pub fn room(folder: &Path) -> Result<Option<u64>> {
+    let Some(there) = folder.ancestors().find(|it| it.is_dir()) else { return Ok(None) };
+    #[cfg(unix)]
+    {
+        let context = || format!("ask for the room on the disk of {}", there.display());
+        let disk = rustix::fs::statvfs(there).with_context(context)?;
+        Ok(Some(disk.f_bavail.saturating_mul(disk.f_frsize)))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = there;
+        Ok(None)
+    }
+}
+
 /// Fails where `path` is not below `root` once links are followed.
 pub fn ensure_within(path: &Path, root: &Path) -> Result<()> {
     let (resolved, root) = (resolve(path)?, resolve(root)?);

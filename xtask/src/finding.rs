@@ -79,6 +79,12 @@ impl Finding {
         Finding { rule, severity: Severity::Error, place, why: why.into(), fix: fix.into() }
     }
 
+    /// What stopped a part of the work, as a finding beside others.
+    pub fn of(rule: &'static str, place: Place, error: &anyhow::Error) -> Finding {
+        let (why, help) = said(error);
+        Finding::error(rule, place, why, help.unwrap_or_else(|| "run again later".to_owned()))
+    }
+
     pub fn warning(
         rule: &'static str,
         place: Place,
@@ -122,6 +128,14 @@ impl fmt::Display for Help {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// What an error says, the chain joined by `: `, and what helps, where that is known.
+pub fn said(error: &anyhow::Error) -> (String, Option<String>) {
+    let help = error.downcast_ref::<Help>().map(Help::to_string);
+    let chain = error.chain().map(ToString::to_string);
+    let said: Vec<String> = chain.filter(|text| Some(text) != help.as_ref()).collect();
+    (said.join(": "), help)
 }
 
 /// An error that says `why` and helps with `fix`.

@@ -130,7 +130,8 @@ impl<'a> Http<'a> {
         self.stopped.load(Ordering::Relaxed)
     }
 
-    fn sleep(&self, time: Duration) {
+    /// Waits, unless it is stopped.
+    pub fn sleep(&self, time: Duration) {
         const SLICE: Duration = Duration::from_millis(50);
         let until = Instant::now() + time;
         while !self.stopped() {

@@ -38,7 +38,11 @@ mod checksum;
 mod dockerfile;
 mod krew;
 
+mod forge;
+mod github;
+
 mod check;
+mod preflight;
 mod release;
 
 mod cmd;

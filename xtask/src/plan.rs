@@ -6,17 +6,18 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::config::{self, Config, KeptBack, PackageConfig};
+use crate::config::{self, Config, KeptBack, PackageConfig, Slug};
 use crate::finding::{Finding, Place, Severity};
 use crate::project::{Package, Project, Wanted};
 use crate::reference::Above;
 use crate::target::{Platform, Target};
-use crate::version::Versioned;
+use crate::version::{ReleaseTag, Versioned};
 
 mod build;
 mod generate;
 mod image;
 mod krew;
+mod publish;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -25,16 +26,20 @@ mod values;
 
 pub use image::BIN;
 pub use krew::{LICENSES, PLATFORMS};
+pub use publish::repository;
 pub use tools::Tools;
 pub use values::{
-    ArchiveFile, ArchivePlan, BuildPlan, Format, GeneratePlan, ImageConfig, ImagePlan,
-    ImagePlatform, Joined, KrewPlan, KrewPlatform, LeftOut, Plan, PublishPlan,
+    ArchiveFile, ArchivePlan, BuildPlan, Format, GeneratePlan, GitHubPlan, ImageConfig, ImagePlan,
+    ImagePlatform, IndexPlan, Joined, KrewPlan, KrewPlatform, LeftOut, Plan, PublishPlan,
 };
 
 /// The time that outputs carry where nothing tells one: that which cargo gives
 /// to the files that it adds to a package, `2006-07-24T01:21:28Z`.
 /// <https://github.com/rust-lang/cargo/blob/master/src/cargo/ops/cargo_package/mod.rs>
 pub const NO_TIME: i64 = 1_153_704_088;
+
+/// The name of the list of digests, as `sha256sum --check` reads it.
+pub const CHECKSUMS: &str = "checksums.txt";
 
 /// What a plan is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -55,7 +60,10 @@ pub enum Skip {
     Check,
     Archive,
     Image,
+    /// Everything that others see.
     Publish,
+    /// The pull request to the index of plugins.
+    Krew,
 }
 
 /// Which part of dist/ a command makes; the rest of it stays.
@@ -66,6 +74,8 @@ pub enum Part {
     Images,
     /// What images are made of by others.
     Dockerfiles,
+    /// The binaries alone, which another machine makes the rest of.
+    Programs,
 }
 
 /// What the command line asks for.
@@ -96,6 +106,16 @@ pub struct Request {
     pub repository: Option<Above>,
     /// Whether packages that are no kubectl plugins are left aside.
     pub plugins: bool,
+    /// Whether other machines build the programs, so that this one needs nothing to build them.
+    pub elsewhere: bool,
+    /// Whether a release ends with a draft.
+    pub draft: bool,
+    /// The host of GitHub's pages: `github.com`, or another's.
+    pub server: String,
+    /// The repository of the workflow that runs this.
+    pub workflow: Option<Slug>,
+    /// Where git's remote `origin` is.
+    pub origin: Option<String>,
 }
 
 impl Request {
@@ -107,8 +127,8 @@ impl Request {
 
     /// Whether images are made at all.
     pub fn images(&self) -> bool {
-        let part = self.part != Part::Archives && !self.skip.contains(&Skip::Image);
-        self.mode != Mode::Local && part
+        let part = !matches!(self.part, Part::Archives | Part::Programs);
+        self.mode != Mode::Local && part && !self.skip.contains(&Skip::Image)
     }
 
     /// Whether nothing is made but images, or what goes into them.
@@ -133,7 +153,7 @@ pub fn wanted(
 ) -> Result<Vec<Wanted>, Vec<Finding>> {
     let (selected, _) = select(config, project, request)?;
     let all = selected.iter().flat_map(|selected| {
-        let extra = generate::wanted(selected, request)
+        let extra = (generate::wanted(selected, request) && !request.elsewhere)
             .then(|| generate::extra(&selected.targets, project))
             .flatten();
         let targets = selected.targets.iter().chain(&extra);
@@ -143,8 +163,20 @@ pub fn wanted(
     Ok(all.collect())
 }
 
-/// Decides everything that is made. All faults are found at once.
-pub fn plan(config: &Config, project: &Project, request: &Request) -> Result<Plan, Vec<Finding>> {
+/// Decides everything that is made. All faults are found at once; with any the plan is good
+/// for looking at what else is wrong, and for nothing more.
+pub fn plan(config: &Config, project: &Project, request: &Request) -> (Option<Plan>, Vec<Finding>) {
+    match decided(config, project, request) {
+        Ok((plan, errors)) => (plan, errors),
+        Err(errors) => (None, errors),
+    }
+}
+
+fn decided(
+    config: &Config,
+    project: &Project,
+    request: &Request,
+) -> Result<(Option<Plan>, Vec<Finding>), Vec<Finding>> {
     let (selected, mut left_out) = select(config, project, request)?;
     let archives_made = request.archives();
     // The settings' warnings are about what goes into archives.
@@ -166,7 +198,7 @@ pub fn plan(config: &Config, project: &Project, request: &Request) -> Result<Pla
         }
         let (bins, unbuilt) = build::bins(selected, request);
         left_out.extend(unbuilt);
-        let (mut tools, unbuilt) = rules::targets(selected, project);
+        let (mut tools, unbuilt) = rules::targets(selected, project, request);
         left_out.extend(unbuilt);
         let made = |target: &&Target| target.parts().iter().all(|part| tools.contains_key(part));
         let targets: Vec<&Target> = selected.targets.iter().filter(made).collect();
@@ -174,7 +206,7 @@ pub fn plan(config: &Config, project: &Project, request: &Request) -> Result<Pla
             continue;
         }
         let runner = generate::wanted(selected, request)
-            .then(|| generate::runner(selected, &targets, &mut tools, project));
+            .then(|| generate::runner(selected, &targets, &mut tools, project, request));
         let runner = runner.transpose().unwrap_or_else(|unbuilt| {
             left_out.push(unbuilt);
             None
@@ -217,25 +249,39 @@ pub fn plan(config: &Config, project: &Project, request: &Request) -> Result<Pla
     findings.extend(image::unserved(&images, request));
     findings.extend(image::shared_names(&images));
     findings.extend(image::forgotten_bases(config, project, request));
-    let (errors, warnings): (Vec<_>, Vec<_>) =
-        findings.into_iter().partition(|finding| finding.severity == Severity::Error);
     let version = builds.iter().map(|build| &build.version).max().cloned();
-    let (Some(version), true) = (version, errors.is_empty()) else {
-        return Err(errors.into_iter().chain(warnings).collect());
-    };
     let tag = selected.iter().find_map(|selected| match &selected.package.versioned {
-        Versioned::Release { tag, version: released } if *released == version => {
-            Some(tag.to_string())
+        Versioned::Release { tag, version: released } if Some(released) == version.as_ref() => {
+            Some(tag.clone())
         }
         _ => None,
     });
     let published = request.mode == Mode::Release && !request.skip.contains(&Skip::Publish);
-    Ok(Plan {
+    // Where there is no tag, which is an error, the rest is looked at as if there were one.
+    let highest = selected.iter().map(|it| &it.package.cargo_version).max();
+    let likely = highest.map(|version| ReleaseTag { package: None, version: version.clone() });
+    let publish = tag.as_ref().or(likely.as_ref()).filter(|_| published).map(|tag| {
+        let (publish, found, unmade) =
+            publish::plan(&config.github, project, request, tag, &archives, &images, &plugins);
+        findings.extend(found);
+        left_out.extend(unmade);
+        publish
+    });
+    let (mut errors, warnings): (Vec<_>, Vec<_>) =
+        findings.into_iter().partition(|finding| finding.severity == Severity::Error);
+    let Some(version) = version else {
+        errors.extend(warnings);
+        return Err(errors);
+    };
+    if !errors.is_empty() {
+        errors.extend(warnings.iter().cloned());
+    }
+    let plan = Plan {
         mode: request.mode,
         part: request.part,
-        publish: tag.clone().filter(|_| published).map(|tag| PublishPlan { tag }),
+        publish,
         version,
-        tag,
+        tag: tag.map(|tag| tag.to_string()),
         commit: project.commit().map(str::to_owned),
         time: time(project),
         dist: project.dist(),
@@ -246,7 +292,8 @@ pub fn plan(config: &Config, project: &Project, request: &Request) -> Result<Pla
         krew: plugins,
         left_out,
         warnings,
-    })
+    };
+    Ok((Some(plan), errors))
 }
 
 fn time(project: &Project) -> Timestamp {

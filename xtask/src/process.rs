@@ -103,6 +103,12 @@ impl Env {
         self
     }
 
+    /// This environment without a variable.
+    pub fn without(mut self, name: &str) -> Env {
+        self.vars.remove(OsStr::new(name));
+        self
+    }
+
     /// This environment with the paths in cargo's and rustup's own variables
     /// made absolute: they are meant from the folder that the command was typed
     /// in, and children are started elsewhere.

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::archive::{Archive, archive};
 use crate::cache::{Blobs, Cache};
 use crate::checksum::{self, Artifact, IMAGES, Made};
-use crate::compile::compile;
+use crate::compile::{Compiled, compile};
 use crate::config::{self, ImageNode};
 use crate::dockerfile;
 use crate::files::{self, Lock, Staging, explain_space};
@@ -27,11 +27,17 @@ use crate::target::{Platform, Target};
 use crate::term::{self, Table, Term};
 use crate::toolchain;
 
+mod calls;
 mod plugins;
 mod publish;
+mod shard;
 
-pub use plugins::check_plugins;
-pub use publish::{Published, publish_images, published_table};
+pub use calls::calls;
+pub use plugins::{check_plugins, released_plugins};
+pub use publish::{
+    Plugin, Public, Published, notes, publish, published_table, push_images, tag_images,
+};
+pub use shard::{Shards, merge, plan_digest, split};
 
 /// What a release made and left out.
 #[derive(Debug, Serialize)]
@@ -58,12 +64,20 @@ struct Row {
     time: Duration,
 }
 
+/// Where programs come from.
+pub enum Source {
+    /// cargo builds them here.
+    Cargo { offline: bool },
+    /// Other machines built them.
+    Shards(Shards),
+}
+
 /// Makes all that the plan holds and puts it into dist/. Nothing is seen there
 /// before everything is finished.
 pub fn release(
     plan: &Plan,
     project: &Project,
-    offline: bool,
+    source: &Source,
     cache: &Cache,
     registry: &Registry<'_>,
     term: &Term,
@@ -71,7 +85,12 @@ pub fn release(
     let _lock = lock(project, term)?;
     let staging = Staging::open(&plan.dist)?;
     let bases = bases(plan, cache, registry, term)?;
-    let (binaries, mut left_out, cargo) = binaries(plan, project, offline, term)?;
+    let (binaries, mut left_out, cargo) = match source {
+        Source::Cargo { offline } => binaries(plan, project, *offline, term)?,
+        Source::Shards(shards) => {
+            (proved(shards.compiled.clone(), term)?, Vec::new(), Duration::ZERO)
+        }
+    };
     let generated =
         generated(plan, project, &binaries, &mut left_out, term).map_err(explain_space)?;
     keep_others(plan, &staging)?;
@@ -209,7 +228,7 @@ fn keep_others(plan: &Plan, staging: &Staging) -> Result<()> {
     let ours: Vec<String> =
         plan.images.iter().map(|image| format!("{folder}{}/", image.name)).collect();
     match plan.part {
-        Part::All => Ok(()),
+        Part::All | Part::Programs => Ok(()),
         Part::Archives => {
             staging.adopt(&|path| [IMAGES, DOCKER].iter().any(|of| path.starts_with(of)))
         }
@@ -303,6 +322,11 @@ pub fn binaries(
     let started = Instant::now();
     let compiled = compile(&plan.builds, &ready, project, term)?;
     let cargo = started.elapsed();
+    Ok((proved(compiled, term)?, ready.left_out, cargo))
+}
+
+/// The programs that are what they were to be; all that is wrong with others is found.
+fn proved(compiled: Vec<Compiled>, term: &Term) -> Result<Vec<Binary>> {
     let mut binaries = Vec::new();
     let mut findings = Vec::new();
     for compiled in compiled {
@@ -320,7 +344,7 @@ pub fn binaries(
         term.detail(format_args!("{bin} for {target}: {linkage}"));
         binary.warnings().iter().for_each(|warning| term.finding(warning));
     }
-    Ok((binaries, ready.left_out, cargo))
+    Ok(binaries)
 }
 
 /// What a folder that need not be backed up holds. <https://bford.info/cachedir/>

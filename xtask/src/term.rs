@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
-use crate::finding::{Finding, Findings, Help, Severity};
+use crate::finding::{self, Finding, Findings, Severity};
 
 pub mod table;
 pub use table::Table;
@@ -153,6 +153,19 @@ impl Term {
         }
     }
 
+    /// Puts what `work` says into a part of a job's log that can be folded.
+    /// <https://docs.github.com/en/actions/reference/workflow-commands-for-github-actions#grouping-log-lines>
+    pub fn group<T>(&self, name: &str, work: impl FnOnce() -> T) -> T {
+        if self.settings.annotate {
+            self.say(format_args!("::group::{name}"));
+        }
+        let done = work();
+        if self.settings.annotate {
+            self.say(format_args!("::endgroup::"));
+        }
+        done
+    }
+
     /// A whole table, for people.
     pub fn table(&self, table: &Table) {
         if self.settings.verbosity > Verbosity::Quiet {
@@ -193,14 +206,8 @@ impl Term {
         if let Some(Findings(findings)) = error.downcast_ref() {
             return findings.iter().for_each(|finding| self.finding(finding));
         }
-        let help = error.downcast_ref::<Help>().map(Help::to_string);
-        let chain: Vec<String> = error.chain().map(ToString::to_string).collect();
-        let said: Vec<&str> = chain
-            .iter()
-            .map(String::as_str)
-            .filter(|text| Some(*text) != help.as_deref())
-            .collect();
-        self.problem(ERROR, "error", &said.join(": "), help.as_deref(), "");
+        let (said, help) = finding::said(error);
+        self.problem(ERROR, "error", &said, help.as_deref(), "");
     }
 
     /// `place` is what an annotation says of where it is.

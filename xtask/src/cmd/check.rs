@@ -49,22 +49,21 @@ pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
     Ok(if verdicts.iter().any(Verdict::fails) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// Runs the checks and shows what came of them. For a release the audit must run.
-pub fn verdicts(
+/// What is asked of the checks. For a release the audit must run.
+pub fn options(
     args: &Args,
-    project: &Project,
     config: &config::Config,
     release: bool,
     common: &Common,
     world: &World,
-) -> Result<Vec<Verdict>> {
+) -> Options {
     let wanted = |check: &Check| match args.only.is_empty() {
         true => !args.skip.contains(check),
         false => args.only.contains(check),
     };
     let mut require: BTreeSet<Check> = config.check.require.clone();
     require.extend(args.require.iter().copied().chain(release.then_some(Check::Audit)));
-    let options = Options {
+    Options {
         checks: Check::ALL.into_iter().filter(wanted).collect(),
         require,
         features: config.check.features.clone(),
@@ -79,7 +78,19 @@ pub fn verdicts(
         // A release changes nothing of what it is made of.
         locked: common.locked || release,
         offline: common.offline,
-    };
+    }
+}
+
+/// Runs the checks and shows what came of them. For a release the audit must run.
+pub fn verdicts(
+    args: &Args,
+    project: &Project,
+    config: &config::Config,
+    release: bool,
+    common: &Common,
+    world: &World,
+) -> Result<Vec<Verdict>> {
+    let options = options(args, config, release, common, world);
     let verdicts = check::check(project, &config.check, &options, &world.cache, &world.term)?;
     let table = check::table(&verdicts);
     world.term.table(&table);

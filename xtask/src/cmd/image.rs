@@ -12,7 +12,7 @@ use crate::finding::failure;
 use crate::oci::Built;
 use crate::plan::{ImagePlan, Mode, Part};
 use crate::reference::{Above, Location, Reference, Repository, Stored};
-use crate::release::{self, Published};
+use crate::release::{self, Published, Source};
 use crate::sink::{self, Engine, Sink};
 use crate::target::Platform;
 
@@ -146,7 +146,7 @@ fn make(args: Make, common: &Common, world: &World) -> Result<ExitCode> {
     let network = config.network;
     one_each(&sinks, &plan.images)?;
     if args.dry_run {
-        return super::release::dry_run(&plan, &world.term);
+        return super::release::dry_run(&plan, "", &world.term);
     }
     let uncached = Cache::none();
     let cache = if args.no_cache { &uncached } else { &world.cache };
@@ -165,13 +165,22 @@ fn make(args: Make, common: &Common, world: &World) -> Result<ExitCode> {
         }
     }
     let into_dist = sinks.is_empty() && !args.push;
-    let make = if into_dist { release::release } else { release::images_alone };
-    let made = make(&plan, &project, common.offline, cache, &registry, &world.term)?;
+    let (offline, term) = (common.offline, &world.term);
+    let made = match into_dist {
+        true => {
+            let source = Source::Cargo { offline };
+            release::release(&plan, &project, &source, cache, &registry, term)?
+        }
+        false => release::images_alone(&plan, &project, offline, cache, &registry, term)?,
+    };
     let pushed = match args.push {
-        true => release::publish_images(&made.images, &registry, &world.term)?,
+        true => {
+            let pushed = release::push_images(&made.images, &registry)?;
+            release::tag_images(&made.images, &pushed, &registry, &world.term)?
+        }
         false => Vec::new(),
     };
-    let table = release::published_table(&pushed);
+    let table = release::published_table(pushed.iter().flatten());
     let mut pushed = pushed.into_iter();
     let mut printed = Vec::new();
     for Built { plan: image, root } in &made.images {

@@ -11,14 +11,17 @@ use crate::krew::{self, Archives};
 use crate::plan::Part;
 
 mod bump;
+mod pr;
 use bump::Bump;
+use pr::Pr;
 
 /// Make and check the manifests of kubectl plugins, for krew
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo dockless krew manifest
   cargo dockless krew validate dist/krew/view-secret.yaml
-  cargo dockless krew bump --index ~/src/krew-index")]
+  cargo dockless krew bump --index ~/src/krew-index
+  cargo dockless krew pr --dry-run")]
 pub struct Args {
     #[command(subcommand)]
     action: Action,
@@ -29,6 +32,7 @@ enum Action {
     Manifest(Manifest),
     Validate(Validate),
     Bump(Bump),
+    Pr(Pr),
 }
 
 /// Make the archives of plugins, and the manifests that install them
@@ -69,6 +73,7 @@ pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
         }
         Action::Validate(args) => validate(&args, world),
         Action::Bump(args) => bump::run(&args, common, world),
+        Action::Pr(args) => pr::run(&args, common, world),
     }
 }
 

@@ -84,20 +84,30 @@ impl HttpError {
         match &self.fault {
             Fault::Status { status, .. } => {
                 matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504 | 522 | 524)
+                    || self.is_rate_limit()
             }
             Fault::Cut(_) => true,
             Fault::Refused(_) => false,
         }
     }
 
-    /// Whether the answer's body names this error of the distribution specification.
+    /// Whether GitHub says that too much was asked of it, which it does with two statuses.
+    /// <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit>
+    pub fn is_rate_limit(&self) -> bool {
+        let Fault::Status { status: 403 | 429, body, .. } = &self.fault else { return false };
+        self.header("x-ratelimit-remaining").is_some_and(|left| left.trim() == "0")
+            || self.status() == Some(403) && self.header("retry-after").is_some()
+            || Message::of(body).is_some_and(|said| said.message.contains("rate limit"))
+    }
+
+    /// Whether the answer's body names this error, of the distribution specification or
+    /// of GitHub's.
     /// <https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes>
     pub fn names(&self, code: &str) -> bool {
-        match &self.fault {
-            Fault::Status { body, .. } => {
-                Message::of(body).is_some_and(|said| said.errors.iter().any(|it| it.code == code))
-            }
-            Fault::Cut(_) | Fault::Refused(_) => false,
+        let Fault::Status { body, .. } = &self.fault else { return false };
+        match Message::of(body).map(|said| said.errors) {
+            Some(Errors::Items(items)) => items.iter().any(|it| it.code == code),
+            _ => false,
         }
     }
 }
@@ -129,11 +139,43 @@ impl std::error::Error for HttpError {}
 #[derive(Deserialize)]
 struct Message {
     #[serde(default)]
-    errors: Vec<Item>,
+    errors: Errors,
     #[serde(default)]
     message: String,
     #[serde(default)]
     details: String,
+}
+
+/// What is wrong in particular: GitHub has three forms of it.
+/// <https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api#validation-failed>
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Errors {
+    Items(Vec<Item>),
+    Texts(Vec<String>),
+    Text(String),
+    Other(serde::de::IgnoredAny),
+}
+
+impl Default for Errors {
+    fn default() -> Errors {
+        Errors::Items(Vec::new())
+    }
+}
+
+impl Errors {
+    fn texts(&self) -> Vec<String> {
+        let item = |it: &Item| match it.message.is_empty() {
+            true => [&*it.field, &*it.code].join(" ").trim().to_owned(),
+            false => it.message.clone(),
+        };
+        match self {
+            Errors::Items(items) => items.iter().map(item).collect(),
+            Errors::Texts(texts) => texts.clone(),
+            Errors::Text(text) => vec![text.clone()],
+            Errors::Other(_) => Vec::new(),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -142,6 +184,8 @@ struct Item {
     code: String,
     #[serde(default)]
     message: String,
+    #[serde(default)]
+    field: String,
 }
 
 impl Message {
@@ -155,11 +199,8 @@ fn said(body: &[u8]) -> Option<String> {
     const LONGEST: usize = 300;
     let text = match Message::of(body) {
         Some(Message { errors, message, details }) => {
-            let errors = errors.iter().map(|it| match it.message.is_empty() {
-                true => it.code.clone(),
-                false => it.message.clone(),
-            });
-            errors.chain([message, details]).filter(|text| !text.is_empty()).collect::<Vec<_>>()
+            let all = errors.texts().into_iter().chain([message, details]);
+            all.filter(|text| !text.is_empty()).collect::<Vec<_>>()
         }
         None => {
             let text = String::from_utf8_lossy(body).trim().to_owned();
@@ -203,6 +244,14 @@ mod tests {
                 r#"{"message":"Validation Failed"}"#,
                 "422 Unprocessable Entity: Validation Failed",
             ),
+            (
+                422,
+                r#"{"message":"Validation Failed","errors":[{"resource":"Release","code":"already_exists","field":"tag_name"}]}"#,
+                "422 Unprocessable Entity: tag_name already_exists; Validation Failed",
+            ),
+            (422, r#"{"message":"No","errors":["a","b"]}"#, "422 Unprocessable Entity: a; b; No"),
+            (422, r#"{"message":"No","errors":"a"}"#, "422 Unprocessable Entity: a; No"),
+            (422, r#"{"message":"No","errors":{"a":1}}"#, "422 Unprocessable Entity: No"),
             (502, "<html>bad</html>", "502 Bad Gateway"),
             (500, "plain\nmore", "500 Internal Server Error: plain"),
         ] {

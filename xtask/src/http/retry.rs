@@ -15,6 +15,9 @@ const FIRST: Duration = Duration::from_millis(200);
 const LONGEST: Duration = Duration::from_secs(10);
 /// No wait that a server asks for is longer: a run at night must end.
 const CEILING: Duration = Duration::from_secs(120);
+/// What GitHub wants where it counts requests and says no more.
+/// <https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#handle-rate-limit-errors-appropriately>
+const RATE_LIMIT: Duration = Duration::from_secs(60);
 
 /// The tries that are left for one piece of work.
 pub struct Patience<'a> {
@@ -33,6 +36,17 @@ impl<'a> Patience<'a> {
         self.used = 0;
     }
 
+    /// Waits as well where the caller has `mended` what the error says, and another try may
+    /// help therefore.
+    pub fn wait_if(&mut self, mended: bool, error: HttpError) -> Result<(), HttpError> {
+        if !mended || self.used >= self.all || error.passes() {
+            return self.wait(error);
+        }
+        self.http.sleep(backoff(self.used, random()));
+        self.used += 1;
+        Ok(())
+    }
+
     /// Waits where another try may help, or gives the error back.
     pub fn wait(&mut self, error: HttpError) -> Result<(), HttpError> {
         let error = HttpError { tries: self.used + 1, ..error };
@@ -40,10 +54,7 @@ impl<'a> Patience<'a> {
             return Err(error);
         }
         let own = backoff(self.used, random());
-        let asked = match error.status() {
-            Some(429 | 503) => retry_after(&error),
-            _ => None,
-        };
+        let asked = asked(&error);
         if asked.is_some_and(|asked| asked > CEILING) {
             let asked = asked.unwrap_or_default().as_secs();
             let why = format!("the server asks to wait for {asked} s: run again after that");
@@ -76,6 +87,26 @@ fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 
+/// How long the server asks to wait, where it does.
+fn asked(error: &HttpError) -> Option<Duration> {
+    match error.status() {
+        _ if error.is_rate_limit() => {
+            retry_after(error).or_else(|| reset(error)).or(Some(RATE_LIMIT))
+        }
+        Some(429 | 503) => retry_after(error),
+        _ => None,
+    }
+}
+
+/// Until when GitHub counts what it has too much of: seconds since 1970, by its own clock.
+/// <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit>
+fn reset(error: &HttpError) -> Option<Duration> {
+    let used_up = error.header("x-ratelimit-remaining")?.trim() == "0";
+    let seconds = error.header("x-ratelimit-reset").filter(|_| used_up)?.trim().parse().ok()?;
+    let until = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))?;
+    Some(left(until, error))
+}
+
 /// How long the server asks to wait: seconds, or until a date, by its own clock where
 /// it tells that. <https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3>
 fn retry_after(error: &HttpError) -> Option<Duration> {
@@ -83,12 +114,15 @@ fn retry_after(error: &HttpError) -> Option<Duration> {
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));
     }
-    let until = date(text)?;
-    let from = error.header("date").and_then(date);
-    Some(match from {
+    Some(left(date(text)?, error))
+}
+
+/// The time until then by the server's clock, which this machine's may not agree with.
+fn left(until: SystemTime, error: &HttpError) -> Duration {
+    match error.header("date").and_then(date) {
         Some(from) => until.duration_since(from).unwrap_or(Duration::ZERO),
         None => files::until(until),
-    })
+    }
 }
 
 fn date(text: &str) -> Option<SystemTime> {
@@ -137,5 +171,42 @@ mod tests {
             assert_eq!(asked(&[("retry-after", text)]), None, "{text}");
         }
         assert_eq!(asked(&[]), None);
+    }
+
+    #[test]
+    fn a_rate_limit_is_waited_for_and_a_refusal_is_not() {
+        let said = |status: u16, headers: &[(&'static str, &'static str)], body: &str| {
+            let headers: HeaderMap = headers
+                .iter()
+                .map(|(name, value)| {
+                    (HeaderName::from_static(name), HeaderValue::from_static(value))
+                })
+                .collect();
+            let from = Origin::new(Scheme::Https, "x").unwrap();
+            let fault = Fault::Status { status, from, headers: headers.into(), body: body.into() };
+            let error = HttpError { call: String::new(), fault, tries: 1 };
+            (error.passes(), super::asked(&error).map(|it| it.as_secs()))
+        };
+        let date = ("date", "Thu, 01 Jan 1970 00:10:00 GMT");
+        let used_up = ("x-ratelimit-remaining", "0");
+        let secondary = r#"{"message":"You have exceeded a secondary rate limit."}"#;
+        let denied = r#"{"message":"Resource not accessible by integration"}"#;
+        for (status, headers, body, expected) in [
+            (403, &[("retry-after", "7")][..], secondary, (true, Some(7))),
+            (403, &[], secondary, (true, Some(60))),
+            (403, &[used_up, ("x-ratelimit-reset", "630"), date], "", (true, Some(30))),
+            (403, &[used_up, ("x-ratelimit-reset", "1"), date], "", (true, Some(0))),
+            (
+                403,
+                &[("x-ratelimit-remaining", "4"), ("x-ratelimit-reset", "630")],
+                denied,
+                (false, None),
+            ),
+            (429, &[], "", (true, None)),
+            (429, &[], secondary, (true, Some(60))),
+            (404, &[("retry-after", "7")], secondary, (false, None)),
+        ] {
+            assert_eq!(said(status, headers, body), expected, "{status} {headers:?} {body}");
+        }
     }
 }

@@ -37,6 +37,7 @@ pub fn runner(
     targets: &[&Target],
     tools: &mut BTreeMap<Target, Tools>,
     project: &Project,
+    request: &Request,
 ) -> Result<Target, LeftOut> {
     let left_out = |target, why, fix| {
         let what = format!("generated files of {}", selected.package.name);
@@ -46,13 +47,18 @@ pub fn runner(
     let shipped = here.iter().find_map(|here| {
         targets.iter().find(|target| target.triple() == here.triple()).copied().cloned()
     });
+    if request.elsewhere && shipped.is_none() {
+        let why = "none of its programs, which were built elsewhere, runs on this machine";
+        let fix = "join them on a machine of one of the targets".to_owned();
+        return Err(left_out(None, why.to_owned(), fix));
+    }
     let Some(target) = shipped.or_else(|| here.first().cloned()) else {
         let why = format!("{:?} is no target that programs can be built for", project.rustc.host);
         return Err(left_out(None, why, "generate them on another machine".to_owned()));
     };
     let known = tools.contains_key(&target) || targets.contains(&&target);
     if !known {
-        let chosen = tools::choose(selected, &target, project);
+        let chosen = tools::choose(selected, &target, project, request);
         let chosen = chosen.map_err(|Obstacle { why, fix }| {
             left_out(Some(target.clone()), format!("no program that runs here: {why}"), fix)
         })?;

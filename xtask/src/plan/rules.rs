@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::tools::{self, Obstacle, Tools};
-use super::{ArchivePlan, BuildPlan, GeneratePlan, LeftOut, Mode, Selected};
+use super::{ArchivePlan, BuildPlan, GeneratePlan, LeftOut, Mode, Request, Selected};
 use crate::finding::{Finding, Place};
 use crate::project::{Git, Project};
 use crate::target::Target;
@@ -136,13 +136,14 @@ pub fn other_tag(selected: &Selected<'_>, project: &Project, mode: Mode) -> Opti
 pub fn targets(
     selected: &Selected<'_>,
     project: &Project,
+    request: &Request,
 ) -> (BTreeMap<Target, Tools>, Vec<LeftOut>) {
     let mut left_out = Vec::new();
     let mut chosen = BTreeMap::new();
     for target in &selected.targets {
         let parts = target.parts();
         let tools: Result<Vec<Tools>, Obstacle> =
-            parts.iter().map(|part| tools::choose(selected, part, project)).collect();
+            parts.iter().map(|part| tools::choose(selected, part, project, request)).collect();
         match tools {
             Ok(tools) => chosen.extend(parts.into_iter().zip(tools)),
             Err(Obstacle { why, fix }) => {

@@ -16,6 +16,12 @@ mod krew;
 const X86: &str = "x86_64-unknown-linux-musl";
 const SHA: &str = "0123456789abcdef0123456789abcdef01234567";
 
+/// The plan, where nothing is wrong with it.
+fn plan(config: &Config, project: &Project, request: &Request) -> Result<Plan, Vec<Finding>> {
+    let (plan, errors) = super::plan(config, project, request);
+    plan.filter(|_| errors.is_empty()).ok_or(errors)
+}
+
 fn package(name: &str, version: &str, git: Option<&Git>) -> Package {
     let cargo_version: Version = version.parse().unwrap();
     let head = git.map(|git| {
@@ -97,6 +103,12 @@ fn config(project: &Project) -> Config {
         check: crate::config::CheckConfig::default(),
         profile: "dist".to_owned(),
         network: config::Network::default(),
+        github: config::GitHubConfig {
+            ship: true,
+            repository: config::Slug::parse("acme/tool"),
+            changelog: String::new(),
+            index: config::Slug::parse("acme/index"),
+        },
         packages: packages.collect(),
         warnings: Vec::new(),
     }
@@ -142,6 +154,11 @@ fn request(mode: Mode) -> Request {
         skip: Vec::new(),
         repository: None,
         plugins: false,
+        elsewhere: false,
+        draft: false,
+        server: "github.com".to_owned(),
+        workflow: None,
+        origin: None,
     }
 }
 
@@ -161,7 +178,7 @@ fn a_tagged_commit_is_planned_to_the_last_name() {
         (plan.version.to_string(), plan.tag.as_deref()),
         ("1.2.3".to_owned(), Some("v1.2.3"))
     );
-    assert_eq!(plan.publish.unwrap().tag, "v1.2.3");
+    assert_eq!(plan.publish.unwrap().tag.to_string(), "v1.2.3");
     let archive = &plan.archives[0];
     assert_eq!(archive.name, "tool-v1.2.3-x86_64-unknown-linux-musl.tar.gz");
     assert_eq!(archive.files, [ArchiveFile { name: "LICENSE".into(), path: "/p/LICENSE".into() }]);

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::Selected;
+use super::{Request, Selected};
 use crate::project::{NativeCrate, Project};
 use crate::target::Target;
 
@@ -48,7 +48,11 @@ pub fn choose(
     selected: &Selected<'_>,
     target: &Target,
     project: &Project,
+    request: &Request,
 ) -> Result<Tools, Obstacle> {
+    if request.elsewhere {
+        return Ok(Tools::Rustc);
+    }
     let graph = project.graphs.get(&selected.wanted(target));
     let native: &[NativeCrate] = graph.map_or(&[], |graph| &graph.native);
     let own = is_own(target, project);

@@ -7,12 +7,12 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{Mode, Part, Tools};
-use crate::config::{Base, ImageFile, Output};
+use crate::config::{Base, ImageFile, Output, Slug};
 use crate::finding::{Finding, Place};
 use crate::project::{About, NativeCrate};
 use crate::reference::{Reference, Repository, Tag};
 use crate::target::{Platform, Target};
-use crate::version::Version;
+use crate::version::{ReleaseTag, Version};
 
 /// All that is going to be made.
 #[derive(Clone, Debug, Serialize)]
@@ -219,6 +219,14 @@ impl ImagePlan {
         all
     }
 
+    /// The same without those that nobody named: a name without a registry is one of
+    /// Docker's own images.
+    pub fn destinations(&self) -> Vec<&Repository> {
+        let mut all = self.repositories();
+        all.retain(|it| !it.is_official());
+        all
+    }
+
     /// The tags that it gets in a repository.
     pub fn tags(&self, repository: &Repository) -> Vec<&Tag> {
         let here = self.names.iter().filter(|name| name.repository == *repository);
@@ -252,11 +260,30 @@ pub struct ImageConfig {
     pub annotations: BTreeMap<String, String>,
 }
 
-/// What is made public, and where. Publishing comes with its own commands; a
-/// plan without one cannot publish.
+/// What is made public, and where. A plan without one cannot publish.
 #[derive(Clone, Debug, Serialize)]
 pub struct PublishPlan {
-    pub tag: String,
+    pub tag: ReleaseTag,
+    /// Whether it ends with a draft, which somebody else is to publish.
+    pub draft: bool,
+    pub github: Option<GitHubPlan>,
+    pub index: Option<IndexPlan>,
+}
+
+/// A release on GitHub.
+#[derive(Clone, Debug, Serialize)]
+pub struct GitHubPlan {
+    pub repository: Slug,
+    pub prerelease: bool,
+    /// The names of its files, sorted.
+    pub files: Vec<String>,
+}
+
+/// The index that is asked to take plugins.
+#[derive(Clone, Debug, Serialize)]
+pub struct IndexPlan {
+    pub repository: Slug,
+    pub plugins: Vec<String>,
 }
 
 /// What is not made, why, and what would help.

@@ -58,6 +58,16 @@ impl Git {
         self.dirty = !self.changes.iter().all(made);
     }
 
+    /// The release before that of a tag: the highest version below it. A pre-release is
+    /// none for what is not one itself.
+    pub fn before(&self, tag: &ReleaseTag) -> Option<&ReleaseTag> {
+        let tags = self.tags.iter().map(|it| &it.tag).filter(|it| it.package == tag.package);
+        let below = tags.filter(|it| it.version < tag.version);
+        below
+            .filter(|it| tag.version.is_prerelease() || !it.version.is_prerelease())
+            .max_by_key(|it| &it.version)
+    }
+
     /// The release tags on HEAD.
     pub fn tags_on_head(&self) -> impl Iterator<Item = &ReleaseTag> {
         self.tags.iter().filter(|tagged| tagged.on_head).map(|tagged| &tagged.tag)
@@ -236,6 +246,32 @@ fn tags(commit: &str, dir: &Path, env: &Env) -> Result<Vec<Tagged>> {
         Some(Tagged { tag, on_head: fields.any(|object| object == commit) })
     });
     Ok(tagged.collect())
+}
+
+/// Where the remote `origin` is, if there is one.
+pub fn origin(dir: &Path, env: &Env) -> Result<Option<String>> {
+    let asked = git(dir, env).args(["config", "--get", "remote.origin.url"]).output()?;
+    Ok(lines(&asked).next().filter(|_| asked.status.success()).map(str::to_owned))
+}
+
+/// The commits after a tag up to HEAD, the newest first, merges aside: full names and the
+/// first lines of their messages. Without a tag, all of them.
+pub fn log(after: Option<&ReleaseTag>, dir: &Path, env: &Env) -> Result<Vec<(String, String)>> {
+    let range = since(after);
+    let log = git(dir, env).args([
+        "log",
+        "--no-merges",
+        "--no-show-signature",
+        "--format=%H%x00%s",
+        &range,
+        "--",
+    ]);
+    let text = log.read()?;
+    let commit = |line: &str| {
+        let (commit, subject) = line.split_once('\0')?;
+        Some((commit.to_owned(), subject.to_owned()))
+    };
+    Ok(text.lines().filter_map(commit).collect())
 }
 
 fn count(range: &str, dir: &Path, env: &Env) -> Result<u64> {

@@ -40,6 +40,11 @@ impl Rustc {
         self.sysroot.file_name().filter(|_| within)
     }
 
+    /// The compiler and its version, in one line.
+    pub fn version(&self, dir: &Path, env: &Env) -> Result<String> {
+        Ok(program(dir, env).arg("--version").read()?.trim().to_owned())
+    }
+
     /// The folder of the target's standard library.
     pub fn library(&self, target: &str) -> PathBuf {
         self.sysroot.join("lib/rustlib").join(target)

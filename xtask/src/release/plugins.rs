@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::archive::Archive;
 use crate::cache::{Cache, Kind};
 use crate::checksum::KREW;
 use crate::digest::{self, Digest};
-use crate::files::Staging;
-use crate::finding::{Finding, Findings, Place, Severity};
-use crate::krew::{self, Archives, Manifest};
+use crate::files::{self, Staging};
+use crate::finding::{Finding, Findings, Place, Severity, failure};
+use crate::krew::{self, Archives, Manifest, Release};
 use crate::plan::{KrewPlan, Plan};
 use crate::term::Term;
 
@@ -89,4 +89,37 @@ pub fn manifests(
         true => Ok(manifests),
         false => bail!(Findings(wrong)),
     }
+}
+
+/// What the last release left in `dist`, of the plugins that are named, or of all.
+pub fn released_plugins(names: &[String], dist: &Path) -> Result<Vec<Release>> {
+    let folder = dist.join(KREW);
+    let made = match files::is_ours(dist)? && files::list_one(&folder)?.is_some() {
+        true => files::list(&folder)?,
+        false => Vec::new(),
+    };
+    let stem = |path: &Path| path.file_stem().and_then(|stem| stem.to_str()).map(str::to_owned);
+    let made: Vec<(String, PathBuf)> =
+        made.into_iter().filter_map(|entry| Some((stem(&entry.path)?, entry.path))).collect();
+    if made.is_empty() {
+        bail!(failure(
+            format!("there is no manifest of a plugin in {}", folder.display()),
+            "make a release first, or the manifests alone by `cargo dockless krew manifest`",
+        ));
+    }
+    if let Some(name) = names.iter().find(|name| made.iter().all(|(stem, _)| stem != *name)) {
+        let known: Vec<&str> = made.iter().map(|(stem, _)| &**stem).collect();
+        bail!(failure(
+            format!("the release has no plugin {name:?}"),
+            format!("name one of {}", known.join(", ")),
+        ));
+    }
+    let wanted = |stem: &String| names.is_empty() || names.contains(stem);
+    let made = made.into_iter().filter(|(stem, _)| wanted(stem));
+    made.map(|(_, path)| {
+        let text = String::from_utf8(files::read(&path)?)
+            .with_context(|| format!("read {}", path.display()))?;
+        Ok(Release::read(&text, &path).map_err(Findings)?)
+    })
+    .collect()
 }

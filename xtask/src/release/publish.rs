@@ -1,10 +1,22 @@
-//! Images made public: pushed under their digests, and then found by their tags.
+//! What was made, made public: images under their digests and files into a draft first,
+//! which nobody sees; then the release; then what names the newest of its kind.
 
-use anyhow::Result;
+use std::path::Path;
+
+use anyhow::{Context, Result};
 use serde::Serialize;
 
+use super::{Outcome, released_plugins};
+use crate::checksum::KREW;
+use crate::digest::Digest;
+use crate::files;
+use crate::forge::index::{self, Submission, Submitted};
+use crate::forge::{self, Draft, ReleaseFile, notes};
+use crate::github::{GitHub, NewRelease};
 use crate::oci::Built;
-use crate::plan::ImagePlan;
+use crate::plan::{GitHubPlan, ImagePlan, IndexPlan, Plan, PublishPlan};
+use crate::preflight::Sites;
+use crate::project::{Project, git};
 use crate::reference::{Repository, Tag};
 use crate::registry::{Pushed, Registry, Sent};
 use crate::term::{self, Table, Term};
@@ -18,10 +30,156 @@ pub struct Published {
     pub sent: Sent,
 }
 
+/// What a release made public.
+#[derive(Debug, Default, Serialize)]
+pub struct Public {
+    pub images: Vec<Published>,
+    /// The release on GitHub.
+    pub release: Option<forge::Published>,
+    /// The draft that the release is, where it was to end with one.
+    pub draft: Option<String>,
+    /// The plugins, and what became of them at their index.
+    pub plugins: Vec<Plugin>,
+}
+
+/// A plugin that was brought to its index.
+#[derive(Debug, Serialize)]
+pub struct Plugin {
+    pub name: String,
+    #[serde(flatten)]
+    pub submitted: Submitted,
+}
+
+/// The notes of a release, and whether the user named them.
+#[derive(Clone, Debug)]
+pub struct Notes {
+    pub text: String,
+    pub asked: bool,
+}
+
+/// Publishes what was made. Each step looks for what is there, so that the whole can be
+/// done again after any of them.
+pub fn publish(
+    plan: &Plan,
+    to: &PublishPlan,
+    outcome: &Outcome,
+    notes: &Notes,
+    sites: &Sites<'_>,
+    term: &Term,
+) -> Result<Public> {
+    let mut public = Public::default();
+    let pushed = push_images(&outcome.images, sites.registry)?;
+    let finish = || {
+        let tag = &to.tag;
+        format!("{tag} is published, and not all that goes with it: run again to finish it")
+    };
+    if let (Some(github), Some(forge)) = (&to.github, &sites.forge) {
+        let new = new_release(plan, to, github, notes, &outcome.images);
+        let draft: Draft = forge.draft(new, notes.asked)?;
+        let complete = forge.upload(draft, release_files(github, &plan.dist)?)?;
+        if to.draft {
+            public.draft = Some(complete.url().to_owned());
+            public.images = outcome.images.iter().zip(&pushed).flat_map(untagged).collect();
+            return Ok(public);
+        }
+        public.release = Some(forge.publish(complete, &pushed)?);
+    }
+    let tagged = tag_images(&outcome.images, &pushed, sites.registry, term);
+    public.images = tagged.with_context(finish)?.into_iter().flatten().collect();
+    if let (Some(index), Some(github), Some(from)) = (&to.index, sites.index, &to.github) {
+        for name in &index.plugins {
+            let submitted = submit(name, plan, to, index, from, github, term);
+            let submitted = submitted.with_context(finish)?;
+            public.plugins.push(Plugin { name: name.clone(), submitted });
+        }
+    }
+    Ok(public)
+}
+
+/// The notes of a release: the file that the user named, or the changelog's section of the
+/// version, or the commits since the release before.
+pub fn notes(
+    named: Option<&Path>,
+    changelog: &str,
+    to: &PublishPlan,
+    project: &Project,
+) -> Result<Notes> {
+    let read = |path: &Path| {
+        let bytes = files::read(path)?;
+        String::from_utf8(bytes).with_context(|| format!("read {}: it is no UTF-8", path.display()))
+    };
+    if let Some(path) = named {
+        return Ok(Notes { text: read(path)?, asked: true });
+    }
+    let path = project.root.join(changelog);
+    let section = match path.is_file() {
+        true => notes::section(&read(&path)?, &to.tag.version),
+        false => None,
+    };
+    let commits = || {
+        let Some(git) = &project.git else { return Ok(String::new()) };
+        let commits = git::log(git.before(&to.tag), &project.root, &project.env)?;
+        anyhow::Ok(notes::of_commits(&commits))
+    };
+    Ok(Notes { text: section.map_or_else(commits, Ok)?, asked: false })
+}
+
+fn new_release(
+    plan: &Plan,
+    to: &PublishPlan,
+    github: &GitHubPlan,
+    notes: &Notes,
+    images: &[Built],
+) -> NewRelease {
+    let names = images.iter().flat_map(|it| {
+        it.plan.destinations().into_iter().map(move |to| {
+            let tag = it.plan.tags(to).into_iter().find(|tag| tag.as_str() != LATEST);
+            let tag = tag.map(|tag| format!(":{tag}")).unwrap_or_default();
+            format!("{to}{tag}")
+        })
+    });
+    NewRelease {
+        tag_name: to.tag.to_string(),
+        target_commitish: plan.commit.clone().unwrap_or_default(),
+        name: to.tag.to_string(),
+        body: notes::body(&notes.text, &names.collect::<Vec<_>>()),
+        prerelease: github.prerelease,
+    }
+}
+
+/// The files of a release, as they lie in dist/.
+fn release_files(to: &GitHubPlan, dist: &Path) -> Result<Vec<ReleaseFile>> {
+    let file = |name: &String| {
+        let flat = dist.join(name);
+        let path = if flat.is_file() { flat } else { dist.join(KREW).join(name) };
+        let file = files::open_regular(&path)?;
+        let context = || format!("read {}", path.display());
+        let size = file.metadata().with_context(context)?.len();
+        let digest = Digest::of_reader(file).with_context(context)?;
+        Ok(ReleaseFile { name: name.clone(), path, size, digest })
+    };
+    to.files.iter().map(file).collect()
+}
+
+fn submit(
+    name: &str,
+    plan: &Plan,
+    to: &PublishPlan,
+    index: &IndexPlan,
+    from: &GitHubPlan,
+    github: &GitHub<'_>,
+    term: &Term,
+) -> Result<Submitted> {
+    let plugins = released_plugins(&[name.to_owned()], &plan.dist)?;
+    let plugin = plugins.first().context("find what was made of it")?;
+    let (index, from, tag) = (&index.repository, &from.repository, &to.tag);
+    index::submit(github, &Submission { index, plugin, from, tag }, term)
+}
+
 /// What became of images in registries, as a table.
-pub fn published_table(published: &[Vec<Published>]) -> Table {
+pub fn published_table<'a>(published: impl IntoIterator<Item = &'a Published>) -> Table {
     let mut table = Table::new(&["pushed", "tags", "sent", "mounted"]);
-    for Published { reference, tags, sent } in published.iter().flatten() {
+    for Published { reference, tags, sent } in published {
         let tags: Vec<&str> = tags.iter().map(Tag::as_str).collect();
         let size = format!("{} in {} blobs", term::size(sent.bytes), sent.blobs);
         table.row([reference.clone(), tags.join(", "), size, sent.mounted.to_string()]);
@@ -29,31 +187,70 @@ pub fn published_table(published: &[Vec<Published>]) -> Table {
     table
 }
 
-/// Pushes the images to all their repositories, and only then moves tags, so that no
-/// tag names what is not there.
-pub fn publish_images(
-    images: &[Built],
-    registry: &Registry<'_>,
-    term: &Term,
-) -> Result<Vec<Vec<Published>>> {
-    let mut pushed: Vec<Vec<Pushed>> = Vec::new();
-    for Built { plan, root } in images {
+impl Public {
+    /// What is public now, and where, as tables.
+    pub fn tables(&self) -> Vec<Table> {
+        let mut places = Table::new(&["published", "at", "sent"]);
+        if let Some(release) = &self.release {
+            let sent =
+                format!("{} in {} files", term::size(release.sent.bytes), release.sent.files);
+            places.row([release.tag.clone(), release.url.clone(), sent]);
+        }
+        if let Some(draft) = &self.draft {
+            places.row(["draft".to_owned(), draft.clone(), String::new()]);
+        }
+        for Plugin { name, submitted } in &self.plugins {
+            let at = match submitted {
+                Submitted::There { version } => format!("the index has {version}"),
+                Submitted::Newer { version } => format!("left: {version} is newer"),
+                Submitted::Open { url, .. } => url.clone(),
+                Submitted::ByHand { url, why } => format!("to be opened by hand ({why}): {url}"),
+            };
+            places.row([format!("plugin {name}"), at, String::new()]);
+        }
+        let tables = [published_table(&self.images), places];
+        tables.into_iter().filter(|table| !table.is_empty()).collect()
+    }
+}
+
+/// Pushes the images to all their repositories, under their digests.
+pub fn push_images(images: &[Built], registry: &Registry<'_>) -> Result<Vec<Vec<Pushed>>> {
+    let push = |Built { plan, root }: &Built| {
         let mut done: Vec<Pushed> = Vec::new();
-        for to in plan.repositories() {
+        for to in plan.destinations() {
             let others: Vec<Repository> = done.iter().map(|it| it.repository().clone()).collect();
             done.push(registry.push(root, to, &plan.tags(to), &others)?);
         }
-        pushed.push(done);
-    }
-    let mut published = Vec::new();
-    for (Built { plan, .. }, pushed) in images.iter().zip(&pushed) {
+        Ok(done)
+    };
+    images.iter().map(push).collect()
+}
+
+/// Moves the tags of what was pushed. All of it was before any of them, so that no tag
+/// names what is not there.
+pub fn tag_images(
+    images: &[Built],
+    pushed: &[Vec<Pushed>],
+    registry: &Registry<'_>,
+    term: &Term,
+) -> Result<Vec<Vec<Published>>> {
+    let all = images.iter().zip(pushed).map(|(Built { plan, .. }, pushed)| {
         let tagged = pushed.iter().map(|pushed| {
             let tags = tag(plan, pushed, registry, term)?;
             Ok(Published { reference: pushed.reference().to_string(), tags, sent: pushed.sent() })
         });
-        published.push(tagged.collect::<Result<_>>()?);
-    }
-    Ok(published)
+        tagged.collect()
+    });
+    all.collect()
+}
+
+/// What was pushed and has no tag yet.
+fn untagged((_, pushed): (&Built, &Vec<Pushed>)) -> Vec<Published> {
+    let one = |it: &Pushed| {
+        let (reference, sent) = (it.reference().to_string(), it.sent());
+        Published { reference, tags: Vec::new(), sent }
+    };
+    pushed.iter().map(one).collect()
 }
 
 /// The tag that stands for the newest release.

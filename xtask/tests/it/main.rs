@@ -54,6 +54,7 @@ mod repositories;
 mod reproducible;
 #[cfg(target_os = "linux")]
 mod settings;
+mod shards;
 #[cfg(target_os = "linux")]
 mod targets;
 #[cfg(target_os = "linux")]

@@ -12,6 +12,7 @@ use crate::checksum::KREW;
 use crate::files;
 use crate::finding::{Finding, Findings, Place, Severity, failure};
 use crate::krew::{self, Archives, Change, Release};
+use crate::release;
 
 /// Give plugins their next version in a checkout of an index
 ///
@@ -92,7 +93,7 @@ pub fn run(args: &Bump, common: &Common, world: &World) -> Result<ExitCode> {
     }
     let root = files::resolve(&world.dir.join(&args.index))?;
     let mut entries = Vec::new();
-    for release in releases(args, &world.project(common)?.dist())? {
+    for release in release::released_plugins(&args.names, &world.project(common)?.dist())? {
         entries.push(entry(args, &root, &release, world)?);
     }
     several(&mut entries);
@@ -124,39 +125,6 @@ pub fn run(args: &Bump, common: &Common, world: &World) -> Result<ExitCode> {
 /// Where an index has its entries.
 /// <https://krew.sigs.k8s.io/docs/developer-guide/custom-indexes/>
 const PLUGINS: &str = "plugins";
-
-/// What the last release left, of the plugins that are named, or of all.
-fn releases(args: &Bump, dist: &Path) -> Result<Vec<Release>> {
-    let folder = dist.join(KREW);
-    let made = match files::is_ours(dist)? && files::list_one(&folder)?.is_some() {
-        true => files::list(&folder)?,
-        false => Vec::new(),
-    };
-    let stem = |path: &Path| path.file_stem().and_then(|stem| stem.to_str()).map(str::to_owned);
-    let made: Vec<(String, PathBuf)> =
-        made.into_iter().filter_map(|entry| Some((stem(&entry.path)?, entry.path))).collect();
-    if made.is_empty() {
-        bail!(failure(
-            format!("there is no manifest of a plugin in {}", folder.display()),
-            "make a release first, or the manifests alone by `cargo dockless krew manifest`",
-        ));
-    }
-    if let Some(name) = args.names.iter().find(|name| made.iter().all(|(stem, _)| stem != *name)) {
-        let known: Vec<&str> = made.iter().map(|(stem, _)| &**stem).collect();
-        bail!(failure(
-            format!("the release has no plugin {name:?}"),
-            format!("name one of {}", known.join(", ")),
-        ));
-    }
-    let wanted = |stem: &String| args.names.is_empty() || args.names.contains(stem);
-    let made = made.into_iter().filter(|(stem, _)| wanted(stem));
-    made.map(|(_, path)| {
-        let text = String::from_utf8(files::read(&path)?)
-            .with_context(|| format!("read {}", path.display()))?;
-        Ok(Release::read(&text, &path).map_err(Findings)?)
-    })
-    .collect()
-}
 
 /// Decides what becomes of a plugin's entry. `root` is the index, without links.
 fn entry(args: &Bump, root: &Path, release: &Release, world: &World) -> Result<Entry> {

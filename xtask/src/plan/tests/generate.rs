@@ -45,7 +45,7 @@ fn programs_are_run_for_a_target_of_this_machine() {
         }
         // Without archives nothing is generated, and nothing more is built.
         let skipping = Request { skip: vec![Skip::Archive], ..request(Mode::Snapshot) };
-        let skipping = super::super::plan(&config, &project, &skipping).unwrap();
+        let skipping = super::plan(&config, &project, &skipping).unwrap();
         assert!(skipping.generate.is_empty());
         let built = if shipped == [universal] { targets(built) } else { targets(shipped) };
         assert_eq!(skipping.builds[0].targets, built);

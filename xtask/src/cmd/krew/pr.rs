@@ -1,0 +1,156 @@
+//! A release's version of plugins, for an index on GitHub.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+
+use super::super::{Common, KREW_GITHUB_TOKEN, NetworkArgs, Selection, World};
+use crate::config::Slug;
+use crate::files;
+use crate::finding::failure;
+use crate::forge::index::{self, Change, Submission, Submitted};
+use crate::github::GitHub;
+use crate::plan::{self, Mode};
+use crate::release;
+use crate::version::ReleaseTag;
+
+/// Ask an index on GitHub to take a release's version of plugins
+///
+/// Of what the last release left in dist/krew, version, uris and digests go into the
+/// index's entry, where nothing else changes, on a branch of a fork; then a pull request
+/// is opened, as krew-release-bot does. What is there of it already is kept, a pull request
+/// of an earlier version is closed, and an index that has the version, or a newer one,
+/// is left alone.
+///
+/// It takes KREW_GITHUB_TOKEN, a classic token with the scope public_repo. With one that
+/// may not open pull requests, and for a first submission, which a person makes, the branch
+/// is made and the page printed on which the pull request is opened.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  cargo dockless krew pr --dry-run
+  cargo dockless krew pr view-secret
+  cargo dockless krew pr --index acme/krew-index")]
+pub struct Pr {
+    /// Only these plugins [default: all in dist/krew]
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+    /// The index, in place of the setting's
+    #[arg(long, value_name = "OWNER/NAME", value_parser = slug)]
+    index: Option<Slug>,
+    /// Print what would change of the entry, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    network: NetworkArgs,
+}
+
+fn slug(text: &str) -> Result<Slug> {
+    Slug::parse(text).context("one looks like kubernetes-sigs/krew-index")
+}
+
+/// What dist/metadata.json says that counts here.
+#[derive(Deserialize)]
+struct Metadata {
+    tag: Option<String>,
+}
+
+pub fn run(args: &Pr, common: &Common, world: &World) -> Result<ExitCode> {
+    let (project, config) = world.project_and_config(common)?;
+    let plugins = release::released_plugins(&args.names, &project.dist())?;
+    let tag = released_tag(&project.dist())?;
+    let Some(index) = args.index.as_ref().or(config.github.index.as_ref()) else {
+        let why = "`ship = false` in [workspace.metadata.dockless.index]";
+        bail!(failure(why, "name the index with --index"));
+    };
+    let mut request = Selection::default().request(Mode::Release, common);
+    world.whereabouts(&mut request)?;
+    let Some(from) = plan::repository(&config.github, &project, &request) else {
+        let why = "it is not known which repository is released, by which branches are called";
+        let fix = "name it as `repository` in [workspace.metadata.dockless.github]";
+        bail!(failure(why, fix));
+    };
+    let http = world.http(&config.network, &args.network, common);
+    let token = world.tokens.krew.as_ref();
+    if token.is_none() && !args.dry_run {
+        let why = format!("{KREW_GITHUB_TOKEN} is not set");
+        bail!(failure(why, "set it to a classic token with the scope public_repo"));
+    }
+    let github = GitHub::new(&http, &world.api()?, token, KREW_GITHUB_TOKEN);
+    let mut all = Vec::new();
+    for plugin in &plugins {
+        let submission = Submission { index, plugin, from: &from, tag: &tag };
+        match args.dry_run {
+            true => preview(&github, &submission, world)?,
+            false => {
+                let submitted = index::submit(&github, &submission, &world.term)?;
+                say(plugin.name(), &submitted, world)?;
+                all.push(release::Plugin { name: plugin.name().to_owned(), submitted });
+            }
+        }
+    }
+    if world.term.json_wanted() {
+        world.term.json(&all)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The tag that the last release is of.
+fn released_tag(dist: &std::path::Path) -> Result<ReleaseTag> {
+    let path = dist.join("metadata.json");
+    let context = || format!("read {}", path.display());
+    let metadata: Metadata = serde_json::from_slice(&files::read(&path)?).with_context(context)?;
+    let tag = metadata.tag.as_deref().and_then(ReleaseTag::parse);
+    tag.ok_or_else(|| {
+        let why = "dist/ holds no release of a tag, and an index takes nothing else";
+        failure(why, "tag the commit and make the release again, without --snapshot")
+    })
+    .and_then(|tag| match tag.version.is_prerelease() {
+        true => Err(failure(
+            format!("{tag} is a pre-release, which an index does not take"),
+            "release the version itself",
+        )),
+        false => Ok(tag),
+    })
+}
+
+/// Prints what would change.
+fn preview(github: &GitHub<'_>, of: &Submission<'_>, world: &World) -> Result<()> {
+    let upstream = index::upstream(github, of)?;
+    match index::change(of, &upstream)? {
+        Change::There(version) => say(of.plugin.name(), &Submitted::There { version }, world),
+        Change::Newer(version) => say(of.plugin.name(), &Submitted::Newer { version }, world),
+        Change::Write { text, warnings } => {
+            warnings.iter().for_each(|warning| world.term.finding(warning));
+            world.term.result(index::diff(of, &upstream, &text).trim_end())
+        }
+    }
+}
+
+/// Says what became of a plugin; where a page matters, it is the result.
+fn say(name: &str, submitted: &Submitted, world: &World) -> Result<()> {
+    let term = &world.term;
+    let page = match submitted {
+        Submitted::There { version } => {
+            term.step("there", format_args!("the index has {name} {version} already"));
+            return Ok(());
+        }
+        Submitted::Newer { version } => {
+            term.step("leave", format_args!("the index as it is: {name} {version} is newer"));
+            return Ok(());
+        }
+        Submitted::Open { url, anew } => {
+            let verb = if *anew { "open" } else { "there" };
+            term.step(verb, format_args!("the pull request of {name}"));
+            url
+        }
+        Submitted::ByHand { url, why } => {
+            term.step("left", format_args!("to a person, to open the pull request: {why}"));
+            url
+        }
+    };
+    match term.json_wanted() {
+        true => Ok(()),
+        false => term.result(page),
+    }
+}

@@ -1,0 +1,161 @@
+//! Where releases are published, and which index hears of them.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::finding::{Finding, Place};
+use crate::project::RawConfig;
+
+/// The keys, as `default.toml` has them.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct GitHubKeys {
+    ship: bool,
+    repository: String,
+    changelog: String,
+}
+
+/// The keys, as `default.toml` has them.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct IndexKeys {
+    ship: bool,
+    repository: String,
+}
+
+/// The settings.
+#[derive(Clone, Debug)]
+pub struct GitHubConfig {
+    /// Whether releases are published there.
+    pub ship: bool,
+    /// `None` where it is to be found out.
+    pub repository: Option<Slug>,
+    /// The file whose section about a version becomes its notes, from the workspace's folder.
+    pub changelog: String,
+    /// The index of plugins that releases are brought to; `None` where they aren't.
+    pub index: Option<Slug>,
+}
+
+/// A repository on GitHub: `owner/name`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Slug {
+    pub owner: String,
+    pub name: String,
+}
+
+impl Slug {
+    /// Takes `owner/name`; what neither owners nor repositories are called is refused, and
+    /// so cannot lead to another path of the API.
+    pub fn parse(text: &str) -> Option<Slug> {
+        let (owner, name) = text.split_once('/')?;
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        let fits = |part: &str| {
+            !part.is_empty()
+                && part.len() <= 100
+                && part.bytes().all(plain)
+                && !part.bytes().all(|byte| byte == b'.')
+        };
+        (fits(owner) && fits(name)).then(|| Slug { owner: owner.to_owned(), name: name.to_owned() })
+    }
+
+    /// The repository that an address leads to, in any of the forms in which Cargo.toml and
+    /// git have them: `https://SERVER/owner/name`, `git@SERVER:owner/name.git`,
+    /// `ssh://git@SERVER/owner/name`. `server` is a host such as `github.com`.
+    pub fn of_address(address: &str, server: &str) -> Option<Slug> {
+        let (authority, path) = match address.split_once("://") {
+            Some((_, rest)) => rest.split_once('/')?,
+            None => address.split_once(':')?,
+        };
+        // What stands before the host is a user, and a password at times.
+        let host = authority.rsplit('@').next()?;
+        // That of ssh has a port of its own.
+        let plain = host.split(':').next()?;
+        if ![host, plain].iter().any(|it| it.eq_ignore_ascii_case(server)) {
+            return None;
+        }
+        let mut parts = path.split('/');
+        let (owner, name) = (parts.next()?, parts.next()?);
+        Slug::parse(&format!("{owner}/{}", name.strip_suffix(".git").unwrap_or(name)))
+    }
+}
+
+impl fmt::Display for Slug {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.owner, self.name)
+    }
+}
+
+impl Serialize for Slug {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// What the keys mean.
+pub fn github(
+    keys: GitHubKeys,
+    index: IndexKeys,
+    typed: Option<&RawConfig>,
+    findings: &mut Vec<Finding>,
+) -> GitHubConfig {
+    let mut slug = |path: &str, text: &str| {
+        let slug = Slug::parse(text);
+        if slug.is_none() && !text.is_empty() {
+            let place = typed
+                .map(|raw| Place::within(&raw.manifest, super::schema::item(raw, path)))
+                .unwrap_or_default();
+            let why = format!("{text:?} is no repository on GitHub");
+            let fix = super::schema::example(path);
+            findings.push(Finding::error("config-github", place, why, fix));
+        }
+        slug
+    };
+    GitHubConfig {
+        ship: keys.ship,
+        repository: slug("github.repository", &keys.repository),
+        changelog: keys.changelog,
+        index: slug("index.repository", &index.repository).filter(|_| index.ship),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repository_is_an_owner_and_a_name() {
+        for text in ["acme/tool", "a-c/t.o_o-l", "acme/.github"] {
+            assert_eq!(Slug::parse(text).unwrap().to_string(), text);
+        }
+        for text in
+            ["", "acme", "/tool", "acme/", "acme/..", "./tool", "a/b/c", "a/b?c", "a b/c", "ä/b"]
+        {
+            assert_eq!(Slug::parse(text), None, "{text}");
+        }
+    }
+
+    /// Address, server, repository.
+    #[test]
+    fn addresses_lead_to_repositories() {
+        for (address, server, expected) in [
+            ("https://github.com/acme/tool", "github.com", Some("acme/tool")),
+            ("https://github.com/acme/tool.git", "github.com", Some("acme/tool")),
+            ("https://github.com/acme/tool/", "github.com", Some("acme/tool")),
+            ("https://GitHub.com/acme/tool/tree/main/cli", "github.com", Some("acme/tool")),
+            ("https://user:secret@github.com/acme/tool", "github.com", Some("acme/tool")),
+            ("git@github.com:acme/tool.git", "github.com", Some("acme/tool")),
+            ("ssh://git@github.com:22/acme/tool", "github.com", Some("acme/tool")),
+            ("http://127.0.0.1:8080/acme/tool", "127.0.0.1:8080", Some("acme/tool")),
+            ("https://github.com/acme", "github.com", None),
+            ("https://gitlab.com/acme/tool", "github.com", None),
+            ("https://github.com.evil.example/acme/tool", "github.com", None),
+            ("https://github.com/../tool", "github.com", None),
+            ("../tool", "github.com", None),
+            ("", "github.com", None),
+        ] {
+            let found = Slug::of_address(address, server).map(|it| it.to_string());
+            assert_eq!(found.as_deref(), expected, "{address}");
+        }
+    }
+}

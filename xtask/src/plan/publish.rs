@@ -1,0 +1,138 @@
+//! What a release makes public, and where.
+
+use super::{
+    ArchivePlan, CHECKSUMS, GitHubPlan, ImagePlan, IndexPlan, KrewPlan, LeftOut, PublishPlan,
+    Request, Skip,
+};
+use crate::config::{GitHubConfig, Slug};
+use crate::finding::{Finding, Place};
+use crate::project::Project;
+use crate::version::ReleaseTag;
+
+/// Decides where the release of a tag goes.
+pub fn plan(
+    config: &GitHubConfig,
+    project: &Project,
+    request: &Request,
+    tag: &ReleaseTag,
+    archives: &[ArchivePlan],
+    images: &[ImagePlan],
+    plugins: &[KrewPlan],
+) -> (PublishPlan, Vec<Finding>, Vec<LeftOut>) {
+    let mut findings = Vec::new();
+    let mut left_out: Vec<LeftOut> = images.iter().filter_map(homeless).collect();
+    let repository = repository(config, project, request);
+    let mut github = None;
+    if !config.ship {
+        let why = "`ship = false` in [workspace.metadata.dockless.github]";
+        left_out.push(left(&format!("the release {tag} on GitHub"), why, "set `ship = true`"));
+    } else if let Some(repository) = &repository {
+        let files = files(archives, plugins);
+        findings.extend(files.iter().filter_map(|name| unfit(name)));
+        findings.extend(plugins.iter().filter_map(|it| elsewhere(it, repository, tag, request)));
+        github = Some(GitHubPlan {
+            repository: repository.clone(),
+            prerelease: tag.version.is_prerelease(),
+            files,
+        });
+    } else {
+        let why = format!("it is not known which repository on {} is released", request.server);
+        let fix = "name it as `repository` in [workspace.metadata.dockless.github], or, to publish \
+                   images alone, set `ship = false` there";
+        let place = Place::file(&project.root.join("Cargo.toml"));
+        findings.push(Finding::error("github-repository", place, why, fix));
+    }
+    let (index, more) = index(config, request, tag, plugins, github.is_some());
+    left_out.extend(more);
+    let publish = PublishPlan { tag: tag.clone(), draft: request.draft, github, index };
+    (publish, findings, left_out)
+}
+
+/// The setting, or else the workflow's own repository, or else that which the packages
+/// name, or else git's.
+pub fn repository(config: &GitHubConfig, project: &Project, request: &Request) -> Option<Slug> {
+    let of = |address: &str| Slug::of_address(address, &request.server);
+    let named = || project.packages.iter().filter_map(|it| it.about.repository.as_deref());
+    let configured = config.repository.clone().or_else(|| request.workflow.clone());
+    configured.or_else(|| named().find_map(of)).or_else(|| request.origin.as_deref().and_then(of))
+}
+
+/// An image that nobody said where to push.
+fn homeless(image: &ImagePlan) -> Option<LeftOut> {
+    let why = "the settings do not say where to";
+    let fix = "set `repositories` in [package.metadata.dockless.image], or DOCKLESS_REPOSITORY";
+    let what = format!("the push of the image of {}", image.package);
+    image.destinations().is_empty().then(|| left(&what, why, fix))
+}
+
+/// The names of the release's files, sorted.
+fn files(archives: &[ArchivePlan], plugins: &[KrewPlan]) -> Vec<String> {
+    let mut files: Vec<String> = archives.iter().map(|it| it.name.clone()).collect();
+    files.extend((!archives.is_empty()).then(|| CHECKSUMS.to_owned()));
+    files.extend(plugins.iter().map(|it| format!("{}.yaml", it.name)));
+    files.sort();
+    files
+}
+
+/// GitHub gives other names to files whose names have other characters.
+/// <https://docs.github.com/en/rest/releases/assets#upload-a-release-asset>
+fn unfit(name: &str) -> Option<Finding> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    let fits = name.bytes().all(plain) && !name.starts_with('.');
+    (!fits).then(|| {
+        let why = format!("GitHub would give {name} another name, where nobody looks for it");
+        let fix = "choose a name of ASCII letters, digits, `-`, `_` and `.`";
+        Finding::error("github-name", Place::item(name), why, fix)
+    })
+}
+
+/// A plugin whose archives are looked for in another repository's releases.
+fn elsewhere(
+    plugin: &KrewPlan,
+    repository: &Slug,
+    tag: &ReleaseTag,
+    request: &Request,
+) -> Option<Finding> {
+    let uri = plugin.platforms.iter().map(|it| &it.uri).find(|uri| {
+        let other = Slug::of_address(uri, &request.server);
+        other.is_some_and(|other| other != *repository)
+    })?;
+    let why = format!("the release {tag} goes to {repository}, and krew is sent to {uri}");
+    let fix = "name the repository alike in Cargo.toml's `repository`, or set `uri` in the \
+               package's krew table";
+    let place = Place::item(format!("krew manifest of {}", plugin.package));
+    Some(Finding::error("krew-elsewhere", place, why, fix))
+}
+
+/// Which index is asked to take which plugins.
+fn index(
+    config: &GitHubConfig,
+    request: &Request,
+    tag: &ReleaseTag,
+    plugins: &[KrewPlan],
+    released: bool,
+) -> (Option<IndexPlan>, Vec<LeftOut>) {
+    if plugins.is_empty() {
+        return (None, Vec::new());
+    }
+    let why = match &config.index {
+        None => "`ship = false` in [workspace.metadata.dockless.index]",
+        _ if request.skip.contains(&Skip::Krew) => "--skip krew",
+        _ if request.draft => "a draft is seen by nobody",
+        _ if !released => "its archives are not released on GitHub",
+        _ if tag.version.is_prerelease() => "an index takes no pre-releases",
+        Some(index) => {
+            let plugins = plugins.iter().map(|it| it.name.clone()).collect();
+            return (Some(IndexPlan { repository: index.clone(), plugins }), Vec::new());
+        }
+    };
+    let what = |plugin: &KrewPlan| {
+        left(&format!("the pull request of {}", plugin.name), why, "nothing to do")
+    };
+    (None, plugins.iter().map(what).collect())
+}
+
+fn left(what: &str, why: &str, fix: &str) -> LeftOut {
+    let (what, why, fix) = (what.to_owned(), why.to_owned(), fix.to_owned());
+    LeftOut { what, target: None, why, fix, by_choice: true }
+}

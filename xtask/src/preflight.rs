@@ -1,0 +1,258 @@
+//! What would make a release fail on its way, looked for before anything is done.
+
+use std::path::Path;
+use std::thread;
+
+use anyhow::{Result, anyhow};
+
+use crate::files;
+use crate::finding::{Finding, Findings, Place, Severity};
+use crate::forge::Forge;
+use crate::forge::index::{self, Change, Submission};
+use crate::github::GitHub;
+use crate::krew;
+use crate::plan::{GitHubPlan, IndexPlan, LeftOut, Plan, PublishPlan};
+use crate::project::Project;
+use crate::registry::Registry;
+use crate::term::{self, Term};
+use crate::toolchain;
+
+/// In bytes: with less room a build of anything is not even begun.
+const LEAST_ROOM: u64 = 256 << 20;
+
+/// Whom a release speaks with.
+pub struct Sites<'a> {
+    pub forge: Option<Forge<'a>>,
+    pub index: Option<&'a GitHub<'a>>,
+    pub registry: &'a Registry<'a>,
+}
+
+/// Whether this machine builds anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Build {
+    Here { offline: bool },
+    Elsewhere,
+}
+
+/// Looks at all that a release needs, of all parties at the same time, and finds what is
+/// wrong with any of it. Nothing is changed anywhere.
+pub fn look(
+    plan: &Plan,
+    publish: &PublishPlan,
+    project: &Project,
+    sites: &Sites<'_>,
+    build: Build,
+    term: &Term,
+) -> Vec<Finding> {
+    term.step("look", "at what the release needs");
+    let forge = || match (&publish.github, &sites.forge) {
+        (Some(to), Some(forge)) => github(plan, to, forge),
+        _ => Ok(Vec::new()),
+    };
+    let index = || match (&publish.index, &publish.github, sites.index) {
+        (Some(to), Some(from), Some(github)) => krew_index(plan, to, from, publish, github, term),
+        _ => Ok(Vec::new()),
+    };
+    let here = || machine(plan, project, build, term);
+    let images = || Ok(registries(plan, sites.registry));
+    let (forge, index, images, here) = thread::scope(|scope| {
+        let forge = scope.spawn(forge);
+        let index = scope.spawn(index);
+        let images = scope.spawn(images);
+        let here = here();
+        (forge.join(), index.join(), images.join(), here)
+    });
+    let mut findings = checkout(project);
+    let parts = [("GitHub", forge), ("the index", index), ("registries", images)];
+    let parts = parts.map(|(name, found)| {
+        (name, found.unwrap_or_else(|_| Err(anyhow!("the thread that asked panicked"))))
+    });
+    for (name, found) in [("this machine", here)].into_iter().chain(parts) {
+        match found {
+            Ok(found) => findings.extend(found),
+            Err(error) => findings.push(Finding::of("preflight", Place::item(name), &error)),
+        }
+    }
+    findings
+}
+
+/// What the checkout must be beside what its tag must be, which the plan knows.
+fn checkout(project: &Project) -> Vec<Finding> {
+    let shallow = project.git.as_ref().is_some_and(|git| git.shallow);
+    let why = "the clone is shallow, so that it is not known what came before";
+    let fix =
+        "run `git fetch --unshallow --tags`; in GitHub's checkout action set `fetch-depth: 0`";
+    let finding = || Finding::error("shallow-clone", Place::item("git"), why, fix);
+    shallow.then(finding).into_iter().collect()
+}
+
+/// Room, toolchains and linkers.
+fn machine(plan: &Plan, project: &Project, build: Build, term: &Term) -> Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    for folder in [&project.target_dir, &project.root] {
+        if let Some(left) = files::room(folder)?.filter(|left| *left < LEAST_ROOM) {
+            findings.push(narrow(folder, left));
+        }
+    }
+    if let Build::Here { offline } = build {
+        let ready = toolchain::prepare(&plan.builds, project, offline, term)?;
+        findings.extend(ready.left_out.iter().map(LeftOut::finding));
+    }
+    Ok(findings)
+}
+
+fn narrow(folder: &Path, left: u64) -> Finding {
+    let why = format!("there are {} left on its disk", term::size(left));
+    Finding::error("disk", Place::file(folder), why, "make room, or set CARGO_TARGET_DIR")
+}
+
+/// The registries that images go to, and what they think of the logins.
+fn registries(plan: &Plan, registry: &Registry<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut known = Vec::new();
+    for repository in plan.images.iter().flat_map(|image| image.destinations()) {
+        if known.contains(&repository) {
+            continue;
+        }
+        known.push(repository);
+        if let Err(error) = registry.greet(repository) {
+            findings.push(Finding::of("registry", Place::default(), &error));
+        }
+    }
+    findings
+}
+
+/// Whether the release can be made on GitHub, as far as that can be known.
+fn github(plan: &Plan, to: &GitHubPlan, forge: &Forge<'_>) -> Result<Vec<Finding>> {
+    let (github, slug) = (forge.github, &to.repository);
+    let place = || Place::item(format!("{slug} on GitHub"));
+    let fault = |rule, why: String, fix: &str| Finding::error(rule, place(), why, fix);
+    if !github.has_token() {
+        let why = format!("{} is not set, and nobody else may publish", github.variable());
+        let fix = "set it to a token that may write to the repository: by hand \
+                   `GITHUB_TOKEN=$(gh auth token)`; in a workflow `${{ github.token }}`, with the \
+                   permission `contents: write`";
+        return Ok(vec![fault("github-token", why, fix)]);
+    }
+    let Some(repository) = github.repository(slug)? else {
+        let why = "there is no such repository, or the token may not see it".to_owned();
+        let fix = "name it as `repository` in [workspace.metadata.dockless.github], or use a \
+                   token that may see it";
+        return Ok(vec![fault("github-repository", why, fix)]);
+    };
+    let mut findings = Vec::new();
+    if repository.archived {
+        let why = "it is archived, and takes nothing".to_owned();
+        findings.push(fault("github-repository", why, "unarchive it, or name another"));
+    }
+    if let Some(scopes) = repository.unfit_scopes() {
+        let scope = if repository.private { "repo" } else { "public_repo" };
+        let why = format!("the token of {} has {scopes}", github.variable());
+        let fix = format!("use one with the scope {scope}");
+        findings.push(fault("github-token", why, &fix));
+    } else if repository.refuses_pushes() {
+        let why = format!("whose token is in {} may not write to it", github.variable());
+        findings.push(fault("github-token", why, "use the token of somebody who may"));
+    }
+    if let Some(tag) = &plan.tag {
+        findings.extend(pushed(tag, plan, to, forge)?);
+        findings.extend(frozen(tag, to, forge)?);
+    }
+    if github.freezes_releases(slug)? == Some(true) {
+        forge.term.detail(format_args!("{slug} freezes releases when they are published"));
+    }
+    Ok(findings)
+}
+
+/// The tag must be on GitHub, or publishing would make it of whatever is there.
+fn pushed(tag: &str, plan: &Plan, to: &GitHubPlan, forge: &Forge<'_>) -> Result<Option<Finding>> {
+    let there = forge.github.tag(&to.repository, tag)?;
+    let why = match (&there, &plan.commit) {
+        (Some(there), Some(here)) if there == here => return Ok(None),
+        (Some(there), _) => format!("the tag {tag} is at {there:.12} there, and not at HEAD"),
+        (None, _) => format!("the tag {tag} is not there"),
+    };
+    let fix = match there {
+        Some(_) => "release another version: who has the tag by now keeps it".to_owned(),
+        None => format!("push it, for example by `git push origin {tag}`"),
+    };
+    let place = Place::item(format!("{} on GitHub", to.repository));
+    Ok(Some(Finding::error("github-tag", place, why, fix)))
+}
+
+/// A release that was published and cannot be changed must have all files by now.
+fn frozen(tag: &str, to: &GitHubPlan, forge: &Forge<'_>) -> Result<Option<Finding>> {
+    let (found, _) = forge.find(tag)?;
+    let Some(release) = found.filter(|it| it.immutable && !it.draft) else { return Ok(None) };
+    let there = forge.github.assets(&to.repository, release.id)?;
+    let lacks = |name: &&String| there.iter().all(|asset| asset.name != **name);
+    let lacking: Vec<&str> = to.files.iter().filter(lacks).map(String::as_str).collect();
+    let place = Place::item(format!("{} on GitHub", to.repository));
+    let why = || format!("{tag} was published and frozen without {}", lacking.join(", "));
+    let fix = "release another version";
+    Ok((!lacking.is_empty()).then(|| Finding::error("github-frozen", place, why(), fix)))
+}
+
+/// Whether the index can be asked to take the plugins, and whether its bot would approve.
+fn krew_index(
+    plan: &Plan,
+    to: &IndexPlan,
+    from: &GitHubPlan,
+    publish: &PublishPlan,
+    github: &GitHub<'_>,
+    term: &Term,
+) -> Result<Vec<Finding>> {
+    let place = || Place::item(format!("the index {}", to.repository));
+    let fault = |why: String| {
+        let fix = format!(
+            "set {} to a classic token with the scope public_repo, or leave the pull request out \
+             by `--skip krew`, or for ever by `ship = false` in \
+             [workspace.metadata.dockless.index]",
+            github.variable()
+        );
+        Finding::error("krew-token", place(), why, fix)
+    };
+    if !github.has_token() {
+        return Ok(vec![fault(format!("{} is not set", github.variable()))]);
+    }
+    let mut findings = Vec::new();
+    for plugin in plan.krew.iter().filter(|it| to.plugins.contains(&it.name)) {
+        let draft = krew::draft(plugin)?;
+        // What is wrong with it is said where the plan's manifests are looked at.
+        let Ok(release) = krew::Release::read(draft.text(), Path::new(&draft.file())) else {
+            continue;
+        };
+        let index = &to.repository;
+        let (plugin, from, tag) = (&release, &from.repository, &publish.tag);
+        let submission = Submission { index, plugin, from, tag };
+        let upstream = index::upstream(github, &submission)?;
+        match index::change(&submission, &upstream) {
+            Ok(Change::There(version)) => {
+                term.detail(format_args!("{index} has {} {version} already", release.name()));
+            }
+            Ok(Change::Newer(version)) => {
+                term.detail(format_args!(
+                    "{index} has {} {version}, which is newer",
+                    release.name()
+                ));
+            }
+            Ok(Change::Write { .. }) => {
+                let scopes = upstream.repository().unfit_scopes();
+                let unfit = |scopes| format!("the token of {} has {scopes}", github.variable());
+                findings.extend(scopes.map(|scopes| fault(unfit(scopes))));
+            }
+            Err(error) => match error.downcast::<Findings>() {
+                Ok(Findings(found)) => {
+                    findings.extend(found.into_iter().filter(|it| it.severity == Severity::Error));
+                }
+                Err(error) => findings.push(Finding::of("krew-index", place(), &error)),
+            },
+        }
+    }
+    if findings.is_empty() && github.login()?.is_none() {
+        let why = "the token is a workflow's, which may not open pull requests elsewhere";
+        findings.push(fault(why.to_owned()));
+    }
+    findings.dedup();
+    Ok(findings)
+}

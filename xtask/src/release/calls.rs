@@ -1,0 +1,67 @@
+//! Each call that publishing would make, as far as it is known before anything is made.
+
+use crate::config::Slug;
+use crate::plan::{IndexPlan, Plan, PublishPlan};
+use crate::term::Table;
+
+/// The calls that change something, in their order; `api` is the address of GitHub's API.
+/// What is there already is looked for before each, and not done again.
+pub fn calls(plan: &Plan, publish: &PublishPlan, api: &str) -> Table {
+    let mut table = Table::new(&["call", "at", "for"]);
+    let mut row = |call: &str, at: String, what: String| table.row([call.to_owned(), at, what]);
+    let manifests =
+        |to: &crate::reference::Repository| format!("{}/v2/{}/manifests", to.registry(), to.path());
+    for image in &plan.images {
+        for to in image.destinations() {
+            let at = format!("{}/v2/{}/blobs/uploads/", to.registry(), to.path());
+            row("POST", at, format!("what the image {} is made of", image.name));
+            row("PUT", format!("{}/sha256:…", manifests(to)), format!("the image {}", image.name));
+        }
+    }
+    let tag = &publish.tag;
+    if let Some(github) = &publish.github {
+        let releases = format!("{api}/repos/{}/releases", github.repository);
+        row("POST", releases.clone(), format!("a draft of {tag}"));
+        for file in &github.files {
+            row("POST", format!("{releases}/…/assets?name={file}"), "a file of it".to_owned());
+        }
+        if publish.draft {
+            return table;
+        }
+        row("PATCH", format!("{releases}/…"), format!("to publish {tag}"));
+    }
+    for image in &plan.images {
+        for to in image.destinations() {
+            for name in image.tags(to) {
+                let at = format!("{}/{name}", manifests(to));
+                row("PUT", at, format!("the tag of {}", image.name));
+            }
+        }
+    }
+    if let (Some(index), Some(github)) = (&publish.index, &publish.github) {
+        for plugin in &index.plugins {
+            pull_request(plugin, index, &github.repository, publish, api, &mut row);
+        }
+    }
+    table
+}
+
+fn pull_request(
+    plugin: &str,
+    index: &IndexPlan,
+    from: &Slug,
+    publish: &PublishPlan,
+    api: &str,
+    row: &mut impl FnMut(&str, String, String),
+) {
+    let fork = format!("{api}/repos/…/{}", index.repository.name);
+    let branch = format!("{}-{plugin}-{}-{}", from.owner, from.name, publish.tag);
+    row("POST", format!("{api}/repos/{}/forks", index.repository), "a fork".to_owned());
+    row("POST", format!("{fork}/git/refs"), format!("the branch {branch}"));
+    row(
+        "PUT",
+        format!("{fork}/contents/plugins/{plugin}.yaml"),
+        format!("{plugin}'s next version"),
+    );
+    row("POST", format!("{api}/repos/{}/pulls", index.repository), "the pull request".to_owned());
+}
