@@ -29,6 +29,7 @@ mod clean;
 mod cross;
 mod dockerfile;
 mod image;
+mod init;
 mod krew;
 mod release;
 mod run;
@@ -95,6 +96,7 @@ enum Command {
     Test(test::Args),
     Ci(Box<ci::Args>),
     Setup(setup::Args),
+    Init(init::Args),
     Clean(clean::Args),
     #[command(hide = true)]
     Cross(cross::Args),
@@ -218,6 +220,7 @@ impl Command {
             Command::Test(args) => test::run(args, common, world),
             Command::Ci(args) => ci::run(*args, common, world),
             Command::Setup(args) => setup::run(args, common, world),
+            Command::Init(args) => init::run(&args, common, world),
             Command::Clean(args) => clean::run(args, common, world),
             Command::Cross(args) => cross::run(args, world),
         }

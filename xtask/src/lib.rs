@@ -42,6 +42,7 @@ mod forge;
 mod github;
 
 mod check;
+mod init;
 mod preflight;
 mod release;
 

@@ -1,6 +1,7 @@
 //! Decides what is made: names, arguments, destinations, what is left out and
 //! why. Pure: facts and settings in, a value out.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -346,12 +347,15 @@ fn select<'a>(
             _ if !request.packages.is_empty() && !named => {}
             _ if request.plugins && config.krew.is_none() => {}
             (_, Some(kept)) => left_out.push(kept),
-            (Some(package), None) => selected.push(Selected {
-                package,
-                config,
-                targets: made_for(targets.as_ref().unwrap_or(&config.targets), request),
-                feature_args: build::feature_args(config, request),
-            }),
+            (Some(package), None) => {
+                let targets = made_for(config, targets.as_deref(), request);
+                // Another machine builds what this one is not asked for.
+                if targets.is_empty() && request.part == Part::Programs {
+                    continue;
+                }
+                let feature_args = build::feature_args(config, request);
+                selected.push(Selected { package, config, targets, feature_args });
+            }
             (None, None) => {}
         }
     }
@@ -360,16 +364,29 @@ fn select<'a>(
         let fix = "give one a binary `kubectl-…`, or a table [package.metadata.dockless.krew]";
         findings.push(Finding::error("krew", Place::default(), why, fix));
     }
+    if request.part == Part::Programs && selected.is_empty() && findings.is_empty() {
+        let why = format!("no package is released for {}", request.targets.join(", "));
+        let all = config.packages.iter().flat_map(|config| &config.targets);
+        let all: BTreeSet<String> = all.map(ToString::to_string).collect();
+        let fix = format!("name one of {}", all.into_iter().collect::<Vec<_>>().join(", "));
+        findings.push(Finding::error("target", Place::item("--target"), why, fix));
+    }
     match findings.is_empty() {
         true => Ok((selected, left_out)),
         false => Err(findings),
     }
 }
 
-/// The targets that something is made for.
-fn made_for(targets: &[Target], request: &Request) -> Vec<Target> {
-    let made = |target: &&Target| !request.only_images() || image::serves(target, request);
-    targets.iter().filter(made).cloned().collect()
+/// The targets that something of a package is made for: those that the command line names,
+/// or else its own. What machines build together is made for its own alone.
+fn made_for(config: &PackageConfig, named: Option<&[Target]>, request: &Request) -> Vec<Target> {
+    let part = request.part == Part::Programs;
+    let made = |target: &&Target| match named {
+        Some(named) if part => named.contains(target),
+        _ => !request.only_images() || image::serves(target, request),
+    };
+    let all = named.filter(|_| !part).unwrap_or(&config.targets);
+    all.iter().filter(made).cloned().collect()
 }
 
 /// The targets in place of the configured ones, where the command line or the

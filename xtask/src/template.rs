@@ -23,6 +23,20 @@ pub fn render(template: &str, values: &[(&str, &str)]) -> Result<String> {
     Ok(text)
 }
 
+/// The same for workflows, in which `${{ … }}` is GitHub's, and stays.
+pub fn render_workflow(template: &str, values: &[(&str, &str)]) -> Result<String> {
+    let mut parts = template.split("${{");
+    let mut text = render(parts.next().unwrap_or_default(), values)?;
+    for part in parts {
+        let Some((theirs, rest)) = part.split_once("}}") else {
+            bail!("a ${{{{ is not closed");
+        };
+        text.push_str(&format!("${{{{{theirs}}}}}"));
+        text.push_str(&render(rest, values)?);
+    }
+    Ok(text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -141,6 +141,12 @@ fn one_plan_is_built_and_joined() {
         .run(&format!("release --split --snapshot --target {HOST}"))
         .ends_with(1)
         .says("several machines build one commit, and what is here is not committed");
+    world.git(["checkout", "--quiet", "."]);
+    world
+        .run("release --split --target x86_64-unknown-linux-gnu")
+        .ends_with(1)
+        .says("no package is released for x86_64-unknown-linux-gnu")
+        .says("name one of aarch64-unknown-linux-musl, x86_64-unknown-linux-musl");
     world.run("release --split").ends_with(2);
     world.run("release --split --target x --merge y").ends_with(2);
 }

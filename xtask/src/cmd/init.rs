@@ -1,0 +1,62 @@
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+use super::{Common, Drafted, Selection, World};
+use crate::files;
+use crate::finding::{Findings, failure};
+use crate::init;
+use crate::plan::{Mode, Skip};
+
+/// Write the workflows by which GitHub checks and releases the project
+///
+/// They are made of the project's settings: a job for each target, on a runner that has its
+/// linker; one that joins and publishes; attestations of what was published. Actions are
+/// pinned by their commits, and Dependabot is told to raise them.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  cargo dockless init --workflows
+  cargo dockless init --workflows --check     fail where they are not current")]
+pub struct Args {
+    /// Write .github/workflows/ci.yml, release.yml, and .github/dependabot.yml
+    #[arg(long, required = true)]
+    workflows: bool,
+    /// Write nothing, and fail where a file is not what it would be
+    #[arg(long)]
+    check: bool,
+}
+
+pub fn run(args: &Args, common: &Common, world: &World) -> Result<ExitCode> {
+    let mut request = Selection::default().request(Mode::Release, common);
+    // They are for other machines, whatever this one has.
+    (request.elsewhere, request.skip) = (true, vec![Skip::Publish]);
+    request.repository = world.repository()?;
+    let Drafted { project, plan: Some(plan), config, .. } = world.drafted(common, &request)? else {
+        bail!(failure("there is nothing to release", "see `release --snapshot --dry-run`"));
+    };
+    let mut wrong = Vec::new();
+    for (path, text) in init::workflows(&init::facts(&project, &config, &plan))? {
+        let place = project.root.join(&path);
+        let there = files::read_if_there(&place)?;
+        if there.as_deref() == Some(text.as_bytes()) {
+            continue;
+        }
+        if args.check {
+            wrong.push(init::stale(&path, there.is_some()));
+            continue;
+        }
+        let ours = there.as_deref().map(String::from_utf8_lossy);
+        if ours.is_some_and(|text| !text.lines().next().unwrap_or_default().contains(init::MARK)) {
+            bail!(failure(
+                format!("{} was not written by dockless, so it is not replaced", path.display()),
+                "move it away, and take what is yours over",
+            ));
+        }
+        files::write(&place, text.as_bytes())?;
+        world.term.result(place.display())?;
+    }
+    match wrong.is_empty() {
+        true => Ok(ExitCode::SUCCESS),
+        false => Err(Findings(wrong).into()),
+    }
+}
