@@ -69,6 +69,10 @@ pub fn prepare(
     let cargo = cargo_config::read(project)?;
     let mut usable: BTreeMap<&Target, Option<String>> = BTreeMap::new();
     let mut stand_ins: BTreeMap<&Target, Settings> = BTreeMap::new();
+    // What wraps rustc is often a cache that checkouts share, and takes flags with their
+    // folders for other flags. They are put behind it.
+    let wrapped = cfg!(unix) && cargo.build.rustc_wrapper.is_some();
+    let mut kept = cross::Kept::default();
     for build in builds {
         for target in &build.targets {
             if !usable.contains_key(target) {
@@ -93,9 +97,20 @@ pub fn prepare(
                 ready.vars.extend(wiring.vars);
                 stand_ins.insert(target, wiring.settings);
             }
-            let encoded = flags::encoded(target, &linker, &build.remap, &cargo, project)?;
+            let mut libraries = flags::libraries(target, &linker, project)?;
+            let mut remap = flags::remap(&build.remap, project)?;
+            if wrapped {
+                kept.remap.clone_from(&remap);
+                kept.libraries.extend(libraries.take().map(|it| (target.triple().to_owned(), it)));
+                remap.clear();
+            }
+            let encoded = flags::encoded(target, &linker, libraries.as_ref(), &remap, &cargo)?;
             ready.flags.insert((build.package.clone(), target.clone()), encoded);
         }
+    }
+    if wrapped {
+        let rustc = cross::rustc(&kept, cargo.build.rustc.as_ref(), project)?;
+        ready.vars.insert("RUSTC".to_owned(), rustc.into());
     }
     if !stand_ins.is_empty() {
         let settings: Vec<Settings> = stand_ins.into_values().collect();

@@ -8,6 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use serde::Serialize;
 
 use super::driver::{Compiler, Settings};
 use crate::digest::Digest;
@@ -179,6 +180,45 @@ pub fn install(all: &[Settings], project: &Project) -> Result<BTreeMap<String, O
     Ok(vars)
 }
 
+/// Flags that rustc gets behind whatever wraps it.
+#[derive(Debug, Default, Serialize)]
+pub struct Kept {
+    pub remap: Vec<String>,
+    /// By the target's triple.
+    pub libraries: BTreeMap<String, String>,
+}
+
+/// Writes a stand-in for rustc below the target folder, which adds the flags, and returns
+/// where. `rustc` is the one that cargo is told of.
+pub fn rustc(kept: &Kept, rustc: Option<&PathBuf>, project: &Project) -> Result<PathBuf> {
+    let own = project.rustc.sysroot.join("bin/rustc");
+    let program = rustc.cloned().unwrap_or(own);
+    let mut text = b"#!/bin/sh\n".to_vec();
+    if !kept.libraries.is_empty() {
+        // They are searched after all others that the call names.
+        text.extend(b"for arg; do case $arg in\n");
+        for (triple, flag) in &kept.libraries {
+            text.extend(format!("{triple}) set -- \"$@\" ").as_bytes());
+            text.extend(quoted(flag.as_ref()));
+            text.extend(b"; break;;\n");
+        }
+        text.extend(b"esac; done\n");
+    }
+    text.extend(b"exec");
+    let words = std::iter::once(program.as_os_str()).chain(kept.remap.iter().map(OsStr::new));
+    words.for_each(|word| {
+        text.push(b' ');
+        text.extend(quoted(word));
+    });
+    text.extend(b" \"$@\"\n");
+    let name = Digest::of(&text).hex();
+    let path = project.target_dir.join("dockless").join(&name[..16]).join("rustc");
+    if !path.is_file() {
+        files::write_program(&path, &text)?;
+    }
+    Ok(path)
+}
+
 /// Writes the stand-ins of one target.
 fn write(settings: &Settings, dir: &Path, this: &Path, project: &Project) -> Result<()> {
     let triple = settings.target.triple();
@@ -221,14 +261,17 @@ fn archiver<'a>(settings: &'a Settings, name: &'a str, project: &Project) -> Vec
 fn script(path: &Path, words: &[&OsStr]) -> Result<()> {
     let mut text = b"#!/bin/sh\nexec".to_vec();
     for word in words {
-        text.extend(b" '");
-        text.extend(
-            word.as_encoded_bytes().split(|b| *b == b'\'').collect::<Vec<_>>().join(&b"'\\''"[..]),
-        );
-        text.push(b'\'');
+        text.push(b' ');
+        text.extend(quoted(word));
     }
     text.extend(b" \"$@\"\n");
     files::write_program(path, &text)
+}
+
+/// A word that a shell reads as it is.
+fn quoted(word: &OsStr) -> Vec<u8> {
+    let parts: Vec<&[u8]> = word.as_encoded_bytes().split(|byte| *byte == b'\'').collect();
+    [b"'", &parts.join(&b"'\\''"[..])[..], b"'"].concat()
 }
 
 /// The variable that names the toolchain file, unless the user names one.

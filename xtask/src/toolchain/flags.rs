@@ -88,15 +88,37 @@ pub fn elsewhere(target: &Target, libraries: &str, project: &Project) -> Result<
     Ok(own.flags.into_iter().chain(ours).chain(linker).collect())
 }
 
+/// The flags that name folders of this machine: what binaries call them instead.
+pub fn remap(remap: &[(PathBuf, String)], project: &Project) -> Result<Vec<String>> {
+    let flag = |from: &Path, to: &str| Ok(format!("--remap-path-prefix={}={to}", text(from)?));
+    let mut flags = remap.iter().map(|(from, to)| flag(from, to)).collect::<Result<Vec<_>>>()?;
+    let source = project.rustc.sysroot.join("lib/rustlib/src/rust");
+    if !remap.is_empty() && source.is_dir() {
+        // With the component rust-src, rustc names its files by their place here.
+        flags.push(flag(&source, &format!("/rustc/{}", rustc_commit(project)?))?);
+    }
+    Ok(flags)
+}
+
+/// Whether musl's programs look for libraries in the folder of musl's empty ones, and by
+/// which flag: after all other folders, for a crate may bring a library of such a name.
+pub fn libraries(target: &Target, linker: &Linker, project: &Project) -> Result<Option<String>> {
+    if !target.is_musl() || matches!(linker, Linker::Unnamed) {
+        return Ok(None);
+    }
+    Ok(Some(format!("-Clink-arg=-L{}", text(&empty_libraries(project)?)?)))
+}
+
 /// The flags in the form of CARGO_ENCODED_RUSTFLAGS, which outweighs cargo's
-/// other places, so that none of the user's is lost and none added to.
+/// other places, so that none of the user's is lost and none added to. `libraries` and
+/// `remap` are those of this machine's folders, where cargo is to pass them on.
 /// <https://doc.rust-lang.org/cargo/reference/config.html#buildrustflags>
 pub fn encoded(
     target: &Target,
     linker: &Linker,
-    remap: &[(PathBuf, String)],
+    libraries: Option<&String>,
+    remap: &[String],
     cargo: &Config,
-    project: &Project,
 ) -> Result<String> {
     let context = || format!("gather rustc's flags for {target}");
     let mut flags = cargo.rustflags(target.triple()).with_context(context)?.unwrap_or_default();
@@ -106,10 +128,7 @@ pub fn encoded(
         // https://github.com/rust-lang/rust/issues/144513 and /issues/135244
         flags.push("-Ctarget-feature=+crt-static");
         flags.push("-Clink-self-contained=yes");
-        if !matches!(linker, Linker::Unnamed) {
-            // After all other folders: a crate may bring a library of such a name.
-            flags.push(format!("-Clink-arg=-L{}", text(&empty_libraries(project)?)?));
-        }
+        libraries.iter().for_each(|flag| flags.push(flag.as_str()));
     } else if target.is_windows() {
         // Without it Microsoft's programs need a runtime that is installed apart.
         flags.push("-Ctarget-feature=+crt-static");
@@ -129,18 +148,7 @@ pub fn encoded(
             }
         }
     }
-    for (from, to) in remap {
-        flags.push(format!("--remap-path-prefix={}={to}", text(from)?));
-    }
-    let source = project.rustc.sysroot.join("lib/rustlib/src/rust");
-    if !remap.is_empty() && source.is_dir() {
-        // With the component rust-src, rustc names its files by their place here.
-        flags.push(format!(
-            "--remap-path-prefix={}=/rustc/{}",
-            text(&source)?,
-            rustc_commit(project)?
-        ));
-    }
+    remap.iter().for_each(|flag| flags.push(flag.as_str()));
     flags.encode().with_context(context)
 }
 

@@ -53,11 +53,16 @@ mod repositories;
 #[cfg(target_os = "linux")]
 mod reproducible;
 #[cfg(target_os = "linux")]
+mod sccache;
+#[cfg(target_os = "linux")]
 mod settings;
+#[cfg(target_os = "linux")]
 mod shards;
 #[cfg(target_os = "linux")]
 mod targets;
 #[cfg(target_os = "linux")]
 mod versions;
+#[cfg(target_os = "linux")]
+mod workflows;
 #[cfg(target_os = "linux")]
 mod world;
