@@ -41,6 +41,8 @@ mod krew_release;
 #[cfg(target_os = "linux")]
 mod properties;
 #[cfg(target_os = "linux")]
+mod publish;
+#[cfg(target_os = "linux")]
 mod published;
 #[cfg(target_os = "linux")]
 mod registries;

@@ -17,6 +17,7 @@ use tempfile::TempDir;
 pub mod builders;
 pub mod engines;
 pub mod flat;
+pub mod github;
 pub mod kept;
 pub mod krew;
 pub mod proxy;
