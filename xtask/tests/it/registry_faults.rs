@@ -15,6 +15,7 @@ use serde_json::Value;
 use crate::world::kept::shared_dir;
 use crate::world::proxy::{Proxy, ask};
 use crate::world::registries::{Registry, digest_at, encoded, write_logins};
+use crate::world::running::{ended, start, unclear};
 use crate::world::sketch::{INDEX, Layout, MANIFEST, TAR, file, index, tar};
 use crate::world::{Run, World, sha256};
 
@@ -29,9 +30,6 @@ mod uploads;
 /// Who may use the proxies that ask for logins.
 const USER: &str = "me";
 const PASSWORD: &str = "canary-hunter2";
-
-/// After so long, a run hangs.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// An image in a folder.
 struct Image {
@@ -145,67 +143,6 @@ fn with_login(world: &World, host: &str, (user, password): (&str, &str), args: &
     let mut tool = world.tool(args.split(' '));
     tool.env("DOCKER_CONFIG", file.parent().unwrap());
     tool
-}
-
-/// A run that others may look at, and kill.
-struct Running {
-    child: Arc<Mutex<Child>>,
-    printed: [std::thread::JoinHandle<String>; 2],
-    began: Instant,
-}
-
-fn start(command: &mut Command) -> Running {
-    fn reader(mut pipe: impl Read + Send + 'static) -> std::thread::JoinHandle<String> {
-        spawn(move || {
-            let mut text = Vec::new();
-            pipe.read_to_end(&mut text).ok();
-            String::from_utf8_lossy(&text).into_owned()
-        })
-    }
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    let printed = [reader(child.stdout.take().unwrap()), reader(child.stderr.take().unwrap())];
-    Running { child: Arc::new(Mutex::new(child)), printed, began: Instant::now() }
-}
-
-impl Running {
-    /// Its end; `None` where it hangs, and is killed for that.
-    fn end(self) -> Option<Run> {
-        let status = loop {
-            let mut child = self.child.lock().unwrap();
-            if let Some(status) = child.try_wait().unwrap() {
-                break status;
-            }
-            if self.began.elapsed() > PATIENCE {
-                child.kill().unwrap();
-                child.wait().unwrap();
-                return None;
-            }
-            drop(child);
-            sleep(Duration::from_millis(5));
-        };
-        let [stdout, stderr] = self.printed.map(|printed| printed.join().unwrap());
-        Some(Run { code: status.code(), stdout, stderr })
-    }
-}
-
-/// Runs to the end, which must come.
-#[track_caller]
-fn ended(command: &mut Command) -> Run {
-    start(command).end().unwrap_or_else(|| panic!("{command:?} hangs"))
-}
-
-/// What is wrong with the way in which a run failed, if anything is.
-fn unclear(run: &Run) -> Option<String> {
-    let errors = run.stderr.lines().filter(|line| line.starts_with("error:")).count();
-    let clear = run.code == Some(1)
-        && errors == 1
-        && run.stdout.is_empty()
-        && !run.stderr.contains("panicked")
-        // That is what other threads end with, and no reason.
-        && !run.stderr.contains("given up")
-        && run.stderr.len() < 5000;
-    (!clear).then(|| format!("ends with {:?} and says:\n{}{}", run.code, run.stdout, run.stderr))
 }
 
 /// Requires one clear error.

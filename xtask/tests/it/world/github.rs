@@ -21,9 +21,7 @@ mod git;
 mod pulls;
 mod state;
 
-pub use state::{Repository, State, Token};
-
-use state::Asset;
+pub use state::{State, Token};
 
 /// A GitHub on loopback, gone when dropped. Its API is at [`GitHub::api`], and files are
 /// uploaded to the same host, as in GitHub Enterprise.
@@ -235,21 +233,22 @@ fn serve(shared: &Shared, mut stream: TcpStream) -> io::Result<()> {
 
 fn request(shared: &Shared, head: &Head) -> Request {
     let (path, query) = head.word(1).split_once('?').unwrap_or((head.word(1), ""));
-    let value = |text: &str| (state::unescaped(text));
     let query = query.split('&').filter_map(|pair| {
         let (name, it) = pair.split_once('=')?;
-        Some((name.to_owned(), value(it)))
+        Some((name.to_owned(), state::unescaped(it)))
     });
     let authorization = head.get("authorization").unwrap_or_default();
     let token = authorization.strip_prefix("Bearer ").map(|token| {
         shared.state.lock().unwrap().tokens.get(token).cloned().unwrap_or(Token::Unknown)
     });
+    // Before it may stand a proxy, which is how the client knows it.
+    let host = head.get("x-forwarded-host").or(head.get("host")).unwrap_or_default();
     let below = [API, UPLOADS].iter().find_map(|root| path.strip_prefix(root));
     Request {
         method: head.word(0).to_owned(),
-        path: value(below.unwrap_or(path)),
+        path: state::unescaped(below.unwrap_or(path)),
         query: query.collect(),
-        base: format!("http://{}", head.get("host").unwrap_or_default()),
+        base: format!("http://{host}"),
         token,
         accept: head.get("accept").unwrap_or_default().to_owned(),
         body: Vec::new(),

@@ -22,6 +22,7 @@ pub mod kept;
 pub mod krew;
 pub mod proxy;
 pub mod registries;
+pub mod running;
 pub mod sketch;
 
 /// The targets of a run without any config.

@@ -20,7 +20,7 @@ pub enum Token {
 }
 
 /// All of it.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct State {
     pub tokens: BTreeMap<String, Token>,
     /// By `owner/name`.

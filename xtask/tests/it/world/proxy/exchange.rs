@@ -167,6 +167,7 @@ impl Exchange<'_> {
         let state = self.state;
         let mut head = request.clone();
         head.set("Host", &*state.upstream);
+        head.set("X-Forwarded-Host", &*state.host);
         head.remove("expect");
         // The upstream knows nothing of the proxy's own logins.
         if state.gate.lock().unwrap().is_some() {

@@ -26,13 +26,65 @@ pub enum Step {
     /// By tag.
     TagPut,
     TagsList,
+    /// GitHub's, by its method and the last fixed part of its path.
+    GitHub(&'static str),
     Other,
+}
+
+/// The calls to GitHub that are steps, the special ones first: method, what the path
+/// ends with or holds, and the name.
+const GITHUB: [(&str, &str, &str); 23] = [
+    ("GET", "/user", "who"),
+    ("GET", "/immutable-releases", "frozen"),
+    ("POST", "/assets", "upload"),
+    ("GET", "/releases/*/assets", "files"),
+    ("DELETE", "/releases/assets/*", "remove file"),
+    ("GET", "/releases/assets/*", "content"),
+    ("GET", "/releases/*", "release"),
+    ("PATCH", "/releases/*", "publish"),
+    ("DELETE", "/releases/*", "remove release"),
+    ("GET", "/releases", "releases"),
+    ("POST", "/releases", "draft"),
+    ("GET", "/git/ref/tags/*", "tag"),
+    ("GET", "/git/ref/heads/*", "branch"),
+    ("GET", "/git/matching-refs/heads/*", "branches"),
+    ("POST", "/git/refs", "make branch"),
+    ("PATCH", "/git/refs/heads/*", "reset branch"),
+    ("GET", "/contents/plugins/*", "entry"),
+    ("PUT", "/contents/plugins/*", "put entry"),
+    ("POST", "/forks", "fork"),
+    ("GET", "/pulls", "pulls"),
+    ("POST", "/pulls", "open pull"),
+    ("PATCH", "/pulls/*", "close pull"),
+    ("GET", "/git/tags/*", "tag object"),
+];
+
+/// The step that a call to GitHub is.
+fn of_github(method: &str, path: &str) -> Step {
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    let fits = |pattern: &str| {
+        let wanted: Vec<&str> = pattern.split('/').filter(|part| !part.is_empty()).collect();
+        let from = parts.len().checked_sub(wanted.len());
+        from.is_some_and(|from| {
+            parts[from..].iter().zip(&wanted).all(|(part, wanted)| *wanted == "*" || part == wanted)
+        })
+    };
+    let known = |(of, pattern, _): &&(&str, &str, &str)| *of == method && fits(pattern);
+    match GITHUB.iter().find(known) {
+        Some((_, _, name)) => Step::GitHub(name),
+        // What is left of a repository's own.
+        None if method == "GET" && parts.len() == 5 => Step::GitHub("repository"),
+        None => Step::Other,
+    }
 }
 
 impl Step {
     /// The step that a request is, by its method and its path with the query.
     pub fn of(method: &str, target: &str) -> Step {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        if path.starts_with("/api/") {
+            return of_github(method, path);
+        }
         let Some(within) = path.strip_prefix("/v2/") else {
             return match path {
                 "/v2" => Step::Ping,

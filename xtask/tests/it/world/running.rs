@@ -1,0 +1,73 @@
+//! Runs that are looked at while they go on.
+
+use std::io::Read;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::{JoinHandle, sleep, spawn};
+use std::time::{Duration, Instant};
+
+use super::Run;
+
+/// After so long, a run hangs.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A run that others may look at, and kill.
+pub struct Running {
+    pub child: Arc<Mutex<Child>>,
+    printed: [JoinHandle<String>; 2],
+    began: Instant,
+}
+
+pub fn start(command: &mut Command) -> Running {
+    fn reader(mut pipe: impl Read + Send + 'static) -> JoinHandle<String> {
+        spawn(move || {
+            let mut text = Vec::new();
+            pipe.read_to_end(&mut text).ok();
+            String::from_utf8_lossy(&text).into_owned()
+        })
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let printed = [reader(child.stdout.take().unwrap()), reader(child.stderr.take().unwrap())];
+    Running { child: Arc::new(Mutex::new(child)), printed, began: Instant::now() }
+}
+
+impl Running {
+    /// Its end; `None` where it hangs, and is killed for that.
+    pub fn end(self) -> Option<Run> {
+        let status = loop {
+            let mut child = self.child.lock().unwrap();
+            if let Some(status) = child.try_wait().unwrap() {
+                break status;
+            }
+            if self.began.elapsed() > PATIENCE {
+                child.kill().unwrap();
+                child.wait().unwrap();
+                return None;
+            }
+            drop(child);
+            sleep(Duration::from_millis(5));
+        };
+        let [stdout, stderr] = self.printed.map(|printed| printed.join().unwrap());
+        Some(Run { code: status.code(), stdout, stderr })
+    }
+}
+
+/// Runs to the end, which must come.
+#[track_caller]
+pub fn ended(command: &mut Command) -> Run {
+    start(command).end().unwrap_or_else(|| panic!("{command:?} hangs"))
+}
+
+/// What is wrong with the way in which a run failed, if anything is.
+pub fn unclear(run: &Run) -> Option<String> {
+    let errors = run.stderr.lines().filter(|line| line.starts_with("error:")).count();
+    let clear = run.code == Some(1)
+        && errors == 1
+        && run.stdout.is_empty()
+        && !run.stderr.contains("panicked")
+        // That is what other threads end with, and no reason.
+        && !run.stderr.contains("given up")
+        && run.stderr.len() < 5000;
+    (!clear).then(|| format!("ends with {:?} and says:\n{}{}", run.code, run.stdout, run.stderr))
+}
