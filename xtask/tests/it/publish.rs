@@ -9,6 +9,7 @@ use crate::world::{HOST, Run, World, contents, names, run};
 
 mod findings;
 mod index;
+mod meanwhile;
 mod nights;
 
 /// Nobody but GitHub may ever see it.
@@ -51,6 +52,7 @@ impl Stage {
             format!("# Changelog\n\n## {version}\n\n- All of it.\n\n## 0.9.0\n\n- Less.\n");
         world.file("CHANGELOG.md", &changes);
         world.commit();
+        world.file(".gitignore", "/target\n/dist\n").commit();
         let stage = Stage { world, github, registry, folder: unique() };
         stage.tag(version);
         {

@@ -166,17 +166,23 @@ fn a_tag_speaks_of_what_is_shipped() {
     refused(&world, "release --skip publish,check --package hidden").says("hidden is at 3.0.0");
 }
 
+/// Without a word about where it goes nothing is published, and nothing compiled.
 #[test]
-fn publishing_is_not_claimed() {
+fn nothing_is_published_to_nowhere() {
     let world = World::committed("1.2.3");
     world.git(["tag", "v1.2.3"]);
-    refused(&world, "release").says(
-        "error: this version of dockless cannot publish a release\n  help: make it without \
-         publishing, with `--skip publish`, or try it with --snapshot\n",
-    );
-    // Every fault of the commit counts before that.
+    let refused = world.run("release --skip check");
+    refused
+        .ends_with(1)
+        .no_result()
+        .says("it is not known which repository on github.com is released")
+        .says("name it as `repository` in [workspace.metadata.dockless.github]")
+        .never_says("Compiling");
+    assert!(!world.dist().exists());
+    // Every fault of the commit is said with it.
     world.file("LICENSE", "changed\n");
-    refused(&world, "release").says("error: git: the tree has changes");
+    let refused = world.run("release --skip check");
+    refused.ends_with(1).says("error: git: the tree has changes").says("it is not known which");
 }
 
 /// A dry run changes nothing: not dist/, not the lock file, not the cache of builds.

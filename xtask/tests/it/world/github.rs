@@ -8,8 +8,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::thread::{JoinHandle, sleep, spawn};
-use std::time::Duration;
+use std::thread::{JoinHandle, spawn};
 
 use serde_json::Value;
 
@@ -21,7 +20,7 @@ mod git;
 mod pulls;
 mod state;
 
-pub use state::{State, Token};
+pub use state::{Asset, Release, State, Token};
 
 /// A GitHub on loopback, gone when dropped. Its API is at [`GitHub::api`], and files are
 /// uploaded to the same host, as in GitHub Enterprise.
@@ -36,8 +35,6 @@ struct Shared {
     state: Mutex<State>,
     hooks: Mutex<Vec<Hook>>,
     seen: Mutex<Vec<Seen>>,
-    /// How long each answer takes more.
-    latency: Mutex<Duration>,
     closed: AtomicBool,
 }
 
@@ -45,15 +42,16 @@ struct Shared {
 struct Hook {
     method: &'static str,
     part: String,
-    act: Option<Box<dyn FnOnce(&mut State) + Send>>,
+    act: Option<Act>,
 }
 
-/// A request that came, and what was answered.
+type Act = Box<dyn FnOnce(&mut State) + Send>;
+
+/// A request that came.
 #[derive(Clone, Debug)]
 pub struct Seen {
     pub method: String,
     pub path: String,
-    pub status: u16,
     /// Whether it came with a token that is known here.
     pub login: bool,
 }
@@ -94,7 +92,6 @@ impl GitHub {
             state: Mutex::default(),
             hooks: Mutex::default(),
             seen: Mutex::default(),
-            latency: Mutex::default(),
             closed: AtomicBool::new(false),
         });
         let of_thread = Arc::clone(&shared);
@@ -144,10 +141,6 @@ impl GitHub {
 
     pub fn forget(&self) {
         self.shared.seen.lock().unwrap().clear();
-    }
-
-    pub fn set_latency(&self, latency: Duration) {
-        *self.shared.latency.lock().unwrap() = latency;
     }
 
     /// Gives a repository the commit and the tags of one on this machine.
@@ -204,15 +197,12 @@ fn serve(shared: &Shared, mut stream: TcpStream) -> io::Result<()> {
             }
             None => {
                 request.body = body;
-                let latency = *shared.latency.lock().unwrap();
-                sleep(latency);
                 answers::answer(&mut shared.state.lock().unwrap(), &request)
             }
         };
         shared.seen.lock().unwrap().push(Seen {
             method: request.method.clone(),
             path: head.word(1).to_owned(),
-            status: answer.status,
             login: request.token.is_some(),
         });
         let mut told = answer.head();

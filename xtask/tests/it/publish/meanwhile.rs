@@ -1,0 +1,257 @@
+//! What others do while a release is made, and what an earlier run left.
+
+use std::fs;
+use std::thread::scope;
+
+use super::*;
+use crate::world::github::State;
+use crate::world::proxy::Proxy;
+use crate::world::running::{ended, start};
+
+/// The only release, as it is now.
+fn change(state: &mut State, act: impl FnOnce(&mut crate::world::github::Release)) {
+    act(state.repository(REPOSITORY).releases.last_mut().unwrap());
+}
+
+/// The archive's name.
+fn archive() -> String {
+    format!("kubectl-tool-v1.0.0-{HOST}.tar.gz")
+}
+
+#[test]
+fn two_releases_of_one_tag_at_once_end_as_one() {
+    let Some(stage) = Stage::at("1.0.0") else { return };
+    stage.github.state().expected.insert("v1.0.0".into(), Stage::files("1.0.0"));
+    stage.world.run("release --skip publish,check").ends_with(0);
+    let before = stage.github.state().clone();
+    // Not of one checkout, where one would wait for the other.
+    let clones = ["a", "b", "c"].map(|name| {
+        let clone = stage.world.outside(name);
+        let from = stage.world.root().to_str().unwrap();
+        stage.world.git(["clone", "--quiet", "--no-hardlinks", from, clone.to_str().unwrap()]);
+        clone
+    });
+    for _ in 0..5 {
+        *stage.github.state() = before.clone();
+        let runs = clones.each_ref().map(|clone| start(stage.tool(RELEASE).current_dir(clone)));
+        for run in runs {
+            run.end().expect("it ends").ends_with(0);
+        }
+        stage.is_published("1.0.0");
+        stage.is_submitted("1.0.0");
+        let state = stage.github.state();
+        assert_eq!(state.repositories[REPOSITORY].releases.len(), 1);
+        assert_eq!(state.repositories[INDEX].pulls.len(), 1);
+    }
+}
+
+#[test]
+fn what_an_upload_left_is_removed_and_brought_again() {
+    let Some(stage) = Stage::at("1.0.0") else { return };
+    run(&mut stage.tool(&format!("{RELEASE} --draft"))).ends_with(0);
+    change(&mut stage.github.state(), |release| {
+        for asset in &mut release.assets {
+            (asset.whole, asset.bytes) = (false, Vec::new());
+        }
+    });
+    stage.release().ends_with(0);
+    stage.is_published("1.0.0");
+}
+
+/// A file of the same name is another one: nothing is published, nothing is replaced.
+#[test]
+fn a_file_with_other_bytes_stops_it() {
+    for no_digests in [false, true] {
+        let Some(stage) = Stage::at("1.0.0") else { return };
+        stage.github.state().no_digests = no_digests;
+        run(&mut stage.tool(&format!("{RELEASE} --draft"))).ends_with(0);
+        let change_it = |asset: &mut crate::world::github::Asset| asset.bytes[0] ^= 1;
+        change(&mut stage.github.state(), |release| {
+            release.assets.iter_mut().filter(|it| it.name == archive()).for_each(change_it);
+        });
+        let before = stage.github.state().seen();
+        let stopped = stage.release();
+        stopped.ends_with(1).no_result().says(&format!("{} is there with other bytes", archive()));
+        assert_eq!(stage.github.state().seen(), before);
+        assert_eq!(stage.image("1.0.0"), None);
+        is_unsaid(&stopped);
+    }
+}
+
+/// Older servers do not tell digests: what is there is downloaded, from another host, which
+/// gets no token.
+#[test]
+fn without_digests_files_are_compared_themselves() {
+    let Some(stage) = Stage::at("1.0.0") else { return };
+    stage.github.state().no_digests = true;
+    stage.release().ends_with(0);
+    stage.is_published("1.0.0");
+    stage.github.forget();
+    stage.release().ends_with(0);
+    assert_eq!(stage.github.writes().len(), 0);
+    let downloads = stage.github.seen().iter().filter(|it| it.path.contains("/content/")).count();
+    assert_eq!(downloads, 3);
+    assert_eq!(stage.github.state().violations, [] as [String; 0]);
+}
+
+#[test]
+fn a_file_that_github_renames_is_not_published() {
+    let Some(stage) = Stage::at("1.0.0") else { return };
+    stage.github.state().renames = true;
+    stage.release().ends_with(1).says("GitHub calls it \"renamed.");
+    assert!(stage.github.state().repositories[REPOSITORY].releases[0].draft);
+}
+
+#[test]
+fn a_release_that_was_frozen_is_left_and_one_that_lacks_something_is_said() {
+    let Some(stage) = Stage::at("1.0.0") else { return };
+    stage.github.state().repository(REPOSITORY).immutable = true;
+    stage.release().ends_with(0);
+    stage.is_published("1.0.0");
+    stage.github.forget();
+    stage.release().ends_with(0);
+    assert_eq!(stage.github.writes().len(), 0);
+    change(&mut stage.github.state(), |release| release.assets.retain(|it| it.name != archive()));
+    fs::remove_dir_all(stage.world.dist()).unwrap();
+    stage
+        .release()
+        .ends_with(1)
+        .says(&format!("v1.0.0 was published and frozen without {}", archive()))
+        .says("release another version");
+    assert!(!stage.world.dist().exists());
+}
+
+/// What another run does between two calls of this one.
+#[test]
+fn what_others_do_meanwhile_is_found() {
+    let published = |state: &mut State| {
+        let (id, repository) = (state.repositories[REPOSITORY].releases[0].id, REPOSITORY);
+        state.publish(repository, id, false, true);
+    };
+    type Act = fn(&mut State);
+    let removed: Act = |state| state.repository(REPOSITORY).releases.clear();
+    let lost: Act = |state| change(state, |release| drop(release.assets.pop()));
+    for (method, part, act, said) in [
+        ("PATCH", "/releases/", published as Act, None),
+        ("GET", "/releases/1", published, None),
+        ("POST", "/assets", removed, Some("404 Not Found")),
+        ("PATCH", "/releases/", removed, Some("404 Not Found")),
+    ] {
+        let Some(stage) = Stage::at("1.0.0") else { return };
+        stage.github.before(method, part, act);
+        let run = stage.release();
+        match said {
+            // What two publish is published once.
+            None => drop(run.ends_with(0)),
+            Some(said) => drop(run.ends_with(1).says(said)),
+        }
+        stage.release().ends_with(0);
+        stage.is_published("1.0.0");
+        stage.is_submitted("1.0.0");
+    }
+    // A file that goes right before the release is published is missed in time.
+    let Some(stage) = Stage::at("1.0.0") else { return };
+    stage.github.state().expected.insert("v1.0.0".into(), Stage::files("1.0.0"));
+    run(&mut stage.tool(&format!("{RELEASE} --draft"))).ends_with(0);
+    let id = stage.github.state().repositories[REPOSITORY].releases[0].id;
+    stage.github.before("GET", &format!("/releases/{id}"), |_| {});
+    stage.github.forget();
+    stage.github.before("GET", &format!("/releases/{id}"), lost);
+    stage.release().ends_with(1).says("was removed from the release meanwhile");
+    assert_eq!(stage.github.state().violations, [] as [String; 0]);
+    stage.release().ends_with(0);
+    stage.is_published("1.0.0");
+}
+
+/// Lists come in pages, of which the release may be on any.
+#[test]
+fn lists_are_read_to_their_end() {
+    let Some(stage) = Stage::at("1.0.0") else { return };
+    run(&mut stage.tool(&format!("{RELEASE} --draft"))).ends_with(0);
+    {
+        let mut state = stage.github.state();
+        for minor in 0..7 {
+            let id = state.next();
+            let repository = state.repository(REPOSITORY);
+            let mut other = repository.releases[0].clone();
+            (other.id, other.tag, other.draft) = (id, format!("v0.{minor}.0"), false);
+            repository.releases.push(other);
+        }
+        state.page = Some(2);
+    }
+    stage.release().ends_with(0);
+    stage.is_published("1.0.0");
+    assert!(stage.github.seen().iter().any(|it| it.path.contains("page=4")));
+}
+
+/// Nobody asks what time it is here: two clocks that differ by days are no reason to fail.
+#[test]
+fn the_servers_clock_counts() {
+    let Some(stage) = Stage::at("1.0.0") else { return };
+    stage.github.state().skew = 36 * 3600;
+    stage.release().ends_with(0);
+    stage.is_published("1.0.0");
+}
+
+/// Files are sent to GitHub's own hosts, and to nobody whom it names.
+#[test]
+fn no_file_and_no_token_goes_to_a_host_that_is_not_githubs() {
+    let Some(stage) = Stage::at("1.0.0") else { return };
+    let thief = Proxy::before(&stage.github.host);
+    let named = format!("http://{}", thief.host);
+    stage.github.state().uploads_to = Some(named.clone());
+    let stopped = stage.release();
+    stopped.ends_with(1).says(&format!("wants files to be sent to {named}, which is another's"));
+    assert_eq!(thief.seen().len(), 0);
+    is_silent(&stage, &stopped);
+}
+
+/// While it runs, neither its arguments nor those of the programs that it starts tell a
+/// token; what it builds cannot see one either.
+#[test]
+fn no_program_is_told_a_token() {
+    let Some(stage) = Stage::at("1.0.0") else { return };
+    let spy = stage.world.script(
+        "spy/cargo",
+        "env >>\"$SPY\"\ncat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' ' >>\"$SPY\"\nexec \"$REAL\" \"$@\"\n",
+    );
+    let real = crate::world::judge("cargo").unwrap();
+    let out = stage.world.outside("spied");
+    let mut tool = stage.tool(RELEASE);
+    tool.env("PATH", stage.world.path_with("spy")).env("SPY", &out).env("REAL", real);
+    ended(&mut tool).ends_with(0);
+    let spied = String::from_utf8_lossy(&fs::read(&out).unwrap()).into_owned();
+    assert!(spied.contains("DOCKLESS_REPOSITORY="), "{} saw nothing", spy.display());
+    for canary in [CANARY, KREW_CANARY] {
+        assert!(!spied.contains(canary), "{spied}");
+    }
+}
+
+/// Many files go up at a time, and one that fails does not keep the others from being told.
+#[test]
+fn runs_of_two_tags_do_not_disturb_each_other() {
+    let Some(stage) = Stage::at("1.0.0") else { return };
+    let clone = stage.world.outside("next");
+    let from = stage.world.root().to_str().unwrap();
+    stage.world.git(["clone", "--quiet", "--no-hardlinks", from, clone.to_str().unwrap()]);
+    for file in ["Cargo.toml", "Cargo.lock"] {
+        let text = fs::read_to_string(clone.join(file)).unwrap();
+        fs::write(clone.join(file), text.replacen("\"1.0.0\"", "\"1.1.0\"", 1)).unwrap();
+    }
+    let git =
+        |args: &[&str]| run(stage.world.with("git", args).current_dir(&clone)).ends_with(0).code;
+    git(&["commit", "--quiet", "--all", "--message", "next"]);
+    git(&["tag", "v1.1.0"]);
+    stage.github.push(REPOSITORY, &clone);
+    let krew = format!("{RELEASE},krew");
+    scope(|scope| {
+        let first = scope.spawn(|| ended(&mut stage.tool(&krew)));
+        let second = scope.spawn(|| ended(stage.tool(&krew).current_dir(&clone)));
+        first.join().unwrap().ends_with(0);
+        second.join().unwrap().ends_with(0);
+    });
+    let state = stage.github.state();
+    let all = &state.repositories[REPOSITORY].releases;
+    assert!(all.iter().all(|it| !it.draft && it.assets.len() == 3), "{all:?}");
+    assert_eq!(state.violations, [] as [String; 0]);
+}
