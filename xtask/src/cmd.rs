@@ -354,7 +354,8 @@ impl World {
         blobs: &'a Blobs,
         network: &Network,
     ) -> Registry<'a> {
-        Registry::new(http, &self.env, blobs, network.jobs, &self.term)
+        let github = self.tokens.github.as_ref();
+        Registry::new(http, &self.env, github, blobs, network.jobs, &self.term)
     }
 
     /// DOCKLESS_REPOSITORY, as KO_DOCKER_REPO is for ko.

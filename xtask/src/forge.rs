@@ -3,6 +3,7 @@
 //! interrupted is simply made again.
 
 use std::path::PathBuf;
+use std::thread;
 
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
@@ -21,7 +22,7 @@ pub mod notes;
 
 /// Files on their way at a time. GitHub asks for no more than 100 of anything, and a line
 /// is full before.
-const JOBS: usize = 6;
+const JOBS: usize = 8;
 
 /// The releases of a repository.
 pub struct Forge<'a> {
@@ -47,6 +48,8 @@ pub struct Draft {
     release: Release,
     others: Vec<Release>,
     new: NewRelease,
+    /// Whether nobody can have brought anything yet.
+    empty: bool,
 }
 
 /// A release with all its files.
@@ -101,7 +104,7 @@ impl Forge<'_> {
         if let Some(release) = found {
             self.remove_twins(&release, &others, &new)?;
             let release = self.with_notes(release, &new, asked).with_context(context)?;
-            return Ok(Draft { release, others, new });
+            return Ok(Draft { release, others, new, empty: false });
         }
         let look = || Ok(self.find(&new.tag_name)?.0);
         self.term.step("draft", format_args!("{} in {}", new.tag_name, self.repository));
@@ -113,11 +116,12 @@ impl Forge<'_> {
             _ => made.clone(),
         };
         let mut twins = others.clone();
+        let empty = made.id == release.id && twins.iter().all(|it| it.tag_name != new.tag_name);
         if made.id != release.id && twins.iter().all(|it| it.id != made.id) {
             twins.push(made);
         }
         self.remove_twins(&release, &twins, &new)?;
-        Ok(Draft { release, others, new })
+        Ok(Draft { release, others, new, empty })
     }
 
     /// Removes drafts that runs at the same time made of the same release; no run takes
@@ -153,7 +157,10 @@ impl Forge<'_> {
     pub fn upload(&self, draft: Draft, files: Vec<ReleaseFile>) -> Result<Complete> {
         let (id, tag) = (draft.release.id, &draft.new.tag_name);
         let context = || format!("bring the files of {tag} to {}", self.repository);
-        let there = self.github.assets(self.repository, id).with_context(context)?;
+        let there = match draft.empty {
+            true => Vec::new(),
+            false => self.github.assets(self.repository, id).with_context(context)?,
+        };
         let named = |asset: &&Asset| files.iter().all(|file| file.name != asset.name);
         for asset in there.iter().filter(named) {
             let what = format!("{} of {tag}, which is none of its files", asset.name);
@@ -239,12 +246,17 @@ impl Forge<'_> {
     /// registries by now, or it would speak of what nobody can have.
     pub fn publish(&self, complete: Complete, _images: &[Vec<Pushed>]) -> Result<Published> {
         let Complete { draft, files, sent } = complete;
-        let Draft { release, others, new } = draft;
+        let Draft { release, others, new, .. } = draft;
         let context = || format!("publish {} in {}", new.tag_name, self.repository);
-        let now = self.github.release(self.repository, release.id).with_context(context)?;
+        let (now, there) = thread::scope(|scope| {
+            let there = scope.spawn(|| self.github.assets(self.repository, release.id));
+            (self.github.release(self.repository, release.id), there.join())
+        });
+        let now = now.with_context(context)?;
         let now = now.with_context(context).context(Help("run again".to_owned()));
         let now = now.with_context(|| format!("the draft of {} was removed", new.tag_name))?;
-        self.ensure_complete(&now, &files).with_context(context)?;
+        let there = there.unwrap_or_else(|_| bail!("the thread that asked panicked"));
+        ensure_complete(&there.with_context(context)?, &files).with_context(context)?;
         let published = |release: Release, anew: bool| Published {
             tag: release.tag_name,
             url: release.html_url,
@@ -265,22 +277,21 @@ impl Forge<'_> {
         self.term.step("publish", &done.html_url);
         Ok(published(done, true))
     }
+}
 
-    /// Fails where a file of the release is not there, whole.
-    fn ensure_complete(&self, release: &Release, files: &[ReleaseFile]) -> Result<()> {
-        let there = self.github.assets(self.repository, release.id)?;
-        for file in files {
-            let found = there.iter().find(|asset| asset.name == file.name);
-            match found.filter(|asset| asset.is_whole() && asset.size == file.size) {
-                Some(_) => {}
-                None => bail!(failure(
-                    format!("{} was removed from the release meanwhile", file.name),
-                    "run again",
-                )),
-            }
+/// Fails where a file of the release is not there, whole.
+fn ensure_complete(there: &[Asset], files: &[ReleaseFile]) -> Result<()> {
+    for file in files {
+        let found = there.iter().find(|asset| asset.name == file.name);
+        let whole = found.is_some_and(|asset| asset.is_whole() && asset.size == file.size);
+        if !whole {
+            bail!(failure(
+                format!("{} was removed from the release meanwhile", file.name),
+                "run again",
+            ));
         }
-        Ok(())
     }
+    Ok(())
 }
 
 /// The release of a tag among all, and the others: the published one, or the oldest draft.

@@ -134,7 +134,17 @@ fn github(plan: &Plan, to: &GitHubPlan, forge: &Forge<'_>) -> Result<Vec<Finding
                    permission `contents: write`";
         return Ok(vec![fault("github-token", why, fix)]);
     }
-    let Some(repository) = github.repository(slug)? else {
+    // Each is a question of its own, and asked at the same time.
+    let (repository, freezes, tagged) = thread::scope(|scope| {
+        let freezes = scope.spawn(|| github.freezes_releases(slug));
+        let tagged = scope.spawn(|| match &plan.tag {
+            Some(tag) => of_tag(tag, plan, to, forge),
+            None => Ok(Vec::new()),
+        });
+        (github.repository(slug), freezes.join(), tagged.join())
+    });
+    let panicked = |_| anyhow!("the thread that asked panicked");
+    let Some(repository) = repository? else {
         let why = "there is no such repository, or the token may not see it".to_owned();
         let fix = "name it as `repository` in [workspace.metadata.dockless.github], or use a \
                    token that may see it";
@@ -154,14 +164,21 @@ fn github(plan: &Plan, to: &GitHubPlan, forge: &Forge<'_>) -> Result<Vec<Finding
         let why = format!("whose token is in {} may not write to it", github.variable());
         findings.push(fault("github-token", why, "use the token of somebody who may"));
     }
-    if let Some(tag) = &plan.tag {
-        findings.extend(pushed(tag, plan, to, forge)?);
-        findings.extend(frozen(tag, to, forge)?);
-    }
-    if github.freezes_releases(slug)? == Some(true) {
+    findings.extend(tagged.map_err(panicked)??);
+    if freezes.map_err(panicked)?? == Some(true) {
         forge.term.detail(format_args!("{slug} freezes releases when they are published"));
     }
     Ok(findings)
+}
+
+/// What is wrong with the tag there, and with what was released of it.
+fn of_tag(tag: &str, plan: &Plan, to: &GitHubPlan, forge: &Forge<'_>) -> Result<Vec<Finding>> {
+    let (pushed, frozen) = thread::scope(|scope| {
+        let frozen = scope.spawn(|| frozen(tag, to, forge));
+        (pushed(tag, plan, to, forge), frozen.join())
+    });
+    let frozen = frozen.map_err(|_| anyhow!("the thread that asked panicked"))?;
+    Ok(pushed?.into_iter().chain(frozen?).collect())
 }
 
 /// The tag must be on GitHub, or publishing would make it of whatever is there.

@@ -12,6 +12,7 @@ use crate::finding::Help;
 use crate::http::{Call, Fault, Http, HttpError, Method, Origin, Response, Scheme, Url};
 use crate::process::Env;
 use crate::reference::{Repository, Tag};
+use crate::secret::Secret;
 use crate::term::Term;
 
 mod auth;
@@ -41,6 +42,8 @@ pub struct Registry<'a> {
     http: &'a Http<'a>,
     /// Where logins are looked for.
     env: &'a Env,
+    /// What a workflow has for GitHub's own registry.
+    github: Option<&'a Secret>,
     /// Where what was downloaded is kept.
     blobs: &'a Blobs,
     /// How much goes on with one registry at a time.
@@ -106,12 +109,13 @@ impl<'a> Registry<'a> {
     pub fn new(
         http: &'a Http<'a>,
         env: &'a Env,
+        github: Option<&'a Secret>,
         blobs: &'a Blobs,
         jobs: usize,
         term: &'a Term,
     ) -> Registry<'a> {
         let (servers, tokens) = (Mutex::default(), Mutex::default());
-        Registry { http, env, blobs, jobs, term, servers, tokens }
+        Registry { http, env, github, blobs, jobs, term, servers, tokens }
     }
 
     /// Where what was downloaded, and what was made, is kept.
@@ -215,7 +219,7 @@ impl<'a> Registry<'a> {
     fn allowed<T>(
         &self,
         site: &Site,
-        work: impl Fn(Option<(&Origin, &crate::secret::Secret)>) -> Result<T, HttpError>,
+        work: impl Fn(Option<(&Origin, &Secret)>) -> Result<T, HttpError>,
     ) -> Result<T> {
         let before = self.authorization(site, None)?;
         let origin = &site.server.origin;

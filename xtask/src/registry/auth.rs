@@ -80,7 +80,7 @@ impl Registry<'_> {
     }
 
     fn convince(&self, site: &Site, challenge: &Challenge) -> Result<Authorization> {
-        let login = logins::find(&site.repository, self.env, self.term)?;
+        let login = logins::find(&site.repository, self.github, self.env, self.term)?;
         let known = login.is_some();
         let header = match (challenge, login) {
             (Challenge::Basic, Some(Login::Password { user, password })) => {

@@ -66,7 +66,12 @@ const HELPER: Duration = Duration::from_secs(60);
 const PRINTED: u64 = 64 * 1024;
 
 /// The login for a repository; `None` where there is none.
-pub fn find(repository: &Repository, env: &Env, term: &Term) -> Result<Option<Login>> {
+pub fn find(
+    repository: &Repository,
+    github: Option<&Secret>,
+    env: &Env,
+    term: &Term,
+) -> Result<Option<Login>> {
     for path in places(env) {
         let Some(bytes) = files::read_if_there(&path)? else { continue };
         // What serde would quote may be a password.
@@ -94,7 +99,7 @@ pub fn find(repository: &Repository, env: &Env, term: &Term) -> Result<Option<Lo
             return Ok(Some(login));
         }
     }
-    Ok(github(repository, env))
+    Ok(self::github(repository, github, env))
 }
 
 /// The files that may hold logins: the one that REGISTRY_AUTH_FILE names alone, or else
@@ -113,10 +118,10 @@ fn places(env: &Env) -> Vec<PathBuf> {
 }
 
 /// What a workflow on GitHub may use for GitHub's own registry.
-fn github(repository: &Repository, env: &Env) -> Option<Login> {
-    let token = env.get("GITHUB_TOKEN")?.to_str()?;
+fn github(repository: &Repository, token: Option<&Secret>, env: &Env) -> Option<Login> {
+    let password = token?.clone();
     let user = env.get("GITHUB_ACTOR").and_then(|actor| actor.to_str()).unwrap_or("dockless");
-    let login = || Login::Password { user: user.to_owned(), password: Secret::new(token) };
+    let login = || Login::Password { user: user.to_owned(), password };
     (repository.registry() == "ghcr.io").then(login)
 }
 

@@ -2,8 +2,9 @@
 //! which nobody sees; then the release; then what names the newest of its kind.
 
 use std::path::Path;
+use std::thread;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
 use super::{Outcome, released_plugins};
@@ -11,7 +12,7 @@ use crate::checksum::KREW;
 use crate::digest::Digest;
 use crate::files;
 use crate::forge::index::{self, Submission, Submitted};
-use crate::forge::{self, Draft, ReleaseFile, notes};
+use crate::forge::{self, Complete, ReleaseFile, notes};
 use crate::github::{GitHub, NewRelease};
 use crate::oci::Built;
 use crate::plan::{GitHubPlan, ImagePlan, IndexPlan, Plan, PublishPlan};
@@ -68,15 +69,19 @@ pub fn publish(
     term: &Term,
 ) -> Result<Public> {
     let mut public = Public::default();
-    let pushed = push_images(&outcome.images, sites.registry)?;
+    // Of neither anybody knows yet, and each waits for a server of its own.
+    let (pushed, complete) = thread::scope(|scope| {
+        let pushed = scope.spawn(|| push_images(&outcome.images, sites.registry));
+        let complete = drafted(plan, to, outcome, notes, sites);
+        (pushed.join(), complete)
+    });
+    let pushed = pushed.unwrap_or_else(|_| bail!("the thread that pushes images panicked"))?;
+    let complete = complete?;
     let finish = || {
         let tag = &to.tag;
         format!("{tag} is published, and not all that goes with it: run again to finish it")
     };
-    if let (Some(github), Some(forge)) = (&to.github, &sites.forge) {
-        let new = new_release(plan, to, github, notes, &outcome.images);
-        let draft: Draft = forge.draft(new, notes.asked)?;
-        let complete = forge.upload(draft, release_files(github, &plan.dist)?)?;
+    if let (Some(complete), Some(forge)) = (complete, &sites.forge) {
         if to.draft {
             public.draft = Some(complete.url().to_owned());
             public.images = outcome.images.iter().zip(&pushed).flat_map(untagged).collect();
@@ -94,6 +99,21 @@ pub fn publish(
         }
     }
     Ok(public)
+}
+
+/// The release's draft on GitHub, with all its files.
+fn drafted(
+    plan: &Plan,
+    to: &PublishPlan,
+    outcome: &Outcome,
+    notes: &Notes,
+    sites: &Sites<'_>,
+) -> Result<Option<Complete>> {
+    let (Some(github), Some(forge)) = (&to.github, &sites.forge) else { return Ok(None) };
+    let files = release_files(github, &plan.dist)?;
+    let new = new_release(plan, to, github, notes, &outcome.images);
+    let draft = forge.draft(new, notes.asked)?;
+    forge.upload(draft, files).map(Some)
 }
 
 /// The notes of a release: the file that the user named, or the changelog's section of the

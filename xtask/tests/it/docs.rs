@@ -3,13 +3,14 @@
 use std::path::Path;
 use std::process::Command;
 
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 13] = [
     "build",
     "run",
     "archive",
     "image",
     "dockerfile",
     "krew",
+    "init",
     "release",
     "check",
     "test",

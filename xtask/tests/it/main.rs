@@ -65,6 +65,8 @@ mod targets;
 #[cfg(target_os = "linux")]
 mod versions;
 #[cfg(target_os = "linux")]
+mod workflow_runs;
+#[cfg(target_os = "linux")]
 mod workflows;
 #[cfg(target_os = "linux")]
 mod world;
