@@ -24,6 +24,7 @@ mod program;
 mod push;
 #[path = "../shared/race.rs"]
 mod race;
+#[path = "../shared/registry.rs"]
 mod registry;
 
 use std::path::PathBuf;

@@ -12,11 +12,14 @@ use crate::page::{self, Goal};
 use crate::parts::{CARGO, Field, MEMORY};
 use crate::program::NAME;
 use crate::race::{self, Contestant, Times};
-use crate::registry::Registry;
+use crate::registry::{self, Registry};
 
 /// How often each contestant runs; with the long way, and where ko compiles, less often.
 const ROUNDS: usize = 15;
 const LONG_ROUNDS: usize = 7;
+
+/// How far the other registry is: a round trip.
+const AWAY: Duration = Duration::from_millis(50);
 
 /// What is to be reached: of each peer's time, beyond cargo's own no-op, and of ko's.
 const OF_CRANE: f64 = 0.3;
@@ -46,7 +49,7 @@ pub fn measure(field: &Field<'_>) -> Result<Option<String>> {
         text += &field.verdict(work, &registry.host, &rows, &peers)?;
         text += "\n";
     }
-    let far = registry.far()?;
+    let far = registry::far(&registry.host, AWAY)?;
     for work in [Work::Changed, Work::Same] {
         let (rows, peers) = field.race(work, &far, vec![Way::Commands], LONG_ROUNDS)?;
         let name = format!("{}, 50 ms away", work.name());

@@ -6,9 +6,9 @@ use std::thread;
 
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::{Outcome, released_plugins};
-use crate::checksum::KREW;
 use crate::digest::Digest;
 use crate::files;
 use crate::forge::index::{self, Submission, Submitted};
@@ -110,7 +110,7 @@ fn drafted(
     sites: &Sites<'_>,
 ) -> Result<Option<Complete>> {
     let (Some(github), Some(forge)) = (&to.github, &sites.forge) else { return Ok(None) };
-    let files = release_files(github, &plan.dist)?;
+    let files = release_files(github, outcome, &plan.dist)?;
     let new = new_release(plan, to, github, notes, &outcome.images);
     let draft = forge.draft(new, notes.asked)?;
     forge.upload(draft, files).map(Some)
@@ -167,16 +167,19 @@ fn new_release(
     }
 }
 
-/// The files of a release, as they lie in dist/.
-fn release_files(to: &GitHubPlan, dist: &Path) -> Result<Vec<ReleaseFile>> {
+/// The files of a release, as they lie in dist/, with the digests that they were made with:
+/// what GitHub has in the end is compared with these.
+fn release_files(to: &GitHubPlan, outcome: &Outcome, dist: &Path) -> Result<Vec<ReleaseFile>> {
     let file = |name: &String| {
-        let flat = dist.join(name);
-        let path = if flat.is_file() { flat } else { dist.join(KREW).join(name) };
-        let file = files::open_regular(&path)?;
-        let context = || format!("read {}", path.display());
-        let size = file.metadata().with_context(context)?.len();
-        let digest = Digest::of_reader(file).with_context(context)?;
-        Ok(ReleaseFile { name: name.clone(), path, size, digest })
+        let made = outcome.artifacts.iter().find(|it| it.name == *name);
+        let made = made.with_context(|| format!("find {name}, which the plan has"))?;
+        let digest = made.extra.get("checksum").and_then(Value::as_str).unwrap_or_default();
+        Ok(ReleaseFile {
+            name: name.clone(),
+            path: dist.with_file_name(&made.path),
+            size: made.extra.get("size").and_then(Value::as_u64).unwrap_or_default(),
+            digest: Digest::parse(digest).with_context(|| format!("read the digest of {name}"))?,
+        })
     };
     to.files.iter().map(file).collect()
 }

@@ -132,7 +132,7 @@ impl Stage {
         let dist = contents(&self.world.dist());
         for asset in &release.assets {
             let made = dist.get(&asset.name).or(dist.get(&format!("krew/{}", asset.name)));
-            assert!(asset.whole && Some(&asset.bytes) == made, "{}", asset.name);
+            assert!(asset.whole && Some(&*asset.bytes) == made, "{}", asset.name);
         }
         for tag in [version, "latest"] {
             assert!(self.image(tag).is_some(), "{tag}");

@@ -270,7 +270,7 @@ fn the_release_workflow_releases() {
     let release = &state.repositories["acme/tool"].releases[0];
     assert!(!release.draft && release.assets.len() == 3, "{release:?}");
     let checksums = release.assets.iter().find(|it| it.name == "checksums.txt").unwrap();
-    assert_eq!(runner.attested, [String::from_utf8(checksums.bytes.clone()).unwrap()]);
+    assert_eq!(runner.attested, [String::from_utf8(checksums.bytes.to_vec()).unwrap()]);
     drop(state);
     runner.run(".github/workflows/ci.yml");
     assert_eq!(runner.steps, 7, "installed, checked and tested, tried");

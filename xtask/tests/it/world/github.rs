@@ -192,9 +192,7 @@ fn serve(shared: &Shared, mut stream: TcpStream) -> io::Result<()> {
         let kept = head.get("connection").is_none_or(|it| !it.eq_ignore_ascii_case("close"));
         let answer = match begun {
             Some(Err(answer)) => answer,
-            Some(Ok(begun)) => {
-                assets::end(&mut shared.state.lock().unwrap(), &request, begun, body)
-            }
+            Some(Ok(begun)) => assets::end(&shared.state, &request, begun, body),
             None => {
                 request.body = body;
                 answers::answer(&mut shared.state.lock().unwrap(), &request)

@@ -1,6 +1,8 @@
 //! The files of releases. While one is on its way it is there by its name, and so it stays
 //! when the way ends too early.
 
+use std::sync::{Arc, Mutex};
+
 use serde_json::{Value, json};
 
 use super::super::proxy::wire::Answer;
@@ -11,7 +13,7 @@ use crate::world::sha256;
 
 pub fn asset(state: &State, of: &Asset) -> Value {
     let told = of.whole && !state.no_digests;
-    let digest = if told { format!("sha256:{}", sha256(&of.bytes)).into() } else { Value::Null };
+    let digest = if told { format!("sha256:{}", of.digest).into() } else { Value::Null };
     let state = if of.whole { "uploaded" } else { "starter" };
     json!({ "id": of.id, "name": of.name, "state": state, "size": of.bytes.len(), "digest": digest })
 }
@@ -69,7 +71,7 @@ pub fn content(state: &mut State, request: &Request, name: &str, id: &str) -> An
     let found = all.flat_map(|it| &it.assets).find(|it| it.id.to_string() == id);
     match found {
         Some(found) => {
-            Answer::new(200, &[("Content-Type", "application/octet-stream")], found.bytes.clone())
+            Answer::new(200, &[("Content-Type", "application/octet-stream")], found.bytes.to_vec())
         }
         None => refused(404, "Not Found", &[]),
     }
@@ -110,7 +112,7 @@ pub fn begin(state: &mut State, request: &Request) -> Result<Begun, Answer> {
         return Err(refused(422, "Validation Failed", &[taken]));
     }
     let name = if renames { format!("renamed.{name}") } else { name };
-    of.assets.push(Asset { id, name, whole: false, bytes: Vec::new() });
+    of.assets.push(Asset { id, name, whole: false, bytes: Arc::default(), digest: String::new() });
     Ok(Begun { release: of.id, repository, asset: id })
 }
 
@@ -120,7 +122,10 @@ fn renamed(name: &str) -> String {
     name.chars().map(|c| if plain(c) { c } else { '.' }).collect()
 }
 
-pub fn end(state: &mut State, request: &Request, begun: Begun, body: Vec<u8>) -> Answer {
+pub fn end(shared: &Mutex<State>, request: &Request, begun: Begun, body: Vec<u8>) -> Answer {
+    // Others are not made to wait for it.
+    let digest = sha256(&body);
+    let state = &mut *shared.lock().unwrap();
     let own = state.repository(&begun.repository);
     let release = own.releases.iter_mut().find(|it| it.id == begun.release);
     let asset = release.and_then(|it| it.assets.iter_mut().find(|it| it.id == begun.asset));
@@ -129,7 +134,7 @@ pub fn end(state: &mut State, request: &Request, begun: Begun, body: Vec<u8>) ->
     if body.is_empty() {
         return refused(400, "Bad Content-Length: 0", &[]);
     }
-    (found.bytes, found.whole) = (body, true);
+    (found.bytes, found.whole, found.digest) = (Arc::new(body), true, digest);
     let found = found.clone();
     let mut told = self::asset(state, &found);
     told["browser_download_url"] = format!("{}/{}", request.base, found.name).into();

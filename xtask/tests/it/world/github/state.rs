@@ -1,6 +1,7 @@
 //! What GitHub holds.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -84,7 +85,9 @@ pub struct Asset {
     pub id: u64,
     pub name: String,
     pub whole: bool,
-    pub bytes: Vec<u8>,
+    pub bytes: Arc<Vec<u8>>,
+    /// In hex digits; it would take a while to find it out each time.
+    pub digest: String,
 }
 
 #[derive(Clone, Debug)]
@@ -202,7 +205,7 @@ impl Release {
         let mut assets: Vec<Value> = self
             .assets
             .iter()
-            .map(|it| json!({ "name": it.name, "whole": it.whole, "digest": sha256(&it.bytes) }))
+            .map(|it| json!({ "name": it.name, "whole": it.whole, "digest": it.digest }))
             .collect();
         assets.sort_by_key(|it| it["name"].as_str().unwrap().to_owned());
         json!({ "tag": self.tag, "name": self.name, "body": self.body, "draft": self.draft,

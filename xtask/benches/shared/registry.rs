@@ -14,9 +14,6 @@ use crate::bench::{Bench, read, write};
 /// How long it may take to start; a tenth of a second is usual.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What each direction of the long way takes: together a round trip of 50 ms.
-const DELAY: Duration = Duration::from_millis(25);
-
 /// The CNCF's registry, version 3, without a password and without TLS.
 pub struct Registry {
     /// `127.0.0.1:PORT`
@@ -56,41 +53,41 @@ impl Registry {
             thread::sleep(Duration::from_millis(20));
         }
     }
+}
 
-    /// Another address of it, 50 ms away and as wide as the machine: what comes is
-    /// passed on a little later, in both directions. It lasts as long as the process.
-    pub fn far(&self) -> Result<String> {
-        let listener = TcpListener::bind("127.0.0.1:0").context("listen")?;
-        let address = listener.local_addr().context("listen")?.to_string();
-        let host = self.host.clone();
-        thread::spawn(move || {
-            for near in listener.incoming().flatten() {
-                let host = host.clone();
-                thread::spawn(move || {
-                    // The handshake alone takes a round trip.
-                    thread::sleep(2 * DELAY);
-                    let Ok(far) = TcpStream::connect(&host) else { return };
-                    for stream in [&near, &far] {
-                        drop(stream.set_nodelay(true));
-                    }
-                    if let (Ok(from), Ok(to)) = (near.try_clone(), far.try_clone()) {
-                        delayed(from, to);
-                    }
-                    delayed(far, near);
-                });
-            }
-        });
-        Ok(address)
-    }
+/// Another address of a server, a round trip away and as wide as the machine: what comes is
+/// passed on a little later, in both directions. It lasts as long as the process.
+pub fn far(host: &str, round_trip: Duration) -> Result<String> {
+    let listener = TcpListener::bind("127.0.0.1:0").context("listen")?;
+    let address = listener.local_addr().context("listen")?.to_string();
+    let host = host.to_owned();
+    thread::spawn(move || {
+        for near in listener.incoming().flatten() {
+            let host = host.clone();
+            thread::spawn(move || {
+                // The handshake alone takes one.
+                thread::sleep(round_trip);
+                let Ok(far) = TcpStream::connect(&host) else { return };
+                for stream in [&near, &far] {
+                    drop(stream.set_nodelay(true));
+                }
+                if let (Ok(from), Ok(to)) = (near.try_clone(), far.try_clone()) {
+                    delayed(from, to, round_trip / 2);
+                }
+                delayed(far, near, round_trip / 2);
+            });
+        }
+    });
+    Ok(address)
 }
 
 /// Passes on what comes, each piece so much later.
-fn delayed(mut from: TcpStream, mut to: TcpStream) {
+fn delayed(mut from: TcpStream, mut to: TcpStream, delay: Duration) {
     let (sender, receiver) = mpsc::channel::<(Instant, Vec<u8>)>();
     thread::spawn(move || {
         let mut buffer = vec![0; 64 * 1024];
         while let Ok(given @ 1..) = from.read(&mut buffer) {
-            if sender.send((Instant::now() + DELAY, buffer[..given].to_vec())).is_err() {
+            if sender.send((Instant::now() + delay, buffer[..given].to_vec())).is_err() {
                 break;
             }
         }
