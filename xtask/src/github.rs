@@ -204,18 +204,24 @@ fn read_once<T: DeserializeOwned>(response: &Response) -> Result<T, HttpError> {
 
 /// Where a list goes on. <https://docs.github.com/en/rest/using-the-rest-api/using-pagination-in-the-rest-api#using-link-headers>
 fn next_page(response: &Response) -> Result<Option<Url>> {
-    let links = response.header("link").unwrap_or_default();
-    let next = links.split(',').find_map(|link| {
-        let (address, relation) = link.trim().strip_prefix('<')?.split_once('>')?;
-        relation.split(';').any(|it| it.trim() == "rel=\"next\"").then_some(address)
-    });
-    let Some(next) = next else { return Ok(None) };
+    let Some(next) = next_link(response.header("link").unwrap_or_default()) else {
+        return Ok(None);
+    };
     let url = response.url.join(next).with_context(|| format!("go on from {}", response.url))?;
     // Another host would be asked without the token, and answer for GitHub.
     if url.origin != response.url.origin {
         bail!("{} says that it goes on at {}, which is another server", response.url, url.origin);
     }
     Ok(Some(url))
+}
+
+/// The address in a header `Link` that says `next`.
+/// <https://www.rfc-editor.org/rfc/rfc8288#section-3>
+fn next_link(links: &str) -> Option<&str> {
+    links.split(',').find_map(|link| {
+        let (address, relation) = link.trim().strip_prefix('<')?.split_once('>')?;
+        relation.split(';').any(|it| it.trim() == "rel=\"next\"").then_some(address)
+    })
 }
 
 /// Where assets are uploaded to: the API's own host, or the one that GitHub has for
@@ -230,6 +236,28 @@ fn is_for_uploads(api: &Origin, to: &Origin) -> bool {
 mod tests {
     use super::*;
     use crate::http::Scheme;
+
+    #[test]
+    fn a_list_goes_on_where_it_says() {
+        let both = "<https://x/a?page=2>; rel=\"next\", <https://x/a?page=9>; rel=\"last\"";
+        for (links, expected) in [
+            (both, Some("https://x/a?page=2")),
+            ("<https://x/a?page=1>; rel=\"prev\"; title=x , </b>; rel=\"next\"", Some("/b")),
+            ("<https://x/a?page=9>; rel=\"last\"", None),
+            ("https://x; rel=\"next\"", None),
+            ("<https://x; rel=\"next\"", None),
+            ("", None),
+        ] {
+            assert_eq!(next_link(links), expected, "{links}");
+        }
+        arbtest::arbtest(|u| {
+            let text: String = u.arbitrary()?;
+            if let Some(found) = next_link(&text) {
+                assert!(text.contains(&format!("<{found}>")));
+            }
+            Ok(())
+        });
+    }
 
     #[test]
     fn uploads_go_to_github_alone() {

@@ -135,6 +135,44 @@ mod tests {
         }
     }
 
+    /// Whatever an address is, no repository of it leads to another path of the API.
+    #[test]
+    fn no_address_leads_elsewhere() {
+        arbtest::arbtest(|u| {
+            let pieces = [
+                "https://",
+                "github.com",
+                "@",
+                ":",
+                "/",
+                "..",
+                ".",
+                "acme",
+                "tool",
+                ".git",
+                "?",
+                "%2e",
+                "ä",
+            ];
+            let mut text = String::new();
+            for _ in 0..u.int_in_range(0..=12)? {
+                text.push_str(u.choose(&pieces)?);
+            }
+            if let Some(Slug { owner, name }) = Slug::of_address(&text, "github.com") {
+                for part in [owner, name] {
+                    assert!(
+                        !part.is_empty()
+                            && part != "."
+                            && part != ".."
+                            && !part.contains(['/', '?', '%']),
+                        "{text}"
+                    );
+                }
+            }
+            Ok(())
+        });
+    }
+
     /// Address, server, repository.
     #[test]
     fn addresses_lead_to_repositories() {

@@ -121,6 +121,25 @@ Four.
         }
     }
 
+    /// Of any text a section is a part, and never its heading.
+    #[test]
+    fn a_section_is_a_part_of_the_text() {
+        let version: Version = "1.2.3".parse().unwrap();
+        arbtest::arbtest(|u| {
+            let pieces =
+                ["# ", "## ", "1.2.3", "[1.2.3]", "v1.2.3", "1.2.4", "\n", "```", "a", " ", "\r\n"];
+            let mut text = String::new();
+            for _ in 0..u.int_in_range(0..=30)? {
+                text.push_str(u.choose(&pieces)?);
+            }
+            if let Some(section) = section(&text, &version) {
+                assert!(!section.trim().is_empty());
+                assert!(text.replace("\r\n", "\n").contains(&section), "{text:?} {section:?}");
+            }
+            Ok(())
+        });
+    }
+
     #[test]
     fn a_body_is_never_too_long() {
         assert_eq!(body("a\n", &[]), "a");

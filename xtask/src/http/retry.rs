@@ -147,19 +147,20 @@ mod tests {
         }
     }
 
+    fn refused(status: u16, headers: &[(&'static str, &'static str)], body: &str) -> HttpError {
+        let header = |(name, value): &(&'static str, &'static str)| {
+            (HeaderName::from_static(name), HeaderValue::from_static(value))
+        };
+        let headers: HeaderMap = headers.iter().map(header).collect();
+        let from = Origin::new(Scheme::Https, "x").unwrap();
+        let fault = Fault::Status { status, from, headers: headers.into(), body: body.into() };
+        HttpError { call: String::new(), fault, tries: 1 }
+    }
+
     #[test]
     fn both_forms_of_retry_after_are_read() {
         let asked = |headers: &[(&'static str, &'static str)]| {
-            let headers: HeaderMap = headers
-                .iter()
-                .map(|(name, value)| {
-                    (HeaderName::from_static(name), HeaderValue::from_static(value))
-                })
-                .collect();
-            let from = Origin::new(Scheme::Https, "x").unwrap();
-            let (headers, body) = (headers.into(), Vec::new());
-            let fault = Fault::Status { status: 429, from, headers, body };
-            retry_after(&HttpError { call: String::new(), fault, tries: 1 }).map(|it| it.as_secs())
+            retry_after(&refused(429, headers, "")).map(|it| it.as_secs())
         };
         let date = "Sun, 06 Nov 1994 08:49:37 GMT";
         let later = "Sun, 06 Nov 1994 08:50:37 GMT";
@@ -176,15 +177,7 @@ mod tests {
     #[test]
     fn a_rate_limit_is_waited_for_and_a_refusal_is_not() {
         let said = |status: u16, headers: &[(&'static str, &'static str)], body: &str| {
-            let headers: HeaderMap = headers
-                .iter()
-                .map(|(name, value)| {
-                    (HeaderName::from_static(name), HeaderValue::from_static(value))
-                })
-                .collect();
-            let from = Origin::new(Scheme::Https, "x").unwrap();
-            let fault = Fault::Status { status, from, headers: headers.into(), body: body.into() };
-            let error = HttpError { call: String::new(), fault, tries: 1 };
+            let error = refused(status, headers, body);
             (error.passes(), super::asked(&error).map(|it| it.as_secs()))
         };
         let date = ("date", "Thu, 01 Jan 1970 00:10:00 GMT");
