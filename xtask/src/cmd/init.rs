@@ -31,9 +31,9 @@ pub fn run(args: &Args, common: &Common, world: &World) -> Result<ExitCode> {
     // They are for other machines, whatever this one has.
     (request.elsewhere, request.skip) = (true, vec![Skip::Publish]);
     request.repository = world.repository()?;
-    let Drafted { project, plan: Some(plan), config, .. } = world.drafted(common, &request)? else {
-        bail!(failure("there is nothing to release", "see `release --snapshot --dry-run`"));
-    };
+    let Drafted { project, plan, config, errors } = world.drafted(common, &request)?;
+    // What keeps this commit from being released is of no account to its workflows.
+    let Some(plan) = plan else { bail!(Findings(errors)) };
     let mut wrong = Vec::new();
     for (path, text) in init::workflows(&init::facts(&project, &config, &plan))? {
         let place = project.root.join(&path);

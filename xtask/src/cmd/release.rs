@@ -2,6 +2,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
+use clap::ValueEnum;
 use serde::Serialize;
 use serde_json::json;
 
@@ -145,6 +146,9 @@ pub fn make(
     };
     let checked =
         mode == Mode::Release && part == Part::All && !request.skip.contains(&Skip::Check);
+    if let Some(plan) = &plan {
+        errors.extend(release::check_plugins(plan)?);
+    }
     if let (Some(plan), Some(publish), false) = (&plan, &publish, args.dry_run) {
         let offline = common.offline;
         let build = if request.elsewhere { Build::Elsewhere } else { Build::Here { offline } };
@@ -154,7 +158,6 @@ pub fn make(
         errors.extend(advisories(&project, &config, common, world));
     }
     let plan = approved(plan, errors, &world.term)?;
-    release::check_plugins(&plan)?;
     if args.dry_run {
         return dry_run(&plan, &api.to_string(), &world.term);
     }
@@ -163,14 +166,7 @@ pub fn make(
         release::notes(named.as_deref(), &config.github.changelog, publish, &project)
     });
     let notes = notes.transpose()?;
-    let source = match request.elsewhere {
-        true => {
-            let dirs: Vec<PathBuf> = args.merge.iter().map(|dir| world.dir.join(dir)).collect();
-            let whole = whole(&request, common, world)?;
-            Source::Shards(release::merge(&dirs, &plan, &whole, &project)?)
-        }
-        false => Source::Cargo { offline: common.offline },
-    };
+    let source = source(&args.merge, &plan, &project, &request, common, world)?;
     if checked {
         world.term.group("check", || check_all(&project, &config, common, world))?;
     }
@@ -189,7 +185,42 @@ pub fn make(
         }
         _ => None,
     };
-    show(&plan, &outcome, public.as_ref(), wanted, world)
+    show(&plan, &outcome, public.as_ref(), wanted, world)?;
+    if mode == Mode::Release && part == Part::All {
+        skipped(&request.skip, world)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Where the programs come from: cargo, or the shards in these folders.
+fn source(
+    merge: &[PathBuf],
+    plan: &Plan,
+    project: &Project,
+    request: &Request,
+    common: &Common,
+    world: &World,
+) -> Result<Source> {
+    if merge.is_empty() {
+        return Ok(Source::Cargo { offline: common.offline });
+    }
+    let dirs: Vec<PathBuf> = merge.iter().map(|dir| world.dir.join(dir)).collect();
+    let whole = whole(request, common, world)?;
+    Ok(Source::Shards(release::merge(&dirs, plan, &whole, project)?))
+}
+
+/// Lists the steps that were left out, so that nobody takes them for done.
+fn skipped(skip: &[Skip], world: &World) -> Result<()> {
+    let mut table = Table::new(&["skipped", "why"]);
+    for step in skip {
+        let name = step.to_possible_value().map_or_else(String::new, |it| it.get_name().to_owned());
+        table.row([name.clone(), format!("--skip {name}")]);
+    }
+    if !table.is_empty() {
+        world.term.table(&table);
+        world.summary(&table.markdown("Skipped"))?;
+    }
+    Ok(())
 }
 
 /// Builds the programs of some targets, for another machine to join.
@@ -275,7 +306,7 @@ fn show(
     public: Option<&Public>,
     wanted: impl Fn(&str) -> bool,
     world: &World,
-) -> Result<ExitCode> {
+) -> Result<()> {
     let term = &world.term;
     outcome.show(term);
     world.summary(&outcome.markdown())?;
@@ -291,7 +322,7 @@ fn show(
             term.result(plan.dist.with_file_name(&artifact.path).display())?;
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 /// What the later steps of a job may need, each on one line.

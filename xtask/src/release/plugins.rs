@@ -18,7 +18,7 @@ use crate::term::Term;
 /// Looks for what krew and its index would refuse in the manifests that the plan leads to,
 /// before anything is compiled. What is found is about the settings of a package, so that
 /// it is said of its plugin and of no line.
-pub fn check_plugins(plan: &Plan) -> Result<()> {
+pub fn check_plugins(plan: &Plan) -> Result<Vec<Finding>> {
     let mut wrong = Vec::new();
     for plugin in &plan.krew {
         let draft = krew::draft(plugin)?;
@@ -36,10 +36,7 @@ pub fn check_plugins(plan: &Plan) -> Result<()> {
             wrong.push(Finding::error("krew-name", place, why, fix));
         }
     }
-    match wrong.is_empty() {
-        true => Ok(()),
-        false => bail!(Findings(wrong)),
-    }
+    Ok(wrong)
 }
 
 /// Raised whenever what krew would refuse is told otherwise from an archive, because

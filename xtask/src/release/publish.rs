@@ -77,10 +77,7 @@ pub fn publish(
     });
     let pushed = pushed.unwrap_or_else(|_| bail!("the thread that pushes images panicked"))?;
     let complete = complete?;
-    let finish = || {
-        let tag = &to.tag;
-        format!("{tag} is published, and not all that goes with it: run again to finish it")
-    };
+    let finish = || format!("{} is not all published: run again to finish it", to.tag);
     if let (Some(complete), Some(forge)) = (complete, &sites.forge) {
         if to.draft {
             public.draft = Some(complete.url().to_owned());

@@ -276,6 +276,44 @@ fn the_release_workflow_releases() {
     assert_eq!(runner.steps, 7, "installed, checked and tested, tried");
 }
 
+/// This repository's own, on clones of it: it compiles the tool and all that it ships, for
+/// each of the machines, so that it takes a while.
+#[test]
+fn our_own_release_workflow_releases() {
+    if std::env::var_os("DOCKLESS_WORKFLOWS").is_none() {
+        crate::world::skipped("DOCKLESS_WORKFLOWS is not set, and it takes a quarter of an hour");
+        return;
+    }
+    let github = GitHub::start();
+    let world = World::empty();
+    let here = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    world.git(["clone", "--quiet", "--no-hardlinks", here.to_str().unwrap(), "."]);
+    world.git(["tag", concat!("v", env!("CARGO_PKG_VERSION"))]);
+    github.push("acme/tool", world.root());
+    {
+        let mut state = github.state();
+        let workflow = Token::Workflow { repository: "acme/tool".to_owned() };
+        state.tokens.insert("workflow".to_owned(), workflow);
+        state.classic("robot", "robot", &["public_repo"]);
+        state.commit("kubernetes-sigs/krew-index", "main", "README.md", "an index");
+    }
+    advisories(&world.outside("advisories"));
+    world.script("stand-ins/nothing", "exit 1\n");
+    let artifacts = world.outside("artifacts");
+    let (outputs, attested) = (BTreeMap::new(), Vec::new());
+    let mut runner =
+        Runner { world: &world, github: &github, artifacts, outputs, steps: 0, attested };
+    runner.run(".github/workflows/release.yml");
+    let state = github.state();
+    let release = &state.repositories["acme/tool"].releases[0];
+    assert!(!release.draft && release.assets.len() == 9, "{release:?}");
+    assert_eq!(runner.attested.len(), 1);
+    // A first submission: the branch is there, and a person does the rest.
+    let fork = &state.repositories["robot/krew-index"];
+    assert!(fork.refs.keys().any(|name| name.contains("view-secret")), "{:?}", fork.refs);
+    assert_eq!(state.repositories["kubernetes-sigs/krew-index"].pulls.len(), 0);
+}
+
 /// A database with one advisory, which is of nobody here.
 fn advisories(folder: &Path) {
     let crates = folder.join("crates/nothing");
