@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::thread;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use serde::Serialize;
 
 use crate::config::Slug;
@@ -46,7 +46,6 @@ pub struct ReleaseFile {
 #[derive(Debug)]
 pub struct Draft {
     release: Release,
-    others: Vec<Release>,
     new: NewRelease,
     /// Whether nobody can have brought anything yet.
     empty: bool,
@@ -104,7 +103,7 @@ impl Forge<'_> {
         if let Some(release) = found {
             self.remove_twins(&release, &others, &new)?;
             let release = self.with_notes(release, &new, asked).with_context(context)?;
-            return Ok(Draft { release, others, new, empty: false });
+            return Ok(Draft { release, new, empty: false });
         }
         let look = || Ok(self.find(&new.tag_name)?.0);
         self.term.step("draft", format_args!("{} in {}", new.tag_name, self.repository));
@@ -115,13 +114,13 @@ impl Forge<'_> {
             Some(found) if !found.draft || found.id <= made.id => found,
             _ => made.clone(),
         };
-        let mut twins = others.clone();
+        let mut twins = others;
         let empty = made.id == release.id && twins.iter().all(|it| it.tag_name != new.tag_name);
         if made.id != release.id && twins.iter().all(|it| it.id != made.id) {
             twins.push(made);
         }
         self.remove_twins(&release, &twins, &new)?;
-        Ok(Draft { release, others, new, empty })
+        Ok(Draft { release, new, empty })
     }
 
     /// Removes drafts that runs at the same time made of the same release; no run takes
@@ -195,6 +194,12 @@ impl Forge<'_> {
                     self.ensure_same(asset, file)?;
                     return Ok(None);
                 }
+                // It was listed a while ago, and another run may have brought it since.
+                let now = self.github.asset(self.repository, asset)?;
+                if let Some(whole) = now.filter(Asset::is_whole) {
+                    self.ensure_same(&whole, file)?;
+                    return Ok(None);
+                }
                 // What an upload left that did not end well. It has the name and no bytes.
                 self.term.detail(format_args!("remove what there is of {}", file.name));
                 self.github.delete_asset(self.repository, asset)?;
@@ -245,18 +250,22 @@ impl Forge<'_> {
     /// Shows the release to everybody, if it is not shown yet. Its images are in their
     /// registries by now, or it would speak of what nobody can have.
     pub fn publish(&self, complete: Complete, _images: &[Vec<Pushed>]) -> Result<Published> {
-        let Complete { draft, files, sent } = complete;
-        let Draft { release, others, new, .. } = draft;
+        let Complete { draft: Draft { release, new, .. }, files, sent } = complete;
         let context = || format!("publish {} in {}", new.tag_name, self.repository);
-        let (now, there) = thread::scope(|scope| {
+        let panicked = |_| anyhow!("the thread that asked panicked");
+        // Others may have done something while files were brought.
+        let (now, there, tag, all) = thread::scope(|scope| {
             let there = scope.spawn(|| self.github.assets(self.repository, release.id));
-            (self.github.release(self.repository, release.id), there.join())
+            let tag = scope.spawn(|| self.github.tag(self.repository, &new.tag_name));
+            let all = scope.spawn(|| self.find(&new.tag_name));
+            let now = self.github.release(self.repository, release.id);
+            (now, there.join(), tag.join(), all.join())
         });
         let now = now.with_context(context)?;
         let now = now.with_context(context).context(Help("run again".to_owned()));
         let now = now.with_context(|| format!("the draft of {} was removed", new.tag_name))?;
-        let there = there.unwrap_or_else(|_| bail!("the thread that asked panicked"));
-        ensure_complete(&there.with_context(context)?, &files).with_context(context)?;
+        let there = there.map_err(panicked)?.with_context(context)?;
+        ensure_complete(&there, &files).with_context(context)?;
         let published = |release: Release, anew: bool| Published {
             tag: release.tag_name,
             url: release.html_url,
@@ -267,6 +276,12 @@ impl Forge<'_> {
         if !now.draft {
             return Ok(published(now, false));
         }
+        // Without the tag GitHub would make one, of whatever its main branch is at.
+        if tag.map_err(panicked)?.with_context(context)?.as_ref() != Some(&new.commit) {
+            let why = format!("the tag {} is no longer at {:.12} there", new.tag_name, new.commit);
+            return Err(failure(why, "push the tag again, and run again")).with_context(context);
+        }
+        let (_, others) = all.map_err(panicked)?.with_context(context)?;
         let latest = !new.prerelease && is_latest(&new.tag_name, &others);
         let change = Change::Publish { prerelease: new.prerelease, latest };
         let done = self.github.change_release(self.repository, now.id, &change);

@@ -60,6 +60,13 @@ impl<'a> GitHub<'a> {
         self.token.is_some()
     }
 
+    /// Whether the token is a person's classic one or an OAuth app's, whose rights are scopes.
+    /// <https://github.blog/engineering/platform-security/behind-githubs-new-authentication-token-formats/>
+    fn token_has_scopes(&self) -> bool {
+        let token = self.token.as_ref().map_or("", Secret::expose);
+        ["Bearer ghp_", "Bearer gho_"].iter().any(|start| token.starts_with(start))
+    }
+
     pub fn variable(&self) -> &'static str {
         self.variable
     }
@@ -225,10 +232,11 @@ fn next_link(links: &str) -> Option<&str> {
 }
 
 /// Where assets are uploaded to: the API's own host, or the one that GitHub has for
-/// that beside it. Nobody else gets the token.
+/// that beside or below it. Nobody else gets the token.
+/// <https://docs.github.com/en/enterprise-server/admin/configuring-settings/hardening-security-for-your-enterprise/enabling-subdomain-isolation>
 fn is_for_uploads(api: &Origin, to: &Origin) -> bool {
-    let host = api.host().strip_prefix("api.").map(|rest| format!("uploads.{rest}"));
-    let known = to.host() == api.host() || host.as_deref() == Some(to.host());
+    let server = api.host().strip_prefix("api.").unwrap_or(api.host());
+    let known = to.host() == api.host() || to.host().strip_prefix("uploads.") == Some(server);
     known && to.scheme == api.scheme && to.port() == api.port()
 }
 
@@ -269,7 +277,10 @@ mod tests {
             ("127.0.0.1:99", "127.0.0.1:98", false),
             ("api.github.com", "uploads.github.com.evil.example", false),
             ("api.github.com", "uploads.github.com:444", false),
-            ("ghe.acme.example", "uploads.ghe.acme.example", false),
+            ("ghe.acme.example", "uploads.ghe.acme.example", true),
+            ("ghe.acme.example", "uploads.acme.example", false),
+            ("api.ghe.acme.example", "uploads.ghe.acme.example", true),
+            ("ghe.acme.example", "uploads.uploads.ghe.acme.example", false),
         ] {
             let origin = |text: &str| Origin::new(Scheme::Https, text).unwrap();
             assert_eq!(is_for_uploads(&origin(api), &origin(to)), expected, "{api} {to}");

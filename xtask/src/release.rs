@@ -72,17 +72,17 @@ pub enum Source {
     Shards(Shards),
 }
 
-/// Makes all that the plan holds and puts it into dist/. Nothing is seen there
-/// before everything is finished.
+/// Makes all that the plan holds and puts it into dist/, which the caller has to itself.
+/// Nothing is seen there before everything is finished.
 pub fn release(
     plan: &Plan,
     project: &Project,
     source: &Source,
     cache: &Cache,
     registry: &Registry<'_>,
+    _held: &Lock,
     term: &Term,
 ) -> Result<Outcome> {
-    let _lock = lock(project, term)?;
     let staging = Staging::open(&plan.dist)?;
     let bases = bases(plan, cache, registry, term)?;
     let (binaries, mut left_out, cargo) = match source {

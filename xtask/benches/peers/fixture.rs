@@ -50,6 +50,10 @@ impl Bench {
                     )?;
                 }
                 let mut manifest = self.manifest(member, &self.repository.join("xtask"))?;
+                let template = "Dockerfile.tmpl";
+                let from = self.repository.join("xtask").join(template);
+                std::fs::copy(from, root.join(member).join(template))
+                    .with_context(|| format!("copy {template}"))?;
                 // The repository allows what these sources need; a warning costs time.
                 manifest += "\n[lints.rust]\nwarnings = \"allow\"\n";
                 if member == "thin" {
@@ -118,8 +122,13 @@ impl Bench {
         let manifest = read(&dir.join("Cargo.toml"))?;
         let (_, dependencies) =
             manifest.split_once("\n[dependencies]\n").context("find [dependencies]")?;
-        let dependencies = dependencies.split("\n[").next().unwrap_or(dependencies);
-        Ok(format!("{text}\n[dependencies]\n{dependencies}\n"))
+        let mut tables = dependencies.split("\n[");
+        let common = tables.next().unwrap_or(dependencies);
+        text += &format!("\n[dependencies]\n{common}\n");
+        for table in tables.filter(|table| table.starts_with("target.")) {
+            text += &format!("[{table}\n");
+        }
+        Ok(text)
     }
 }
 
@@ -146,6 +155,7 @@ builds:
     binary: {package}
     flags: [--release, --locked, --package={package}]
     targets: [x86_64-unknown-linux-musl, aarch64-unknown-linux-musl]
+    env: [CC_x86_64_unknown_linux_musl=clang, CC_aarch64_unknown_linux_musl=clang]
 archives:
   - formats: [tar.gz]
     files: [LICENSE, README.md]

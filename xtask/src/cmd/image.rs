@@ -169,7 +169,8 @@ fn make(args: Make, common: &Common, world: &World) -> Result<ExitCode> {
     let made = match into_dist {
         true => {
             let source = Source::Cargo { offline };
-            release::release(&plan, &project, &source, cache, &registry, term)?
+            let lock = release::lock(&project, term)?;
+            release::release(&plan, &project, &source, cache, &registry, &lock, term)?
         }
         false => release::images_alone(&plan, &project, offline, cache, &registry, term)?,
     };

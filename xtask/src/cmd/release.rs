@@ -170,12 +170,13 @@ pub fn make(
     if checked {
         world.term.group("check", || check_all(&project, &config, common, world))?;
     }
+    // What is in dist/ is published; nobody else makes anything there until then.
+    let lock = release::lock(&project, &world.term)?;
     if args.clean {
-        let _lock = release::lock(&project, &world.term)?;
         files::clear(&plan.dist)?;
     }
     let outcome = world.term.group("make", || {
-        release::release(&plan, &project, &source, cache, &registry, &world.term)
+        release::release(&plan, &project, &source, cache, &registry, &lock, &world.term)
     })?;
     let public = match (&publish, &notes) {
         (Some(publish), Some(notes)) => {

@@ -59,6 +59,11 @@ impl Slug {
         (fits(owner) && fits(name)).then(|| Slug { owner: owner.to_owned(), name: name.to_owned() })
     }
 
+    /// Whether both are one repository: GitHub does not tell cases apart.
+    pub fn is(&self, other: &Slug) -> bool {
+        self.to_string().eq_ignore_ascii_case(&other.to_string())
+    }
+
     /// The repository that an address leads to, in any of the forms in which Cargo.toml and
     /// git have them: `https://SERVER/owner/name`, `git@SERVER:owner/name.git`,
     /// `ssh://git@SERVER/owner/name`. `server` is a host such as `github.com`.

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
 use crate::config::Slug;
-use crate::finding::{Finding, Findings, Severity, failure};
+use crate::finding::{Finding, Findings, Place, Severity, failure};
 use crate::github::{File, GitHub, NewPull, Pull, Repository};
 use crate::http::HttpError;
 use crate::krew::{self, Release};
@@ -163,14 +163,32 @@ pub fn submit(github: &GitHub<'_>, of: &Submission<'_>, term: &Term) -> Result<S
     for _ in 0..ROUNDS {
         let upstream = upstream(github, of)?;
         let (text, warnings) = match change(of, &upstream)? {
-            Change::There(version) => return Ok(Submitted::There { version }),
-            Change::Newer(version) => return Ok(Submitted::Newer { version }),
+            Change::There(version) => {
+                close_before(&version, github, of, &upstream, term).with_context(context)?;
+                return Ok(Submitted::There { version });
+            }
+            Change::Newer(version) => {
+                close_before(&version, github, of, &upstream, term).with_context(context)?;
+                return Ok(Submitted::Newer { version });
+            }
             Change::Write { text, warnings } => (text, warnings),
         };
         let home = home(github, of, &upstream, term).with_context(context)?;
-        let others = superseded(github, of, &home).with_context(context)?;
-        if let Some(newer) = others.iter().find(|it| it.version > of.tag.version) {
-            return Ok(Submitted::Newer { version: format!("v{}", newer.version) });
+        let mut others = waiting(github, of, &home).with_context(context)?;
+        if let Some(newest) = others.iter().map(|it| &it.version).max()
+            && *newest > of.tag.version
+        {
+            let version = format!("v{newest}");
+            close_all(&others, &version, github, of, term).with_context(context)?;
+            return Ok(Submitted::Newer { version });
+        }
+        let own = others.iter().position(|it| it.version == of.tag.version);
+        let own = own.map(|at| others.remove(at));
+        if let Some(own) = &own
+            && let Some(pull) = standing(own, github, of, &upstream, &home).with_context(context)?
+        {
+            close_all(&others, of.plugin.version(), github, of, term).with_context(context)?;
+            return Ok(Submitted::Open { url: pull.html_url.clone(), anew: false });
         }
         if !ready(github, of, &upstream, &home, &text, term).with_context(context)? {
             continue;
@@ -183,10 +201,7 @@ pub fn submit(github: &GitHub<'_>, of: &Submission<'_>, term: &Term) -> Result<S
         }
         let submitted = open(github, of, &upstream, &home, &others, term).with_context(context)?;
         if matches!(submitted, Submitted::Open { .. }) {
-            for pull in others.iter().flat_map(|it| &it.pulls) {
-                term.step("close", format_args!("{}: {}", pull.html_url, pull.title));
-                github.close_pull(of.index, pull.number).with_context(context)?;
-            }
+            close_all(&others, of.plugin.version(), github, of, term).with_context(context)?;
         }
         return Ok(submitted);
     }
@@ -208,46 +223,107 @@ fn home(
             format!("set {variable} to a classic token with the scope public_repo"),
         ));
     };
-    if login.eq_ignore_ascii_case(&of.index.owner) {
-        return upstream.repository.slug();
-    }
-    let likely = Slug::parse(&format!("{login}/{}", of.index.name)).context("read the login")?;
-    let found = github.repository(&likely)?.filter(|it| it.is_fork_of(of.index));
-    let fork = match found {
-        Some(fork) => fork.slug()?,
+    let fork = match home_of(&login, github, of, upstream)? {
+        Some(fork) => fork,
         None => {
             term.step("fork", of.index);
             github.fork(of.index)?
         }
     };
-    let branch = &upstream.repository.default_branch;
+    let (fork, branch) = (fork.slug()?, &fork.default_branch);
     github.wait_until(FORKING, || Ok(github.branch(&fork, branch)?.is_some())).with_context(
         || format!("{fork}, the fork of {}, is not there yet: run again later", of.index),
     )?;
     Ok(fork)
 }
 
-/// An earlier or a later version that waits to be taken.
-struct Other {
+/// What is there of that by now.
+fn home_of(
+    login: &str,
+    github: &GitHub<'_>,
+    of: &Submission<'_>,
+    upstream: &Upstream,
+) -> Result<Option<Repository>> {
+    if login.eq_ignore_ascii_case(&of.index.owner) {
+        return Ok(Some(upstream.repository.clone()));
+    }
+    let likely = Slug::parse(&format!("{login}/{}", of.index.name)).context("read the login")?;
+    Ok(github.repository(&likely)?.filter(|it| it.is_fork_of(of.index)))
+}
+
+/// A version that waits to be taken.
+struct Waiting {
     version: Version,
+    branch: String,
     pulls: Vec<Pull>,
 }
 
-/// The other versions of the plugin whose pull requests are open.
-fn superseded(github: &GitHub<'_>, of: &Submission<'_>, home: &Slug) -> Result<Vec<Other>> {
+/// The versions of the plugin whose pull requests are open.
+fn waiting(github: &GitHub<'_>, of: &Submission<'_>, home: &Slug) -> Result<Vec<Waiting>> {
     let start = of.branches();
-    let mut others = Vec::new();
+    let mut all = Vec::new();
     for branch in github.branches(home, &start)? {
         let tag = branch.strip_prefix(&start).and_then(ReleaseTag::parse);
         let Some(tag) = tag.filter(|it| it.package == of.tag.package) else { continue };
-        if tag.version != of.tag.version {
-            let pulls = github.open_pulls(of.index, &format!("{}:{branch}", home.owner))?;
-            if !pulls.is_empty() {
-                others.push(Other { version: tag.version, pulls });
-            }
+        let pulls = github.open_pulls(of.index, &format!("{}:{branch}", home.owner))?;
+        if !pulls.is_empty() {
+            all.push(Waiting { version: tag.version, branch, pulls });
         }
     }
-    Ok(others)
+    Ok(all)
+}
+
+/// The pull request that asks for the version already. People may have changed other things
+/// on its branch since, which is theirs; so is a first submission.
+fn standing<'a>(
+    own: &'a Waiting,
+    github: &GitHub<'_>,
+    of: &Submission<'_>,
+    upstream: &Upstream,
+    home: &Slug,
+) -> Result<Option<&'a Pull>> {
+    let there = github.file(home, &of.file(), &own.branch)?;
+    let asks = there.is_some_and(|there| {
+        let bumped = krew::bump(&there.text, Path::new(&of.file()), of.plugin);
+        bumped.is_ok_and(|bumped| bumped.text == there.text)
+    });
+    Ok(own.pulls.first().filter(|_| asks || upstream.entry.is_none()))
+}
+
+/// Closes what was opened of earlier versions, where there is a place for it.
+fn close_before(
+    version: &str,
+    github: &GitHub<'_>,
+    of: &Submission<'_>,
+    upstream: &Upstream,
+    term: &Term,
+) -> Result<()> {
+    let Some(login) = github.login()? else { return Ok(()) };
+    let Some(home) = home_of(&login, github, of, upstream)? else { return Ok(()) };
+    close_all(&waiting(github, of, &home.slug()?)?, version, github, of, term)
+}
+
+/// Closes the pull requests of versions before this one.
+fn close_all(
+    all: &[Waiting],
+    version: &str,
+    github: &GitHub<'_>,
+    of: &Submission<'_>,
+    term: &Term,
+) -> Result<()> {
+    let before = all.iter().filter(|it| it.version.is_before(version));
+    before.flat_map(|it| &it.pulls).try_for_each(|pull| close(pull, github, of, term))
+}
+
+/// Closes a pull request, or says who may.
+fn close(pull: &Pull, github: &GitHub<'_>, of: &Submission<'_>, term: &Term) -> Result<()> {
+    term.step("close", format_args!("{}: {}", pull.html_url, pull.title));
+    if !github.close_pull(of.index, pull.number)? {
+        let why = "it is superseded, and the token may not close it";
+        let fix = "ask whoever opened it to close it";
+        term.finding(&Finding::warning("krew-open", Place::item(&*pull.html_url), why, fix));
+    }
+    Ok(())
 }
 
 /// Makes the branch hold the text, on top of what upstream is at. Whether it does; where
@@ -271,8 +347,8 @@ fn ready(
     }
     // The index's bot looks at a pull request when it is opened, and never again.
     for pull in github.open_pulls(of.index, &format!("{}:{branch}", home.owner))? {
-        term.step("close", format_args!("{}, which has other contents", pull.html_url));
-        github.close_pull(of.index, pull.number)?;
+        term.step("redo", format_args!("{}, which has other contents", pull.html_url));
+        close(&pull, github, of, term)?;
     }
     match at {
         None => {
@@ -308,7 +384,7 @@ fn open(
     of: &Submission<'_>,
     upstream: &Upstream,
     home: &Slug,
-    others: &[Other],
+    others: &[Waiting],
     term: &Term,
 ) -> Result<Submitted> {
     let (base, branch) = (&upstream.repository.default_branch, of.branch());
@@ -333,7 +409,7 @@ fn open(
         head: head.clone(),
         base: base.clone(),
         body: body(of, others),
-        maintainer_can_modify: true,
+        maintainer_can_modify: (home != of.index).then_some(true),
     };
     let mut patience = github.patience();
     loop {
@@ -357,7 +433,7 @@ fn open(
     }
 }
 
-fn body(of: &Submission<'_>, others: &[Other]) -> String {
+fn body(of: &Submission<'_>, others: &[Waiting]) -> String {
     let mut body = format!(
         "{} {} of {}, released as {}.",
         of.plugin.name(),

@@ -45,6 +45,11 @@ impl GitHub<'_> {
         self.list(&self.of(of, &format!("/releases/{release}/assets")))
     }
 
+    /// A file as it is now; `None` where it was removed.
+    pub fn asset(&self, of: &Slug, asset: &Asset) -> Result<Option<Asset>> {
+        self.get(&self.of(of, &format!("/releases/assets/{}", asset.id)))
+    }
+
     /// The digest of what GitHub has, which is downloaded where GitHub doesn't say it.
     pub fn digest(&self, of: &Slug, asset: &Asset) -> Result<Digest> {
         match asset.digest.as_deref().filter(|text| text.starts_with("sha256:")) {

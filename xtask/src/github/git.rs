@@ -6,7 +6,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::GitHub;
+use super::{GitHub, read};
 use crate::config::Slug;
 use crate::http::{HttpError, Method, escaped};
 
@@ -71,7 +71,13 @@ impl GitHub<'_> {
 
     fn reference(&self, of: &Slug, name: &str) -> Result<Option<Object>> {
         let url = self.of(of, &format!("/git/ref/{}", path(name)));
-        let found: Option<Reference> = self.get(&url)?;
+        let found: Option<Reference> = match self.send(Method::GET, &url, None) {
+            Ok(response) => Some(read(&response)?),
+            // 409, where the repository is empty, or is still being made.
+            // <https://docs.github.com/en/rest/git#http-status-code>
+            Err(error) if matches!(error.status(), Some(404 | 409)) => None,
+            Err(error) => return Err(self.explain(error)),
+        };
         // Some answers are of what only begins with the name.
         Ok(found.filter(|it| it.name == format!("refs/{name}")).map(|it| it.object))
     }

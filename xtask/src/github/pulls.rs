@@ -26,7 +26,9 @@ pub struct NewPull {
     /// The branch that is to take it.
     pub base: String,
     pub body: String,
-    pub maintainer_can_modify: bool,
+    /// Of a branch in another repository alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub maintainer_can_modify: Option<bool>,
 }
 
 impl GitHub<'_> {
@@ -41,10 +43,16 @@ impl GitHub<'_> {
         read_once(&self.once(Method::POST, &url, Some(&json!(new)))?)
     }
 
-    pub fn close_pull(&self, of: &Slug, number: u64) -> Result<()> {
+    /// Closes a pull request; whether that was allowed, as it is to those who opened it or
+    /// may write to the repository.
+    pub fn close_pull(&self, of: &Slug, number: u64) -> Result<bool> {
         let url = self.of(of, &format!("/pulls/{number}"));
-        let sent = self.send(Method::PATCH, &url, Some(&json!({ "state": "closed" })));
-        let response = sent.map_err(|error| self.explain(error))?;
-        read::<Pull>(&response).map(drop)
+        match self.send(Method::PATCH, &url, Some(&json!({ "state": "closed" }))) {
+            Ok(response) => read::<Pull>(&response).map(|_| true),
+            Err(error) if matches!(error.status(), Some(403 | 404)) && !error.is_rate_limit() => {
+                Ok(false)
+            }
+            Err(error) => Err(self.explain(error)),
+        }
     }
 }

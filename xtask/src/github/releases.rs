@@ -30,8 +30,10 @@ pub struct Release {
 #[derive(Clone, Debug, Serialize)]
 pub struct NewRelease {
     pub tag_name: String,
-    /// The commit, which becomes the tag where there is none.
-    pub target_commitish: String,
+    /// What the tag is at. GitHub is not told: it refuses a commit whose workflows are not
+    /// those of the main branch to a workflow's token, though the tag is there.
+    #[serde(skip)]
+    pub commit: String,
     pub name: String,
     pub body: String,
     pub prerelease: bool,

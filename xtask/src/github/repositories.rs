@@ -101,8 +101,11 @@ impl GitHub<'_> {
         };
         let repository: Repository = read(&response)?;
         let scopes = response.header("x-oauth-scopes").map(|text| {
-            text.split(',').map(str::trim).filter(|it| !it.is_empty()).map(str::to_owned).collect()
+            let all = text.split(',').map(str::trim).filter(|it| !it.is_empty());
+            all.map(str::to_owned).collect::<Vec<_>>()
         });
+        // Of an app's token it is said, too, and is empty.
+        let scopes = scopes.filter(|all| !all.is_empty() || self.token_has_scopes());
         Ok(Some(Repository { scopes, ..repository }))
     }
 
@@ -117,14 +120,14 @@ impl GitHub<'_> {
 
     /// Makes a fork that belongs to whoever has the token, or finds the one that is there.
     /// It may take a while until it can be used.
-    pub fn fork(&self, of: &Slug) -> Result<Slug> {
+    pub fn fork(&self, of: &Slug) -> Result<Repository> {
         let url = self.of(of, "/forks");
         let body = json!({ "default_branch_only": true });
         let mut patience = Patience::new(self.http);
         loop {
             // Where there is one already, that is the answer.
             match self.once(Method::POST, &url, Some(&body)) {
-                Ok(response) => return read::<Repository>(&response)?.slug(),
+                Ok(response) => return read(&response),
                 Err(error) => patience.wait(error).map_err(|error| self.explain(error))?,
             }
         }

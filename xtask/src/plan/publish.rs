@@ -26,6 +26,10 @@ pub fn plan(
     if !config.ship {
         let why = "`ship = false` in [workspace.metadata.dockless.github]";
         left_out.push(left(&format!("the release {tag} on GitHub"), why, "set `ship = true`"));
+        if request.draft {
+            let fix = "set `ship = true`, or leave out --draft";
+            findings.push(Finding::error("github-draft", Place::item("--draft"), why, fix));
+        }
     } else if let Some(repository) = &repository {
         let files = files(archives, plugins);
         findings.extend(files.iter().filter_map(|name| unfit(name)));
@@ -95,7 +99,7 @@ fn elsewhere(
 ) -> Option<Finding> {
     let uri = plugin.platforms.iter().map(|it| &it.uri).find(|uri| {
         let other = Slug::of_address(uri, &request.server);
-        other.is_some_and(|other| other != *repository)
+        other.is_some_and(|other| !other.is(repository))
     })?;
     let why = format!("the release {tag} goes to {repository}, and krew is sent to {uri}");
     let fix = "name the repository alike in Cargo.toml's `repository`, or set `uri` in the \

@@ -157,7 +157,7 @@ fn new_release(
     });
     NewRelease {
         tag_name: to.tag.to_string(),
-        target_commitish: plan.commit.clone().unwrap_or_default(),
+        commit: plan.commit.clone().unwrap_or_default(),
         name: to.tag.to_string(),
         body: notes::body(&notes.text, &names.collect::<Vec<_>>()),
         prerelease: github.prerelease,

@@ -41,7 +41,7 @@ fn a_token_that_does_not_do_is_said() {
     let Some(stage) = Stage::at("1.0.0") else { return };
     {
         let mut state = stage.github.state();
-        state.classic("none", "acme", &[]);
+        state.classic("ghp_none", "acme", &[]);
         state.classic("reads", "acme", &["read:org", "gist"]);
         state.classic("other", "somebody", &["repo"]);
         let (login, repositories) = ("acme".to_owned(), vec![]);
@@ -54,7 +54,11 @@ fn a_token_that_does_not_do_is_said() {
     };
     for (token, said, fix) in [
         ("nobody's", "401 Unauthorized: Bad credentials", "is not valid, or has expired"),
-        ("none", "the token of GITHUB_TOKEN has no scope", "use one with the scope public_repo"),
+        (
+            "ghp_none",
+            "the token of GITHUB_TOKEN has no scope",
+            "use one with the scope public_repo",
+        ),
         ("reads", "has the scopes read:org, gist", "use one with the scope public_repo"),
         ("other", "whose token is in GITHUB_TOKEN may not write to it", "of somebody who may"),
     ] {
@@ -133,6 +137,8 @@ fn the_repository_is_found_where_it_is_named() {
     let host = stage.github.host.clone();
     let repository = format!("repository = \"http://{host}/{REPOSITORY}\"\n");
     assert_eq!(named(&stage, None), REPOSITORY);
+    // GitHub does not tell cases apart.
+    assert_eq!(named(&stage, Some("ACME/Tool")), "ACME/Tool");
     // A fork's workflow would lead krew to what it did not release.
     let fork = run(stage.tool("release --dry-run").env("GITHUB_REPOSITORY", "fork/tool"));
     fork.ends_with(1).says("the release v1.0.0 goes to fork/tool, and krew is sent to http://");
@@ -153,4 +159,8 @@ fn the_repository_is_found_where_it_is_named() {
         "{manifest}[workspace.metadata.dockless.github]\nrepository = \"set/ting\"\n[workspace]\n"
     ));
     assert_eq!(named(&stage, Some("work/flow")), "set/ting");
+    // Images alone have no draft.
+    again(&format!("{manifest}[workspace.metadata.dockless.github]\nship = false\n[workspace]\n"));
+    let draft = run(&mut stage.tool("release --dry-run --draft"));
+    draft.ends_with(1).says("or leave out --draft");
 }

@@ -14,6 +14,17 @@ fn pr(stage: &Stage, args: &str) -> Run {
     run(&mut stage.tool(format!("krew pr {args}").trim()))
 }
 
+/// Raises the version from 1.0.0.
+fn next(stage: &Stage, version: &str) {
+    for file in ["Cargo.toml", "Cargo.lock"] {
+        let to = format!("\"{version}\"");
+        let text = stage.world.read(file).replacen("\"1.0.0\"", &to, 1);
+        stage.world.file(file, &text);
+    }
+    stage.world.commit();
+    stage.tag(version);
+}
+
 #[test]
 fn a_plugin_is_brought_once() {
     let Some(stage) = released("1.0.0") else { return };
@@ -29,7 +40,12 @@ fn a_plugin_is_brought_once() {
     // It is taken, and there is nothing more to do.
     stage.enter("1.0.0");
     pr(&stage, "").ends_with(0).no_result().says("the index has tool v1.0.0 already");
+    assert_eq!(stage.github.writes().len(), 0);
+    // Nor is there anybody left to take what waits of it.
     stage.enter("1.2.0");
+    pr(&stage, "").ends_with(0).no_result().says("tool v1.2.0 is newer").says("close");
+    assert!(!stage.github.state().repositories[INDEX].pulls[0].open);
+    stage.github.forget();
     pr(&stage, "").ends_with(0).no_result().says("tool v1.2.0 is newer");
     assert_eq!(stage.github.writes().len(), 0);
 }
@@ -57,12 +73,7 @@ fn a_dry_run_prints_what_would_change() {
 fn an_earlier_version_that_waits_is_superseded() {
     let Some(stage) = released("1.0.0") else { return };
     pr(&stage, "").ends_with(0);
-    for file in ["Cargo.toml", "Cargo.lock"] {
-        let text = stage.world.read(file).replacen("\"1.0.0\"", "\"1.1.0\"", 1);
-        stage.world.file(file, &text);
-    }
-    stage.world.commit();
-    stage.tag("1.1.0");
+    next(&stage, "1.1.0");
     stage.release().ends_with(0);
     stage.is_submitted("1.1.0");
     let state = stage.github.state();
@@ -90,6 +101,34 @@ fn a_pull_request_with_other_contents_is_opened_anew() {
         state.repositories[INDEX].pulls.iter().map(|it| it.open).collect::<Vec<_>>(),
         [false, true]
     );
+}
+
+/// What people changed on the branch, they changed for a reason: the version is asked for.
+#[test]
+fn what_reviewers_changed_stays() {
+    let Some(stage) = released("1.0.0") else { return };
+    let page = pr(&stage, "").ends_with(0).line().to_owned();
+    let branch = "acme-tool-tool-v1.0.0";
+    let text = stage.github.state().text(FORK, branch, ENTRY).unwrap();
+    let reviewed = text.replace("# the tool", "# the tool, which is good");
+    stage.github.state().commit(FORK, branch, ENTRY, &reviewed);
+    stage.github.forget();
+    assert_eq!(pr(&stage, "").ends_with(0).line(), page);
+    assert_eq!(stage.github.writes().len(), 0);
+    assert_eq!(stage.github.state().text(FORK, branch, ENTRY).unwrap(), reviewed);
+}
+
+/// What somebody else opened of an earlier version only they can close; it is said.
+#[test]
+fn what_others_opened_is_left_to_them() {
+    let Some(stage) = released("1.0.0") else { return };
+    pr(&stage, "").ends_with(0);
+    stage.github.state().repository(INDEX).pulls[0].by = "somebody".to_owned();
+    next(&stage, "1.1.0");
+    stage.release().ends_with(0).says("it is superseded, and the token may not close it");
+    let state = stage.github.state();
+    let [old, new] = &state.repositories[INDEX].pulls[..] else { panic!() };
+    assert!(old.open && new.open);
 }
 
 /// Somebody changes the index between what is read and what is written.
@@ -134,6 +173,22 @@ fn a_first_submission_is_prepared_and_left_to_a_person() {
     assert_eq!(state.repositories[INDEX].pulls.len(), 0);
     let text = state.text(FORK, "acme-tool-tool-v1.0.0", ENTRY).unwrap();
     assert_eq!(text, stage.world.read("dist/krew/tool.yaml"));
+    drop(state);
+    // The person opens it, and does what reviewers ask for: it is theirs now.
+    let reviewed = format!("# reviewed\n{text}");
+    {
+        let mut state = stage.github.state();
+        let commit = state.commit(FORK, "acme-tool-tool-v1.0.0", ENTRY, &reviewed);
+        let (number, title) = (state.next(), "Add tool".to_owned());
+        let (by, head, base) = ("robot".to_owned(), branch.to_owned(), "main".to_owned());
+        let body = String::new();
+        let pull =
+            crate::world::github::Pull { number, by, head, base, title, body, open: true, commit };
+        state.repository(INDEX).pulls.push(pull);
+    }
+    stage.github.forget();
+    assert!(pr(&stage, "").ends_with(0).line().contains("/pull/"));
+    assert_eq!(stage.github.writes().len(), 0);
 }
 
 /// Tokens that may do less: what can be done is done, and the rest is said.

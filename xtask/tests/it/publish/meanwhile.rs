@@ -46,6 +46,67 @@ fn two_releases_of_one_tag_at_once_end_as_one() {
     }
 }
 
+/// In one checkout they have one dist/, and come one after the other.
+#[test]
+fn two_releases_in_one_checkout_wait_for_each_other() {
+    let Some(stage) = Stage::at("1.0.0") else { return };
+    let runs = [start(&mut stage.tool(RELEASE)), start(&mut stage.tool(RELEASE))];
+    for run in runs {
+        run.end().expect("it ends").ends_with(0);
+    }
+    stage.is_published("1.0.0");
+    stage.is_submitted("1.0.0");
+}
+
+/// Another run has brought by now what was on its way when it was listed.
+#[test]
+fn what_came_meanwhile_is_kept() {
+    let Some(stage) = Stage::at("1.0.0") else { return };
+    run(&mut stage.tool(&format!("{RELEASE} --draft"))).ends_with(0);
+    let whole = |state: &mut State, whole: bool| {
+        change(state, |release| release.assets.iter_mut().for_each(|it| it.whole = whole));
+    };
+    whole(&mut stage.github.state(), false);
+    stage.github.before("GET", "/releases/assets/", move |state| whole(state, true));
+    stage.github.forget();
+    stage.release().ends_with(0);
+    assert!(stage.github.writes().iter().all(|it| it.method != "DELETE"));
+    stage.is_published("1.0.0");
+}
+
+/// A newer line is released while this one's files are on their way.
+#[test]
+fn what_is_the_latest_is_looked_at_last() {
+    let Some(stage) = Stage::at("1.0.0") else { return };
+    stage.github.before("POST", "/assets", |state| {
+        let id = state.next();
+        let repository = state.repository(REPOSITORY);
+        let mut newer = repository.releases[0].clone();
+        (newer.id, newer.tag, newer.draft, newer.latest) = (id, "v2.0.0".into(), false, true);
+        repository.releases.push(newer);
+    });
+    stage.release().ends_with(0);
+    stage.is_published("1.0.0");
+    let state = stage.github.state();
+    let latest = state.repositories[REPOSITORY].releases.iter().find(|it| it.latest);
+    assert_eq!(latest.map(|it| &*it.tag), Some("v2.0.0"));
+}
+
+/// GitHub would make a tag of its main branch where there is none.
+#[test]
+fn a_tag_that_goes_meanwhile_is_missed_in_time() {
+    let Some(stage) = Stage::at("1.0.0") else { return };
+    let tags = stage.github.state().repositories[REPOSITORY].refs.clone();
+    stage.github.before("POST", "/assets", |state| {
+        state.repository(REPOSITORY).refs.remove("tags/v1.0.0");
+    });
+    stage.release().ends_with(1).says("the tag v1.0.0 is no longer at").says("push the tag again");
+    assert!(stage.github.state().repositories[REPOSITORY].releases[0].draft);
+    stage.github.state().repository(REPOSITORY).refs = tags;
+    stage.release().ends_with(0);
+    stage.is_published("1.0.0");
+}
+
 #[test]
 fn what_an_upload_left_is_removed_and_brought_again() {
     let Some(stage) = Stage::at("1.0.0") else { return };

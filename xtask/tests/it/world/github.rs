@@ -20,7 +20,7 @@ mod git;
 mod pulls;
 mod state;
 
-pub use state::{Asset, Release, State, Token};
+pub use state::{Asset, Pull, Release, State, Token};
 
 /// A GitHub on loopback, gone when dropped. Its API is at [`GitHub::api`], and files are
 /// uploaded to the same host, as in GitHub Enterprise.
@@ -206,8 +206,11 @@ fn serve(shared: &Shared, mut stream: TcpStream) -> io::Result<()> {
         let mut told = answer.head();
         let state = shared.state.lock().unwrap();
         told.set("Date", state.date());
-        if let Some(Token::Classic { scopes, .. }) = &request.token {
-            told.set("X-OAuth-Scopes", scopes.join(", "));
+        match &request.token {
+            Some(Token::Classic { scopes, .. }) => told.set("X-OAuth-Scopes", scopes.join(", ")),
+            // It has none, and is told so at times.
+            Some(Token::Workflow { .. }) => told.set("X-OAuth-Scopes", String::new()),
+            _ => {}
         }
         drop(state);
         stream.write_all(&told.to_bytes())?;

@@ -92,7 +92,10 @@ fn of_repository(state: &mut State, request: &Request, name: &str, rest: &[&str]
         && repository.hidden > 0
     {
         repository.hidden -= 1;
-        return refused(404, "Not Found", &[]);
+        return match rest {
+            ["git", ..] => refused(409, "Git Repository is empty.", &[]),
+            _ => refused(404, "Not Found", &[]),
+        };
     }
     let pulls = matches!(rest, ["pulls", ..] | ["forks"]);
     let right = if request.method == "GET" || pulls { Right::Read } else { Right::Write };
@@ -233,6 +236,11 @@ fn create(state: &mut State, request: &Request, name: &str) -> Answer {
     if text("body").chars().count() > 125_000 {
         let long = ("Release", "custom", "body is too long (maximum is 125000 characters)");
         return refused(422, "Validation Failed", &[long]);
+    }
+    // Where workflows differ from those of the main branch, which here they always do.
+    let workflow = matches!(request.token, Some(Token::Workflow { .. }));
+    if workflow && !text("target_commitish").is_empty() {
+        return refused(403, "Resource not accessible by integration", &[]);
     }
     let taken = state.repositories[name].releases.iter().any(|it| it.tag == tag && !it.draft);
     if taken && !draft {

@@ -78,7 +78,7 @@ pub fn answer(state: &mut State, request: &Request, name: &str, rest: &[&str]) -
             let Some(found) = all.iter_mut().find(|it| it.number.to_string() == *number) else {
                 return refused(404, "Not Found", &[]);
             };
-            if !found.head.starts_with(&format!("{login}:")) {
+            if found.by != login {
                 return refused(403, "Must have admin rights to Repository.", &[]);
             }
             found.open = found.open && asked["state"] != "closed";
@@ -99,13 +99,13 @@ fn open(
     title: String,
     body: String,
 ) -> Answer {
-    match &request.token {
-        Some(Token::Classic { .. }) => {}
+    let by = match &request.token {
+        Some(Token::Classic { login, .. }) => login.clone(),
         Some(Token::Workflow { .. }) => {
             return refused(403, "Resource not accessible by integration", &[]);
         }
         _ => return refused(403, "Resource not accessible by personal access token", &[]),
-    }
+    };
     let (owner, branch) = head.split_once(':').unwrap_or_default();
     let own = &state.repositories;
     let from = own.iter().find(|(known, it)| {
@@ -127,7 +127,7 @@ fn open(
     }
     let number = state.next();
     let (head, base) = (head.to_owned(), base.to_owned());
-    let new = Pull { number, head, base, title, body, open: true, commit };
+    let new = Pull { number, by, head, base, title, body, open: true, commit };
     let told = pull(request, name, &new);
     state.repository(name).pulls.push(new);
     said(201, &told)

@@ -93,6 +93,8 @@ pub struct Asset {
 #[derive(Clone, Debug)]
 pub struct Pull {
     pub number: u64,
+    /// Who opened it.
+    pub by: String,
     /// `owner:branch`
     pub head: String,
     pub base: String,
