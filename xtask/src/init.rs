@@ -60,6 +60,8 @@ pub struct Facts {
     pub images: bool,
     /// Whether a plugin goes to an index.
     pub krew: bool,
+    /// Whether the project says which Rust it is built by.
+    pub names_rust: bool,
     /// The branch that others are merged into.
     pub branch: String,
     /// A program of the project's own that its CI runs.
@@ -108,6 +110,7 @@ pub fn facts(project: &Project, config: &Config, plan: &Plan) -> Facts {
         ghcr: destinations().any(|to| to.registry() == "ghcr.io"),
         images: destinations().next().is_some(),
         krew: !plan.krew.is_empty() && config.github.index.is_some(),
+        names_rust: TOOLCHAINS.iter().any(|file| project.root.join(file).is_file()),
         branch: "main".to_owned(),
         script,
     }
@@ -115,6 +118,10 @@ pub fn facts(project: &Project, config: &Config, plan: &Plan) -> Facts {
 
 /// Where a project has its own program for CI.
 const SCRIPT: &str = ".ci/run";
+
+/// Where a project says which Rust it is built by.
+/// <https://rust-lang.github.io/rustup/overrides.html#the-toolchain-file>
+const TOOLCHAINS: [&str; 2] = ["rust-toolchain.toml", "rust-toolchain"];
 
 /// Where a target's programs are built.
 fn runner(target: &Target) -> &'static str {
@@ -199,10 +206,13 @@ fn values(facts: &Facts) -> Result<Vec<(&'static str, String)>> {
     };
     let zig = facts.targets.iter().any(|(_, zig)| *zig);
     let zig = block(include_str!("../templates/workflows/zig.yml"), zig, &values)?;
+    let rust = include_str!("../templates/workflows/rust.yml");
+    let rust = block(rust, !facts.names_rust, &values)?;
     let login = block(include_str!("../templates/workflows/login.yml"), facts.ghcr, &values)?;
     let packages = "      packages: write # images\n".to_owned();
     let token = "          KREW_GITHUB_TOKEN: ${{ secrets.KREW_GITHUB_TOKEN }}\n".to_owned();
     values.extend([
+        ("rust", rust),
         ("zig", zig),
         ("login", login),
         ("packages", if facts.ghcr { packages } else { String::new() }),

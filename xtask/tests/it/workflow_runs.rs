@@ -259,13 +259,14 @@ fn the_release_workflow_releases() {
         "if [ \"$1\" = install ]; then mkdir -p tool/bin && cp \"$BUILT\" tool/bin/; exit; fi\n\
          PATH=${PATH#*:} exec cargo \"$@\"\n",
     );
+    no_newer_rust(&world);
     advisories(&world.outside("advisories"));
     let artifacts = world.outside("artifacts");
     let (outputs, attested) = (BTreeMap::new(), Vec::new());
     let mut runner =
         Runner { world: &world, github: &github, artifacts, outputs, steps: 0, attested };
     runner.run(".github/workflows/release.yml");
-    assert_eq!(runner.steps, 4, "the tool, two targets, and the release");
+    assert_eq!(runner.steps, 6, "the tool, two targets, each with its Rust, and the release");
     let state = github.state();
     let release = &state.repositories["acme/tool"].releases[0];
     assert!(!release.draft && release.assets.len() == 3, "{release:?}");
@@ -273,7 +274,7 @@ fn the_release_workflow_releases() {
     assert_eq!(runner.attested, [String::from_utf8(checksums.bytes.to_vec()).unwrap()]);
     drop(state);
     runner.run(".github/workflows/ci.yml");
-    assert_eq!(runner.steps, 7, "installed, checked and tested, tried");
+    assert_eq!(runner.steps, 9, "installed, checked and tested, tried");
 }
 
 /// This repository's own, on clones of it: it compiles the tool and all that it ships, for
@@ -296,7 +297,7 @@ fn our_own_release_workflow_releases() {
         state.tokens.insert("workflow".to_owned(), workflow);
     }
     advisories(&world.outside("advisories"));
-    world.script("stand-ins/nothing", "exit 1\n");
+    no_newer_rust(&world);
     let artifacts = world.outside("artifacts");
     let (outputs, attested) = (BTreeMap::new(), Vec::new());
     let mut runner =
@@ -306,6 +307,12 @@ fn our_own_release_workflow_releases() {
     let release = &state.repositories["acme/tool"].releases[0];
     assert!(!release.draft && release.assets.len() == 9, "{release:?}");
     assert_eq!(runner.attested.len(), 1);
+}
+
+/// What is here is the newest one.
+fn no_newer_rust(world: &World) {
+    let script = "[ \"$1\" = update ] && exit\nPATH=${PATH#*:} exec rustup \"$@\"\n";
+    world.script("stand-ins/rustup", script);
 }
 
 /// A database with one advisory, which is of nobody here.

@@ -56,6 +56,7 @@ fn each_project_gets_what_it_needs() {
                 "cargo install --locked --root tool dockless@",
                 "runner: [ubuntu-24.04]",
                 "zig: false",
+                "rustup update --no-self-update stable",
             ][..],
             &[login, krew, "attest-images", "setup --zig", "packages: write", "macos"][..],
         ),
@@ -122,5 +123,9 @@ fn an_xtask_is_built_and_files_of_others_stay() {
         "{release}"
     );
     assert!(world.read(".github/workflows/ci.yml").contains("run: cargo xtask ci --locked\n"));
+    // Who names a toolchain is given that one by rustup.
+    world.file("rust-toolchain.toml", "[toolchain]\nchannel = \"stable\"\n");
+    world.run("init --workflows").ends_with(0);
+    assert!(!world.read(".github/workflows/release.yml").contains("rustup"));
     judged(&world, world.root());
 }
