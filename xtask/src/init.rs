@@ -1,5 +1,6 @@
 //! The files by which a project is checked and released in GitHub's workflows.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -60,8 +61,6 @@ pub struct Facts {
     pub images: bool,
     /// Whether a plugin goes to an index.
     pub krew: bool,
-    /// Whether the project says which Rust it is built by.
-    pub names_rust: bool,
     /// The branch that others are merged into.
     pub branch: String,
     /// A program of the project's own that its CI runs.
@@ -110,7 +109,6 @@ pub fn facts(project: &Project, config: &Config, plan: &Plan) -> Facts {
         ghcr: destinations().any(|to| to.registry() == "ghcr.io"),
         images: destinations().next().is_some(),
         krew: !plan.krew.is_empty() && config.github.index.is_some(),
-        names_rust: TOOLCHAINS.iter().any(|file| project.root.join(file).is_file()),
         branch: "main".to_owned(),
         script,
     }
@@ -118,10 +116,6 @@ pub fn facts(project: &Project, config: &Config, plan: &Plan) -> Facts {
 
 /// Where a project has its own program for CI.
 const SCRIPT: &str = ".ci/run";
-
-/// Where a project says which Rust it is built by.
-/// <https://rust-lang.github.io/rustup/overrides.html#the-toolchain-file>
-const TOOLCHAINS: [&str; 2] = ["rust-toolchain.toml", "rust-toolchain"];
 
 /// Where a target's programs are built.
 fn runner(target: &Target) -> &'static str {
@@ -206,13 +200,11 @@ fn values(facts: &Facts) -> Result<Vec<(&'static str, String)>> {
     };
     let zig = facts.targets.iter().any(|(_, zig)| *zig);
     let zig = block(include_str!("../templates/workflows/zig.yml"), zig, &values)?;
-    let rust = include_str!("../templates/workflows/rust.yml");
-    let rust = block(rust, !facts.names_rust, &values)?;
     let login = block(include_str!("../templates/workflows/login.yml"), facts.ghcr, &values)?;
     let packages = "      packages: write # images\n".to_owned();
     let token = "          KREW_GITHUB_TOKEN: ${{ secrets.KREW_GITHUB_TOKEN }}\n".to_owned();
     values.extend([
-        ("rust", rust),
+        ("rust", include_str!("../templates/workflows/rust.yml").to_owned()),
         ("zig", zig),
         ("login", login),
         ("packages", if facts.ghcr { packages } else { String::new() }),
@@ -222,6 +214,30 @@ fn values(facts: &Facts) -> Result<Vec<(&'static str, String)>> {
     let attest = block(attest, facts.ghcr, &values)?;
     values.push(("attest-images", attest));
     Ok(values)
+}
+
+/// A file's text with the pins of the one that is there, which Dependabot raises.
+pub fn keep_pins(text: &str, there: &str) -> String {
+    let known: BTreeMap<&str, &str> = there.lines().filter_map(pin).collect();
+    let line =
+        |line: &str| match pin(line).and_then(|(action, old)| Some((old, known.get(action)?))) {
+            Some((old, new)) => line.replace(old, new) + "\n",
+            None => line.to_owned() + "\n",
+        };
+    text.lines().map(line).collect()
+}
+
+/// The action of a line, and the whole of its pin: `owner/name` and
+/// `owner/name@COMMIT # TAG`.
+fn pin(line: &str) -> Option<(&str, &str)> {
+    let (_, uses) = line.split_once("uses: ")?;
+    let (action, pinned) = uses.split_once('@')?;
+    let (commit, tag) = pinned.split_once(" # ")?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    let fits = commit.len() == 40
+        && commit.bytes().all(|byte| byte.is_ascii_hexdigit())
+        && tag.bytes().all(plain);
+    fits.then_some((action, uses))
 }
 
 /// A file that is not what it would be.

@@ -27,7 +27,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, common: &Common, world: &World) -> Result<ExitCode> {
-    let mut request = Selection::default().request(Mode::Release, common);
+    let mut request = Selection::default().request(Mode::Snapshot, common);
     // They are for other machines, whatever this one has.
     (request.elsewhere, request.skip) = (true, vec![Skip::Publish]);
     request.repository = world.repository()?;
@@ -38,6 +38,8 @@ pub fn run(args: &Args, common: &Common, world: &World) -> Result<ExitCode> {
     for (path, text) in init::workflows(&init::facts(&project, &config, &plan))? {
         let place = project.root.join(&path);
         let there = files::read_if_there(&place)?;
+        let ours = there.as_deref().map(String::from_utf8_lossy);
+        let text = ours.as_ref().map_or(text.clone(), |there| init::keep_pins(&text, there));
         if there.as_deref() == Some(text.as_bytes()) {
             continue;
         }
@@ -45,7 +47,6 @@ pub fn run(args: &Args, common: &Common, world: &World) -> Result<ExitCode> {
             wrong.push(init::stale(&path, there.is_some()));
             continue;
         }
-        let ours = there.as_deref().map(String::from_utf8_lossy);
         if ours.is_some_and(|text| !text.lines().next().unwrap_or_default().contains(init::MARK)) {
             bail!(failure(
                 format!("{} was not written by dockless, so it is not replaced", path.display()),

@@ -13,15 +13,15 @@ use crate::cache::Cache;
 use crate::check as checks;
 use crate::checksum::IMAGES;
 use crate::config::Config;
-use crate::digest::Digest;
 use crate::files;
 use crate::finding::{Finding, Findings, failure};
 use crate::forge::Forge;
 use crate::github::GitHub;
-use crate::plan::{Mode, Part, Plan, Request, Skip};
+use crate::plan::{BuildPlan, Mode, Part, Plan, Request, Skip};
 use crate::preflight::{self, Build, Sites};
 use crate::project::Project;
 use crate::release::{self, Outcome, Public, Source};
+use crate::target::Target;
 use crate::term::{Table, Term};
 
 /// Make everything that a release consists of, and publish it
@@ -206,7 +206,7 @@ fn source(
         return Ok(Source::Cargo { offline: common.offline });
     }
     let dirs: Vec<PathBuf> = merge.iter().map(|dir| world.dir.join(dir)).collect();
-    let whole = whole(request, common, world)?;
+    let whole = release::plan_digest(&whole(request, common, world)?.0)?;
     Ok(Source::Shards(release::merge(&dirs, plan, &whole, project)?))
 }
 
@@ -230,22 +230,33 @@ fn split(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
     let mut request = args.selection.request(mode, common);
     // Publishing is the other machine's, and takes what this one need not know.
     (request.part, request.skip) = (Part::Programs, vec![Skip::Publish]);
-    let (project, plan, _) = world.plan_and_config(common, &request)?;
-    let whole = whole(&request, common, world)?;
-    let shard = release::split(&plan, &whole, &project, common.offline, &world.term)?;
+    let (whole, config) = whole(&request, common, world)?;
+    let asked = |target: &Target| request.targets.contains(&target.to_string());
+    let known = config.packages.iter().any(|package| package.targets.iter().any(asked));
+    let is_wanted = |build: &BuildPlan| build.targets.iter().chain(&build.joined).any(asked);
+    let (project, plan) = match known && !whole.builds.iter().any(is_wanted) {
+        // The tag is of packages that are not for these targets: the shard holds nothing.
+        true => (world.project_and_config(common)?.0, Plan { builds: Vec::new(), ..whole.clone() }),
+        false => {
+            let (project, plan, _) = world.plan_and_config(common, &request)?;
+            (project, plan)
+        }
+    };
+    let (targets, digest) = (&request.targets, release::plan_digest(&whole)?);
+    let shard = release::split(&plan, targets, &digest, &project, common.offline, &world.term)?;
     world.output("version", &plan.version.to_string())?;
     world.term.result(shard.display())?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// The digest of the plan of the release that machines make together.
-fn whole(request: &Request, common: &Common, world: &World) -> Result<Digest> {
+/// The plan of the release that machines make together.
+fn whole(request: &Request, common: &Common, world: &World) -> Result<(Plan, Config)> {
     let (part, targets, skip) = (Part::All, Vec::new(), vec![Skip::Publish]);
     let repository = None;
     let request = Request { part, targets, skip, repository, elsewhere: true, ..request.clone() };
     let drafted = world.drafted(common, &request)?;
     match drafted.plan {
-        Some(plan) => release::plan_digest(&plan),
+        Some(plan) => Ok((plan, drafted.config)),
         None => bail!(Findings(drafted.errors)),
     }
 }

@@ -140,10 +140,10 @@ fn set_times(dir: &Path, time: Timestamp) -> Result<()> {
     Ok(())
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is the door")]
 fn set_time(path: &Path, time: Timestamp) -> Result<()> {
     let context = || format!("set the time of {}", path.display());
-    let file = File::open(path).with_context(context)?;
+    // Windows gives a time to nobody who may not write.
+    let file = File::options().read(true).write(cfg!(windows)).open(path).with_context(context)?;
     file.set_modified(SystemTime::from(time)).with_context(context)
 }
 

@@ -1,13 +1,13 @@
 //! What a plan must not be, and what it must leave out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::tools::{self, Obstacle, Tools};
 use super::{ArchivePlan, BuildPlan, GeneratePlan, LeftOut, Mode, Request, Selected};
 use crate::finding::{Finding, Place};
 use crate::project::{Git, Project};
 use crate::target::Target;
-use crate::version::{ReleaseTag, Version, Versioned};
+use crate::version::Versioned;
 
 /// What is wrong with the versions for the mode.
 pub fn versions(selected: &[Selected<'_>], project: &Project, mode: Mode) -> Vec<Finding> {
@@ -94,18 +94,19 @@ fn unreleasable(project: &Project, tagged: bool) -> Vec<Finding> {
     findings
 }
 
-fn released<'a>(selected: &'a [Selected<'_>]) -> BTreeMap<&'a Version, &'a ReleaseTag> {
+/// The tags that are released.
+fn released(selected: &[Selected<'_>]) -> BTreeSet<String> {
     let tags = selected.iter().filter_map(|selected| match &selected.package.versioned {
-        Versioned::Release { version, tag } => Some((version, tag)),
+        Versioned::Release { tag, .. } => Some(tag.to_string()),
         _ => None,
     });
     tags.collect()
 }
 
-fn several(released: &BTreeMap<&Version, &ReleaseTag>) -> Option<Finding> {
+fn several(released: &BTreeSet<String>) -> Option<Finding> {
     (released.len() > 1).then(|| {
-        let tags: Vec<String> = released.values().map(ToString::to_string).collect();
-        let why = format!("HEAD has the tags {}, and one release has one version", tags.join(", "));
+        let tags: Vec<&str> = released.iter().map(String::as_str).collect();
+        let why = format!("HEAD has the tags {}, and one release has one tag", tags.join(", "));
         Finding::error(
             "release-tag",
             Place::item("git"),

@@ -27,6 +27,9 @@ const PROGRAMS: &str = "programs";
 /// In bytes. Nothing that describes a shard is longer.
 const LONGEST: u64 = 4 << 20;
 
+/// In bytes. No program is larger.
+const LARGEST: u64 = 2 << 30;
+
 /// What a machine built of a release.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Shard {
@@ -81,10 +84,11 @@ pub fn plan_digest(whole: &Plan) -> Result<Digest> {
     Ok(digest::of_parts([b"dockless plan 1".as_slice(), &text]))
 }
 
-/// Builds the plan's programs and leaves them in dist/, as a shard of the release that the
-/// plan of this digest makes.
+/// Builds the plan's programs for these targets and leaves them in dist/, as a shard of the
+/// release that the plan of this digest makes.
 pub fn split(
     plan: &Plan,
+    targets: &[String],
     whole: &Digest,
     project: &Project,
     offline: bool,
@@ -104,7 +108,7 @@ pub fn split(
         bail!(Findings(vec![left.finding()]));
     }
     let mut programs = Vec::new();
-    for binary in &binaries {
+    for binary in binaries.iter().filter(|it| is_asked_for(it.compiled().target(), plan, targets)) {
         let compiled = binary.compiled();
         let bytes = files::read(compiled.path())?;
         let program = Program {
@@ -131,6 +135,13 @@ pub fn split(
     checksum::describe(plan, name(plan, project), &made, &staging)?;
     staging.commit(plan.time)?;
     Ok(plan.dist.join(SHARD))
+}
+
+/// Whether a program is not only a part of one that is joined of several: whoever wants the
+/// part itself asks for it, maybe on another machine.
+fn is_asked_for(target: &Target, plan: &Plan, targets: &[String]) -> bool {
+    let mut joined = plan.builds.iter().flat_map(|build| &build.joined);
+    targets.contains(&target.to_string()) || !joined.any(|it| it.parts().contains(target))
 }
 
 impl Program {
@@ -273,6 +284,10 @@ fn found_in(dir: &Path) -> Result<Vec<(PathBuf, Shard)>> {
 /// way it may have lost that it can be run.
 fn copy(program: &Program, shard: &Path, to: &Path) -> Result<()> {
     let from = shard.with_file_name("").join(program.place());
+    let size = files::list_one(&from)?.map_or(0, |entry| entry.size);
+    if !from.is_file() || size > LARGEST {
+        bail!("read {}: it is no file of at most {LARGEST} bytes", from.display());
+    }
     let bytes = files::read(&from)?;
     let there = Digest::of(&bytes);
     if there.to_string() != program.digest {

@@ -111,6 +111,17 @@ fn a_lock_file_that_is_behind_stops_it() {
     assert_eq!(world.read("Cargo.lock"), lock);
 }
 
+/// Two packages at one version, each with its tag: neither release is the other's.
+#[test]
+fn one_release_has_one_tag() {
+    let world = World::workspace(&[("alpha", "1.0.0"), ("beta", "1.0.0")], "");
+    world.commit();
+    world.git(["tag", "alpha-v1.0.0"]);
+    world.git(["tag", "beta-v1.0.0"]);
+    refused(&world, "release --skip publish,check")
+        .says("HEAD has the tags alpha-v1.0.0, beta-v1.0.0, and one release has one tag");
+}
+
 #[test]
 fn one_release_has_one_version() {
     let world = World::workspace(&[("alpha", "1.0.0"), ("beta", "2.0.0")], "");
@@ -119,7 +130,7 @@ fn one_release_has_one_version() {
     world.git(["tag", "beta-v2.0.0"]);
     refused(&world, "release --skip publish,check").says(
         "error: git: HEAD has the tags alpha-v1.0.0, beta-v2.0.0, and one release has one \
-         version\n  help: release one after the other, with --package\n",
+         tag\n  help: release one after the other, with --package\n",
     );
     let plan = world.plan("--skip publish,check --package alpha");
     assert_eq!(plan["version"], "1.0.0");

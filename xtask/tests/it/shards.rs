@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::world::{AARCH64, HOST, Run, World, X86_64, assert_whole, contents, run};
+use crate::world::{AARCH64, HOST, Run, World, X86_64, assert_whole, contents, judge, run};
 
 /// A plugin with completions that it writes itself, at a tag.
 fn project() -> World {
@@ -126,6 +126,50 @@ fn what_does_not_belong_together_is_not_joined() {
     let merge = format!("release --skip publish,check --merge {}", nothing.display());
     at(&world, &third, &merge).ends_with(1).says("holds no shard");
     join().ends_with(0);
+}
+
+/// A tag that speaks of one package: machines that build others' targets have nothing to do.
+#[test]
+fn a_tag_of_one_package_leaves_other_machines_nothing() {
+    let world = World::empty();
+    world.file("Cargo.toml", "[workspace]\nresolver = \"3\"\nmembers = [\"alpha\", \"beta\"]\n");
+    for (name, target) in [("alpha", X86_64), ("beta", AARCH64)] {
+        let more = format!("[package.metadata.dockless]\ntargets = [\"{target}\"]\n");
+        world.package(name, name, "1.0.0", &more);
+    }
+    world.file("LICENSE", "free\n").lock().commit();
+    world.git(["tag", "alpha-v1.0.0"]);
+    split(&world, "a", X86_64);
+    let nothing = split(&world, "b", AARCH64);
+    assert!(!nothing.join("programs").exists());
+    let third = machine(&world, "third");
+    let merge =
+        format!("release --skip publish,check --merge {}", world.outside("shards").display());
+    at(&world, &third, &merge).ends_with(0);
+    assert!(third.join(format!("dist/alpha-v1.0.0-{X86_64}.tar.gz")).is_file());
+}
+
+/// A program that is joined of two, and one of the two by itself.
+#[test]
+fn a_part_that_is_shipped_by_itself_comes_once() {
+    if judge("zig").is_none() {
+        return;
+    }
+    let world = World::empty();
+    let targets = ["universal2-apple-darwin", "aarch64-apple-darwin"];
+    let more = format!("[package.metadata.dockless]\ntargets = {targets:?}\n");
+    world.package("", "tool", "1.0.0", &more).file("LICENSE", "free\n").lock().commit();
+    world.git(["tag", "v1.0.0"]);
+    for target in targets {
+        split(&world, target, target);
+    }
+    let third = machine(&world, "third");
+    let merge =
+        format!("release --skip publish,check --merge {}", world.outside("shards").display());
+    at(&world, &third, &merge).ends_with(0);
+    for target in targets {
+        assert!(third.join(format!("dist/tool-v1.0.0-{target}.tar.gz")).is_file(), "{target}");
+    }
 }
 
 /// A plan has other parts where it is asked for other things.

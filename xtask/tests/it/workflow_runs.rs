@@ -48,6 +48,10 @@ impl Job {
     }
 
     fn holds(&self, condition: &str) -> bool {
+        if let Some(args) = condition.strip_prefix("startsWith(") {
+            let (name, start) = args.strip_suffix(')').unwrap().split_once(", ").unwrap();
+            return self.values[name].starts_with(start.trim_matches('\''));
+        }
         match condition.split_once(" != ") {
             Some((name, other)) => self.values[name] != other.trim_matches('\''),
             None => self.values[condition] == "true",
@@ -109,7 +113,9 @@ impl Runner<'_> {
         let output = job.temp.join(format!("output-{}", self.steps));
         let mut bash =
             self.world.with("bash", ["--noprofile", "--norc", "-eo", "pipefail", "-c", script]);
-        bash.current_dir(&job.dir).env("PATH", self.world.path_with("stand-ins"));
+        let dir = step["working-directory"].as_str().map(|dir| PathBuf::from(job.text(dir)));
+        bash.current_dir(dir.as_ref().unwrap_or(&job.dir))
+            .env("PATH", self.world.path_with("stand-ins"));
         for (name, value) in step["env"].as_object().into_iter().flatten() {
             bash.env(name, job.text(&value.as_str().map_or(value.to_string(), str::to_owned)));
         }
@@ -266,7 +272,10 @@ fn the_release_workflow_releases() {
     let mut runner =
         Runner { world: &world, github: &github, artifacts, outputs, steps: 0, attested };
     runner.run(".github/workflows/release.yml");
-    assert_eq!(runner.steps, 6, "the tool, two targets, each with its Rust, and the release");
+    assert_eq!(
+        runner.steps, 9,
+        "the tool; a check, two targets and the release, each with its Rust"
+    );
     let state = github.state();
     let release = &state.repositories["acme/tool"].releases[0];
     assert!(!release.draft && release.assets.len() == 3, "{release:?}");
@@ -274,7 +283,7 @@ fn the_release_workflow_releases() {
     assert_eq!(runner.attested, [String::from_utf8(checksums.bytes.to_vec()).unwrap()]);
     drop(state);
     runner.run(".github/workflows/ci.yml");
-    assert_eq!(runner.steps, 9, "installed, checked and tested, tried");
+    assert_eq!(runner.steps, 12, "installed, checked and tested, tried");
 }
 
 /// This repository's own, on clones of it: it compiles the tool and all that it ships, for
@@ -311,7 +320,7 @@ fn our_own_release_workflow_releases() {
 
 /// What is here is the newest one.
 fn no_newer_rust(world: &World) {
-    let script = "[ \"$1\" = update ] && exit\nPATH=${PATH#*:} exec rustup \"$@\"\n";
+    let script = "case \"$1 $2\" in update*|'toolchain install') exit;; esac\nPATH=${PATH#*:} exec rustup \"$@\"\n";
     world.script("stand-ins/rustup", script);
 }
 

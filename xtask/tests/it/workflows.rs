@@ -56,7 +56,7 @@ fn each_project_gets_what_it_needs() {
                 "cargo install --locked --root tool dockless@",
                 "runner: [ubuntu-24.04]",
                 "zig: false",
-                "rustup update --no-self-update stable",
+                "rustup toolchain install --no-self-update",
             ][..],
             &[login, krew, "attest-images", "setup --zig", "packages: write", "macos"][..],
         ),
@@ -123,9 +123,16 @@ fn an_xtask_is_built_and_files_of_others_stay() {
         "{release}"
     );
     assert!(world.read(".github/workflows/ci.yml").contains("run: cargo xtask ci --locked\n"));
-    // Who names a toolchain is given that one by rustup.
-    world.file("rust-toolchain.toml", "[toolchain]\nchannel = \"stable\"\n");
+    // Dependabot raises pins, and nobody lowers them again.
+    let pin = release.split("actions/attest@").nth(1).unwrap().lines().next().unwrap();
+    let raised = release.replace(pin, &format!("{} # v9.9.9", "5".repeat(40)));
+    world.file(".github/workflows/release.yml", &raised);
+    world.run("init --workflows --check").ends_with(0);
+    world.run("init --workflows").ends_with(0).no_result();
+    let moved = release.replace(pin, "main # v9.9.9");
+    world.file(".github/workflows/release.yml", &moved);
+    world.run("init --workflows --check").ends_with(1).says("release.yml: it is not current");
     world.run("init --workflows").ends_with(0);
-    assert!(!world.read(".github/workflows/release.yml").contains("rustup"));
+    assert_eq!(world.read(".github/workflows/release.yml"), release);
     judged(&world, world.root());
 }

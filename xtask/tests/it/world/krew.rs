@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
-use super::kept::{Kept, new_dir};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
 use super::registries::certificates::Certificates;
-use super::{Run, World, judge, run};
+use super::{Run, World, contents, judge, run};
 
 /// A server of files on loopback, until the test ends.
 pub struct Server {
@@ -27,7 +30,7 @@ impl Server {
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let served = Arc::clone(&served);
-                std::thread::spawn(move || answer(stream, &served.lock().unwrap()));
+                std::thread::spawn(move || answer(&mut { stream }, &served.lock().unwrap()));
             }
         });
         Server { address, files }
@@ -44,11 +47,19 @@ impl Server {
     }
 }
 
-fn answer(mut stream: TcpStream, files: &BTreeMap<String, Vec<u8>>) {
-    let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
-    let request = lines.next().unwrap_or_default();
-    lines.by_ref().take_while(|line| !line.is_empty()).for_each(drop);
-    let path = request.split(' ').nth(1).unwrap_or_default();
+/// A request's lines up to the empty one; nothing that comes after it is read.
+fn head(stream: &mut impl Read) -> String {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|read| read > 0) {
+        head.push(byte[0]);
+    }
+    String::from_utf8(head).unwrap()
+}
+
+fn answer(stream: &mut (impl Read + Write), files: &BTreeMap<String, Vec<u8>>) {
+    let head = head(stream);
+    let path = head.split(' ').nth(1).unwrap_or_default();
     let path = path.split('?').next().unwrap_or_default();
     let (status, body) = match files.get(path) {
         Some(bytes) => ("200 OK", &bytes[..]),
@@ -96,38 +107,29 @@ impl Judges {
     }
 }
 
-/// A server with TLS that plays another one, behind a proxy that leads there whatever host
-/// is asked for.
+/// A server with TLS that plays another one, and is the proxy that leads there, whatever
+/// host is asked for.
 pub struct Elsewhere {
     certificates: &'static Certificates,
     proxy: String,
-    _server: Kept,
 }
 
 impl Elsewhere {
     /// Serves the files of a folder, by their paths.
     pub fn serving(folder: &Path) -> Option<Elsewhere> {
         let certificates = Certificates::shared()?;
-        let openssl = judge("openssl")?;
+        let tls = tls(certificates);
+        let files = contents(folder).into_iter().map(|(path, it)| (format!("/{path}"), it));
+        let files: Arc<BTreeMap<String, Vec<u8>>> = Arc::new(files.collect());
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let taken = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let script = format!(
-            "cd {} && exec {} s_server -accept {taken} -cert {} -key {} -WWW",
-            folder.display(),
-            openssl.display(),
-            certificates.file("server.crt").display(),
-            certificates.file("server.key").display()
-        );
-        let args = [OsString::from("-c"), script.into()];
-        let server = Kept::start(new_dir(), &[], Path::new("sh"), &args);
-        server.until(|| TcpStream::connect(taken).ok()).unwrap();
         let proxy = format!("http://{}", listener.local_addr().unwrap());
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                std::thread::spawn(move || lead(stream, taken));
+                let (tls, files) = (Arc::clone(&tls), Arc::clone(&files));
+                std::thread::spawn(move || lead(stream, tls, &files));
             }
         });
-        Some(Elsewhere { certificates, proxy, _server: server })
+        Some(Elsewhere { certificates, proxy })
     }
 
     /// What makes a program written in Go ask it.
@@ -138,20 +140,27 @@ impl Elsewhere {
     }
 }
 
-/// Answers a CONNECT and passes on all that follows, both ways.
-fn lead(client: TcpStream, to: std::net::SocketAddr) {
-    let mut lines = BufReader::new(client.try_clone().unwrap());
-    let mut line = String::new();
-    while lines.read_line(&mut line).is_ok_and(|read| read > 2) {
-        line.clear();
+/// As the server that the tests' authority vouches for.
+fn tls(certificates: &Certificates) -> Arc<ServerConfig> {
+    let certificate = CertificateDer::from_pem_file(certificates.file("server.crt")).unwrap();
+    let key = PrivateKeyDer::from_pem_file(certificates.file("server.key")).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let versions =
+        ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config = versions.unwrap().with_no_client_auth().with_single_cert(vec![certificate], key);
+    Arc::new(config.unwrap())
+}
+
+/// Answers a CONNECT, and then as the server itself.
+fn lead(mut client: TcpStream, tls: Arc<ServerConfig>, files: &BTreeMap<String, Vec<u8>>) {
+    let head = head(&mut client);
+    assert!(head.starts_with("CONNECT "), "{head}");
+    let answered = client.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
+    let mut stream = StreamOwned::new(ServerConnection::new(tls).unwrap(), client);
+    // krew may have gone.
+    if answered.is_ok() {
+        answer(&mut stream, files);
+        stream.conn.send_close_notify();
+        drop(stream.flush());
     }
-    let Ok(server) = TcpStream::connect(to) else { return };
-    // Whoever is gone wants no more.
-    drop((&client).write_all(b"HTTP/1.1 200 OK\r\n\r\n"));
-    let (mut answers, mut back) = (server.try_clone().unwrap(), client.try_clone().unwrap());
-    std::thread::spawn(move || {
-        drop(std::io::copy(&mut answers, &mut back));
-        drop(back.shutdown(std::net::Shutdown::Both));
-    });
-    drop(std::io::copy(&mut lines, &mut &server));
 }
