@@ -194,7 +194,7 @@ fn once(call: &Call<'_>) -> Result<(Vec<File>, TempDir)> {
         bail!(failure(format!("it printed more than {SIZE} bytes"), "let it print less"));
     }
     if !output.status.success() {
-        let why = match process::last_lines(&output.stderr) {
+        let why = match process::excerpt(&output.stderr) {
             said if said.is_empty() => format!("it failed ({})", output.status),
             said => format!("it failed ({}):\n{said}", output.status),
         };
@@ -217,7 +217,7 @@ fn printed(
     call: &Call<'_>,
 ) -> Result<File> {
     if output.stdout.is_empty() {
-        let why = match process::last_lines(&output.stderr) {
+        let why = match process::excerpt(&output.stderr) {
             said if said.is_empty() => "it printed nothing".to_owned(),
             said => format!("it printed nothing to stdout, and to stderr:\n{said}"),
         };

@@ -14,6 +14,9 @@ use xshell::Shell;
 
 use crate::finding::Help;
 
+mod excerpt;
+pub use excerpt::excerpt;
+
 /// What cargo and rustup put into the environment of the programs that they
 /// run, what misleads a nested cargo or git, and what each build is told anew.
 /// <https://doc.rust-lang.org/cargo/reference/environment-variables.html>
@@ -202,7 +205,7 @@ impl<'a> Program<'a> {
     }
 
     /// Runs to the end and returns what was printed; a status other than 0 is
-    /// an error that holds the command line and the last lines of stderr.
+    /// an error that holds the command line and an excerpt of stderr.
     pub fn read(&self) -> Result<String> {
         let output = self.output()?;
         if !output.status.success() {
@@ -307,10 +310,10 @@ impl<'a> Program<'a> {
     }
 
     fn failed(&self, status: ExitStatus, stderr: &str) -> anyhow::Error {
-        let tail = last_lines(stderr);
-        match tail.is_empty() {
+        let said = excerpt(stderr);
+        match said.is_empty() {
             true => anyhow!("`{self}` failed ({status})"),
-            false => anyhow!("`{self}` failed ({status}):\n{tail}"),
+            false => anyhow!("`{self}` failed ({status}):\n{said}"),
         }
     }
 
@@ -368,13 +371,6 @@ impl std::fmt::Display for TimedOut {
 }
 
 impl std::error::Error for TimedOut {}
-
-/// The last lines that say something, of what a program printed.
-pub fn last_lines(text: &str) -> String {
-    const LINES: usize = 12;
-    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-    lines[lines.len().saturating_sub(LINES)..].join("\n")
-}
 
 /// Ends a process that has a group of its own, and all that are in the group.
 #[cfg(unix)]
@@ -559,7 +555,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_failure_names_command_status_and_last_words() {
+    fn a_failure_names_command_status_and_reason() {
         let env = env(&[("PATH", "/usr/bin:/bin")]);
         let dir = Path::new("/");
         let error = Program::new("sh", dir, &env).args(["-c", "echo no luck >&2; exit 3"]).read();

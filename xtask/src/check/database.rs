@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use super::advisories::{self, Advisories};
 use crate::cache::Cache;
 use crate::files::{self, Lock};
-use crate::process::{Env, Program, last_lines};
+use crate::process::{Env, Program, excerpt};
 use crate::term::Term;
 
 /// A repository that was fetched within this time is not asked again.
@@ -119,7 +119,7 @@ fn fetch(url: &str, path: &Path, place: &Place<'_>) -> Result<()> {
         .time_out(PATIENCE);
     let output = git.output().with_context(|| format!("clone {url}"))?;
     if !output.status.success() {
-        let why = last_lines(&output.stderr);
+        let why = excerpt(&output.stderr);
         bail!("git cannot clone {url}: {}", why.trim_start_matches("fatal: "));
     }
     // What cannot be used at all does not take the place of what can.

@@ -10,7 +10,7 @@ use cargo_metadata::diagnostic::{Applicability, Diagnostic, DiagnosticLevel};
 use super::{Found, Options};
 use crate::config::Features;
 use crate::finding::{Finding, Place, Severity};
-use crate::process::{Program, last_lines};
+use crate::process::{Program, excerpt};
 use crate::project::Project;
 use crate::term::Term;
 
@@ -75,7 +75,7 @@ pub fn fmt(project: &Project) -> Result<Said> {
     let passed = output.status.success();
     let detail = match (passed, findings.len()) {
         (true, _) => String::new(),
-        (false, 0) => last_lines(&output.stderr).replace('\n', " "),
+        (false, 0) => excerpt(&output.stderr).replace('\n', " "),
         (false, _) => {
             let files: BTreeSet<_> = findings.iter().map(|it| &it.finding.place.file).collect();
             format!("{} to be formatted: run `cargo fmt --all`", count(files.len(), "file"))

@@ -130,7 +130,7 @@ fn bindgen(settings: &Settings, project: &Project) -> Result<String> {
                 .args(["cc", "-target", &target, "-E", "-v", "-x", "c", "-"])
                 .output()?;
             if !asked.status.success() {
-                bail!("ask zig for its headers: {}", process::last_lines(&asked.stderr));
+                bail!("ask zig for its headers: {}", process::excerpt(&asked.stderr));
             }
             let lines =
                 asked.stderr.lines().skip_while(|line| !line.contains("<...> search starts"));
