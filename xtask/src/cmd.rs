@@ -1,6 +1,7 @@
 //! The command line: one module, one `Args` and one `run` per command.
 
 use std::ffi::OsString;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -178,9 +179,10 @@ const SERVER: &str = "github.com";
 pub fn main(version: Option<&str>) -> ExitCode {
     let cli = match parse(version.unwrap_or(env!("CARGO_PKG_VERSION"))) {
         Ok(cli) => cli,
-        // Help and versions are results, and a lost result is a failure.
+        // Help and versions are results: a lost one is a failure, unless its reader has enough.
         Err(error) => {
-            let printed = error.print().is_ok() || error.use_stderr();
+            let lost = error.print().err().map(|lost| lost.kind());
+            let printed = error.use_stderr() || matches!(lost, None | Some(ErrorKind::BrokenPipe));
             let code = if printed { error.exit_code() } else { 1 };
             return ExitCode::from(u8::try_from(code).unwrap_or(1));
         }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Display;
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::time::Instant;
 
 use anstyle::{AnsiColor, Style};
@@ -97,10 +97,14 @@ impl Term {
         self.bars.then_some(width)
     }
 
-    /// A line of results on stdout.
+    /// A line of results on stdout. Whoever closes it, as `head` does, has read all that they
+    /// want: that is no error, and the work goes on. A line lost for any other reason is one.
     pub fn result(&self, line: impl Display) -> Result<()> {
         let mut stdout = anstream::stdout().lock();
-        writeln!(stdout, "{line}").context("write to stdout")
+        match writeln!(stdout, "{line}") {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+            written => written.context("write to stdout"),
+        }
     }
 
     /// A JSON document on stdout.

@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::world::{
-    HOST, World, assert_whole, contents, entry_names, judge, missing, names, only_host, run,
+    HOST, World, assert_whole, contents, entry_names, missing, names, only_host, run,
 };
 
 const COMMANDS: [&str; 8] = ["build", "run", "archive", "release", "check", "test", "ci", "clean"];
@@ -294,17 +294,6 @@ fn errors_are_annotated_in_github_actions() {
     run.ends_with(1)
         .says("\n::error::git: the sources are not in a git repository")
         .says("%0Ahelp: ");
-}
-
-#[test]
-fn a_reader_that_goes_away_is_an_error_and_no_panic() {
-    let world = World::quick("1.0.0");
-    let Some(sh) = judge("sh") else { return };
-    let script =
-        "\"$TOOL\" release --dry-run --snapshot --json 2>err | true; \"$TOOL\" --help | true";
-    let mut shell = world.with(sh, ["-c", script]);
-    run(shell.env("TOOL", env!("CARGO_BIN_EXE_cargo-dockless"))).never_says("panicked");
-    assert!(!world.read("err").contains("panicked"), "{}", world.read("err"));
 }
 
 /// For machines stdout holds one document, whatever cargo prints meanwhile.

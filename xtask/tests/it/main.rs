@@ -61,6 +61,8 @@ mod settings;
 #[cfg(target_os = "linux")]
 mod shards;
 #[cfg(target_os = "linux")]
+mod streams;
+#[cfg(target_os = "linux")]
 mod targets;
 #[cfg(target_os = "linux")]
 mod versions;
