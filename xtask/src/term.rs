@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{ErrorKind, IsTerminal, Write};
-use std::time::Instant;
 
 use anstyle::{AnsiColor, Style};
 use anyhow::{Context, Result};
@@ -50,7 +49,6 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct Term {
     settings: Settings,
-    started: Instant,
     bars: bool,
 }
 
@@ -68,7 +66,7 @@ impl Term {
             Color::Auto if settings.no_color => anstream::ColorChoice::Never.write_global(),
             Color::Auto => {}
         }
-        Term { settings, started: Instant::now(), bars }
+        Term { settings, bars }
     }
 
     pub fn json_wanted(&self) -> bool {
@@ -113,11 +111,10 @@ impl Term {
         self.result(text)
     }
 
-    /// Says which step is under way, with the time since the start.
+    /// Says which step is under way. How long it takes nobody knows yet: tables tell.
     pub fn step(&self, verb: &str, what: impl Display) {
         if self.settings.verbosity > Verbosity::Quiet {
-            let seconds = self.started.elapsed().as_secs_f64();
-            self.say(format_args!("{STEP}{verb:>10}{STEP:#} {what} [{seconds:.1}s]"));
+            self.say(format_args!("{STEP}{verb:>10}{STEP:#} {what}"));
         }
     }
 
