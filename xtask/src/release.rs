@@ -42,6 +42,9 @@ pub use shard::{Shards, merge, plan_digest, split};
 /// What a release made and left out.
 #[derive(Debug, Serialize)]
 pub struct Outcome {
+    /// What the whole is called, above its summary.
+    #[serde(skip)]
+    title: &'static str,
     pub version: String,
     pub artifacts: Vec<Artifact>,
     pub left_out: Vec<LeftOut>,
@@ -57,6 +60,7 @@ pub struct Outcome {
 /// One line of the summary.
 #[derive(Debug)]
 struct Row {
+    /// The path in dist/; the image's name, where it was not put there.
     name: String,
     target: String,
     size: u64,
@@ -98,7 +102,7 @@ pub fn release(
         archives(plan, &binaries, &generated, &staging, cache, term).map_err(explain_space)?;
     let (images, more) =
         images(plan, &bases, &binaries, cache, registry.blobs(), term).map_err(explain_space)?;
-    rows.extend(more);
+    rows.extend(more.into_iter().map(|row| Row { name: format!("{IMAGES}{}", row.name), ..row }));
     for Built { plan: image, root } in &images {
         let place = format!("{IMAGES}{}", image.name);
         let root = registry.fetch(root).map_err(explain_space)?;
@@ -112,8 +116,8 @@ pub fn release(
         checksum::describe(plan, name(plan, project), &made, &staging).map_err(explain_space)?;
     staging.commit(plan.time)?;
     let left_out = plan.left_out.iter().cloned().chain(left_out).collect();
-    let version = plan.version.to_string();
-    Ok(Outcome { version, artifacts, left_out, images, cargo, rows })
+    let (title, version) = (title(plan), plan.version.to_string());
+    Ok(Outcome { title, version, artifacts, left_out, images, cargo, rows })
 }
 
 /// Makes the plan's images and puts them nowhere yet.
@@ -131,8 +135,18 @@ pub fn images_alone(
     let (images, rows) =
         images(plan, &bases, &binaries, cache, registry.blobs(), term).map_err(explain_space)?;
     let left_out = plan.left_out.iter().cloned().chain(left_out).collect();
-    let (version, artifacts) = (plan.version.to_string(), Vec::new());
-    Ok(Outcome { version, artifacts, left_out, images, cargo, rows })
+    let (title, version, artifacts) = (title(plan), plan.version.to_string(), Vec::new());
+    Ok(Outcome { title, version, artifacts, left_out, images, cargo, rows })
+}
+
+/// What is made of a plan, in a word.
+fn title(plan: &Plan) -> &'static str {
+    match (plan.part, plan.mode) {
+        (Part::Archives, _) => "Archives",
+        (Part::Images, _) => "Images",
+        (_, Mode::Release) => "Release",
+        _ => "Snapshot",
+    }
 }
 
 /// The folder of Dockerfiles in dist/.
@@ -283,7 +297,7 @@ fn images(
         bar.finish_and_clear();
         let root = root.with_context(context)?;
         rows.push(Row {
-            name: format!("{IMAGES}{}", image.name),
+            name: image.name.clone(),
             target: platforms.join(", "),
             size: root.size()?,
             digest: root.digest()?.hex(),
@@ -452,7 +466,8 @@ impl Row {
 impl Outcome {
     /// What was made, with so many digits of each digest.
     fn made(&self, digits: usize) -> Table {
-        let mut made = Table::new(&["artifact", "target", "size", "sha256", "time"]);
+        let what = if self.artifacts.is_empty() { "image" } else { "artifact" };
+        let mut made = Table::new(&[what, "target", "size", "sha256", "time"]);
         for row in &self.rows {
             let digest = row.digest[..digits].to_owned();
             let time = format!("{:.2}s", row.time.as_secs_f64());
@@ -470,7 +485,7 @@ impl Outcome {
     /// The summary for a job's page.
     pub fn markdown(&self) -> String {
         let left_out = left_out_table(&self.left_out);
-        let made = self.made(64).markdown(&format!("Release {}", self.version));
+        let made = self.made(64).markdown(&format!("{} {}", self.title, self.version));
         let left_out =
             if left_out.is_empty() { String::new() } else { left_out.markdown("Left out") };
         made + &left_out

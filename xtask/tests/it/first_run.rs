@@ -215,7 +215,7 @@ fn a_jobs_summary_page_gets_the_tables() {
     let text = fs::read_to_string(&page).unwrap();
     let name = format!("tool-v1.0.0-{HOST}.tar.gz");
     let digest = sha256(&fs::read(world.dist().join(&name)).unwrap());
-    assert!(text.starts_with("already there\n### Release 1.0.0\n\n| artifact |"), "{text}");
+    assert!(text.starts_with("already there\n### Snapshot 1.0.0\n\n| artifact |"), "{text}");
     let row = text.lines().find(|line| line.starts_with(&format!("| {name} |")));
     assert!(row.is_some_and(|row| row.contains(&digest)), "{text}");
 
