@@ -31,6 +31,7 @@ pub use challenge::parse as parse_challenge;
 #[cfg(any(fuzzing, test))]
 pub use logins::parse as parse_logins;
 pub use push::{Pushed, Sent};
+pub use tag::Tagged;
 
 /// In bytes. A token server's answer.
 const TOKEN: u64 = 1 << 20;

@@ -159,7 +159,9 @@ impl Registry<'_> {
         let total: u64 = missing.iter().map(|wanted| wanted.size).sum();
         if total > 0 {
             let size = crate::term::size(total);
-            self.term.step("push", format_args!("{size} in {} blobs to {to}", missing.len()));
+            // Some of it may come from other repositories of the registry: it is not all sent.
+            let what = format!("{to}, which lacks {size} in {} blobs", missing.len());
+            self.term.step("push", what);
         }
         let (bar, counts) = (self.term.bar("push", total), Counts::default());
         let stop = || self.http.stop();

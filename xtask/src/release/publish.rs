@@ -19,7 +19,7 @@ use crate::plan::{GitHubPlan, ImagePlan, IndexPlan, Plan, PublishPlan};
 use crate::preflight::Sites;
 use crate::project::{Project, git};
 use crate::reference::{Repository, Tag};
-use crate::registry::{Pushed, Registry, Sent};
+use crate::registry::{Pushed, Registry, Sent, Tagged};
 use crate::term::{self, Table, Term};
 
 /// An image that was pushed, and the tags that name it.
@@ -288,26 +288,36 @@ fn tag(
         if tag.as_str() == LATEST
             && let Some(why) = keeps_latest(plan, pushed, registry)?
         {
-            term.step("keep", format_args!("{}:{LATEST} as it is: {why}", pushed.repository()));
+            term.step("keep", why);
             continue;
         }
-        let name = registry.tag(pushed, tag)?;
-        term.step("tag", name);
+        match registry.tag(pushed, tag)? {
+            Tagged::Moved(name) => term.step("tag", name),
+            Tagged::Unchanged(name) => {
+                term.step("keep", format_args!("{name} as it is: it names the image already"));
+            }
+        }
         tags.push(tag.clone());
     }
     Ok(tags)
 }
 
-/// Why `latest` is not to name the image, where it isn't.
+/// What is kept, and why, where `latest` is not to name the image.
 fn keeps_latest(
     plan: &ImagePlan,
     pushed: &Pushed,
     registry: &Registry<'_>,
 ) -> Result<Option<String>> {
+    let (to, latest) = (pushed.repository(), Tag::parse(LATEST)?);
     if !plan.moves_latest {
-        return Ok(Some(format!("{} is no release", plan.version)));
+        let what = if plan.version.is_prerelease() { "a pre-release" } else { "no release" };
+        let kept = match pushed.before(&latest) {
+            Some(None) => format!("{to} without {LATEST}"),
+            Some(Some(_)) | None => format!("{to}:{LATEST} as it is"),
+        };
+        return Ok(Some(format!("{kept}: {} is {what}", plan.version)));
     }
-    let there = registry.version_of_other(pushed, &Tag::parse(LATEST)?)?;
+    let there = registry.version_of_other(pushed, &latest)?;
     let newer = there.filter(|there| plan.version.is_before(there));
-    Ok(newer.map(|there| format!("it is {there}, which is newer")))
+    Ok(newer.map(|there| format!("{to}:{LATEST} as it is: it is {there}, which is newer")))
 }
