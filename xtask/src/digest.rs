@@ -96,6 +96,20 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
+/// Hashes what comes in parts.
+#[derive(Clone, Default)]
+pub struct Hasher(Sha256);
+
+impl Hasher {
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    pub fn finish(self) -> Digest {
+        Digest(self.0.finalize().into())
+    }
+}
+
 /// Passes writes on and hashes what the inner writer took, so that the bytes
 /// that are hashed are the bytes that are shipped.
 pub struct HashingWriter<W> {

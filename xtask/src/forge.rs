@@ -186,7 +186,8 @@ impl Forge<'_> {
         bar: &indicatif::ProgressBar,
     ) -> Result<Option<u64>> {
         let to = self.github.uploads(release)?;
-        let upload = Upload { name: &file.name, path: &file.path, size: file.size };
+        let ReleaseFile { name, path, size, digest } = file;
+        let upload = Upload { name, path, size: *size, digest };
         let mut patience = self.github.patience();
         loop {
             if let Some(asset) = &there {
@@ -247,6 +248,22 @@ impl Forge<'_> {
         ))
     }
 
+    /// Fails where a file of the release is not there, whole, and with the bytes that it was
+    /// made with. A server that names no digests is asked for the bytes.
+    fn ensure_complete(&self, there: &[Asset], files: &[ReleaseFile]) -> Result<()> {
+        let compare = |file: &ReleaseFile| {
+            let found = there.iter().find(|asset| asset.name == file.name);
+            let Some(whole) = found.filter(|asset| asset.is_whole()) else {
+                bail!(failure(
+                    format!("{} was removed from the release meanwhile", file.name),
+                    "run again",
+                ));
+            };
+            self.ensure_same(whole, file)
+        };
+        parallel::map(files, JOBS, compare).map(drop)
+    }
+
     /// Shows the release to everybody, if it is not shown yet. Its images are in their
     /// registries by now, or it would speak of what nobody can have.
     pub fn publish(&self, complete: Complete, _images: &[Vec<Pushed>]) -> Result<Published> {
@@ -265,7 +282,7 @@ impl Forge<'_> {
         let now = now.with_context(context).context(Help("run again".to_owned()));
         let now = now.with_context(|| format!("the draft of {} was removed", new.tag_name))?;
         let there = there.map_err(panicked)?.with_context(context)?;
-        ensure_complete(&there, &files).with_context(context)?;
+        self.ensure_complete(&there, &files).with_context(context)?;
         let published = |release: Release, anew: bool| Published {
             tag: release.tag_name,
             url: release.html_url,
@@ -292,21 +309,6 @@ impl Forge<'_> {
         self.term.step("publish", &done.html_url);
         Ok(published(done, true))
     }
-}
-
-/// Fails where a file of the release is not there, whole.
-fn ensure_complete(there: &[Asset], files: &[ReleaseFile]) -> Result<()> {
-    for file in files {
-        let found = there.iter().find(|asset| asset.name == file.name);
-        let whole = found.is_some_and(|asset| asset.is_whole() && asset.size == file.size);
-        if !whole {
-            bail!(failure(
-                format!("{} was removed from the release meanwhile", file.name),
-                "run again",
-            ));
-        }
-    }
-    Ok(())
 }
 
 /// The release of a tag among all, and the others: the published one, or the oldest draft.

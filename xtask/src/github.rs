@@ -3,13 +3,16 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::config::Slug;
 use crate::finding::Help;
-use crate::http::{Body, Call, Fault, Http, HttpError, Method, Origin, Patience, Response, Url};
+use crate::http::limits::{LIST, OBJECT, PAGE, PAGES};
+use crate::http::{
+    Body, Call, Fault, Http, HttpError, Method, Origin, Pages, Patience, Response, Url,
+};
 use crate::secret::Secret;
 
 mod assets;
@@ -27,12 +30,8 @@ pub use repositories::Repository;
 /// Where GitHub's API is, unless GITHUB_API_URL says otherwise.
 pub const API: &str = "https://api.github.com";
 
-/// In bytes. A page of releases has their notes, of up to 125,000 characters each.
-const PAGE: u64 = 64 << 20;
 /// How many entries a page has.
 const PER_PAGE: &str = "100";
-/// No list has more pages: GitHub shows 10,000 releases.
-const PAGES: usize = 1000;
 
 /// GitHub, as whoever has the token.
 pub struct GitHub<'a> {
@@ -91,7 +90,7 @@ impl<'a> GitHub<'a> {
     fn once(&self, method: Method, url: &Url, body: Option<&Value>) -> Result<Response, HttpError> {
         let bytes = body.map(|body| body.to_string().into_bytes());
         let body = bytes.as_deref().map_or(Body::Empty, Body::Bytes);
-        self.http.once(&self.call(method, url, body))
+        self.http.once(&self.call(method, url, body, OBJECT))
     }
 
     /// The same, tried again where that may help and cannot harm.
@@ -105,9 +104,9 @@ impl<'a> GitHub<'a> {
         }
     }
 
-    fn call<'b>(&'b self, method: Method, url: &'b Url, body: Body<'b>) -> Call<'b> {
+    fn call<'b>(&'b self, method: Method, url: &'b Url, body: Body<'b>, limit: u64) -> Call<'b> {
         let auth = self.token.as_ref().map(|token| (&self.api.origin, token));
-        Call { method, url, headers: HEADERS, auth, body, limit: PAGE }
+        Call { method, url, headers: HEADERS, auth, body, limit }
     }
 
     /// Does what may have an effect although no answer came. After each failure `look`
@@ -143,15 +142,15 @@ impl<'a> GitHub<'a> {
     /// All entries of a list, which comes in pages.
     fn list<T: DeserializeOwned>(&self, url: &Url) -> Result<Vec<T>> {
         let mut all = Vec::new();
+        let mut pages = Pages::new(self.http, PAGES, LIST);
         let mut next = Some(url.with("per_page", PER_PAGE));
-        for _ in 0..PAGES {
-            let Some(url) = next else { return Ok(all) };
-            let response =
-                self.send(Method::GET, &url, None).map_err(|error| self.explain(error))?;
+        while let Some(url) = next {
+            let call = self.call(Method::GET, &url, Body::Empty, PAGE);
+            let response = self.http.send(&call).map_err(|error| self.explain(error))?;
             all.extend(read::<Vec<T>>(&response)?);
-            next = next_page(&response)?;
+            next = pages.next(&url, &response)?;
         }
-        bail!("{url} has more than {PAGES} pages");
+        Ok(all)
     }
 
     /// Looks again and again, for so long at most.
@@ -209,28 +208,6 @@ fn read_once<T: DeserializeOwned>(response: &Response) -> Result<T, HttpError> {
     })
 }
 
-/// Where a list goes on. <https://docs.github.com/en/rest/using-the-rest-api/using-pagination-in-the-rest-api#using-link-headers>
-fn next_page(response: &Response) -> Result<Option<Url>> {
-    let Some(next) = next_link(response.header("link").unwrap_or_default()) else {
-        return Ok(None);
-    };
-    let url = response.url.join(next).with_context(|| format!("go on from {}", response.url))?;
-    // Another host would be asked without the token, and answer for GitHub.
-    if url.origin != response.url.origin {
-        bail!("{} says that it goes on at {}, which is another server", response.url, url.origin);
-    }
-    Ok(Some(url))
-}
-
-/// The address in a header `Link` that says `next`.
-/// <https://www.rfc-editor.org/rfc/rfc8288#section-3>
-fn next_link(links: &str) -> Option<&str> {
-    links.split(',').find_map(|link| {
-        let (address, relation) = link.trim().strip_prefix('<')?.split_once('>')?;
-        relation.split(';').any(|it| it.trim() == "rel=\"next\"").then_some(address)
-    })
-}
-
 /// Where assets are uploaded to: the API's own host, or the one that GitHub has for
 /// that beside or below it. Nobody else gets the token.
 /// <https://docs.github.com/en/enterprise-server/admin/configuring-settings/hardening-security-for-your-enterprise/enabling-subdomain-isolation>
@@ -244,28 +221,6 @@ fn is_for_uploads(api: &Origin, to: &Origin) -> bool {
 mod tests {
     use super::*;
     use crate::http::Scheme;
-
-    #[test]
-    fn a_list_goes_on_where_it_says() {
-        let both = "<https://x/a?page=2>; rel=\"next\", <https://x/a?page=9>; rel=\"last\"";
-        for (links, expected) in [
-            (both, Some("https://x/a?page=2")),
-            ("<https://x/a?page=1>; rel=\"prev\"; title=x , </b>; rel=\"next\"", Some("/b")),
-            ("<https://x/a?page=9>; rel=\"last\"", None),
-            ("https://x; rel=\"next\"", None),
-            ("<https://x; rel=\"next\"", None),
-            ("", None),
-        ] {
-            assert_eq!(next_link(links), expected, "{links}");
-        }
-        arbtest::arbtest(|u| {
-            let text: String = u.arbitrary()?;
-            if let Some(found) = next_link(&text) {
-                assert!(text.contains(&format!("<{found}>")));
-            }
-            Ok(())
-        });
-    }
 
     #[test]
     fn uploads_go_to_github_alone() {

@@ -5,19 +5,25 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use indicatif::ProgressBar;
 use ureq::http::{HeaderMap, Request};
+use ureq::unversioned::resolver::DefaultResolver;
 use ureq::{Agent, AsSendBody, SendBody};
 
+use crate::digest::Digest;
 use crate::secret::Secret;
 use crate::term::Term;
 
 mod body;
+mod early;
 mod error;
+pub mod limits;
+mod named;
+mod pages;
 mod proxy;
 mod retry;
 mod tls;
@@ -25,6 +31,7 @@ mod url;
 
 pub use body::Reading;
 pub use error::{Fault, HttpError};
+pub use pages::Pages;
 pub use proxy::Proxies;
 pub use retry::Patience;
 pub use tls::Trust;
@@ -46,14 +53,6 @@ pub struct Settings {
     pub offline: bool,
 }
 
-/// No connection takes longer to be made.
-const CONNECT: Duration = Duration::from_secs(30);
-/// A server may think about what it was sent for so many time-outs.
-const THINKING: u32 = 5;
-/// How often a request is sent on.
-const HOPS: u32 = 10;
-/// What is read of an answer that refuses, in bytes.
-const REFUSAL: u64 = 64 * 1024;
 /// Connections that are kept for more requests, to one server.
 const IDLE: usize = 16;
 
@@ -62,11 +61,13 @@ const IDLE: usize = 16;
 pub enum Body<'a> {
     Empty,
     Bytes(&'a [u8]),
-    /// `size` bytes of a file, from this offset on. The bar moves on with them.
+    /// `size` bytes of a file, from this offset on. The bar moves on with them. Where they
+    /// are not those of the digest, not all of them are sent.
     File {
         path: &'a Path,
         from: u64,
         size: u64,
+        digest: Option<&'a Digest>,
         bar: &'a ProgressBar,
     },
 }
@@ -113,12 +114,21 @@ pub struct Http<'a> {
     settings: Settings,
     term: &'a Term,
     agents: Mutex<BTreeMap<(Scheme, proxy::Way), Agent>>,
+    /// Where hosts are that servers named.
+    reaches: Mutex<BTreeMap<String, Vec<named::Reach>>>,
+    /// What servers asked to wait for.
+    waits: Mutex<retry::Waits>,
     stopped: AtomicBool,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<'a> Http<'a> {
     pub fn new(settings: Settings, term: &'a Term) -> Http<'a> {
-        Http { settings, term, agents: Mutex::default(), stopped: AtomicBool::new(false) }
+        let (agents, reaches, waits) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Http { settings, term, agents, reaches, waits, stopped: AtomicBool::new(false) }
     }
 
     /// Ends what other threads wait for, because it is of no use any more.
@@ -165,7 +175,8 @@ impl<'a> Http<'a> {
 
     /// Sends a request once and reads the answer.
     pub fn once(&self, call: &Call<'_>) -> Result<Response, HttpError> {
-        let Reading { status, headers, url, mut body, .. } = self.open(call)?;
+        let Reading { status, headers, url, body, .. } = self.open(call)?;
+        let mut body = body.within(self.settings.timeout * limits::WHOLE);
         let mut bytes = Vec::new();
         // One byte more tells that there is more.
         let read = body.by_ref().take(call.limit.saturating_add(1)).read_to_end(&mut bytes);
@@ -181,7 +192,7 @@ impl<'a> Http<'a> {
     /// its body still to be read. An answer of 400 and above is an error.
     pub fn open(&self, call: &Call<'_>) -> Result<Reading<'_>, HttpError> {
         let mut url = call.url.clone();
-        for _ in 0..HOPS {
+        for _ in 0..limits::HOPS {
             let reading = self.hop(call, &url)?;
             let (status, headers) = (reading.status, &reading.headers);
             match status {
@@ -189,10 +200,10 @@ impl<'a> Http<'a> {
                 301 | 302 | 303 | 307 | 308 => {
                     url = self.next(call, &url, status, headers)?;
                 }
-                _ => return Err(refusal(call, reading)),
+                _ => return Err(self.refusal(call, reading)),
             }
         }
-        Err(call.failed(Fault::Refused(format!("it was sent on more than {HOPS} times"))))
+        Err(call.failed(Fault::Refused(format!("it was sent on more than {} times", limits::HOPS))))
     }
 
     /// Where a redirect leads, if it may be followed.
@@ -211,12 +222,9 @@ impl<'a> Http<'a> {
         let location = headers.get("location").and_then(|value| value.to_str().ok());
         let location = location
             .ok_or_else(|| refused(format!("the server answers {status} and says not where to")))?;
-        let next = from
-            .join(location)
-            .map_err(|error| refused(format!("the server sends on to no address: {error}")))?;
-        if (from.origin.scheme, next.origin.scheme) == (Scheme::Https, Scheme::Http) {
-            return Err(refused(format!("the server sends on to {next}, which has no TLS")));
-        }
+        let next = self
+            .named(from, location)
+            .map_err(|error| refused(format!("the server sends on: {error:#}")))?;
         // A body may hold a secret, and is for the one that it was sent to.
         if !reads && next.origin != from.origin {
             return Err(refused(format!("the server sends what it was given on to {next}")));
@@ -273,7 +281,7 @@ impl<'a> Http<'a> {
         // before.
         let timeout = self.settings.timeout;
         let much = size > 0 || call.method == Method::PUT;
-        let thinking = if much { timeout * THINKING } else { timeout };
+        let thinking = if much { timeout * limits::THINKING } else { timeout };
         let answer = match call.method {
             Method::GET | Method::HEAD => run(&agent, request.body(()), timeout, 2 * timeout),
             _ => {
@@ -291,15 +299,26 @@ impl<'a> Http<'a> {
         Ok(Reading::new(answer, url.clone(), timeout, &self.stopped))
     }
 
+    /// The error of an answer that refuses, with what it says.
+    fn refusal(&self, call: &Call<'_>, reading: Reading<'_>) -> HttpError {
+        let Reading { status, headers, url, body } = reading;
+        let mut bytes = Vec::new();
+        let body = body.within(self.settings.timeout);
+        // What is cut short says something too.
+        drop(body.take(limits::REFUSAL).read_to_end(&mut bytes));
+        let (from, headers) = (url.origin, headers.into());
+        call.failed(Fault::Status { status, from, headers, body: bytes })
+    }
+
     /// The connections to servers of this kind.
     fn agent(&self, origin: &Origin) -> Result<Agent> {
         let way = self.settings.proxies.way(origin);
-        let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut agents = locked(&self.agents);
         if let Some(agent) = agents.get(&(origin.scheme, way)) {
             return Ok(agent.clone());
         }
         let timeout = self.settings.timeout;
-        let connect = timeout.min(CONNECT);
+        let connect = timeout.min(limits::CONNECT);
         let mut config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -315,7 +334,8 @@ impl<'a> Http<'a> {
         if origin.scheme == Scheme::Https {
             config = config.tls_config(tls::config(&self.settings.trust)?);
         }
-        let agent = config.build().new_agent();
+        let agent =
+            Agent::with_parts(config.build(), early::connector(), DefaultResolver::default());
         agents.insert((origin.scheme, way), agent.clone());
         Ok(agent)
     }
@@ -341,13 +361,4 @@ fn run<S: AsSendBody>(
     let request = agent.configure_request(request?);
     let request = request.timeout_per_read(Some(a_read));
     agent.run(request.timeout_recv_response(Some(the_head)).build())
-}
-
-/// The error of an answer that refuses, with what it says.
-fn refusal(call: &Call<'_>, reading: Reading<'_>) -> HttpError {
-    let Reading { status, headers, url, body } = reading;
-    let mut bytes = Vec::new();
-    // What is cut short says something too.
-    drop(body.take(REFUSAL).read_to_end(&mut bytes));
-    call.failed(Fault::Status { status, from: url.origin, headers: headers.into(), body: bytes })
 }

@@ -4,17 +4,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use crate::cache::Blobs;
 use crate::digest::Digest;
 use crate::finding::Help;
+use crate::http::limits::{LITTLE, TOKEN};
 use crate::http::{Call, Fault, Http, HttpError, Method, Origin, Response, Scheme, Url};
 use crate::process::Env;
 use crate::reference::{Repository, Tag};
 use crate::secret::Secret;
 use crate::term::Term;
 
+mod answers;
 mod auth;
 mod challenge;
 mod download;
@@ -32,11 +34,6 @@ pub use challenge::parse as parse_challenge;
 pub use logins::parse as parse_logins;
 pub use push::{Pushed, Sent};
 pub use tag::Tagged;
-
-/// In bytes. A token server's answer.
-const TOKEN: u64 = 1 << 20;
-/// In bytes. An answer of which only the headers count.
-const LITTLE: u64 = 64 * 1024;
 
 /// All registries, with what is known of them by now.
 pub struct Registry<'a> {
@@ -264,28 +261,5 @@ fn explain(error: anyhow::Error, of: &Repository) -> anyhow::Error {
             of.registry()
         ))),
         _ => error,
-    }
-}
-
-/// Whether an answer to HEAD can be of so many bytes. A page for browsers is not.
-fn is_of_size(response: &Response, size: u64) -> bool {
-    let length = response.header("content-length").and_then(|text| text.trim().parse().ok());
-    length.is_none_or(|length: u64| length == size)
-}
-
-/// The digest that the registry says an answer is of, where it says so.
-fn named_digest(response: &Response) -> Result<Option<Digest>> {
-    let Some(text) = response.header("docker-content-digest") else { return Ok(None) };
-    let digest = Digest::parse(text.trim());
-    digest.map(Some).with_context(|| format!("read the digest that {} answers", response.url))
-}
-
-/// Fails where the registry says that what it was given is something else.
-fn ensure_named(response: &Response, digest: &Digest) -> Result<()> {
-    match named_digest(response)? {
-        Some(named) if named != *digest => {
-            bail!("{} was given {digest}, and says that it is {named}", response.url)
-        }
-        _ => Ok(()),
     }
 }

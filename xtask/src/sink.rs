@@ -80,6 +80,9 @@ pub fn store(
             let tags: Vec<&Tag> = here.filter_map(|name| name.tag.as_ref()).collect();
             let pushed = registry.push(root, to, &tags, &[])?;
             tags.iter().try_for_each(|tag| registry.tag(&pushed, tag).map(drop))?;
+            if tags.is_empty() {
+                registry.confirm(&pushed)?;
+            }
             Ok(pushed.reference().to_string())
         }
     }

@@ -11,6 +11,7 @@ use super::releases::Release;
 use super::{GitHub, HEADERS, is_for_uploads, read_once};
 use crate::config::Slug;
 use crate::digest::Digest;
+use crate::http::limits::OBJECT;
 use crate::http::{Body, Call, HttpError, Method, Patience, Url};
 
 /// A file of a release.
@@ -31,6 +32,7 @@ pub struct Upload<'a> {
     pub path: &'a Path,
     /// In bytes.
     pub size: u64,
+    pub digest: &'a Digest,
 }
 
 impl Asset {
@@ -90,15 +92,22 @@ impl GitHub<'_> {
         let url = to.with("name", file.name);
         let auth = self.token.as_ref().map(|token| (&to.origin, token));
         let headers = &[HEADERS[0], HEADERS[1], ("content-type", media_type(file.name))];
-        let body = Body::File { path: file.path, from: 0, size: file.size, bar };
-        let call = Call { headers, auth, body, ..Call::new(Method::POST, &url, super::PAGE) };
+        let body = Body::File {
+            path: file.path,
+            from: 0,
+            size: file.size,
+            digest: Some(file.digest),
+            bar,
+        };
+        let call = Call { headers, auth, body, ..Call::new(Method::POST, &url, OBJECT) };
         read_once(&self.http.once(&call)?)
     }
 
     /// Where files of a release are sent. Anything but GitHub's own place is refused.
     pub fn uploads(&self, release: &Release) -> Result<Url> {
         let text = release.upload_url.split('{').next().unwrap_or_default();
-        let url = Url::parse(text).context("read where GitHub wants files to be sent")?;
+        let url = self.http.named(&self.api, text);
+        let url = url.context("read where GitHub wants files to be sent")?;
         if !is_for_uploads(&self.api.origin, &url.origin) {
             bail!(
                 "GitHub's API at {} wants files to be sent to {}, which is another's server",

@@ -9,12 +9,11 @@ use indicatif::ProgressBar;
 use ureq::http::{HeaderMap, Response};
 use ureq::{Body as Answer, BodyReader, Timeout};
 
+use super::limits::PACE;
 use super::url::Url;
 use super::{Body, Fault};
+use crate::digest::{Digest, Hasher};
 use crate::files;
-
-/// In bytes: a server that gives less than this in the time of a time-out, gives nothing.
-const PACE: u64 = 1024;
 
 /// An answer whose body is still to be read.
 pub struct Reading<'a> {
@@ -34,7 +33,7 @@ impl<'a> Reading<'a> {
         let (head, body) = answer.into_parts();
         // The caller's limit counts.
         let inner = body.into_with_config().limit(u64::MAX).reader();
-        let body = Paced { inner, timeout, stopped, since: Instant::now(), bytes: 0 };
+        let body = Paced { inner, timeout, until: None, stopped, since: Instant::now(), bytes: 0 };
         Reading { status: head.status.as_u16(), headers: head.headers, url, body }
     }
 }
@@ -43,15 +42,27 @@ impl<'a> Reading<'a> {
 pub struct Paced<'a> {
     inner: BodyReader<'static>,
     timeout: Duration,
+    /// When all of it is to be there.
+    until: Option<Instant>,
     stopped: &'a AtomicBool,
     since: Instant,
     bytes: u64,
+}
+
+impl Paced<'_> {
+    /// The same, where all of it is to come in this time.
+    pub fn within(self, time: Duration) -> Self {
+        Paced { until: Some(Instant::now() + time), ..self }
+    }
 }
 
 impl Read for Paced<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.stopped.load(Ordering::Relaxed) {
             return Err(io::Error::other("it was given up"));
+        }
+        if self.until.is_some_and(|until| Instant::now() >= until) {
+            return Err(ErrorKind::TimedOut.into());
         }
         let given = self.inner.read(buffer)?;
         self.bytes += given as u64;
@@ -75,7 +86,7 @@ pub struct Sender<'a> {
 
 enum From<'a> {
     Bytes(Cursor<&'a [u8]>),
-    File(io::Take<std::fs::File>, u64, &'a ProgressBar),
+    File(io::Take<std::fs::File>, u64, Option<(&'a Digest, Hasher)>, &'a ProgressBar),
 }
 
 impl<'a> Sender<'a> {
@@ -83,11 +94,12 @@ impl<'a> Sender<'a> {
         let from = match body {
             Body::Empty => From::Bytes(Cursor::new(&[])),
             Body::Bytes(bytes) => From::Bytes(Cursor::new(bytes)),
-            Body::File { path, from, size, bar } => {
+            Body::File { path, from, size, digest, bar } => {
                 let mut file = files::open_regular(path)?;
                 file.seek(SeekFrom::Start(from))
                     .with_context(|| format!("read {}", path.display()))?;
-                From::File(file.take(size), size, bar)
+                let digest = digest.map(|digest| (digest, Hasher::default()));
+                From::File(file.take(size), size, digest, bar)
             }
         };
         Ok(Sender { from, stopped, failure: None })
@@ -97,7 +109,7 @@ impl<'a> Sender<'a> {
     pub fn size(&self) -> u64 {
         match &self.from {
             From::Bytes(bytes) => bytes.get_ref().len() as u64,
-            From::File(_, size, _) => *size,
+            From::File(_, size, ..) => *size,
         }
     }
 
@@ -111,21 +123,40 @@ impl Read for Sender<'_> {
         if self.stopped.load(Ordering::Relaxed) {
             return Err(io::Error::other("it was given up"));
         }
-        let (given, left) = match &mut self.from {
+        let given = match &mut self.from {
             From::Bytes(bytes) => return bytes.read(buffer),
-            From::File(file, _, bar) => {
-                let given = file.read(buffer);
-                bar.inc(*given.as_ref().unwrap_or(&0) as u64);
-                (given, file.limit())
-            }
-        };
-        let ended = || io::Error::new(ErrorKind::UnexpectedEof, "the file ended early");
-        let given = match given {
-            Ok(0) if left > 0 && !buffer.is_empty() => Err(ended()),
-            given => given,
+            From::File(file, _, digest, bar) => read_file(file, digest, bar, buffer),
         };
         given.inspect_err(|error| self.failure = Some(format!("read what is sent: {error}")))
     }
+}
+
+/// Reads on in a file. Its end is not given where it is not that of what the digest names.
+fn read_file(
+    file: &mut io::Take<std::fs::File>,
+    digest: &mut Option<(&Digest, Hasher)>,
+    bar: &ProgressBar,
+    buffer: &mut [u8],
+) -> io::Result<usize> {
+    let given = file.read(buffer)?;
+    bar.inc(given as u64);
+    let left = file.limit();
+    if given == 0 && left > 0 && !buffer.is_empty() {
+        return Err(io::Error::new(ErrorKind::UnexpectedEof, "the file ended early"));
+    }
+    if let Some((_, hasher)) = digest {
+        hasher.update(&buffer[..given]);
+    }
+    if left == 0
+        && let Some((named, hasher)) = digest.take()
+    {
+        let found = hasher.finish();
+        if found != *named {
+            let why = format!("it was damaged or changed: it is {found}, and not {named}");
+            return Err(io::Error::new(ErrorKind::InvalidData, why));
+        }
+    }
+    Ok(given)
 }
 
 /// What an error of the transport means.

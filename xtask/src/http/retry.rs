@@ -2,19 +2,18 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use jiff::fmt::rfc2822;
 
-use super::{Fault, Http, HttpError};
+use super::limits::{WAIT, WAITS};
+use super::{Fault, Http, HttpError, locked};
 use crate::files;
 
 /// Before the second try; it doubles with each more.
 const FIRST: Duration = Duration::from_millis(200);
 /// No wait of our own choice is longer.
 const LONGEST: Duration = Duration::from_secs(10);
-/// No wait that a server asks for is longer: a run at night must end.
-const CEILING: Duration = Duration::from_secs(120);
 /// What GitHub wants where it counts requests and says no more.
 /// <https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#handle-rate-limit-errors-appropriately>
 const RATE_LIMIT: Duration = Duration::from_secs(60);
@@ -55,9 +54,14 @@ impl<'a> Patience<'a> {
         }
         let own = backoff(self.used, random());
         let asked = asked(&error);
-        if asked.is_some_and(|asked| asked > CEILING) {
-            let asked = asked.unwrap_or_default().as_secs();
-            let why = format!("the server asks to wait for {asked} s: run again after that");
+        if let Some(asked) = asked
+            && (asked > WAIT || !locked(&self.http.waits).take(asked, Instant::now()))
+        {
+            let why = match asked > WAIT {
+                true => format!("the server asks to wait for {} s", asked.as_secs()),
+                false => format!("servers asked to wait for {} s together", WAITS.as_secs()),
+            };
+            let why = format!("{why}: run again after that");
             return Err(HttpError { fault: Fault::Refused(why), ..error });
         }
         self.used += 1;
@@ -73,6 +77,24 @@ impl<'a> Patience<'a> {
         }
         self.http.sleep(wait);
         Ok(())
+    }
+}
+
+/// The waits that servers asked for in this run, those at the same time as one.
+#[derive(Default)]
+pub struct Waits {
+    until: Option<Instant>,
+    all: Duration,
+}
+
+impl Waits {
+    /// Whether there is time for another one.
+    fn take(&mut self, wait: Duration, now: Instant) -> bool {
+        let end = now + wait;
+        let begin = self.until.map_or(now, |until| until.max(now));
+        self.all += end.saturating_duration_since(begin);
+        self.until = Some(begin.max(end));
+        self.all <= WAITS
     }
 }
 
@@ -145,6 +167,17 @@ mod tests {
                 assert!((low..=high).contains(&wait), "{used}: {wait}");
             }
         }
+    }
+
+    #[test]
+    fn waits_have_an_end_however_they_are_asked_for() {
+        let (now, minute) = (Instant::now(), Duration::from_secs(60));
+        let mut waits = Waits::default();
+        // Many threads wait at the same time.
+        assert!((0..1000).all(|_| waits.take(minute, now)));
+        // One after the other.
+        let granted = (1..100).take_while(|at| waits.take(minute, now + minute * *at)).count();
+        assert_eq!(granted as u64, WAITS.as_secs() / 60 - 1);
     }
 
     fn refused(status: u16, headers: &[(&'static str, &'static str)], body: &str) -> HttpError {

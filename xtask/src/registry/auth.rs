@@ -9,7 +9,7 @@ use super::challenge::Challenge;
 use super::logins::{self, Login};
 use super::{Registry, Site, TOKEN, locked};
 use crate::finding::Help;
-use crate::http::{Body, Call, HttpError, Method, Scheme, Url, escaped};
+use crate::http::{Body, Call, HttpError, Method, Url, escaped};
 use crate::secret::Secret;
 
 /// What goes with each request at a site.
@@ -108,12 +108,8 @@ impl Registry<'_> {
     /// registries keep theirs elsewhere, but never with less protection than the
     /// registry itself.
     fn realm(&self, site: &Site, text: &str) -> Result<Url> {
-        let origin = &site.server.origin;
-        let realm =
-            Url::at(origin, "/v2/").join(text).context("read where its tokens come from")?;
-        let safe = realm.origin.scheme == Scheme::Https || origin.scheme == Scheme::Http;
-        ensure!(safe, "it takes tokens of {realm}, which has no TLS, so that no password is sent");
-        Ok(realm)
+        let realm = self.http.named(&Url::at(&site.server.origin, "/v2/"), text);
+        realm.context("read where its tokens come from, so that no password is sent elsewhere")
     }
 
     /// Asks the realm for a token.

@@ -3,7 +3,8 @@
 use anyhow::{Context, Result, bail, ensure};
 use oci_spec::image::{Descriptor, MediaType};
 
-use super::{Access, Registry, Site, named_digest, status};
+use super::answers::named_digest;
+use super::{Access, Registry, Site};
 use crate::digest::Digest;
 use crate::finding::failure;
 use crate::http::{Call, Method, Response, Url};
@@ -35,24 +36,6 @@ impl Registry<'_> {
             .with_context(context)?
             .ok_or_else(|| absent(reference))
             .with_context(context)
-    }
-
-    /// The digest that a tag names; `None` where there is no such tag.
-    pub(super) fn tagged(&self, site: &Site, tag: &Tag) -> Result<Option<Digest>> {
-        let (url, headers) = (site.tag(tag), &[("accept", ACCEPTED)]);
-        let call = Call { headers, ..Call::new(Method::HEAD, &url, limits::MANIFEST) };
-        let said = match self.look(site, &call) {
-            Ok(None) => return Ok(None),
-            Ok(Some(response)) => named_digest(&response)?,
-            Err(error) if status(&error) == Some(405) => None,
-            Err(error) => return Err(error),
-        };
-        if said.is_some() {
-            return Ok(said);
-        }
-        // Not all say it, or take a HEAD, and then the manifest itself does.
-        let call = Call { method: Method::GET, ..call };
-        Ok(self.look(site, &call)?.map(|response| Digest::of(&response.body)))
     }
 
     fn root(&self, reference: &Reference, only: &[Platform]) -> Result<Root> {

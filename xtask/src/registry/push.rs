@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use indicatif::ProgressBar;
 
 use super::upload::{Load, Way};
-use super::{Access, LITTLE, Registry, Site, ensure_named, is_of_size, referrers, status};
+use super::{Access, LITTLE, Registry, Site, answers, referrers, status};
 use crate::digest::Digest;
 use crate::http::{Body, Call, HttpError, Method, Response, Url};
 use crate::oci::{Blob, Raw, Root};
@@ -231,8 +231,7 @@ impl Registry<'_> {
             Err(error) if matches!(status(&error), Some(403 | 405)) => return Ok(false),
             response => response?,
         };
-        response.iter().try_for_each(|response| ensure_named(response, digest))?;
-        Ok(response.is_some_and(|response| is_of_size(&response, size)))
+        response.map_or(Ok(false), |response| answers::has(&response, digest, size))
     }
 
     /// Brings a blob by the shortest way: from another repository of the registry, be it
@@ -286,6 +285,17 @@ impl Registry<'_> {
         Ok(())
     }
 
+    /// Fails where what this run put is not there. To move a tag asks for as much.
+    pub fn confirm(&self, pushed: &Pushed) -> Result<()> {
+        if pushed.sent.manifests == 0 {
+            return Ok(());
+        }
+        let context = || format!("see whether {} is there", pushed.reference());
+        let site = self.site(&pushed.repository, Access::Push, &[]).with_context(context)?;
+        let url = site.manifest(&pushed.digest);
+        self.confirm_at(&site, &url, &pushed.digest).with_context(context)
+    }
+
     /// Puts a manifest where it is to be found by, and where its subject is listed.
     pub(super) fn put_at(&self, site: &Site, raw: &Raw, url: &Url) -> Result<()> {
         let answer = self.put_raw(site, raw, url)?;
@@ -298,7 +308,7 @@ impl Registry<'_> {
         let call = Call { headers, body, ..Call::new(Method::PUT, url, LITTLE) };
         // ECR answers without a Location, which nothing here needs.
         let answer = self.send(site, &call)?;
-        ensure_named(&answer, &raw.digest()?)?;
+        answers::ensure_put(&answer, &raw.digest()?)?;
         Ok(answer)
     }
 }

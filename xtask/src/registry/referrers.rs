@@ -4,17 +4,16 @@
 
 use std::collections::HashMap;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use oci_spec::image::{Descriptor, ImageIndex, ImageIndexBuilder, MediaType};
 
 use super::{Access, Registry, Site, status};
 use crate::digest::Digest;
-use crate::http::{Call, Method, Response, Url};
+use crate::http::limits::{REFERRERS, REFERRERS_LIST};
+use crate::http::{Call, Method, Pages, Response, Url};
 use crate::oci::{self, Raw, digest_of, limits, media};
 use crate::reference::{Reference, Repository, Tag};
 
-/// Pages of a list. More are not read.
-const PAGES: usize = 100;
 /// How often the index under a tag is written, where others write it too.
 const WRITES: u32 = 5;
 
@@ -36,7 +35,8 @@ impl Registry<'_> {
     fn listed(&self, site: &Site, digest: &Digest) -> Result<Vec<Descriptor>> {
         let mut url = site.url(&format!("referrers/{digest}"));
         let mut all: Vec<Descriptor> = Vec::new();
-        for _ in 0..PAGES {
+        let mut pages = Pages::new(self.http, REFERRERS, REFERRERS_LIST);
+        loop {
             let response = match self.send(site, &of_index(&url)) {
                 Ok(response) => response,
                 // So do those answer that know nothing of this list.
@@ -49,12 +49,11 @@ impl Registry<'_> {
                 return Ok(self.fallback(site, digest)?.map_or_else(Vec::new, manifests));
             };
             all.extend(manifests(index));
-            match next_page(&response)? {
+            match pages.next(&url, &response)? {
                 Some(next) => url = next,
                 None => return Ok(all),
             }
         }
-        bail!("the list has more than {PAGES} pages")
     }
 
     /// The index that clients keep under a tag; `None` where there is none.
@@ -116,7 +115,8 @@ impl Registry<'_> {
                 let referrer = digest_of(&referrer)?;
                 if !seen.contains(&referrer) {
                     let found = self.pull(&from.at(&referrer), &[])?;
-                    self.push(&found.root, to, &[], std::slice::from_ref(from))?;
+                    let pushed = self.push(&found.root, to, &[], std::slice::from_ref(from))?;
+                    self.confirm(&pushed)?;
                     seen.push(referrer);
                     copied += 1;
                 }
@@ -154,16 +154,6 @@ fn as_index(response: &Response) -> Result<Option<ImageIndex>> {
 
 fn manifests(index: ImageIndex) -> Vec<Descriptor> {
     index.manifests().clone()
-}
-
-/// Where the list goes on. <https://www.rfc-editor.org/rfc/rfc8288>
-fn next_page(response: &Response) -> Result<Option<Url>> {
-    let Some(link) = response.header("link") else { return Ok(None) };
-    let mut links = link.split('<').filter_map(|link| link.split_once('>'));
-    let next = links.find(|(_, of)| of.contains("rel=\"next\"") || of.contains("rel=next"));
-    let Some((target, _)) = next else { return Ok(None) };
-    let next = response.url.join(target).context("read where the list goes on")?;
-    Ok(Some(next))
 }
 
 /// <https://github.com/opencontainers/distribution-spec/blob/main/spec.md#referrers-tag-schema>

@@ -36,6 +36,8 @@ impl Registry<'_> {
             _ => error,
         });
         put.with_context(context)?;
+        let there = self.confirm_at(&site, &site.tag(tag), pushed.digest());
+        there.with_context(context)?;
         Ok(Tagged::Moved(reference))
     }
 

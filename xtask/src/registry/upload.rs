@@ -7,7 +7,8 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use indicatif::ProgressBar;
 
-use super::{LITTLE, Registry, Site, ensure_named, is_of_size, status};
+use super::answers::{BEGUN, CREATED, TAKEN, ensure_named, ensure_status, has};
+use super::{LITTLE, Registry, Site, status};
 use crate::digest::Digest;
 use crate::http::{Body, Call, Fault, HttpError, Method, Patience, Response, Url};
 use crate::oci::Blob;
@@ -54,7 +55,9 @@ impl<'a> Load<'a> {
             }
             Blob::File { path, at } => {
                 let path: &Path = path;
-                Body::File { path, from: at + from, size, bar: self.bar }
+                let whole = (from, size) == (0, self.size);
+                let digest = whole.then_some(&self.digest);
+                Body::File { path, from: at + from, size, digest, bar: self.bar }
             }
             Blob::Remote(repository) => bail!("it is in {repository}, and was not got from there"),
         })
@@ -67,10 +70,7 @@ impl Registry<'_> {
         let url = site.blob(digest);
         let response = self.look(site, &Call::new(Method::HEAD, &url, LITTLE));
         match response {
-            Ok(Some(response)) => {
-                ensure_named(&response, digest)?;
-                Ok(is_of_size(&response, size))
-            }
+            Ok(Some(response)) => has(&response, digest, size),
             Ok(None) => Ok(false),
             // Some answer only whether it can be got.
             Err(error) if status(&error) == Some(405) => Ok(false),
@@ -130,12 +130,15 @@ impl Registry<'_> {
             }
             response => response?,
         };
+        ensure_status(&response, BEGUN)?;
         if response.status == 201 && source.is_some() {
+            ensure_named(&response, digest)?;
             return Ok(Begun::Mounted);
         }
         let least =
             response.header("oci-chunk-min-length").and_then(|text| text.trim().parse().ok());
-        let url = next(&response)?.context("the registry begins an upload and says not where")?;
+        let url =
+            self.next(&response)?.context("the registry begins an upload and says not where")?;
         Ok(Begun::Session(Session { url, least: least.unwrap_or(0) }))
     }
 
@@ -146,7 +149,7 @@ impl Registry<'_> {
         let headers = &[("content-type", "application/octet-stream")];
         let call = Call { headers, body, ..Call::new(Method::PUT, &url, LITTLE) };
         let error = match self.once(site, &call) {
-            Ok(response) => return ensure_named(&response, &load.digest),
+            Ok(response) => return ensure_taken(&response, &load.digest),
             Err(error) => error,
         };
         if status(&error) == Some(413) {
@@ -195,6 +198,7 @@ impl Registry<'_> {
             let call = Call { headers, body, ..Call::new(Method::PATCH, &session.url, LITTLE) };
             match self.once(site, &call) {
                 Ok(response) => {
+                    ensure_status(&response, TAKEN)?;
                     let at = reached(&response).unwrap_or(from + size);
                     ensure!(at <= load.size, "the registry says that it has more than was sent");
                     let step = size.min(LITTLE);
@@ -207,7 +211,7 @@ impl Registry<'_> {
                         patience.wait(HttpError { call, fault, tries: 1 })?;
                     }
                     (most, from) = (most.max(at), at);
-                    session.url = next(&response)?.unwrap_or(session.url);
+                    session.url = self.next(&response)?.unwrap_or(session.url);
                 }
                 Err(error) => {
                     // The registry may have more than it said, or less.
@@ -230,9 +234,11 @@ impl Registry<'_> {
                 }
             }
         }
+        // What was sent in parts is hashed before it becomes a blob.
+        load.blob.copy(&load.digest, load.size, std::io::sink())?;
         let url = session.url.with("digest", &load.digest.to_string());
         let response = self.once(site, &Call::new(Method::PUT, &url, LITTLE))?;
-        ensure_named(&response, &load.digest)
+        ensure_taken(&response, &load.digest)
     }
 
     /// How many bytes the registry has of an upload; `None` where it does not say.
@@ -245,8 +251,15 @@ impl Registry<'_> {
             Err(error) => return Err(error),
         };
         let Some(at) = reached(&response) else { return Ok(None) };
-        let url = next(&response)?.unwrap_or_else(|| session.url.clone());
+        let url = self.next(&response)?.unwrap_or_else(|| session.url.clone());
         Ok(Some((Session { url, least: session.least }, at)))
+    }
+
+    /// Where the registry says that an upload goes on.
+    fn next(&self, response: &Response) -> Result<Option<Url>> {
+        let Some(location) = response.header("location") else { return Ok(None) };
+        let url = self.http.named(&response.url, location);
+        url.map(Some).with_context(|| format!("read the place that {} answers", response.url))
     }
 
     fn once(&self, site: &Site, call: &Call<'_>) -> Result<Response> {
@@ -254,11 +267,10 @@ impl Registry<'_> {
     }
 }
 
-/// Where the registry says that an upload goes on.
-fn next(response: &Response) -> Result<Option<Url>> {
-    let Some(location) = response.header("location") else { return Ok(None) };
-    let url = response.url.join(location);
-    url.map(Some).with_context(|| format!("read the place that {} answers", response.url))
+/// Fails where the registry does not say that it made a blob of what it was given.
+fn ensure_taken(response: &Response, digest: &Digest) -> Result<()> {
+    ensure_named(response, digest)?;
+    ensure_status(response, CREATED)
 }
 
 /// How many bytes an answer says that the registry has: `Range: 0-99` are 100. None are

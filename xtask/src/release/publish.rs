@@ -80,6 +80,7 @@ pub fn publish(
     let finish = || format!("{} is not all published: run again to finish it", to.tag);
     if let (Some(complete), Some(forge)) = (complete, &sites.forge) {
         if to.draft {
+            pushed.iter().flatten().try_for_each(|pushed| sites.registry.confirm(pushed))?;
             public.draft = Some(complete.url().to_owned());
             public.images = outcome.images.iter().zip(&pushed).flat_map(untagged).collect();
             return Ok(public);
@@ -298,6 +299,9 @@ fn tag(
             }
         }
         tags.push(tag.clone());
+    }
+    if tags.is_empty() {
+        registry.confirm(pushed)?;
     }
     Ok(tags)
 }

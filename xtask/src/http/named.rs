@@ -1,0 +1,252 @@
+//! The addresses that servers name: where a redirect leads, where an upload or a list goes
+//! on, where tokens come from. One rule for all of them.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs};
+
+use anyhow::{Result, ensure};
+
+use super::proxy::Way;
+use super::url::{Origin, Scheme, Url};
+use super::{Http, locked};
+
+/// Where a host is, as seen from here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reach {
+    World,
+    /// A network of a company or a home.
+    /// <https://www.rfc-editor.org/rfc/rfc6890#section-2.2.2>
+    Private,
+    /// What only this machine's own link has, as the services of clouds that tell who it is.
+    Link,
+    Machine,
+}
+
+impl Reach {
+    fn words(self) -> &'static str {
+        match self {
+            Reach::World => "in the Internet",
+            Reach::Private => "in a private network",
+            Reach::Link => "of this machine's link alone",
+            Reach::Machine => "on this machine",
+        }
+    }
+}
+
+impl Http<'_> {
+    /// The address that an answer from `by` names, which may be a relative one. It is
+    /// refused where it has less protection than `by`, and where a server names one that it
+    /// cannot reach itself: a service of this machine or of its network.
+    pub fn named(&self, by: &Url, text: &str) -> Result<Url> {
+        ensure!(!text.trim().is_empty(), "it names no address");
+        let named = by.join(text.trim())?;
+        if named.origin == by.origin {
+            return Ok(named);
+        }
+        let (from, to) = (by.origin.scheme, named.origin.scheme);
+        ensure!((from, to) != (Scheme::Https, Scheme::Http), "{named} has no TLS");
+        if named.origin.host() == by.origin.host() {
+            return Ok(named);
+        }
+        let to = self.reach(&named.origin, Iterator::max);
+        let from = if to == Reach::World { to } else { self.reach(&by.origin, Iterator::min) };
+        ensure!(
+            may_name(from, to),
+            "{named} is {}, and {}, which names it, is not",
+            to.words(),
+            by.origin
+        );
+        Ok(named)
+    }
+
+    /// Where a host is; of several addresses, the one that `chosen` takes counts. A name
+    /// that only a proxy resolves is taken to be the world's.
+    fn reach(
+        &self,
+        origin: &Origin,
+        chosen: fn(std::vec::IntoIter<Reach>) -> Option<Reach>,
+    ) -> Reach {
+        if let Some(reach) = written(origin.host()) {
+            return reach;
+        }
+        if self.settings.proxies.way(origin) != Way::Direct {
+            return Reach::World;
+        }
+        let mut known = locked(&self.reaches);
+        let all = known.entry(origin.host().to_owned()).or_insert_with(|| {
+            // A name that nobody has fails where it is used.
+            let found = (origin.host(), origin.port()).to_socket_addrs();
+            found.map_or_else(|_| Vec::new(), |found| found.map(|it| of(it.ip())).collect())
+        });
+        chosen(all.clone().into_iter()).unwrap_or(Reach::World)
+    }
+}
+
+/// Whether a server that is `from` may name one that is `to`.
+fn may_name(from: Reach, to: Reach) -> bool {
+    match to {
+        Reach::World => true,
+        Reach::Private => matches!(from, Reach::Private | Reach::Machine),
+        Reach::Link | Reach::Machine => from == to,
+    }
+}
+
+/// Where a host is that is written as an address, or that no network resolves.
+fn written(host: &str) -> Option<Reach> {
+    let host = host.strip_suffix('.').unwrap_or(host);
+    if let Ok(address) = host.parse() {
+        return Some(of(address));
+    }
+    if host == "localhost" || host.ends_with(".localhost") {
+        return Some(Reach::Machine);
+    }
+    // `127.1` and `0x7f000001` are addresses to some, and names to nobody.
+    // https://url.spec.whatwg.org/#ends-in-a-number-checker
+    let last = host.rsplit('.').next().unwrap_or(host);
+    let number = last.starts_with("0x") || last.bytes().all(|byte| byte.is_ascii_digit());
+    number.then_some(Reach::Machine)
+}
+
+fn of(address: IpAddr) -> Reach {
+    match address {
+        IpAddr::V4(address) => of_v4(address),
+        IpAddr::V6(address) => match address.to_ipv4_mapped() {
+            Some(address) => of_v4(address),
+            None => of_v6(address),
+        },
+    }
+}
+
+/// <https://www.iana.org/assignments/iana-ipv4-special-registry>
+fn of_v4(address: Ipv4Addr) -> Reach {
+    match address.octets() {
+        [0 | 127, ..] => Reach::Machine,
+        [169, 254, ..] => Reach::Link,
+        [10, ..] | [172, 16..=31, ..] | [192, 168, ..] | [100, 64..=127, ..] | [224..=255, ..] => {
+            Reach::Private
+        }
+        _ => Reach::World,
+    }
+}
+
+/// <https://www.iana.org/assignments/iana-ipv6-special-registry>
+fn of_v6(address: Ipv6Addr) -> Reach {
+    match address.segments() {
+        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => Reach::Machine,
+        [0xfe80..=0xfebf, ..] => Reach::Link,
+        [0xfc00..=0xfdff | 0xff00..=0xffff, ..] => Reach::Private,
+        // IPv4 addresses, as translated ones.
+        [0x64, 0xff9b, 0, 0, 0, 0, a, b] => {
+            let ([a, b], [c, d]) = (a.to_be_bytes(), b.to_be_bytes());
+            of_v4(Ipv4Addr::new(a, b, c, d))
+        }
+        _ => Reach::World,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::{Proxies, Settings, Trust};
+    use super::*;
+    use crate::term::{self, Term};
+
+    fn http(proxies: Proxies) -> Http<'static> {
+        let term = Term::new(term::Settings {
+            verbosity: term::Verbosity::Quiet,
+            color: term::Color::Never,
+            json: false,
+            annotate: false,
+            no_color: true,
+        });
+        let settings = Settings {
+            trust: Trust::default(),
+            proxies,
+            plain_http: Vec::new(),
+            timeout: Duration::from_secs(1),
+            retries: 0,
+            offline: true,
+        };
+        Http::new(settings, Box::leak(Box::new(term)))
+    }
+
+    /// What becomes of each reference in an answer of each server. No name is resolved: all
+    /// of the world's go through a proxy.
+    #[test]
+    fn servers_name_no_address_that_they_cannot_reach() {
+        let http = http(Proxies::read(|name| {
+            let named = matches!(name, "http_proxy" | "https_proxy");
+            named.then(|| "http://proxy.test:1".to_owned())
+        }));
+        let (world, plain) = ("https://r.test/v2/a", "http://r.test/v2/a");
+        let (near, own) = ("https://10.1.2.3/v2/a", "http://127.0.0.1:5000/v2/a");
+        for (by, text, expected) in [
+            (world, "/v2/b?x=1", Some("https://r.test/v2/b?x=1")),
+            (world, "b", Some("https://r.test/v2/b")),
+            (world, " /v2/b ", Some("https://r.test/v2/b")),
+            (world, "//cdn.test/b", Some("https://cdn.test/b")),
+            (world, "https://cdn.test/b", Some("https://cdn.test/b")),
+            (world, "https://r.test:444/b", Some("https://r.test:444/b")),
+            (world, "", None),
+            (world, "  ", None),
+            (world, "http://cdn.test/b", None),
+            (world, "http://r.test/b", None),
+            (world, "http://127.0.0.1/b", None),
+            (world, "https://127.0.0.1/b", None),
+            (world, "https://127.1/b", None),
+            (world, "https://2130706433/b", None),
+            (world, "https://0x7f000001/b", None),
+            (world, "https://0.0.0.0/b", None),
+            (world, "https://[::1]/b", None),
+            (world, "https://[::]/b", None),
+            (world, "https://[::ffff:127.0.0.1]/b", None),
+            (world, "https://[64:ff9b::7f00:1]/b", None),
+            (world, "https://localhost/b", None),
+            (world, "https://LOCALHOST./b", None),
+            (world, "https://a.localhost/b", None),
+            (world, "https://169.254.169.254/latest", None),
+            (world, "https://[fe80::1]/b", None),
+            (world, "https://10.0.0.1/b", None),
+            (world, "https://172.20.0.1/b", None),
+            (world, "https://192.168.1.1/b", None),
+            (world, "https://100.100.100.200/b", None),
+            (world, "https://[fd00::1]/b", None),
+            (world, "https://u:p@cdn.test/b", None),
+            (world, "https://u@r.test/b", None),
+            (world, "ftp://cdn.test/b", None),
+            (world, "file:///etc/passwd", None),
+            (world, "javascript:alert(1)", None),
+            (world, "https://cdn.test/\r\nX: y", None),
+            (plain, "http://127.0.0.1/b", None),
+            (plain, "http://169.254.169.254/latest", None),
+            (plain, "https://cdn.test/b", Some("https://cdn.test/b")),
+            (plain, "http://cdn.test/b", Some("http://cdn.test/b")),
+            (near, "https://10.9.9.9/b", Some("https://10.9.9.9/b")),
+            (near, "https://cdn.test/b", Some("https://cdn.test/b")),
+            (near, "https://127.0.0.1/b", None),
+            (near, "https://169.254.169.254/b", None),
+            (own, "http://127.0.0.1:1/b", Some("http://127.0.0.1:1/b")),
+            (own, "http://localhost:1/b", Some("http://localhost:1/b")),
+            (own, "http://10.0.0.1/b", Some("http://10.0.0.1/b")),
+            (own, "https://cdn.test/b", Some("https://cdn.test/b")),
+            (own, "http://169.254.169.254/b", None),
+        ] {
+            let named = http.named(&Url::parse(by).unwrap(), text);
+            let shown = named.as_ref().ok().map(|url| format!("{}{}", url.origin, url.target()));
+            assert_eq!(shown.as_deref(), expected, "{by} {text}: {named:?}");
+        }
+    }
+
+    /// A name is as near as what it resolves to.
+    #[test]
+    fn names_of_this_machine_are_known_by_their_addresses() {
+        let http = http(Proxies::default());
+        locked(&http.reaches).insert("inner.test".to_owned(), vec![Reach::World, Reach::Machine]);
+        locked(&http.reaches).insert("outer.test".to_owned(), vec![Reach::World]);
+        let from = |text: &str, to: &str| http.named(&Url::parse(text).unwrap(), to).is_ok();
+        assert!(!from("https://outer.test/", "https://inner.test/"));
+        // Who is both is not trusted with what is near.
+        assert!(!from("https://inner.test/", "https://127.0.0.1/"));
+        assert!(from("https://inner.test/", "https://outer.test/"));
+    }
+}

@@ -1,0 +1,89 @@
+//! Lists that come in pages.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::{Http, Response, Url};
+
+/// The pages of one list, as far as they were read.
+pub struct Pages<'a> {
+    http: &'a Http<'a>,
+    /// The addresses that were asked.
+    seen: BTreeSet<String>,
+    /// In bytes.
+    read: u64,
+    most: usize,
+    most_bytes: u64,
+}
+
+impl<'a> Pages<'a> {
+    /// A list of no more than `most` pages and `most_bytes` bytes.
+    pub fn new(http: &'a Http<'a>, most: usize, most_bytes: u64) -> Pages<'a> {
+        Pages { http, seen: BTreeSet::new(), read: 0, most, most_bytes }
+    }
+
+    /// Where the list goes on after this page; `None` where that was the last one. Fails
+    /// where it has no end, or goes on at another server.
+    pub fn next(&mut self, asked: &Url, page: &Response) -> Result<Option<Url>> {
+        self.seen.insert(asked.target());
+        self.read += page.body.len() as u64;
+        let (most, bytes) = (self.most, self.most_bytes);
+        ensure!(self.read <= bytes, "the list at {asked} has more than {bytes} bytes");
+        let Some(next) = next_link(page.header("link").unwrap_or_default()) else {
+            return Ok(None);
+        };
+        let url = self.http.named(&page.url, next);
+        let url = url.with_context(|| format!("read where the list at {} goes on", page.url))?;
+        // Another host would be asked without the login, and answer for this one.
+        if url.origin != page.url.origin {
+            bail!("{} says that it goes on at {}, which is another server", page.url, url.origin);
+        }
+        ensure!(!self.seen.contains(&url.target()), "the list at {asked} leads back to itself");
+        ensure!(self.seen.len() < most, "the list at {asked} has more than {most} pages");
+        Ok(Some(url))
+    }
+}
+
+/// The address in a header `Link` that says `next`.
+/// <https://www.rfc-editor.org/rfc/rfc8288#section-3>
+fn next_link(links: &str) -> Option<&str> {
+    links.split('<').skip(1).find_map(|link| {
+        let (address, parameters) = link.split_once('>')?;
+        let parameters = parameters.trim_end().trim_end_matches(',').split(';');
+        let mut relations = parameters.filter_map(|it| it.trim().strip_prefix("rel="));
+        let is_next = |it: &str| it.trim_matches('"').split(' ').any(|name| name == "next");
+        relations.any(is_next).then_some(address)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::next_link;
+
+    #[test]
+    fn a_list_goes_on_where_it_says() {
+        let both = "<https://x/a?page=2>; rel=\"next\", <https://x/a?page=9>; rel=\"last\"";
+        for (links, expected) in [
+            (both, Some("https://x/a?page=2")),
+            ("<https://x/a?page=1>; rel=\"prev\"; title=x , </b>; rel=\"next\"", Some("/b")),
+            ("</v2/a/referrers/x?n=1,2>; rel=next", Some("/v2/a/referrers/x?n=1,2")),
+            ("</b>;rel=\"last next\",", Some("/b")),
+            ("<>; rel=\"next\"", Some("")),
+            ("<https://x/a?page=9>; rel=\"last\"", None),
+            ("</b>; rel=\"nextish\"", None),
+            ("https://x; rel=\"next\"", None),
+            ("<https://x; rel=\"next\"", None),
+            ("", None),
+        ] {
+            assert_eq!(next_link(links), expected, "{links}");
+        }
+        arbtest::arbtest(|u| {
+            let text: String = u.arbitrary()?;
+            if let Some(found) = next_link(&text) {
+                assert!(text.contains(&format!("<{found}>")));
+            }
+            Ok(())
+        });
+    }
+}
