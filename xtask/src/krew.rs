@@ -18,4 +18,4 @@ pub use manifest::{Manifest, draft, manifest};
 pub use rewrite::rewrite;
 #[cfg(any(fuzzing, test))]
 pub use validate::play_all;
-pub use validate::{Archives, validate};
+pub use validate::{Archives, validate, validate_own};

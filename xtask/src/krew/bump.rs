@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::platform::{At, Pair, Platform};
 use super::sheet::Sheet;
-use super::{Archives, plugin, validate};
+use super::{Archives, plugin, validate_own};
 use crate::finding::{Finding, Place, Severity};
 use crate::yaml::{self, Edit, Node};
 
@@ -50,7 +50,7 @@ impl Release {
     /// Reads the manifest that a release left as `file`. What krew would refuse in it is
     /// an error.
     pub fn read(text: &str, file: &Path) -> Result<Release, Vec<Finding>> {
-        let mut wrong = validate(text, file, Archives::None);
+        let mut wrong = validate_own(text, file, Archives::None);
         wrong.retain(|finding| finding.severity == Severity::Error);
         if !wrong.is_empty() {
             return Err(wrong);

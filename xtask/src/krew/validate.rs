@@ -12,7 +12,7 @@ use super::sheet::Sheet;
 use super::{plugin, rules};
 use crate::digest::Digest;
 use crate::files;
-use crate::finding::{Finding, Place};
+use crate::finding::{Finding, Place, Severity};
 use crate::parallel;
 use crate::yaml;
 
@@ -54,6 +54,16 @@ pub fn validate(text: &str, file: &Path, archives: Archives<'_>) -> Vec<Finding>
     sheet.findings.extend(install_all(&sound, file, archives));
     sheet.findings.sort_by_key(|finding| finding.place.at);
     sheet.findings
+}
+
+/// The same for a manifest that this tool makes: what the index has long taken without, and
+/// krew's guide asks for, is an error in it.
+pub fn validate_own(text: &str, file: &Path, archives: Archives<'_>) -> Vec<Finding> {
+    let mut findings = validate(text, file, archives);
+    for finding in findings.iter_mut().filter(|finding| finding.rule == rules::NO_DESCRIPTION) {
+        finding.severity = Severity::Error;
+    }
+    findings
 }
 
 /// Installs as many entries at a time as there are processors, and returns what is found.

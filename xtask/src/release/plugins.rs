@@ -22,7 +22,7 @@ pub fn check_plugins(plan: &Plan) -> Result<Vec<Finding>> {
     let mut wrong = Vec::new();
     for plugin in &plan.krew {
         let draft = krew::draft(plugin)?;
-        let found = krew::validate(draft.text(), Path::new(&draft.file()), Archives::None);
+        let found = krew::validate_own(draft.text(), Path::new(&draft.file()), Archives::None);
         let place = Place::item(format!("krew manifest of {}", plugin.package));
         let errors = found.into_iter().filter(|finding| finding.severity == Severity::Error);
         wrong.extend(errors.map(|finding| Finding { place: place.clone(), ..finding }));
@@ -73,7 +73,7 @@ pub fn manifests(
         let key = digest::of_parts([INSTALLATION, text.as_bytes()]);
         let known = cache.get(Kind::Plugin, &key, std::io::sink())?.is_some();
         let archives = if known { Archives::None } else { Archives::Made(&made) };
-        let findings = krew::validate(text, &place, archives);
+        let findings = krew::validate_own(text, &place, archives);
         if !known && findings.iter().all(|finding| finding.severity == Severity::Warning) {
             cache.put(Kind::Plugin, &key, &Digest::of(text.as_bytes()), text.as_bytes())?;
         }

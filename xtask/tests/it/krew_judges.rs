@@ -226,7 +226,9 @@ fn what_the_index_has_is_taken() {
         shown.collect()
     };
     // krew's guide asks for a description, and its index did not always.
-    assert_eq!(of("error"), ["pod-logs.yaml: description-missing"]);
+    run.ends_with(0);
+    assert_eq!(of("error"), [""; 0]);
+    assert!(of("warning").contains(&"pod-logs.yaml: description-missing".to_owned()));
     let mut counts = BTreeMap::<String, usize>::new();
     for warning in of("warning") {
         *counts.entry(warning.rsplit(' ').next().unwrap().to_owned()).or_default() += 1;

@@ -56,6 +56,27 @@ fn each_rule_is_found_where_it_is_broken() {
     assert!(CASES.len() >= 60);
 }
 
+/// Of 402 plugins of krew's index nine have no description: that is no error of theirs, and it
+/// is one in a manifest that is made here.
+#[test]
+fn what_the_index_has_taken_is_a_warning_but_in_a_manifest_of_our_own() {
+    let file = Path::new("foo.yaml");
+    let (_folder, good) = made(GOOD, &good());
+    let written = "|\n    Shows what foo is, and what it is not.";
+    assert!(good.contains(written));
+    for absent in ["''", "\"\"", "null", "~", "\" \\n\"", "|\n    "] {
+        let text = good.replacen(written, absent, 1);
+        let severities = |findings: Vec<Finding>| -> Vec<_> {
+            findings.into_iter().map(|finding| (finding.rule, finding.severity)).collect()
+        };
+        let foreign = severities(validate(&text, file, Archives::None));
+        assert_eq!(foreign, [("description-missing", Severity::Warning)], "{absent:?}");
+        let own = severities(validate_own(&text, file, Archives::None));
+        assert_eq!(own, [("description-missing", Severity::Error)], "{absent:?}");
+    }
+    assert_eq!(validate_own(&good, file, Archives::None), []);
+}
+
 #[test]
 fn names_are_what_krew_takes_and_its_guide_asks_for() {
     let mut wrong = Vec::new();

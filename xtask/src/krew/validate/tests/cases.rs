@@ -316,7 +316,6 @@ pub const NAMES: &[(&str, &[&str])] = &[
 pub const KNOWN: &[(&str, &str)] = &[
     ("yaml", "readers differ on keys that stand twice, aliases and tags: krew takes the last key"),
     ("field-twice", "Go's JSON takes one of two spellings, and says that which is undefined"),
-    ("description-missing", "krew's guide asks for a description, and its programs do not"),
     ("bin-outside", "krew returns early without an error, and nothing is linked"),
     ("bin-not-executable", "krew links what nobody can start"),
     ("bin-not-a-file", "krew links a folder"),
