@@ -37,12 +37,25 @@ fn an_image_goes_to_all_its_repositories() {
         // Mounted layers and configs are not brought again.
         let expected = if name == "two" { 0 } else { 5 };
         assert_eq!(puts.count(), expected, "{name}: {blobs:#?}");
+        let row = pushed.stderr.lines().find(|line| line.contains(&format!("{name}@sha256:")));
+        let cells = row.unwrap().split("  ").map(str::trim).filter(|cell| !cell.is_empty());
+        let sent: Vec<&str> = cells.skip(2).collect();
+        let mounted = if name == "two" { "5" } else { "0" };
+        assert!(sent[0].ends_with(&format!(" in {expected} blobs")), "{name}: {sent:?}");
+        assert_eq!((sent[0].starts_with("0 B "), sent[1]), (expected == 0, mounted), "{name}");
+        pushed.says(&format!("{name}, which lacks "));
     }
+    // They are in registries, and nowhere else.
+    assert!(!world.dist().exists());
+    pushed.never_says("images/");
     for name in &names {
         let host = if name.starts_with(&registry.host) { registry } else { other };
         assert_read(&world, host, &format!("{name}:1.0.0"), digest);
     }
-    assert_eq!(world.run("image --push").ends_with(0).stdout, pushed.stdout, "the same twice");
+    // An older image in dist/ is none of this push.
+    world.file("dist/metadata.json", "{\"dockless\": \"0.1.0\"}").file("dist/images/tool/old", "");
+    let again = world.run("image --push");
+    assert_eq!(again.ends_with(0).never_says("images/").stdout, pushed.stdout, "the same twice");
 }
 
 /// Below a repository that is named for all, each package has its own name.

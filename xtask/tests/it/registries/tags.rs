@@ -37,7 +37,8 @@ fn latest_is_the_newest_release_and_never_goes_back() {
 
     // A commit later, nothing is released.
     world.file("src/more.rs", "// more\n").commit();
-    let (snapshot, _) = push(&world, registry, "latest");
+    let (snapshot, pushed) = push(&world, registry, "latest");
+    pushed.says("latest/tool:latest as it is: 1.1.1-dev.1.g");
     let name = format!("1.1.1-dev.1.g{}", world.sha());
     assert_ne!(snapshot, first);
     assert_eq!((at(&name), at("latest")), (Some(snapshot), Some(first.clone())));
@@ -63,10 +64,18 @@ fn latest_is_the_newest_release_and_never_goes_back() {
 fn a_snapshot_is_never_the_latest() {
     let Some(registry) = Registry::shared() else { return };
     let world = World::committed("1.0.0");
-    let (digest, _) = push(&world, registry, "snapshots");
+    let (digest, pushed) = push(&world, registry, "snapshots");
     assert_eq!(registry.digest("snapshots/tool:latest"), None);
-    let name = format!("snapshots/tool:1.0.0-dev.1.g{}", world.sha());
+    let at = format!("1.0.0-dev.1.g{}", world.sha());
+    let name = format!("snapshots/tool:{at}");
     assert_eq!(registry.digest(&name), Some(digest));
+    // What is said is what is there: one tag, and no `latest` that could be kept.
+    let repository = format!("{}/snapshots/tool", registry.host);
+    pushed.says(&format!(" tag {repository}:{at}\n")).never_says("latest as it is");
+    pushed.says(&format!(" keep {repository} without latest: {at} is a pre-release\n"));
+    let (_, again) = push(&world, registry, "snapshots");
+    again.never_says(" tag ").never_says(" push ");
+    again.says(&format!(" keep {repository}:{at} as it is: it names the image already\n"));
     version(&world, "1.0.1-alpha", "");
     push(&world, registry, "snapshots");
     assert_eq!(registry.digest("snapshots/tool:latest"), None);
