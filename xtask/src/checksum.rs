@@ -2,9 +2,11 @@
 //! `artifacts.json` and `metadata.json`, in the layout that GoReleaser made common.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
 
 use anyhow::{Context, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::archive::Archive;
@@ -37,6 +39,55 @@ pub struct Artifact {
     pub kind: &'static str,
     pub extra: BTreeMap<&'static str, Value>,
 }
+
+/// What `metadata.json` says that a dist/ is of.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Of {
+    pub tag: Option<String>,
+    pub version: String,
+    /// HEAD's, in full; `None` for sources without git.
+    pub commit: Option<String>,
+    packages: Vec<PackageOf>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+struct PackageOf {
+    name: String,
+    version: String,
+}
+
+impl Of {
+    /// Reads what the dist/ is of; `None` where there is none.
+    pub fn read(dist: &Path) -> Result<Option<Of>> {
+        let path = dist.join(METADATA);
+        let Some(bytes) = files::read_if_there(&path)? else { return Ok(None) };
+        let of = serde_json::from_slice(&bytes);
+        of.map(Some).with_context(|| format!("read {}", path.display())).context(Help(ANEW.into()))
+    }
+
+    /// Whether a part of the plan is of the same sources as this dist/.
+    pub fn is_of(&self, plan: &Plan) -> bool {
+        let same = |of: &PackageOf| {
+            let build = plan.builds.iter().find(|build| build.package == of.name);
+            build.is_none_or(|build| build.version.to_string() == of.version)
+        };
+        self.commit == plan.commit && self.packages.iter().all(same)
+    }
+}
+
+/// Its version, and the commit where there is one.
+impl fmt::Display for Of {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let commit = self.commit.iter().map(|commit| format!(" (commit {commit:.12})"));
+        write!(f, "{}{}", self.version, commit.collect::<String>())
+    }
+}
+
+/// The mark of a dist/, which tells what it is of.
+const METADATA: &str = "metadata.json";
+
+/// What to do about a dist/ that cannot be read.
+const ANEW: &str = "remove dist/, for example with `dockless clean`, and run again";
 
 /// What `metadata.json` says of a release.
 #[derive(Debug, Serialize)]
@@ -116,8 +167,8 @@ pub fn describe(
         dockless: env!("CARGO_PKG_VERSION"),
     };
     out.write("artifacts.json", &document(&with_others(plan, &artifacts, out)?)?)?;
-    // The mark of a dist/ of this tool's own comes last. Of parts, it tells the newest.
-    out.write("metadata.json", &document(&metadata)?)?;
+    // The mark of a dist/ of this tool's own comes last.
+    out.write(METADATA, &document(&metadata)?)?;
     Ok(artifacts)
 }
 
@@ -133,9 +184,7 @@ fn with_others(plan: &Plan, artifacts: &[Artifact], out: &Staging) -> Result<Vec
     if let Some(before) = before {
         let before: Vec<Value> = serde_json::from_slice(&before)
             .with_context(|| format!("read {}", path.display()))
-            .context(Help(
-                "remove dist/, for example with `dockless clean`, and run again".into(),
-            ))?;
+            .context(Help(ANEW.into()))?;
         let text = |of: &Value, key: &str| of[key].as_str().unwrap_or("").to_owned();
         let stays = |of: &Value| {
             let file = text(of, "path");

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::archive::{Archive, archive};
 use crate::cache::{Blobs, Cache};
-use crate::checksum::{self, Artifact, IMAGES, Made};
+use crate::checksum::{self, Artifact, IMAGES, Made, Of};
 use crate::compile::{Compiled, compile};
 use crate::config::{self, ImageNode};
 use crate::dockerfile;
@@ -33,7 +33,7 @@ mod publish;
 mod shard;
 
 pub use calls::calls;
-pub use plugins::{check_plugins, released_plugins};
+pub use plugins::{check_plugins, plugins_of_head, released_plugins};
 pub use publish::{
     Plugin, Public, Published, notes, publish, published_table, push_images, tag_images,
 };
@@ -97,7 +97,7 @@ pub fn release(
     };
     let generated =
         generated(plan, project, &binaries, &mut left_out, term).map_err(explain_space)?;
-    keep_others(plan, &staging)?;
+    keep_others(plan, &staging, term)?;
     let (archives, mut rows) =
         archives(plan, &binaries, &generated, &staging, cache, term).map_err(explain_space)?;
     let (images, more) =
@@ -182,7 +182,7 @@ pub fn dockerfiles(
         return Ok(vec![dir.join("Dockerfile")]);
     }
     let staging = Staging::open(&plan.dist)?;
-    keep_others(plan, &staging)?;
+    keep_others(plan, &staging, term)?;
     let mut written = Vec::new();
     for image in &plan.images {
         let place = format!("{DOCKER}{}", image.name);
@@ -236,8 +236,20 @@ fn ensure_ours(path: &Path) -> Result<()> {
     ))
 }
 
-/// Takes over the parts of dist/ that are not made anew.
-fn keep_others(plan: &Plan, staging: &Staging) -> Result<()> {
+/// Takes over the parts of dist/ that are not made anew, where they are of the same sources:
+/// all of a dist/ is of one commit and one version.
+fn keep_others(plan: &Plan, staging: &Staging, term: &Term) -> Result<()> {
+    if matches!(plan.part, Part::All | Part::Programs) {
+        return Ok(());
+    }
+    match Of::read(&plan.dist)? {
+        Some(of) if of.is_of(plan) => {}
+        Some(of) => {
+            term.step("drop", format_args!("what dist/ has of {of}"));
+            return Ok(());
+        }
+        None => return Ok(()),
+    }
     let folder = if plan.part == Part::Dockerfiles { DOCKER } else { IMAGES };
     let ours: Vec<String> =
         plan.images.iter().map(|image| format!("{folder}{}/", image.name)).collect();

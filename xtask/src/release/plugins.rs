@@ -7,13 +7,15 @@ use anyhow::{Context, Result, bail};
 
 use crate::archive::Archive;
 use crate::cache::{Cache, Kind};
-use crate::checksum::KREW;
+use crate::checksum::{KREW, Of};
 use crate::digest::{self, Digest};
 use crate::files::{self, Staging};
 use crate::finding::{Finding, Findings, Place, Severity, failure};
 use crate::krew::{self, Archives, Manifest, Release};
 use crate::plan::{KrewPlan, Plan};
+use crate::project::Project;
 use crate::term::Term;
+use crate::version::Version;
 
 /// Looks for what krew and its index would refuse in the manifests that the plan leads to,
 /// before anything is compiled. What is found is about the settings of a package, so that
@@ -86,6 +88,53 @@ pub fn manifests(
         true => Ok(manifests),
         false => bail!(Findings(wrong)),
     }
+}
+
+/// What the last release left in dist/, of the plugins that are named, or of all, and what it
+/// is of: that must be the release that HEAD is. No index gets a development version.
+pub fn plugins_of_head(names: &[String], project: &Project) -> Result<(Vec<Release>, Of)> {
+    let dist = project.dist();
+    let plugins = released_plugins(names, &dist)?;
+    let of = Of::read(&dist)?.context("find what dist/ is of")?;
+    let git = project.git.as_ref();
+    let head = git.map_or(project.packaged_commit.as_ref(), |git| git.commit.as_ref());
+    let (head_is, announced) = announced(project);
+    if of.commit.as_ref() != head {
+        let commit = head.map_or_else(String::new, |commit| format!(" (commit {commit:.12})"));
+        bail!(failure(
+            format!("dist/ is of {of}, and {head_is}{commit}"),
+            "make the release again, or check out what dist/ is of",
+        ));
+    }
+    for plugin in &plugins {
+        let version = plugin.version().strip_prefix('v').unwrap_or(plugin.version());
+        if !announced.iter().any(|announced| announced.to_string() == version) {
+            let (name, version) = (plugin.name(), plugin.version());
+            bail!(failure(
+                format!("dist/ has {name} {version}, and {head_is}"),
+                "make the release of a tag; no index gets a development version",
+            ));
+        }
+    }
+    Ok((plugins, of))
+}
+
+/// What the sources are, in words, and the versions that are released of them: those of the
+/// release tags on HEAD, or without git those of the packages.
+fn announced(project: &Project) -> (String, Vec<&Version>) {
+    let Some(git) = &project.git else {
+        let versions = project.packages.iter().map(|package| package.versioned.version());
+        let versions: Vec<&Version> = versions.collect();
+        let names: Vec<String> = versions.iter().map(ToString::to_string).collect();
+        return (format!("Cargo.toml has {}", names.join(", ")), versions);
+    };
+    let tags: Vec<_> = git.tags.iter().filter(|it| it.on_head).map(|it| &it.tag).collect();
+    let names: Vec<String> = tags.iter().map(ToString::to_string).collect();
+    let head_is = match names.is_empty() {
+        true => "HEAD has no release tag".to_owned(),
+        false => format!("HEAD is {}", names.join(", ")),
+    };
+    (head_is, tags.into_iter().map(|tag| &tag.version).collect())
 }
 
 /// What the last release left in `dist`, of the plugins that are named, or of all.

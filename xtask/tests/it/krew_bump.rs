@@ -71,10 +71,24 @@ spec:
     )
 }
 
-/// A project with a dist/ that holds manifests, and an index with an entry of `foo` in it.
+/// What a dist/ says that it is of.
+fn metadata(version: &str, commit: Option<&str>) -> String {
+    let packages = serde_json::json!([{ "name": "tool", "version": version }]);
+    let of = serde_json::json!({ "version": version, "commit": commit, "packages": packages,
+                                 "dockless": "0.1.0" });
+    of.to_string()
+}
+
+/// A project without git, with a dist/ that holds manifests, and an index with an entry of
+/// `foo` in it.
 fn world(manifests: &[(&str, &str)]) -> World {
-    let world = World::quick("1.3.0");
-    world.file("dist/metadata.json", "{\"dockless\": \"0.1.0\"}");
+    world_at("1.3.0", manifests)
+}
+
+/// The same at another version.
+fn world_at(version: &str, manifests: &[(&str, &str)]) -> World {
+    let world = World::quick(version);
+    world.file("dist/metadata.json", &metadata(version, None));
     for (name, text) in manifests {
         world.file(&format!("dist/krew/{name}.yaml"), text);
     }
@@ -117,6 +131,96 @@ fn a_release_changes_its_entry_in_the_index() {
     assert_eq!(contents(&index).len(), 1);
     let again = world.run("krew bump --index ../index");
     again.ends_with(0).no_result().says("has v1.3.0 already");
+}
+
+/// The dist/ that is there is of some commit, which need not be HEAD: nothing of it goes into an
+/// index unless HEAD is that release, whatever the command and however it is asked.
+#[test]
+fn what_is_not_of_heads_release_goes_into_no_index() {
+    let more = format!(
+        "description = \"Shows what foo is\"\nrepository = \"https://github.com/acme/foo\"\n{}\
+         [package.metadata.dockless.krew]\nname = \"foo\"\n",
+        only_host()
+    );
+    let world = World::empty();
+    let version = |version: &str| {
+        world.package("", "kubectl-foo", version, &more).file("LICENSE", "free\n").lock().commit();
+    };
+    let index = world.outside("index");
+    fs::create_dir_all(index.join("plugins")).unwrap();
+    fs::write(index.join("plugins/foo.yaml"), ENTRY).unwrap();
+    let refused = |why: &[&str]| {
+        for args in [
+            "bump --index ../index",
+            "bump --index ../index --rewrite",
+            "bump --index ../index --dry-run",
+            "pr --dry-run",
+            "pr",
+        ] {
+            let mut tool = world.tool(format!("krew {args}").split(' '));
+            let refused = run(tool.env("KREW_GITHUB_TOKEN", "x"));
+            why.iter().for_each(|why| drop(refused.ends_with(1).no_result().says(why)));
+        }
+        assert_eq!(fs::read_to_string(index.join("plugins/foo.yaml")).unwrap(), ENTRY);
+    };
+    // A development version, with no tag at all.
+    version("0.3.0");
+    world.run("krew manifest -q").ends_with(0);
+    let none = "make the release of a tag; no index gets a development version";
+    refused(&["dist/ has foo v0.3.0-dev.1.g", "and HEAD has no release tag", none]);
+    // The release of another commit than HEAD, tagged or not.
+    world.git(["tag", "v0.3.0"]);
+    refused(&["dist/ has foo v0.3.0-dev.1.g", "and HEAD is v0.3.0"]);
+    world.run("krew manifest -q").ends_with(0);
+    let old = world.sha();
+    world.run("krew bump --index ../index --rewrite --dry-run").ends_with(0);
+    version("0.4.0");
+    let of = format!(
+        "dist/ is of 0.3.0 (commit {old}), and HEAD has no release tag (commit {})",
+        world.sha()
+    );
+    refused(&[&of, "  help: make the release again, or check out what dist/ is of"]);
+    world.git(["tag", "v0.4.0"]);
+    refused(&[&format!(
+        "dist/ is of 0.3.0 (commit {old}), and HEAD is v0.4.0 (commit {})",
+        world.sha()
+    )]);
+    // A dirty tree, whose commit is tagged.
+    world.file("src/more.rs", "// more\n");
+    world.run("krew manifest -q").ends_with(0);
+    refused(&["dist/ has foo v0.4.1-dev.0.g", ".dirty, and HEAD is v0.4.0"]);
+    // Another part of dist/, made of HEAD, makes the plugins of an older commit no newer.
+    fs::remove_file(world.path("src/more.rs")).unwrap();
+    world.git(["checkout", "--quiet", "v0.3.0"]);
+    world.run("krew manifest -q").ends_with(0);
+    world.git(["checkout", "--quiet", "v0.4.0"]);
+    for other in ["image", "dockerfile"] {
+        world.run(other).ends_with(0);
+        refused(&["there is no manifest of a plugin in"]);
+    }
+    // What cannot be read tells nothing.
+    world.run("krew manifest -q").ends_with(0);
+    for damaged in ["{\"dockless\":", "{\"dockless\": \"0.1.0\"}"] {
+        world.file("dist/metadata.json", damaged);
+        refused(&["metadata.json: ", "  help: remove dist/"]);
+    }
+    world.run("clean").ends_with(0);
+    world.run("krew manifest -q").ends_with(0);
+    let bumped = world.run("krew bump --index ../index --rewrite");
+    bumped.ends_with(0).says("v1.2.3 -> v0.4.0");
+}
+
+/// Without git the manifests' versions are those of the packages.
+#[test]
+fn without_git_dist_is_of_what_cargo_toml_says() {
+    let world = world_at("1.4.0", &[("foo", &manifest("foo", "1.3.0"))]);
+    for args in ["", "--rewrite"] {
+        bump(&world, args).ends_with(1).says("dist/ has foo v1.3.0, and Cargo.toml has 1.4.0");
+    }
+    world.file("dist/metadata.json", &metadata("1.3.0", Some(&"1".repeat(40))));
+    let why = format!("dist/ is of 1.3.0 (commit {}), and Cargo.toml has 1.4.0", "1".repeat(12));
+    bump(&world, "").ends_with(1).says(&why);
+    assert_eq!(world.read("index/plugins/foo.yaml"), ENTRY);
 }
 
 #[test]
@@ -185,7 +289,7 @@ fn what_the_bot_would_not_approve_is_not_written() {
         ("1.3.0", "1.2.3", ("  platforms:", "  platform:"), &["no `platforms`"]),
     ];
     for (to, from, (old, new), said) in table {
-        let world = world(&[("foo", &manifest("foo", to))]);
+        let world = world_at(to, &[("foo", &manifest("foo", to))]);
         let entry = ENTRY.replace("1.2.3", from).replace(old, new);
         let entry = if old.is_empty() { ENTRY.replace("1.2.3", from) } else { entry };
         world.file("index/plugins/foo.yaml", &entry);
@@ -334,7 +438,7 @@ fn what_is_no_text_is_no_entry() {
 
 #[test]
 fn annotations_point_at_the_line() {
-    let world = world(&[("foo", &manifest("foo", "1.3.0-rc.1"))]);
+    let world = world_at("1.3.0-rc.1", &[("foo", &manifest("foo", "1.3.0-rc.1"))]);
     let mut command = world.tool(["krew", "bump", "--index", "index"]);
     let run = run(command.env("GITHUB_ACTIONS", "true"));
     run.ends_with(1).says("::error file=index/plugins/foo.yaml,line=7,col=12::");
@@ -448,11 +552,10 @@ fn the_index_goes_to_a_next_version_and_back() {
         return skipped("../shared/krew-index is not there");
     }
     let world = World::quick("1.0.0");
-    world.file("dist/metadata.json", "{\"dockless\": \"0.1.0\"}");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     let before: BTreeMap<String, String> =
         contents(&folder).into_iter().map(|(name, bytes)| (name, text(bytes))).collect();
-    let mut values = BTreeMap::new();
+    let (mut values, mut versions) = (BTreeMap::new(), BTreeSet::new());
     for (name, entry) in &before {
         let version = serde_yaml::from_str::<Yaml>(entry).unwrap()["spec"]["version"].clone();
         let version = version.as_str().unwrap().trim_start_matches('v').to_owned();
@@ -462,8 +565,15 @@ fn the_index_goes_to_a_next_version_and_back() {
         world.file(&format!("index/plugins/{name}"), entry);
         world.file(&format!("dist/krew/{name}"), &manifest);
         values.insert(name, changed);
+        versions.extend([version, next]);
     }
     world.commit();
+    // HEAD is the release of them all.
+    for version in &versions {
+        world.git(["tag", &format!("v{version}")]);
+    }
+    let head = world.git(["rev-parse", "HEAD"]);
+    world.file("dist/metadata.json", &metadata("1.0.0", Some(&head)));
     let refused = bump(&world, "--json --dry-run").json();
     let refused: BTreeMap<&str, &Value> = refused
         .as_array()

@@ -16,7 +16,7 @@ use crate::release;
 
 /// Give plugins their next version in a checkout of an index
 ///
-/// The version, uris and digests that the last release left in dist/krew go into
+/// The version, uris and digests that the release of HEAD left in dist/krew go into
 /// PATH/plugins/NAME.yaml, where only these values change: comments, order, quotes and ends
 /// of lines stay. Nothing is written that the index's bot would not approve by itself; what
 /// stops it is said, with its line. What the release has more than the entry, such as a
@@ -93,7 +93,8 @@ pub fn run(args: &Bump, common: &Common, world: &World) -> Result<ExitCode> {
     }
     let root = files::resolve(&world.dir.join(&args.index))?;
     let mut entries = Vec::new();
-    for release in release::released_plugins(&args.names, &world.project(common)?.dist())? {
+    let (releases, _) = release::plugins_of_head(&args.names, &world.project(common)?)?;
+    for release in releases {
         entries.push(entry(args, &root, &release, world)?);
     }
     several(&mut entries);

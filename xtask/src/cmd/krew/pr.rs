@@ -3,11 +3,10 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use serde::Deserialize;
 
 use super::super::{Common, KREW_GITHUB_TOKEN, NetworkArgs, Selection, World};
+use crate::checksum::Of;
 use crate::config::Slug;
-use crate::files;
 use crate::finding::failure;
 use crate::forge::index::{self, Change, Submission, Submitted};
 use crate::github::GitHub;
@@ -17,7 +16,7 @@ use crate::version::ReleaseTag;
 
 /// Ask an index on GitHub to take a release's version of plugins
 ///
-/// Of what the last release left in dist/krew, version, uris and digests go into the
+/// Of what the release of HEAD left in dist/krew, version, uris and digests go into the
 /// index's entry, where nothing else changes, on a branch of a fork; then a pull request
 /// is opened, as krew-release-bot does. What is there of it already is kept, a pull request
 /// of an earlier version is closed, and an index that has the version, or a newer one,
@@ -49,16 +48,10 @@ fn slug(text: &str) -> Result<Slug> {
     Slug::parse(text).context("one looks like kubernetes-sigs/krew-index")
 }
 
-/// What dist/metadata.json says that counts here.
-#[derive(Deserialize)]
-struct Metadata {
-    tag: Option<String>,
-}
-
 pub fn run(args: &Pr, common: &Common, world: &World) -> Result<ExitCode> {
     let (project, config) = world.project_and_config(common)?;
-    let plugins = release::released_plugins(&args.names, &project.dist())?;
-    let tag = released_tag(&project.dist())?;
+    let (plugins, of) = release::plugins_of_head(&args.names, &project)?;
+    let tag = released_tag(&of)?;
     let Some(index) = args.index.as_ref().or(config.github.index.as_ref()) else {
         let why = "`ship = false` in [workspace.metadata.dockless.index]";
         bail!(failure(why, "name the index with --index"));
@@ -96,11 +89,8 @@ pub fn run(args: &Pr, common: &Common, world: &World) -> Result<ExitCode> {
 }
 
 /// The tag that the last release is of.
-fn released_tag(dist: &std::path::Path) -> Result<ReleaseTag> {
-    let path = dist.join("metadata.json");
-    let context = || format!("read {}", path.display());
-    let metadata: Metadata = serde_json::from_slice(&files::read(&path)?).with_context(context)?;
-    let tag = metadata.tag.as_deref().and_then(ReleaseTag::parse);
+fn released_tag(of: &Of) -> Result<ReleaseTag> {
+    let tag = of.tag.as_deref().and_then(ReleaseTag::parse);
     tag.ok_or_else(|| {
         let why = "dist/ holds no release of a tag, and an index takes nothing else";
         failure(why, "tag the commit and make the release again, without --snapshot")
