@@ -127,17 +127,19 @@ fn entries(
     }
     for file in &plan.files {
         let digest = digest_of(&file.path)?;
-        entries.insert(file.name.clone(), Entry { mode: 0o644, path: file.path.clone(), digest });
+        entries
+            .insert(file.name.clone(), Entry { mode: file.mode, path: file.path.clone(), digest });
     }
     for file in generated.of(&plan.package) {
         let (path, digest) = (file.path.clone(), file.digest);
-        entries.insert(file.name.clone(), Entry { mode: 0o644, path, digest });
+        entries.insert(file.name.clone(), Entry { mode: file.mode, path, digest });
     }
     Ok(entries)
 }
 
 fn digest_of(path: &Path) -> Result<Digest> {
-    Digest::of_reader(files::open(path)?).with_context(|| format!("read {}", path.display()))
+    Digest::of_reader(files::open_resolved(path)?)
+        .with_context(|| format!("read {}", path.display()))
 }
 
 fn key(version: &str, entries: &BTreeMap<String, Entry>, time: Timestamp) -> Digest {
@@ -150,7 +152,7 @@ fn key(version: &str, entries: &BTreeMap<String, Entry>, time: Timestamp) -> Dig
 
 impl Entry {
     fn open(&self, bar: &ProgressBar) -> Result<Content> {
-        let file = files::open(&self.path)?;
+        let file = files::open_regular(&self.path)?;
         let meta = file.metadata().with_context(|| format!("add {}", self.path.display()))?;
         let hasher = HashingWriter::new(std::io::sink());
         Ok(Content { inner: bar.wrap_read(file.take(meta.len())), size: meta.len(), hasher })

@@ -1,15 +1,14 @@
 //! What was typed becomes what it means, once: strict tables over the defaults.
 
 use std::collections::BTreeMap;
-use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::files;
 use crate::finding::{Finding, Place};
 use crate::project::{Bin, Package, Project, RawConfig};
 use crate::target::Target;
 
+mod archive_files;
 mod audit;
 mod generate;
 mod github;
@@ -18,7 +17,9 @@ mod image_files;
 mod krew;
 mod network;
 mod schema;
+mod sources;
 
+pub use archive_files::ArchiveFile;
 pub use audit::{Check, CheckConfig, Features, Gravity, Ignore, Kind};
 pub use generate::{Generator, OUT, Output, unfit};
 pub use github::{GitHubConfig, Slug};
@@ -90,8 +91,11 @@ pub struct PackageConfig {
     pub features: Vec<String>,
     pub default_features: bool,
     pub env: BTreeMap<String, String>,
-    /// The files that go into archives, each once, absolute.
-    pub archive_files: Vec<PathBuf>,
+    /// The files that go into archives, each once.
+    pub archive_files: Vec<ArchiveFile>,
+    /// What is wrong with these. They may come of another program, later: so it counts only
+    /// where archives are made.
+    pub archive_unfound: Vec<Finding>,
     /// The files that its programs write for archives.
     pub generate: Vec<Generator>,
     /// The kubectl plugin that it is.
@@ -130,7 +134,8 @@ pub fn resolve(raw: Vec<RawConfig>, project: &Project) -> Result<Config, Vec<Fin
     let warnings = packages.iter().filter_map(|config| no_license(config, project)).collect();
     let network = network::network(workspace.network, of(None), &project.root, &mut findings);
     let check = audit::check(workspace.check, workspace.audit, of(None), &mut findings);
-    let github = github::github(workspace.github, workspace.index, of(None), &mut findings);
+    let github =
+        github::github(workspace.github, workspace.index, of(None), project, &mut findings);
     match findings.is_empty() {
         true => {
             Ok(Config { profile: workspace.profile, network, check, github, packages, warnings })
@@ -200,6 +205,11 @@ struct Scope<'a> {
 }
 
 impl Scope<'_> {
+    /// Whether the user wrote the key, and what it says is no default.
+    fn is_typed(&self, key: &str) -> bool {
+        self.typed.is_some_and(|raw| schema::is_typed(raw, key))
+    }
+
     fn place(&self, key: &str) -> Place {
         let manifest = || Place::file(&self.package.manifest);
         self.typed.map_or_else(manifest, |raw| Place::within(&raw.manifest, schema::item(raw, key)))
@@ -230,6 +240,7 @@ fn resolve_package(
     let named = |bin: &&Bin| keys.bins.is_empty() || keys.bins.contains(&bin.name);
     let released: Vec<Bin> = package.bins.iter().filter(named).cloned().collect();
     let names: Vec<&str> = released.iter().map(|bin| &*bin.name).collect();
+    let mut archive_unfound = Vec::new();
     PackageConfig {
         image: image::image(scope, keys.image, findings),
         generate: generate::generators(scope, keys.archive.generate, &names, findings),
@@ -238,7 +249,8 @@ fn resolve_package(
         kept_back: scope.kept_back,
         targets: if keys.targets.is_empty() { common.to_vec() } else { own },
         bins: released,
-        archive_files: archive_files(scope, &keys.archive.files, findings),
+        archive_files: archive_files::files(scope, &keys.archive.files, &mut archive_unfound),
+        archive_unfound,
         features: keys.features,
         default_features: keys.default_features,
         env: keys.env,
@@ -277,105 +289,9 @@ pub fn target(name: &str, project: &Project, place: &Place) -> Result<Target, Bo
     })
 }
 
-/// Expands the patterns, first in the package's folder, then in the
-/// workspace's, and adds the files that Cargo.toml names.
-fn archive_files(
-    scope: &Scope<'_>,
-    patterns: &[String],
-    findings: &mut Vec<Finding>,
-) -> Vec<PathBuf> {
-    let (package, root) = (scope.package, &scope.project.root);
-    let mut fault = |why: String| {
-        let fix = "name files inside the project, such as \"docs/*.md\"";
-        findings.push(Finding::error("config-files", scope.place("archive.files"), why, fix));
-    };
-    // A repository's files may be named from a workspace within it, as cargo allows.
-    let boundary = scope.project.git.as_ref().map_or(root, |git| &git.top);
-    let within = |file: &PathBuf| files::ensure_within(file, boundary);
-    // What Cargo.toml names beyond that was never asked to be archived.
-    let named = package.named_files.iter().filter(|file| within(file).is_ok());
-    let mut found: Vec<PathBuf> = named.cloned().collect();
-    for pattern in patterns {
-        let mut parts = Path::new(pattern).components();
-        if !parts.all(|part| matches!(part, Component::Normal(_))) {
-            fault(format!("{pattern:?} leads out of the project"));
-            continue;
-        }
-        let expanded =
-            expand(&package.dir, pattern, false).and_then(|here| match here.is_empty() {
-                true => expand(root, pattern, false),
-                false => Ok(here),
-            });
-        match expanded {
-            Ok(files) => found.extend(files),
-            Err(error) => fault(format!("{pattern:?}: {error:#}")),
-        }
-    }
-    found.sort();
-    found.dedup();
-    found.retain(|file| match within(file) {
-        Ok(()) => true,
-        Err(error) => {
-            fault(format!("{:#}", error.root_cause()));
-            false
-        }
-    });
-    found
-}
-
-/// The files below `dir`, and with `folders` also those, that match the pattern;
-/// `*` stays within one name, `**` stands for any folders, and hidden names must
-/// be named with their dot.
-fn expand(dir: &Path, pattern: &str, folders: bool) -> anyhow::Result<Vec<PathBuf>> {
-    let parts: Vec<&str> = pattern.split('/').filter(|part| !["", "."].contains(part)).collect();
-    let mut found = Vec::new();
-    if parts.is_empty() && folders {
-        found.push(dir.to_owned());
-    }
-    descend(dir, &parts, folders, &mut found)?;
-    Ok(found)
-}
-
-fn descend(
-    dir: &Path,
-    parts: &[&str],
-    folders: bool,
-    found: &mut Vec<PathBuf>,
-) -> anyhow::Result<()> {
-    let Some((part, rest)) = parts.split_first() else {
-        return Ok(());
-    };
-    if *part == "**" {
-        descend(dir, rest, folders, found)?;
-    }
-    let pattern = glob::Pattern::new(part)?;
-    for entry in files::list(dir)? {
-        let Some(name) = entry.path.file_name().map(|name| name.to_string_lossy()) else {
-            continue;
-        };
-        let hidden = name.starts_with('.') && !part.starts_with('.');
-        if hidden || !pattern.matches(&name) {
-            continue;
-        }
-        if *part == "**" {
-            // A link to a folder may lead back here.
-            if !entry.path.is_symlink() && entry.path.is_dir() {
-                descend(&entry.path, parts, folders, found)?;
-            }
-        } else if !rest.is_empty() && entry.path.is_dir() {
-            descend(&entry.path, rest, folders, found)?;
-        } else if rest.is_empty() && (entry.path.is_file() || (folders && entry.path.is_dir())) {
-            let utf8 = entry.path.file_name().is_some_and(|name| name.to_str().is_some());
-            anyhow::ensure!(utf8, "the name of {} is not UTF-8", entry.path.display());
-            found.push(entry.path);
-        }
-    }
-    Ok(())
-}
-
 fn no_license(config: &PackageConfig, project: &Project) -> Option<Finding> {
-    let licence = |file: &PathBuf| {
-        let name = file.file_name().and_then(|name| name.to_str()).unwrap_or("").to_lowercase();
+    let licence = |file: &ArchiveFile| {
+        let name = file.name.to_lowercase();
         ["license", "licence", "copying", "unlicense"].iter().any(|start| name.starts_with(start))
     };
     if config.kept_back.is_some() || config.archive_files.iter().any(licence) {

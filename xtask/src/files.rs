@@ -5,20 +5,26 @@ use std::io::{ErrorKind, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
-use crate::finding::{Help, failure};
+use crate::finding::Help;
 
+mod foreign;
+pub mod limits;
 mod staging;
+pub use foreign::{
+    Boundary, open_regular, open_resolved, read_foreign, read_foreign_if_there, read_resolved,
+};
+pub use limits::Limit;
 pub use staging::{Staging, clear, is_ours};
 
-/// Reads a whole file.
+/// Reads a whole file of our own, or one that the command line names.
 #[expect(clippy::disallowed_methods, reason = "this is the door")]
 pub fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("read {}", path.display()))
 }
 
-/// Reads a whole file; `None` when there is none.
+/// Reads a whole file of our own; `None` when there is none.
 #[expect(clippy::disallowed_methods, reason = "this is the door")]
 pub fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
     match fs::read(path) {
@@ -41,18 +47,6 @@ pub fn open_if_there(path: &Path) -> Result<Option<File>> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).with_context(|| format!("open {}", path.display())),
     }
-}
-
-/// Opens a file that others made: a pipe would be waited for.
-pub fn open_regular(path: &Path) -> Result<File> {
-    let meta = fs::metadata(path).with_context(|| format!("open {}", path.display()))?;
-    if !meta.is_file() {
-        bail!(failure(
-            format!("open {}: it is no regular file", path.display()),
-            "name a file, and not a folder or a pipe",
-        ));
-    }
-    open(path)
 }
 
 /// Writes a whole file beside its place and renames it into it, so that nobody
@@ -363,18 +357,6 @@ pub fn room(folder: &Path) -> Result<Option<u64>> {
         let _ = there;
         Ok(None)
     }
-}
-
-/// Fails where `path` is not below `root` once links are followed.
-pub fn ensure_within(path: &Path, root: &Path) -> Result<()> {
-    let (resolved, root) = (resolve(path)?, resolve(root)?);
-    if !resolved.starts_with(&root) {
-        bail!(failure(
-            format!("{} leads out of {}", path.display(), root.display()),
-            "name files inside the project only",
-        ));
-    }
-    Ok(())
 }
 
 /// Makes an error of a full disk say so at its end.

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::config::{OUT, Output, unfit};
 use crate::digest::Digest;
-use crate::files;
+use crate::files::{self, limits};
 use crate::finding::{Help, failure};
 use crate::linkage::Binary;
 use crate::plan::{ArchivePlan, GeneratePlan, Joined};
@@ -49,6 +49,8 @@ pub struct File {
     pub name: String,
     pub path: PathBuf,
     pub digest: Digest,
+    /// 0755 for a program, or else 0644.
+    pub mode: u32,
 }
 
 impl Generated {
@@ -61,12 +63,12 @@ impl Generated {
                 let gap = if at == 0 { "" } else { "\n\n" };
                 text.extend(format!("{gap}{name}\n{}\n\n", "=".repeat(name.len())).into_bytes());
             }
-            text.extend(files::read(path)?);
+            text.extend(files::read_resolved(path, limits::TEXT)?);
         }
         let folder = files::temporary_dir()?;
         let path = folder.path().join(&joined.name);
         files::write(&path, &text)?;
-        let file = File { name: joined.name.clone(), path, digest: Digest::of(&text) };
+        let file = File { name: joined.name.clone(), path, digest: Digest::of(&text), mode: 0o644 };
         self.files.entry(package.to_owned()).or_default().push(file);
         self.folders.push(folder);
         Ok(())
@@ -105,7 +107,7 @@ pub fn generate(
             let mut taken = archives
                 .iter()
                 .filter(|archive| archive.package == plan.package)
-                .flat_map(ArchivePlan::fixed_names)
+                .flat_map(|archive| archive.entry_names(&[]))
                 .chain(own.iter().map(|file| file.name.clone()));
             if taken.any(|name| name == file.name) {
                 let why = format!("`{command}` of {} wrote {}", plan.package, file.name);
@@ -159,6 +161,10 @@ fn twice(call: &Call<'_>) -> Result<(Vec<File>, TempDir)> {
         bail!(failure(why, "it must write the same files whenever it runs"));
     }
     let mut pairs = first.iter().zip(&second);
+    if let Some((file, _)) = pairs.clone().find(|(file, again)| file.mode != again.mode) {
+        let why = format!("only one of two runs made a program of {}", file.name);
+        bail!(failure(why, "it must write the same files whenever it runs"));
+    }
     if let Some((file, again)) = pairs.find(|(file, again)| file.digest != again.digest) {
         let (one, two) = (files::read(&file.path)?, files::read(&again.path)?);
         let differ = one.iter().zip(&two).position(|(a, b)| a != b);
@@ -225,7 +231,7 @@ fn printed(
     }
     let path = folders.printed.join(name);
     files::write(&path, &output.stdout)?;
-    Ok(File { name: name.to_owned(), path, digest: Digest::of(&output.stdout) })
+    Ok(File { name: name.to_owned(), path, digest: Digest::of(&output.stdout), mode: 0o644 })
 }
 
 fn fix_by_hand(call: &Call<'_>) -> String {

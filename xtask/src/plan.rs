@@ -2,7 +2,6 @@
 //! why. Pure: facts and settings in, a value out.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -30,7 +29,7 @@ pub use krew::{LICENSES, PLATFORMS};
 pub use publish::repository;
 pub use tools::Tools;
 pub use values::{
-    ArchiveFile, ArchivePlan, BuildPlan, Format, GeneratePlan, GitHubPlan, ImageConfig, ImagePlan,
+    ArchivePlan, BuildPlan, Format, GeneratePlan, GitHubPlan, ImageConfig, ImagePlan,
     ImagePlatform, IndexPlan, Joined, KrewPlan, KrewPlatform, LeftOut, Plan, PublishPlan,
 };
 
@@ -222,6 +221,7 @@ fn decided(
             left_out.extend(unbuilt);
         }
         if archives_made {
+            findings.extend(selected.config.archive_unfound.clone());
             let own: Vec<ArchivePlan> =
                 targets.iter().map(|target| archive(selected, &build, target)).collect();
             let (plugin, found, unbuilt) = krew::plan(selected, &build, &own, project);
@@ -441,12 +441,6 @@ impl Selected<'_> {
 }
 
 fn archive(selected: &Selected<'_>, build: &BuildPlan, target: &Target) -> ArchivePlan {
-    let name = |path: &PathBuf| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let files = selected
-        .config
-        .archive_files
-        .iter()
-        .map(|path| ArchiveFile { name: name(path), path: path.clone() });
     let format = Format::of(target);
     let (package, version, triple) = (&build.package, &build.version, target.triple());
     let archive = ArchivePlan {
@@ -456,7 +450,7 @@ fn archive(selected: &Selected<'_>, build: &BuildPlan, target: &Target) -> Archi
         version: build.version.clone(),
         target: target.clone(),
         bins: build.bins.clone(),
-        files: files.collect(),
+        files: selected.config.archive_files.clone(),
         joined: None,
     };
     ArchivePlan { joined: krew::joined(selected, &archive), ..archive }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::cache::Cache;
-use crate::files;
+use crate::files::{self, Boundary, limits};
 use crate::finding::{Help, failure};
 use crate::process::{Env, Program};
 use crate::target::Target;
@@ -55,6 +55,9 @@ pub struct Project {
     /// The workspace's packages, sorted by name.
     pub packages: Vec<Package>,
     pub git: Option<Git>,
+    /// Where files of the project are: in the repository, which may be more than the
+    /// workspace, or else in the workspace, and nowhere that builds write.
+    pub boundary: Boundary,
     /// The commit that `.cargo_vcs_info.json` names, in sources without git.
     pub packaged_commit: Option<String>,
     /// SOURCE_DATE_EPOCH, or else the commit's time.
@@ -101,8 +104,8 @@ pub struct Package {
     /// Feature names and what each turns on.
     pub features: Vec<(String, Vec<String>)>,
     pub about: About,
-    /// The files that Cargo.toml names as licence and readme.
-    pub named_files: Vec<PathBuf>,
+    /// The files that Cargo.toml names as licence and readme, by its keys.
+    pub named_files: Vec<(&'static str, PathBuf)>,
     /// Whether it depends on this tool's library, which makes it an xtask.
     pub is_xtask: bool,
 }
@@ -141,6 +144,19 @@ impl Project {
     /// The commit that the sources are of, as far as anything says so.
     pub fn commit(&self) -> Option<&str> {
         self.git.as_ref().and_then(|git| git.commit.as_deref()).or(self.packaged_commit.as_deref())
+    }
+
+    /// What texts of the settings may name, and its value for a package; empty where it is
+    /// not known.
+    pub fn values(&self, package: &Package) -> [(&'static str, String); 5] {
+        let describe = self.git.as_ref().and_then(|git| git.describe.clone());
+        [
+            ("name", package.name.clone()),
+            ("version", package.versioned.version().to_string()),
+            ("commit", self.commit().unwrap_or("").to_owned()),
+            ("date", self.time.map_or_else(String::new, |time| time.to_string())),
+            ("describe", describe.unwrap_or_default()),
+        ]
     }
 
     /// cargo's home folder, where the sources of dependencies lie.
@@ -216,19 +232,23 @@ pub fn discover(select: &Select, cache: &Cache) -> Result<(Project, Vec<RawConfi
     }
     let raw = raw_configs(&metadata);
     rustc.learn_targets(&root, &env, &wanted_targets(select, &raw))?;
-    let packaged_commit = if git.is_none() { packaged_commit(&root)? } else { None };
+    let target_dir = metadata.target_directory.clone().into_std_path_buf();
+    let top = git.as_ref().map_or(&root, |git| &git.top);
+    let boundary = Boundary::new(top, &[target_dir.clone(), root.join("dist")])?;
+    let packaged_commit = if git.is_none() { packaged_commit(&root, &boundary)? } else { None };
     let packages = packages(&metadata, git.as_ref(), dir, &env)?;
     let (cargo, env) = cargo(&rustc, &env);
     let project = Project {
-        target_dir: metadata.target_directory.clone().into_std_path_buf(),
+        target_dir,
         time: time(&env, git.as_ref())?,
         profiles: profile::read(&root, &env)?,
         has_lock: root.join("Cargo.lock").is_file(),
-        bases: bases::read(&root)?,
+        bases: bases::read(&root, &boundary)?,
         metadata: text,
         root,
         packages,
         git,
+        boundary,
         packaged_commit,
         rustc,
         graphs: BTreeMap::new(),
@@ -341,7 +361,7 @@ fn packages(metadata: &Metadata, git: Option<&Git>, dir: &Path, env: &Env) -> Re
         let dir_of = manifest.parent().context("find the manifest's folder")?.to_owned();
         let head = git.map(|git| git.head(&package.name, &mut counts, dir, env)).transpose()?;
         let bins = package.targets.iter().filter(|target| target.kind.contains(&TargetKind::Bin));
-        let named = package.license_file.iter().chain(&package.readme);
+        let named = [("license-file", &package.license_file), ("readme", &package.readme)];
         packages.push(Package {
             name: package.name.to_string(),
             spec: format!("{}@{}", package.name, package.version),
@@ -365,8 +385,8 @@ fn packages(metadata: &Metadata, git: Option<&Git>, dir: &Path, env: &Env) -> Re
                 homepage: package.homepage.clone(),
             },
             named_files: named
-                .map(|file| dir_of.join(file))
-                .filter(|file| file.is_file())
+                .into_iter()
+                .filter_map(|(key, file)| Some((key, dir_of.join(file.as_ref()?))))
                 .collect(),
             is_xtask: package.dependencies.iter().any(|dependency| dependency.name == "dockless"),
             dir: dir_of,
@@ -379,9 +399,9 @@ fn packages(metadata: &Metadata, git: Option<&Git>, dir: &Path, env: &Env) -> Re
 
 /// The commit in `.cargo_vcs_info.json`, which `cargo package` writes.
 /// <https://doc.rust-lang.org/cargo/commands/cargo-package.html>
-fn packaged_commit(root: &Path) -> Result<Option<String>> {
+fn packaged_commit(root: &Path, boundary: &Boundary) -> Result<Option<String>> {
     let path = root.join(git::VCS_INFO);
-    let Some(bytes) = files::read_if_there(&path)? else {
+    let Some(bytes) = boundary.read_if_there(&path, limits::SETTINGS)? else {
         return Ok(None);
     };
     let info: Value =

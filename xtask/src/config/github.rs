@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::finding::{Finding, Place};
-use crate::project::RawConfig;
+use crate::finding::{Finding, Place, said};
+use crate::project::{Project, RawConfig};
 
 /// The keys, as `default.toml` has them.
 #[derive(Clone, Debug, Deserialize)]
@@ -33,6 +33,9 @@ pub struct GitHubConfig {
     pub repository: Option<Slug>,
     /// The file whose section about a version becomes its notes, from the workspace's folder.
     pub changelog: String,
+    /// What is wrong with it, where it was named. It may come of another program, later: so it
+    /// counts only where notes are written.
+    pub unfound: Option<Finding>,
     /// The index of plugins that releases are brought to; `None` where they aren't.
     pub index: Option<Slug>,
 }
@@ -102,8 +105,19 @@ pub fn github(
     keys: GitHubKeys,
     index: IndexKeys,
     typed: Option<&RawConfig>,
+    project: &Project,
     findings: &mut Vec<Finding>,
 ) -> GitHubConfig {
+    const CHANGELOG: &str = "github.changelog";
+    let named = typed.filter(|raw| super::schema::is_typed(raw, CHANGELOG));
+    let named = named.filter(|_| !keys.changelog.is_empty());
+    let unfound = named.and_then(|raw| {
+        let error = project.boundary.open(&project.root.join(&keys.changelog)).err()?;
+        let place = Place::within(&raw.manifest, super::schema::item(raw, CHANGELOG));
+        let (why, help) = said(&error);
+        let fix = help.unwrap_or_else(|| super::schema::example(CHANGELOG));
+        Some(Finding::error("config-github", place, why, fix))
+    });
     let mut slug = |path: &str, text: &str| {
         let slug = Slug::parse(text);
         if slug.is_none() && !text.is_empty() {
@@ -120,6 +134,7 @@ pub fn github(
         ship: keys.ship,
         repository: slug("github.repository", &keys.repository),
         changelog: keys.changelog,
+        unfound,
         index: slug("index.repository", &index.repository).filter(|_| index.ship),
     }
 }

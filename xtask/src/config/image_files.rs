@@ -5,9 +5,10 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Scope, expand};
-use crate::files;
-use crate::finding::Finding;
+use super::Scope;
+use super::sources::{self, How};
+use crate::files::{self, Boundary};
+use crate::finding::{Finding, said};
 
 /// An entry of `files` as it was typed; the types are those of the example in
 /// `default.toml`.
@@ -65,20 +66,18 @@ pub fn files(
     findings: &mut Vec<Finding>,
 ) -> Vec<ImageFile> {
     let mut found: BTreeMap<String, ImageFile> = BTreeMap::new();
+    let mut lookalikes = Vec::new();
     for (at, keys) in keys.into_iter().enumerate() {
-        let mut fault = |why: String| {
+        let mut fault = |error: anyhow::Error| {
             let place = scope.place(&format!("image.files[{at}]"));
-            findings.push(Finding::error(
-                "config-image",
-                place,
-                why,
-                super::schema::example("image.files"),
-            ));
+            let (why, help) = said(&error);
+            let fix = help.unwrap_or_else(|| super::schema::example("image.files"));
+            findings.push(Finding::error("config-image", place, why, fix));
         };
-        let files = match entry(scope, &keys) {
+        let files = match entry(scope, &keys, &mut lookalikes) {
             Ok(files) => files,
             Err(error) => {
-                fault(format!("{error:#}"));
+                fault(error);
                 continue;
             }
         };
@@ -90,17 +89,18 @@ pub fn files(
                     if *other != file
                         && !(other.node == ImageNode::Walked && file.node.is_folder()) =>
                 {
-                    fault(format!("/{} comes from two places", file.to));
+                    fault(anyhow::anyhow!("/{} comes from two places", file.to));
                 }
                 _ => drop(found.insert(file.to.clone(), file)),
             }
         }
         if found.len() > MOST {
-            fault(format!("there are more than {MOST} files"));
+            fault(anyhow::anyhow!("there are more than {MOST} files"));
             break;
         }
     }
     within_files(&found, scope, findings);
+    findings.extend(lookalikes);
     found.into_values().collect()
 }
 
@@ -122,7 +122,12 @@ fn within_files(
     }
 }
 
-fn entry(scope: &Scope<'_>, keys: &FileKeys) -> anyhow::Result<Vec<ImageFile>> {
+/// `lookalikes` are told of names that could be patterns.
+fn entry(
+    scope: &Scope<'_>,
+    keys: &FileKeys,
+    lookalikes: &mut Vec<Finding>,
+) -> anyhow::Result<Vec<ImageFile>> {
     let typed = keys.to.as_deref().unwrap_or_default();
     anyhow::ensure!(!typed.is_empty(), "it has no `to`");
     let to = place(typed)?;
@@ -133,49 +138,35 @@ fn entry(scope: &Scope<'_>, keys: &FileKeys) -> anyhow::Result<Vec<ImageFile>> {
         let mode = mode.unwrap_or(0o755);
         return Ok(vec![ImageFile { to, node: ImageNode::Dir, mode, owner }]);
     };
-    let project = scope.project;
-    // What builds leave behind would be another thing in the next image.
-    let refused = vec![project.target_dir.clone(), project.dist()];
-    let rules = Rules { mode, owner, refused };
+    let rules = Rules { mode, owner, boundary: &scope.project.boundary };
     let mut found = Vec::new();
-    let pattern = from.contains(['*', '?', '[']);
-    for source in &sources(scope, from)? {
+    for source in sources::find(scope, from)? {
+        let path = &source.path;
         // A folder that is named itself gives what is in it, as in Dockerfiles.
-        let itself = pattern || (typed.ends_with('/') && !source.is_dir());
-        let below = if itself { join(&to, &name_of(source)?) } else { to.clone() };
-        if source.is_dir() {
-            rules.folder(source, source, &below, &mut found)?;
+        let itself = source.how == How::Pattern || (typed.ends_with('/') && !path.is_dir());
+        let below = if itself { join(&to, &name_of(path)?) } else { to.clone() };
+        let real = rules.boundary.admit(path)?;
+        if real.is_dir() {
+            rules.folder(&real, &real, &below, &mut found)?;
         } else {
             anyhow::ensure!(!below.is_empty(), "{typed:?} is the root itself");
-            found.push(rules.file(&files::resolve(source)?, below)?);
+            found.push(rules.file(&real, below)?);
+        }
+        if source.how == How::Lookalike {
+            lookalikes.push(sources::lookalike(scope, "image.files", from));
         }
     }
     Ok(found)
 }
 
-/// The files and folders that a pattern names, all within the project.
-fn sources(scope: &Scope<'_>, from: &str) -> anyhow::Result<Vec<PathBuf>> {
-    let mut parts = Path::new(from).components();
-    let inside = parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
-    anyhow::ensure!(inside, "{from:?} leads out of the project");
-    let root = &scope.project.root;
-    let here = expand(&scope.package.dir, from, true)?;
-    let found = if here.is_empty() { expand(root, from, true)? } else { here };
-    anyhow::ensure!(!found.is_empty(), "nothing matches {from:?}");
-    let boundary = scope.project.git.as_ref().map_or(root, |git| &git.top);
-    found.iter().try_for_each(|path| files::ensure_within(path, boundary))?;
-    Ok(found)
-}
-
 /// What entries of `files` are given.
-struct Rules {
+struct Rules<'a> {
     mode: Option<u32>,
     owner: Owner,
-    /// Folders that no image holds.
-    refused: Vec<PathBuf>,
+    boundary: &'a Boundary,
 }
 
-impl Rules {
+impl Rules<'_> {
     fn file(&self, path: &Path, to: String) -> anyhow::Result<ImageFile> {
         anyhow::ensure!(path.is_file(), "{} is no regular file", path.display());
         let plain = if files::is_executable(path)? { 0o755 } else { 0o644 };
@@ -191,12 +182,6 @@ impl Rules {
         to: &str,
         found: &mut Vec<ImageFile>,
     ) -> anyhow::Result<()> {
-        let git = dir.file_name().is_some_and(|name| name == ".git");
-        anyhow::ensure!(
-            !git && !self.refused.iter().any(|refused| dir == refused),
-            "{} would go into the image; name narrower folders",
-            dir.display()
-        );
         if !to.is_empty() {
             // Who may read a folder's files may also enter it.
             let mode = self.mode.map_or(0o755, |mode| mode | (mode & 0o444) >> 2);
@@ -205,6 +190,11 @@ impl Rules {
         }
         for entry in files::list(dir)? {
             let below = join(to, &name_of(&entry.path)?);
+            anyhow::ensure!(
+                !self.boundary.is_closed(&entry.path),
+                "{} would go into the image; name narrower folders",
+                entry.path.display()
+            );
             anyhow::ensure!(found.len() <= MOST, "{} holds more than {MOST} files", top.display());
             if entry.path.is_symlink() {
                 let target = link(top, &entry.path)?;

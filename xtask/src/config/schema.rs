@@ -26,6 +26,13 @@ pub fn merge(typed: Option<&RawConfig>, of_package: bool, findings: &mut Vec<Fin
     merged
 }
 
+/// Whether the key was typed. `path` is dotted, from the table `dockless` on.
+pub fn is_typed(typed: &RawConfig, path: &str) -> bool {
+    let mut value = Some(&typed.value);
+    path.split('.').for_each(|key| value = value.and_then(|value| value.get(key)));
+    value.is_some()
+}
+
 /// The table and key as they are written in Cargo.toml. `path` is dotted, from
 /// the table `dockless` on.
 pub fn item(typed: &RawConfig, path: &str) -> String {

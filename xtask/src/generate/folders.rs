@@ -156,9 +156,10 @@ fn fit(entry: &files::Entry, name: &str, shown: &str, size: u64) -> Result<File>
         let why = format!("{shown} is larger than {size} bytes");
         bail!(failure(why, "let it write less, or narrow `files`"));
     }
-    let digest = Digest::of_reader(files::open(&entry.path)?);
+    let digest = Digest::of_reader(files::open_regular(&entry.path)?);
     let digest = digest.with_context(|| format!("read {}", entry.path.display()))?;
-    Ok(File { name: name.to_owned(), path: entry.path.clone(), digest })
+    let mode = if files::is_executable(&entry.path)? { 0o755 } else { 0o644 };
+    Ok(File { name: name.to_owned(), path: entry.path.clone(), digest, mode })
 }
 
 /// The first of the names, and how many more there are.

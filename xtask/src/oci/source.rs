@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::{Blob, Reads, Root, archive, digest_of, limits, tame};
 use crate::digest::Digest;
-use crate::files;
+use crate::files::{self, Boundary};
 use crate::finding::{Help, failure};
 use crate::reference::{Form, Reference, Stored};
 use crate::target::Platform;
@@ -31,9 +31,12 @@ pub struct Found {
     pub names: Vec<Reference>,
 }
 
+/// What to do where no layout is found.
+const LAYOUT: &str = "name a folder that holds the file oci-layout, or a tar file of one";
+
 /// What a layout's files are read from.
 pub enum Store {
-    Folder(PathBuf),
+    Folder(PathBuf, Boundary),
     Archive(archive::Archive),
 }
 
@@ -44,14 +47,14 @@ pub fn open(stored: &Stored, only: &[Platform]) -> Result<Found> {
     let root = match stored.form {
         Form::DockerArchive => return archive::Archive::open(&stored.path)?.docker_image(stored),
         Form::OciArchive => Store::Archive(archive::Archive::open(&stored.path)?),
-        Form::Layout => Store::Folder(stored.path.clone()),
+        Form::Layout => Store::folder(&stored.path)?,
     };
     root.layout(stored, only)
 }
 
 /// The images that a layout in a folder names.
 pub fn index_of(layout: &Path) -> Result<ImageIndex> {
-    Store::Folder(layout.to_owned()).index()
+    Store::folder(layout)?.index()
 }
 
 /// The file that marks a layout.
@@ -62,9 +65,16 @@ struct LayoutMark {
 }
 
 impl Store {
+    fn folder(path: &Path) -> Result<Store> {
+        let place = || format!("read the OCI layout {}", path.display());
+        let boundary = Boundary::new(path, &[]).with_context(place);
+        let boundary = boundary.with_context(|| Help(LAYOUT.to_owned()))?;
+        Ok(Store::Folder(path.to_owned(), boundary))
+    }
+
     fn path(&self) -> &Path {
         match self {
-            Store::Folder(path) => path,
+            Store::Folder(path, _) => path,
             Store::Archive(archive) => archive.path(),
         }
     }
@@ -73,9 +83,8 @@ impl Store {
     fn read(&self, name: &str, limit: u64) -> Result<Vec<u8>> {
         let context = || format!("read {name} of {}", self.path().display());
         match self {
-            Store::Folder(path) => {
-                files::ensure_within(&path.join(name), path)?;
-                let file: File = files::open_regular(&path.join(name))?;
+            Store::Folder(path, boundary) => {
+                let file: File = boundary.open(&path.join(name))?;
                 let size = file.metadata().with_context(context)?.len();
                 read_limited(file, size, limit).with_context(context)
             }
@@ -85,11 +94,16 @@ impl Store {
 
     fn blob(&self, digest: &Digest, size: u64) -> Result<Blob> {
         let name = format!("blobs/sha256/{}", digest.hex());
+        let context = || format!("read {name} of {}", self.path().display());
         match self {
-            Store::Folder(path) => {
-                let path = path.join(name);
+            Store::Folder(path, boundary) => {
+                let mut path = path.join(&name);
                 // One that is not there may never be needed.
-                let found = files::list_one(&path)?.map_or(size, |entry| entry.size);
+                let mut found = size;
+                if path.is_symlink() || path.exists() {
+                    path = boundary.admit(&path)?;
+                    found = files::open_resolved(&path)?.metadata().with_context(context)?.len();
+                }
                 ensure!(
                     found == size,
                     "{} has {found} bytes, and {size} are named",
@@ -112,11 +126,10 @@ impl Store {
     /// The images that the layout names, where it is one of a known version.
     fn index(&self) -> Result<ImageIndex> {
         let place = || format!("read the OCI layout {}", self.path().display());
-        let mark =
-            self.read("oci-layout", limits::MANIFEST).with_context(place).map_err(|error| {
-                let fix = "name a folder that holds the file oci-layout, or a tar file of one";
-                error.context(Help(fix.to_owned()))
-            })?;
+        let mark = self
+            .read("oci-layout", limits::MANIFEST)
+            .with_context(place)
+            .map_err(|error| error.context(Help(LAYOUT.to_owned())))?;
         let mark: LayoutMark = parse(&mark, "oci-layout").with_context(place)?;
         ensure!(
             mark.image_layout_version.starts_with("1."),

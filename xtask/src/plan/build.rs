@@ -116,24 +116,12 @@ fn in_order(targets: &[&Target], tools: &BTreeMap<Target, Tools>) -> Vec<Target>
     named.chain(parts).cloned().collect()
 }
 
-/// What texts of the settings may name, and its value; empty where it is not known.
-pub fn values(selected: &Selected<'_>, project: &Project) -> [(&'static str, String); 5] {
-    let describe = project.git.as_ref().and_then(|git| git.describe.clone());
-    [
-        ("name", selected.package.name.clone()),
-        ("version", selected.package.versioned.version().to_string()),
-        ("commit", project.commit().unwrap_or("").to_owned()),
-        ("date", project.time.map_or_else(String::new, |time| time.to_string())),
-        ("describe", describe.unwrap_or_default()),
-    ]
-}
-
 /// What the build is told, under our names and under those that config gives.
 fn environment(
     selected: &Selected<'_>,
     project: &Project,
 ) -> (BTreeMap<String, String>, Vec<Finding>) {
-    let values = values(selected, project);
+    let values = project.values(selected.package);
     // What is not known is not said, rather than said to be empty.
     let told = values.iter().filter(|(name, value)| *name != "name" && !value.is_empty());
     let mut env: BTreeMap<String, String> = told

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::build::values;
 use super::{BuildPlan, ImageConfig, ImagePlan, ImagePlatform, LeftOut, Mode, Request, Selected};
 use crate::config::{self, Base};
 use crate::finding::{Finding, Place, Severity};
@@ -115,7 +114,7 @@ pub fn plan(
     if platforms.is_empty() {
         return (None, findings, left_out);
     }
-    let values = values(selected, project);
+    let values = project.values(selected.package);
     let values: Vec<(&str, &str)> = values.iter().map(|(name, value)| (*name, &**value)).collect();
     let mut texts = Texts { selected, values: &values, findings: &mut findings };
     let names = texts.names(config, request.repository.as_ref());

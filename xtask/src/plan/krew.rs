@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::build::values;
 use super::{ArchivePlan, BuildPlan, Joined, KrewPlan, KrewPlatform, LeftOut, Selected};
 use crate::config::{KrewConfig, PLUGIN};
 use crate::finding::{Finding, Place};
@@ -276,7 +275,7 @@ fn uri_values(
     };
     let repository = repository(build.about.repository.as_deref().unwrap_or_default());
     let more = [("tag", tag), ("archive", archive.name.clone()), ("repository", repository)];
-    values(selected, project).into_iter().chain(more).collect()
+    project.values(selected.package).into_iter().chain(more).collect()
 }
 
 /// The repository's page, of what Cargo.toml has for it: a package in one with others may

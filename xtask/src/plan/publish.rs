@@ -33,6 +33,7 @@ pub fn plan(
     } else if let Some(repository) = &repository {
         let files = files(archives, plugins);
         findings.extend(files.iter().filter_map(|name| unfit(name)));
+        findings.extend(config.unfound.clone());
         findings.extend(plugins.iter().filter_map(|it| elsewhere(it, repository, tag, request)));
         github = Some(GitHubPlan {
             repository: repository.clone(),

@@ -195,10 +195,14 @@ pub fn names(
             }
             false => "narrow `files` in [package.metadata.dockless.archive]",
         };
-        let mut names = archive.entry_names(generate);
-        names.sort();
-        for pair in names.windows(2).filter(|pair| pair[0] == pair[1]) {
-            let why = format!("two entries would be named {:?}: archives are flat", pair[0]);
+        let mut origins: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (name, origin) in archive.entries(generate) {
+            origins.entry(name).or_default().push(origin);
+        }
+        for (name, origins) in origins.iter().filter(|(_, origins)| origins.len() > 1) {
+            let of = origins.join(" and ");
+            let why =
+                format!("two entries would be named {name:?}: archives are flat; they are {of}");
             findings.push(Finding::error("archive-name", Place::item(&archive.name), why, fix));
         }
     }

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::*;
-use crate::config::Base;
+use crate::config::{ArchiveFile, Base};
 use crate::process::Env;
 use crate::project::cross::{Clang, Zig};
 use crate::project::git::Tagged;
@@ -66,6 +66,7 @@ fn project(packages: Vec<Package>, git: Option<Git>) -> Project {
         packages,
         time: git.as_ref().and_then(|git| git.time),
         git,
+        boundary: crate::files::Boundary::default(),
         packaged_commit: None,
         rustc: Rustc {
             sysroot: "/r".into(),
@@ -85,6 +86,11 @@ fn project(packages: Vec<Package>, git: Option<Git>) -> Project {
     }
 }
 
+fn file(path: &str) -> ArchiveFile {
+    let name = path.rsplit('/').next().unwrap_or_default().to_owned();
+    ArchiveFile { name, path: path.into(), mode: 0o644 }
+}
+
 fn config(project: &Project) -> Config {
     let packages = project.packages.iter().map(|package| PackageConfig {
         name: package.name.clone(),
@@ -94,7 +100,8 @@ fn config(project: &Project) -> Config {
         features: Vec::new(),
         default_features: true,
         env: BTreeMap::new(),
-        archive_files: vec!["/p/LICENSE".into()],
+        archive_files: vec![file("/p/LICENSE")],
+        archive_unfound: Vec::new(),
         generate: Vec::new(),
         krew: None,
         image: image_config(),
@@ -107,6 +114,7 @@ fn config(project: &Project) -> Config {
             ship: true,
             repository: config::Slug::parse("acme/tool"),
             changelog: String::new(),
+            unfound: None,
             index: config::Slug::parse("acme/index"),
         },
         packages: packages.collect(),
@@ -181,7 +189,7 @@ fn a_tagged_commit_is_planned_to_the_last_name() {
     assert_eq!(plan.publish.unwrap().tag.to_string(), "v1.2.3");
     let archive = &plan.archives[0];
     assert_eq!(archive.name, "tool-v1.2.3-x86_64-unknown-linux-musl.tar.gz");
-    assert_eq!(archive.files, [ArchiveFile { name: "LICENSE".into(), path: "/p/LICENSE".into() }]);
+    assert_eq!(archive.files, [file("/p/LICENSE")]);
     let build = &plan.builds[0];
     let expected = [
         "--package",
@@ -430,9 +438,11 @@ fn names_that_two_things_would_share_are_refused() {
     let mut config = config(&project);
     assert_eq!(rules(plan(&config, &project, &request(Mode::Snapshot))), ["binary-name"]);
     config.packages.pop();
-    config.packages[0].archive_files.push("/p/docs/LICENSE".into());
+    config.packages[0].archive_files.push(file("/p/docs/LICENSE"));
+    let findings = plan(&config, &project, &request(Mode::Snapshot)).unwrap_err();
+    assert!(findings[0].why.ends_with("they are /p/LICENSE and /p/docs/LICENSE"), "{findings:?}");
     assert_eq!(rules(plan(&config, &project, &request(Mode::Snapshot))), ["archive-name"]);
-    config.packages[0].archive_files = vec!["/p/a".into()];
+    config.packages[0].archive_files = vec![file("/p/a")];
     assert_eq!(rules(plan(&config, &project, &request(Mode::Snapshot))), ["archive-name"]);
 }
 

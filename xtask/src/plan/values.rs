@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{Mode, Part, Tools};
-use crate::config::{Base, ImageFile, Output, Slug};
+use crate::config::{ArchiveFile, Base, ImageFile, Output, Slug};
 use crate::finding::{Finding, Place};
 use crate::project::{About, NativeCrate};
 use crate::reference::{Reference, Repository, Tag};
@@ -119,21 +119,25 @@ impl ArchivePlan {
         self.bins.iter().map(|bin| format!("{bin}{}", self.target.exe_suffix()))
     }
 
-    /// The names of the binaries and of the project's files in the archive.
-    pub fn fixed_names(&self) -> impl Iterator<Item = String> {
-        let joined = self.joined.iter().map(|joined| joined.name.clone());
-        self.programs().chain(self.files.iter().map(|file| file.name.clone())).chain(joined)
+    /// The names of the entries that are known before anything is made.
+    pub fn entry_names(&self, generate: &[GeneratePlan]) -> Vec<String> {
+        self.entries(generate).map(|(name, _)| name).collect()
     }
 
-    /// The names of the entries that are known before anything is made, with
-    /// those among `generate` that are its package's, unsorted.
-    pub fn entry_names(&self, generate: &[GeneratePlan]) -> Vec<String> {
+    /// The entries that are known before anything is made, with
+    /// those among `generate` that are its package's, unsorted: the name of each, and what it is.
+    pub fn entries(&self, generate: &[GeneratePlan]) -> impl Iterator<Item = (String, String)> {
+        let programs = self.programs().map(|name| (name, "the program itself".to_owned()));
+        let files = self.files.iter();
+        let files = files.map(|file| (file.name.clone(), file.path.display().to_string()));
+        let joined = self.joined.iter();
+        let joined = joined.map(|it| (it.name.clone(), "the licences in one".to_owned()));
         let own = generate.iter().filter(|plan| plan.package == self.package);
         let printed = own.filter_map(|plan| match &plan.output {
-            Output::Stdout(name) => Some(name.clone()),
+            Output::Stdout(name) => Some((name.clone(), format!("what {} prints", plan.bin))),
             Output::Files(_) => None,
         });
-        self.fixed_names().chain(printed).collect()
+        programs.chain(files).chain(joined).chain(printed)
     }
 }
 
@@ -147,13 +151,6 @@ pub struct GeneratePlan {
     /// Templates that may name the folder [`config::OUT`].
     pub args: Vec<String>,
     pub output: Output,
-}
-
-/// A file that goes into an archive under a name of its own.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ArchiveFile {
-    pub name: String,
-    pub path: PathBuf,
 }
 
 /// The manifest of a kubectl plugin.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 
 use crate::digest::Digest;
-use crate::files;
+use crate::files::{self, Boundary, limits};
 use crate::finding::failure;
 use crate::reference::Reference;
 
@@ -21,9 +21,9 @@ pub fn path(root: &Path) -> PathBuf {
 }
 
 /// Reads the file: a reference with its digest in each line. None, where there is none.
-pub fn read(root: &Path) -> Result<Bases> {
+pub fn read(root: &Path, boundary: &Boundary) -> Result<Bases> {
     let path = path(root);
-    let text = files::read_if_there(&path)?.unwrap_or_default();
+    let text = boundary.read_if_there(&path, limits::SETTINGS)?.unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     let mut bases = Bases::new();
     for (at, line) in text.lines().enumerate().map(|(at, line)| (at + 1, line.trim())) {
@@ -56,7 +56,7 @@ pub fn write(root: &Path, bases: &Bases) -> Result<()> {
     }
     let lines = bases.iter().map(|(name, digest)| format!("{name}@{digest}\n"));
     let text = HEAD.to_owned() + &lines.collect::<String>();
-    match files::read_if_there(&path)? {
+    match files::read_foreign_if_there(&path, limits::SETTINGS)? {
         Some(before) if before == text.as_bytes() => Ok(()),
         _ => files::write(&path, text.as_bytes()),
     }

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{Outcome, released_plugins};
 use crate::digest::Digest;
-use crate::files;
+use crate::files::{self, limits};
 use crate::forge::index::{self, Submission, Submitted};
 use crate::forge::{self, Complete, ReleaseFile, notes};
 use crate::github::{GitHub, NewRelease};
@@ -122,16 +122,18 @@ pub fn notes(
     to: &PublishPlan,
     project: &Project,
 ) -> Result<Notes> {
-    let read = |path: &Path| {
-        let bytes = files::read(path)?;
+    let text = |path: &Path, bytes: Vec<u8>| {
         String::from_utf8(bytes).with_context(|| format!("read {}: it is no UTF-8", path.display()))
     };
     if let Some(path) = named {
-        return Ok(Notes { text: read(path)?, asked: true });
+        return Ok(Notes { text: text(path, files::read(path)?)?, asked: true });
     }
     let path = project.root.join(changelog);
     let section = match path.is_file() {
-        true => notes::section(&read(&path)?, &to.tag.version),
+        true => {
+            let bytes = project.boundary.read(&path, limits::TEXT)?;
+            notes::section(&text(&path, bytes)?, &to.tag.version)
+        }
         false => None,
     };
     let commits = || {

@@ -3,6 +3,8 @@
 
 use crate::world::{AARCH64, HOST, World, entry_names, only_host};
 
+mod files;
+
 /// The names of what is built, and for which targets.
 fn builds(plan: &serde_json::Value) -> Vec<(String, Vec<String>)> {
     let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
@@ -189,7 +191,7 @@ fn files_of_an_archive_lie_flat_and_come_from_inside_the_project() {
         world.package("alpha", "alpha", "1.0.0", &table(files));
     };
     world.file("docs/guide.md", "").file("docs/more.md", "").file("alpha/NOTES", "");
-    set(r#"["NOTES", "docs/*.md", "LICENSE", "LICEN*", "no-such-*"]"#);
+    set(r#"["NOTES", "docs/*.md", "LICENSE", "LICEN*"]"#);
     world.run("release --snapshot").ends_with(0);
     let archive = world.dist().join(format!("alpha-v1.0.0-{HOST}.tar.gz"));
     assert_eq!(entry_names(&archive), ["LICENSE", "NOTES", "alpha", "guide.md", "more.md"]);
@@ -198,7 +200,7 @@ fn files_of_an_archive_lie_flat_and_come_from_inside_the_project() {
         "error: {}: [package.metadata.dockless.archive] files: ",
         world.path("alpha/Cargo.toml").display()
     );
-    for outside in ["../secret", "/etc/passwd", "docs/../../secret", "."] {
+    for outside in ["../secret", "/etc/passwd", "docs/../../secret"] {
         set(&format!("[\"LICENSE\", {outside:?}]"));
         let run = world.run("release --dry-run --snapshot");
         run.ends_with(1).no_result();

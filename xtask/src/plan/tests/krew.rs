@@ -233,7 +233,7 @@ fn what_krew_lacks_stops_a_release_and_is_left_out_of_a_snapshot() {
             package.about.repository = None;
         }),
         ("krew takes no plugin without a licence in its archives", |_, own| {
-            own.archive_files = vec!["/p/README.md".into()];
+            own.archive_files = vec![file("/p/README.md")];
         }),
         ("no target of the package is a platform that krew knows", |_, own| {
             own.targets = vec![Target::parse("s390x-unknown-linux-gnu").unwrap()];
@@ -302,7 +302,7 @@ fn krew_gets_a_licence_by_a_name_that_it_knows() {
         (&["LICENSE.rst", "a.md"], "LICENSE", &["LICENSE.rst"]),
     ] {
         let change = |_: &mut Package, own: &mut PackageConfig| {
-            own.archive_files = names.iter().map(|name| format!("/p/{name}").into()).collect();
+            own.archive_files = names.iter().map(|name| file(&format!("/p/{name}"))).collect();
         };
         let plan = planned(&["v1.2.3"], &[X86, WIN], &request(Mode::Snapshot), change).unwrap();
         for (archive, platform) in plan.archives.iter().zip(&plan.krew[0].platforms) {
@@ -313,7 +313,7 @@ fn krew_gets_a_licence_by_a_name_that_it_knows() {
         }
     }
     // Programs that are no plugins are left as they are.
-    let both = vec!["/p/LICENSE-MIT".into(), "/p/LICENSE-APACHE".into()];
+    let both = vec![file("/p/LICENSE-MIT"), file("/p/LICENSE-APACHE")];
     let change = |_: &mut Package, own: &mut PackageConfig| {
         (own.krew, own.archive_files) = (None, both);
     };

@@ -1,0 +1,256 @@
+//! What a path or a pattern of the settings finds, for archives and images alike.
+
+use std::path::{Component, Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::Scope;
+use crate::files::{self, Boundary};
+use crate::finding::{Finding, failure};
+use crate::template;
+
+/// How something was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// By its name.
+    Name,
+    /// By its name, which could be read as a pattern.
+    Lookalike,
+    Pattern,
+}
+
+/// A file or a folder that settings name. Links are not followed yet, and what it is has not
+/// been looked at.
+#[derive(Clone, Debug)]
+pub struct Source {
+    pub path: PathBuf,
+    pub how: How,
+}
+
+/// A name or a pattern that finds nothing more than this many others is a mistake.
+const MOST_ALTERNATIVES: usize = 1000;
+
+/// What the text names, sorted, first in the package's folder, then in the workspace's. It is a
+/// template, then a name or, where nothing has that name, a pattern: `*` and `?` stay within
+/// one name, `**` stands for any folders, `[ab]` is one of the characters, and `{a,b}` stands
+/// for two texts. Hidden names must be named with their dot.
+///
+/// An error where any of the texts finds nothing.
+pub fn find(scope: &Scope<'_>, typed: &str) -> Result<Vec<Source>> {
+    let found = search(scope, typed)?;
+    if let Some((text, _)) = found.iter().find(|(_, found)| found.is_empty()) {
+        let of = if text == typed { String::new() } else { format!(", of {typed:?}") };
+        let fix = "correct it, or remove it: only what nobody asked for may be missing";
+        bail!(failure(format!("nothing matches {text:?}{of}"), fix));
+    }
+    let mut found: Vec<Source> = found.into_iter().flat_map(|(_, found)| found).collect();
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    found.dedup_by(|a, b| a.path == b.path);
+    Ok(found)
+}
+
+/// What each of the texts that the typed one stands for finds, which may be nothing.
+pub fn search(scope: &Scope<'_>, typed: &str) -> Result<Vec<(String, Vec<Source>)>> {
+    let values = scope.project.values(scope.package);
+    let values: Vec<(&str, &str)> = values.iter().map(|(name, value)| (*name, &**value)).collect();
+    let text = template::render(typed, &values)?;
+    let mut parts = Path::new(&text).components();
+    let inside = parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    ensure!(inside && !text.is_empty(), "{typed:?} leads out of the project");
+    let root = &*scope.project.root;
+    let own = &*scope.package.dir;
+    let folders = if own == root { vec![root] } else { vec![own, root] };
+    let named = |text: &str| {
+        let how = if looks_like_pattern(text) { How::Lookalike } else { How::Name };
+        let named = folders.iter().map(|dir| Search { how, ..scope.search() }.names(dir, text));
+        first(named)
+    };
+    let found = named(&text)?;
+    if !found.is_empty() || !looks_like_pattern(&text) {
+        return Ok(vec![(text, found)]);
+    }
+    let mut all = Vec::new();
+    for text in alternatives(&text)? {
+        let found = match named(&text)? {
+            found if !found.is_empty() || !looks_like_pattern(&text) => found,
+            _ => first(folders.iter().map(|dir| scope.search().matches(dir, &text)))?,
+        };
+        all.push((text, found));
+    }
+    Ok(all)
+}
+
+/// The first of the searches that finds anything.
+fn first(searches: impl Iterator<Item = Result<Vec<Source>>>) -> Result<Vec<Source>> {
+    for found in searches {
+        let found = found?;
+        if !found.is_empty() {
+            return Ok(found);
+        }
+    }
+    Ok(Vec::new())
+}
+
+/// Says that a name was not read as the pattern that it could be.
+pub fn lookalike(scope: &Scope<'_>, key: &str, typed: &str) -> Finding {
+    let why = format!("{typed:?} is the name of a file, so it is not read as a pattern");
+    let fix =
+        "put brackets around one of its characters to have a pattern, as in \"[[]show].html\"";
+    Finding::warning("config-files", scope.place(key), why, fix)
+}
+
+fn looks_like_pattern(text: &str) -> bool {
+    text.contains(['*', '?', '[']) || braces(text).is_some()
+}
+
+/// The texts that one with `{a,b}` stands for. Braces without a comma are nothing but braces.
+fn alternatives(text: &str) -> Result<Vec<String>> {
+    let mut done = Vec::new();
+    let mut open = vec![text.to_owned()];
+    while let Some(next) = open.pop() {
+        match braces(&next) {
+            None => done.push(next),
+            Some((at, end, parts)) => {
+                let (before, after) = (&next[..at], &next[end..]);
+                let all = parts.iter().rev().map(|part| format!("{before}{part}{after}"));
+                open.extend(all);
+            }
+        }
+        if open.len() + done.len() > MOST_ALTERNATIVES {
+            bail!(failure(
+                format!("{text:?} stands for more than {MOST_ALTERNATIVES} names"),
+                "use `*`, or name them in several entries",
+            ));
+        }
+    }
+    Ok(done)
+}
+
+/// The first pair of braces with a comma between them: where it begins and ends, and its parts.
+fn braces(text: &str) -> Option<(usize, usize, Vec<&str>)> {
+    text.match_indices('{').find_map(|(at, _)| {
+        let (mut depth, mut from, mut parts) = (0, at + 1, Vec::new());
+        for (here, char) in text[at..].char_indices().map(|(here, char)| (at + here, char)) {
+            match char {
+                '{' => depth += 1,
+                '}' => depth -= 1,
+                ',' if depth == 1 => {
+                    parts.push(&text[from..here]);
+                    from = here + 1;
+                }
+                _ => {}
+            }
+            if depth == 0 {
+                parts.push(&text[from..here]);
+                return (parts.len() > 1).then_some((at, here + 1, parts));
+            }
+        }
+        None
+    })
+}
+
+/// One part of a path that is looked for.
+enum Part {
+    /// Any folders.
+    Any,
+    Name(String),
+    Pattern(glob::Pattern),
+}
+
+impl Scope<'_> {
+    fn search(&self) -> Search<'_> {
+        Search { boundary: &self.project.boundary, how: How::Pattern, found: Vec::new() }
+    }
+}
+
+/// A walk through folders.
+struct Search<'a> {
+    boundary: &'a Boundary,
+    how: How,
+    found: Vec<Source>,
+}
+
+impl Search<'_> {
+    fn names(self, dir: &Path, text: &str) -> Result<Vec<Source>> {
+        self.run(dir, text, |part| Ok(Part::Name(part.to_owned())))
+    }
+
+    fn matches(self, dir: &Path, text: &str) -> Result<Vec<Source>> {
+        self.run(dir, text, |part| {
+            let name = || Part::Name(part.to_owned());
+            Ok(match part {
+                "**" => Part::Any,
+                _ if !looks_like_pattern(part) => name(),
+                _ => Part::Pattern(glob::Pattern::new(part).with_context(|| format!("{text:?}"))?),
+            })
+        })
+    }
+
+    fn run(
+        mut self,
+        dir: &Path,
+        text: &str,
+        part: impl Fn(&str) -> Result<Part>,
+    ) -> Result<Vec<Source>> {
+        let parts = text.split('/').filter(|part| !["", "."].contains(part));
+        let mut parts: Vec<Part> = parts.map(part).collect::<Result<_>>()?;
+        // All that is below, as in .gitignore.
+        if matches!(parts.last(), Some(Part::Any)) {
+            parts.push(Part::Pattern(glob::Pattern::new("*")?));
+        }
+        if parts.is_empty() {
+            self.found.push(Source { path: dir.to_owned(), how: self.how });
+        }
+        self.descend(dir, &parts)?;
+        // What ends with a slash is a folder.
+        if text.ends_with('/') {
+            self.found.retain(|source| source.path.is_dir());
+        }
+        Ok(self.found)
+    }
+
+    fn descend(&mut self, dir: &Path, parts: &[Part]) -> Result<()> {
+        let Some((part, rest)) = parts.split_first() else {
+            return Ok(());
+        };
+        match part {
+            Part::Any => self.descend(dir, rest)?,
+            Part::Name(name) if dir.join(name).symlink_metadata().is_err() => return Ok(()),
+            Part::Name(_) | Part::Pattern(_) => {}
+        }
+        for entry in files::list(dir)? {
+            let Some(name) = entry.path.file_name().map(|name| name.to_string_lossy()) else {
+                continue;
+            };
+            let fits = match part {
+                // Some file systems would take a name in other cases for the same.
+                Part::Name(part) => *part == *name,
+                _ if self.boundary.is_closed(&entry.path) => false,
+                Part::Any => !name.starts_with('.'),
+                Part::Pattern(part) => {
+                    part.matches(&name)
+                        && (!name.starts_with('.') || part.as_str().starts_with('.'))
+                }
+            };
+            if !fits {
+                continue;
+            }
+            if matches!(part, Part::Any) {
+                // A link to a folder may lead back here.
+                if !entry.path.is_symlink() && entry.path.is_dir() {
+                    self.descend(&entry.path, parts)?;
+                }
+            } else if rest.is_empty() {
+                let utf8 = entry.path.file_name().is_some_and(|name| name.to_str().is_some());
+                ensure!(utf8, "the name of {} is not UTF-8", entry.path.display());
+                self.found.push(Source { path: entry.path, how: self.how });
+            } else if entry.path.is_dir() {
+                self.descend(&entry.path, rest)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
