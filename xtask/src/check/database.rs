@@ -11,7 +11,8 @@ use tempfile::TempDir;
 use super::advisories::{self, Advisories};
 use crate::cache::Cache;
 use crate::files::{self, Lock};
-use crate::process::{Env, Program, excerpt};
+use crate::process::{Env, excerpt};
+use crate::project::git;
 use crate::term::Term;
 
 /// A repository that was fetched within this time is not asked again.
@@ -108,13 +109,12 @@ fn fetch(url: &str, path: &Path, place: &Place<'_>) -> Result<()> {
     files::remove_stale(parent, Duration::from_secs(3600))?;
     let folder = files::temporary_dir_in(parent)?;
     let clone = folder.path().join("clone");
-    let git = Program::new("git", parent, place.env)
-        .args(["-c", "core.hooksPath=/dev/null", "-c", "core.symlinks=false"])
+    let git = git::program(parent, place.env)
+        .args(["-c", "core.symlinks=false"])
         .args(["-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=30"])
         .args(["clone", "--quiet", "--depth", "1", "--no-tags", "--"])
         .arg(url)
         .arg(&clone)
-        .var("GIT_TERMINAL_PROMPT", "0")
         .var("GIT_ALLOW_PROTOCOL", "file:git:http:https:ssh")
         .time_out(PATIENCE);
     let output = git.output().with_context(|| format!("clone {url}"))?;
@@ -147,8 +147,8 @@ fn committed(path: &Path, place: &Place<'_>) -> Option<Date> {
     if !path.join(".git").exists() {
         return None;
     }
-    let git = Program::new("git", path, place.env);
-    let said = git.args(["log", "-1", "--format=%cs"]).time_out(Duration::from_secs(10)).read();
+    let log = ["log", "-1", "--no-show-signature", "--no-color", "--format=%cs", "HEAD", "--"];
+    let said = git::program(path, place.env).args(log).time_out(Duration::from_secs(10)).read();
     // Where git does not know, the newest advisory tells.
     said.ok()?.trim().parse().ok()
 }

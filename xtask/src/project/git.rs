@@ -2,20 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use jiff::Timestamp;
 
+use crate::files;
 use crate::finding::failure;
-use crate::process::{self, Env, Output, Program};
+use crate::process::{self, Env};
 use crate::version::{Head, ReleaseTag};
+
+mod ask;
+mod tree;
+
+use ask::{fields, lines, printed, question, said, text};
+pub use ask::program;
+pub use tree::{Change, ChangeKind};
 
 /// The file by which cargo marks sources that it has packaged.
 pub const VCS_INFO: &str = ".cargo_vcs_info.json";
-
-/// A repository that could answer slowly is a network file system at worst.
-const TIME_OUT: Duration = Duration::from_secs(120);
 
 /// The repository that the project lies in.
 #[derive(Clone, Debug)]
@@ -28,10 +32,10 @@ pub struct Git {
     pub time: Option<Timestamp>,
     /// `git describe --tags --always --dirty`.
     pub describe: Option<String>,
-    /// Whether git sees changes outside dist/, untracked files included.
+    /// Whether there are changes outside dist/.
     pub dirty: bool,
-    /// The changed paths, absolute.
-    pub changes: Vec<PathBuf>,
+    /// What the work tree has that the commit does not hold, untracked files included, sorted.
+    pub changes: Vec<Change>,
     /// Whether history was cut off, so that tags and counts may be missing.
     pub shallow: bool,
     /// The release tags reachable from HEAD.
@@ -54,8 +58,9 @@ impl Git {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("");
             path.parent() == dist.parent() && name.starts_with(".dist.dockless-")
         };
-        let made = |path: &PathBuf| path.ancestors().any(|path| path == dist || beside(path));
-        self.dirty = !self.changes.iter().all(made);
+        let made = |path: &Path| path.ancestors().any(|path| path == dist || beside(path));
+        self.changes.retain(|change| !made(&change.path));
+        self.dirty = !self.changes.is_empty();
     }
 
     /// The release before that of a tag: the highest version below it. A pre-release is
@@ -120,46 +125,61 @@ pub fn look(dir: &Path, env: &Env) -> Result<Option<Git>> {
         return Err(failure(why, "install git"));
     }
     // The answers do not depend on each other, and each takes git's own start.
-    let (repository, belongs, status, describe, history) = std::thread::scope(|scope| {
-        let belongs = scope.spawn(|| belongs(dir, env));
-        let status = ["status", "--porcelain", "--untracked-files=normal", "-z"];
-        let status = scope.spawn(move || git(dir, env).args(status).output());
-        let describe = ["describe", "--tags", "--always", "--dirty"];
-        let describe = scope.spawn(move || git(dir, env).args(describe).output());
+    let (repository, tree, describe, history) = std::thread::scope(|scope| {
+        let tree = scope.spawn(|| tree::look(found, env));
+        let describe = scope.spawn(|| question(dir, env).args(DESCRIBE).output());
         let history = scope.spawn(|| history(dir, env));
-        (repository(dir, env), belongs.join(), status.join(), describe.join(), history.join())
+        (repository(dir, env), tree.join(), describe.join(), history.join())
     });
     let panicked = |_| anyhow!("a thread that asks git panicked");
     let (top, shallow) = repository?;
-    if !belongs.map_err(panicked)?? {
+    ensure_same(&top, found)?;
+    let tree = tree.map_err(panicked)??;
+    if !belongs(dir, &tree) {
         return Ok(None);
     }
-    let changes = changes(&top, &status.map_err(panicked)??)?;
-    let dirty = !changes.is_empty();
+    let changed = tree.changes.iter().any(|change| change.kind != ChangeKind::Untracked);
+    let (dirty, changes) = (!tree.changes.is_empty(), tree.changes);
     let Some(history) = history.map_err(panicked)?? else {
         let (commit, time, describe, tags, counts) = Default::default();
         let git = Git { top, commit, time, describe, dirty, changes, shallow, tags, counts };
         return Ok(Some(git));
     };
-    let describe = describe.map_err(panicked)??;
-    let describe = lines(&describe).next().context("read the output of `git describe`")?.to_owned();
+    let described = printed("describe", describe.map_err(panicked)??)?;
+    let described = lines(&described).next().context("read the output of `git describe`")?;
+    let describe = Some(text(described) + if changed { "-dirty" } else { "" });
     let History { commit, time, tags, counts } = history;
-    let (commit, time, describe) = (Some(commit), Some(time), Some(describe));
+    let (commit, time) = (Some(commit), Some(time));
     Ok(Some(Git { top, commit, time, describe, dirty, changes, shallow, tags, counts }))
 }
 
+/// `--dirty` would look at the work tree once more; what is known of it says the same.
+const DESCRIBE: [&str; 3] = ["describe", "--tags", "--always"];
+
 /// Where the work tree begins, and whether its history was cut off.
 fn repository(dir: &Path, env: &Env) -> Result<(PathBuf, bool)> {
-    let program = git(dir, env).args(["rev-parse", "--is-shallow-repository", "--show-toplevel"]);
-    let asked = program.output()?;
+    let asked = question(dir, env)
+        .args(["rev-parse", "--is-shallow-repository", "--show-toplevel"])
+        .output()?;
     if !asked.status.success() {
         let fix = "mend the repository; for `dubious ownership`, run the `git config` command that git names";
-        bail!(failure(format!("`{program}` failed: {}", asked.stderr.trim()), fix));
+        bail!(failure(format!("`git rev-parse` failed: {}", asked.stderr.trim()), fix));
     }
-    let mut answers = lines(&asked);
-    let shallow = answers.next() == Some("true");
-    let top = answers.next().with_context(|| format!("read the output of `{program}`"))?;
-    Ok((top.into(), shallow))
+    let answer = asked.stdout.strip_suffix(b"\n").unwrap_or(&asked.stdout);
+    let at = answer.iter().position(|byte| *byte == b'\n');
+    let (shallow, top) = answer.split_at(at.context("read the output of `git rev-parse`")?);
+    Ok((ask::path(&top[1..]), shallow == b"true"))
+}
+
+/// Fails where git takes another folder for the work tree than that which holds `.git`:
+/// what it says of changes would be of other files than those that are built.
+fn ensure_same(top: &Path, found: &Path) -> Result<()> {
+    if top == found || files::resolve(top)? == files::resolve(found)? {
+        return Ok(());
+    }
+    let why = format!("git takes {} for the work tree, and not {}", top.display(), found.display());
+    let fix = "unset `core.worktree` there, or remove the `.git` that is no repository";
+    Err(failure(why, fix))
 }
 
 /// HEAD's commit, its time, and the release tags below it.
@@ -172,20 +192,20 @@ struct History {
 
 /// `None` before the first commit.
 fn history(dir: &Path, env: &Env) -> Result<Option<History>> {
-    let log = git(dir, env).args(["log", "-1", "--no-show-signature", "--format=%H%n%ct", "HEAD"]);
-    let asked = log.output()?;
+    let log = ["log", "-1", "--no-show-signature", "--no-color", "--format=%H%n%ct", "HEAD", "--"];
+    let asked = question(dir, env).args(log).output()?;
     if !asked.status.success() {
-        let head = git(dir, env).args(["rev-parse", "--verify", "--quiet", "HEAD"]).output()?;
-        if !head.status.success() {
+        let head = ["rev-parse", "--verify", "--quiet", "HEAD"];
+        if !question(dir, env).args(head).output()?.status.success() {
             return Ok(None);
         }
-        bail!("`{log}` failed: {}", asked.stderr.trim());
     }
-    let context = || format!("read the output of `{log}`");
-    let mut answers = lines(&asked);
-    let commit = answers.next().with_context(context)?.to_owned();
-    let seconds = answers.next().with_context(context)?.parse().with_context(context)?;
-    let time = Timestamp::from_second(seconds).with_context(context)?;
+    let answer = printed("log", asked)?;
+    let context = "read the output of `git log`";
+    let mut answers = lines(&answer).map(text);
+    let commit = answers.next().context(context)?;
+    let seconds = answers.next().context(context)?.parse().context(context)?;
+    let time = Timestamp::from_second(seconds).context(context)?;
     let tags = tags(&commit, dir, env)?;
     // The count that most packages will ask for, while others are still asked.
     let last = tags.iter().map(|tagged| &tagged.tag).max_by_key(|tag| &tag.version);
@@ -199,82 +219,65 @@ fn since(tag: Option<&ReleaseTag>) -> String {
     tag.map_or_else(|| "HEAD".to_owned(), |tag| format!("refs/tags/{tag}..HEAD"))
 }
 
-fn git<'a>(dir: &'a Path, env: &'a Env) -> Program<'a> {
-    // Optional locks would let a mere question write to the repository.
-    Program::new("git", dir, env).arg("--no-optional-locks").time_out(TIME_OUT)
-}
-
-fn lines(output: &Output) -> impl Iterator<Item = &str> {
-    std::str::from_utf8(&output.stdout).unwrap_or("").lines()
-}
-
 /// Whether the sources are the repository's own: not ignored by it, and not
 /// an unpacked package that happens to lie in it.
-fn belongs(dir: &Path, env: &Env) -> Result<bool> {
-    let ignored = git(dir, env).args(["check-ignore", "--quiet", "--", "Cargo.toml"]).output()?;
-    if ignored.status.success() {
-        return Ok(false);
-    }
-    if !dir.join(VCS_INFO).is_file() {
-        return Ok(true);
-    }
-    let tracked =
-        git(dir, env).args(["ls-files", "--error-unmatch", "--", "Cargo.toml"]).output()?;
-    Ok(tracked.status.success())
+fn belongs(dir: &Path, tree: &tree::Tree) -> bool {
+    let manifest = dir.join("Cargo.toml");
+    let ignored = || manifest.ancestors().any(|path| tree.ignored.iter().any(|it| it == path));
+    tree.holds(&manifest) || (!ignored() && !dir.join(VCS_INFO).is_file())
 }
 
-/// The changed paths that `git status` lists, absolute.
-fn changes(top: &Path, status: &Output) -> Result<Vec<PathBuf>> {
-    if !status.status.success() {
-        bail!("`git status` failed: {}", status.stderr.trim());
-    }
-    // `XY path`, with the old path of a rename as an entry of its own.
-    let entries = status.stdout.split(|byte| *byte == 0).filter(|entry| !entry.is_empty());
-    Ok(entries
-        .map(|entry| top.join(&*String::from_utf8_lossy(entry.get(3..).unwrap_or(entry))))
-        .collect())
-}
-
+/// The release tags below HEAD, which is at `commit`.
 fn tags(commit: &str, dir: &Path, env: &Env) -> Result<Vec<Tagged>> {
-    let text = git(dir, env)
-        .args(["for-each-ref", "--merged", "HEAD"])
-        .args(["--format=%(refname:strip=2)%00%(objectname)%00%(*objectname)", "refs/tags"])
-        .read()?;
-    let tagged = text.lines().filter_map(|line| {
-        let mut fields = line.split('\0');
-        let tag = ReleaseTag::parse(fields.next()?)?;
-        Some(Tagged { tag, on_head: fields.any(|object| object == commit) })
-    });
-    Ok(tagged.collect())
+    let format = "--format=%(objectname) %(*objectname) %(*objecttype) %(refname)";
+    let refs = question(dir, env).args(["for-each-ref", "--merged=HEAD", format, "refs/tags"]);
+    let listed = said("for-each-ref", &refs)?;
+    let mut tagged = Vec::new();
+    for line in lines(&listed) {
+        let mut fields = line.splitn(4, |byte| *byte == b' ');
+        let objects = [fields.next(), fields.next()];
+        let (kind, name) = (fields.next(), fields.next().context("read `git for-each-ref`")?);
+        // No tag is a release's that is not text.
+        let name = std::str::from_utf8(name).ok().and_then(|name| name.strip_prefix("refs/tags/"));
+        let Some(tag) = name.and_then(ReleaseTag::parse) else { continue };
+        let on_head = match kind {
+            // A tag may be of a tag, and some versions of git follow only the first.
+            Some(b"tag") => peeled(&tag, dir, env)? == commit.as_bytes(),
+            _ => objects.contains(&Some(commit.as_bytes())),
+        };
+        tagged.push(Tagged { tag, on_head });
+    }
+    Ok(tagged)
+}
+
+/// The commit that a tag names in the end.
+fn peeled(tag: &ReleaseTag, dir: &Path, env: &Env) -> Result<Vec<u8>> {
+    let revision = format!("refs/tags/{tag}^{{commit}}");
+    let commit = question(dir, env).args(["rev-parse", "--verify", "--quiet", &revision]);
+    Ok(said("rev-parse", &commit)?.trim_ascii().to_owned())
 }
 
 /// Where the remote `origin` is, if there is one.
 pub fn origin(dir: &Path, env: &Env) -> Result<Option<String>> {
-    let asked = git(dir, env).args(["config", "--get", "remote.origin.url"]).output()?;
-    Ok(lines(&asked).next().filter(|_| asked.status.success()).map(str::to_owned))
+    let asked = question(dir, env).args(["config", "--null", "--get", "remote.origin.url"]);
+    let asked = asked.output()?;
+    Ok(fields(&asked.stdout).next().filter(|_| asked.status.success()).map(text))
 }
 
 /// The commits after a tag up to HEAD, the newest first, merges aside: full names and the
 /// first lines of their messages. Without a tag, all of them.
 pub fn log(after: Option<&ReleaseTag>, dir: &Path, env: &Env) -> Result<Vec<(String, String)>> {
-    let range = since(after);
-    let log = git(dir, env).args([
-        "log",
-        "--no-merges",
-        "--no-show-signature",
-        "--format=%H%x00%s",
-        &range,
-        "--",
-    ]);
-    let text = log.read()?;
-    let commit = |line: &str| {
-        let (commit, subject) = line.split_once('\0')?;
+    let options = ["log", "--no-merges", "--no-show-signature", "--no-color", "--encoding=UTF-8"];
+    let log = question(dir, env).args(options).args(["--format=%H %s", &since(after), "--"]);
+    let commit = |line: &[u8]| {
+        let line = text(line);
+        let (commit, subject) = line.split_once(' ')?;
         Some((commit.to_owned(), subject.to_owned()))
     };
-    Ok(text.lines().filter_map(commit).collect())
+    Ok(lines(&said("log", &log)?).filter_map(commit).collect())
 }
 
 fn count(range: &str, dir: &Path, env: &Env) -> Result<u64> {
-    let program = git(dir, env).args(["rev-list", "--count", range, "--"]);
-    program.read()?.trim().parse().with_context(|| format!("read the output of `{program}`"))
+    let count = said("rev-list", &question(dir, env).args(["rev-list", "--count", range, "--"]))?;
+    text(&count).trim().parse().context("read the output of `git rev-list`")
 }
