@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::finding::{Finding, Place};
-use crate::project::{Bin, Package, Project, RawConfig};
+use crate::project::{Bin, Package, Project, RawConfig, TagForm};
 use crate::target::Target;
 
 mod archive_files;
@@ -38,6 +38,7 @@ struct WorkspaceKeys {
     packages: Vec<String>,
     targets: Vec<String>,
     profile: String,
+    tag: String,
     network: network::NetworkKeys,
     check: audit::CheckKeys,
     audit: audit::AuditKeys,
@@ -136,12 +137,21 @@ pub fn resolve(raw: Vec<RawConfig>, project: &Project) -> Result<Config, Vec<Fin
     let check = audit::check(workspace.check, workspace.audit, of(None), &mut findings);
     let github =
         github::github(workspace.github, workspace.index, of(None), project, &mut findings);
+    findings.extend(no_tag_form(&workspace.tag, of(None)));
     match findings.is_empty() {
         true => {
             Ok(Config { profile: workspace.profile, network, check, github, packages, warnings })
         }
         false => Err(findings),
     }
+}
+
+/// The form of tags was read where git was asked for them; here it is said what is wrong with it.
+fn no_tag_form(text: &str, typed: Option<&RawConfig>) -> Option<Finding> {
+    let error = TagForm::parse(text).err().filter(|_| !text.is_empty())?;
+    let place = typed.map(|raw| Place::within(&raw.manifest, schema::item(raw, "tag")));
+    let why = format!("{error:#}");
+    Some(Finding::error("config-tag", place.unwrap_or_default(), why, schema::example("tag")))
 }
 
 /// The defaults of one scope with what was typed laid over them.

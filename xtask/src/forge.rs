@@ -299,7 +299,7 @@ impl Forge<'_> {
             return Err(failure(why, "push the tag again, and run again")).with_context(context);
         }
         let (_, others) = all.map_err(panicked)?.with_context(context)?;
-        let latest = !new.prerelease && is_latest(&new.tag_name, &others);
+        let latest = !new.prerelease && is_latest(&new.tag, &others);
         let change = Change::Publish { prerelease: new.prerelease, latest };
         let done = self.github.change_release(self.repository, now.id, &change);
         let done = done.with_context(context)?;
@@ -321,11 +321,9 @@ fn chosen(all: Vec<Release>, tag: &str) -> (Option<Release>, Vec<Release>) {
 }
 
 /// Whether a release is the newest of its package's: a patch of an old line is not.
-fn is_latest(tag: &str, others: &[Release]) -> bool {
-    let Some(own) = ReleaseTag::parse(tag) else { return false };
-    let published = others.iter().filter(|it| !it.draft && !it.prerelease);
-    let mut tags = published.filter_map(|it| ReleaseTag::parse(&it.tag_name));
-    !tags.any(|it| it.package == own.package && it.version > own.version)
+fn is_latest(tag: &ReleaseTag, others: &[Release]) -> bool {
+    let mut published = others.iter().filter(|it| !it.draft && !it.prerelease);
+    !published.any(|it| tag.sibling(&it.tag_name).is_some_and(|other| other > tag.version))
 }
 
 #[cfg(test)]

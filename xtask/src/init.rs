@@ -8,7 +8,7 @@ use anyhow::Result;
 use crate::config::Config;
 use crate::finding::{Finding, Place};
 use crate::plan::Plan;
-use crate::project::Project;
+use crate::project::{Project, TagForm};
 use crate::target::Target;
 use crate::template;
 
@@ -63,6 +63,8 @@ pub struct Facts {
     pub krew: bool,
     /// The branch that others are merged into.
     pub branch: String,
+    /// Which tags a release is made of, as workflows match them.
+    pub tags: String,
     /// A program of the project's own that its CI runs.
     pub script: Option<String>,
 }
@@ -110,9 +112,14 @@ pub fn facts(project: &Project, config: &Config, plan: &Plan) -> Facts {
         images: destinations().next().is_some(),
         krew: !plan.krew.is_empty() && config.github.index.is_some(),
         branch: "main".to_owned(),
+        tags: project.tag_form.as_ref().map_or_else(|| TAGS.to_owned(), TagForm::pattern),
         script,
     }
 }
+
+/// All forms of tags that count without a setting.
+/// <https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax#filter-pattern-cheat-sheet>
+const TAGS: &str = "**[0-9]+.[0-9]+.[0-9]+*";
 
 /// Where a project has its own program for CI.
 const SCRIPT: &str = ".ci/run";
@@ -187,6 +194,7 @@ fn values(facts: &Facts) -> Result<Vec<(&'static str, String)>> {
         ("mark", MARK.to_owned()),
         ("main-runner", LINUX.to_owned()),
         ("branch", facts.branch.clone()),
+        ("tags", facts.tags.clone()),
         ("runners", runners.join(", ")),
         ("build-tool", build),
         ("tool-bin", bin.clone()),

@@ -260,7 +260,7 @@ fn decided(
     let published = request.mode == Mode::Release && !request.skip.contains(&Skip::Publish);
     // Where there is no tag, which is an error, the rest is looked at as if there were one.
     let highest = selected.iter().map(|it| &it.package.cargo_version).max();
-    let likely = highest.map(|version| ReleaseTag { package: None, version: version.clone() });
+    let likely = highest.map(ReleaseTag::likely);
     let publish = tag.as_ref().or(likely.as_ref()).filter(|_| published).map(|tag| {
         let (publish, found, unmade) =
             publish::plan(&config.github, project, request, tag, &archives, &images, &plugins);

@@ -16,7 +16,7 @@ use crate::finding::{Help, failure};
 use crate::process::{Env, Program};
 use crate::target::Target;
 use crate::term::Term;
-use crate::version::{Version, Versioned};
+use crate::version::{ReleaseTag, Version, Versioned};
 
 pub mod bases;
 pub mod cargo_config;
@@ -26,12 +26,14 @@ pub mod graph;
 mod profile;
 pub mod rustc;
 mod rustup;
+mod tag_form;
 
 pub use cross::Cross;
 pub use git::Git;
 pub use graph::{Graph, NativeCrate, Wanted};
 pub use profile::sets_strip;
 pub use rustc::Rustc;
+pub use tag_form::TagForm;
 
 /// What the command line says about which project is meant.
 #[derive(Clone, Debug)]
@@ -58,6 +60,8 @@ pub struct Project {
     /// Where files of the project are: in the repository, which may be more than the
     /// workspace, or else in the workspace, and nowhere that builds write.
     pub boundary: Boundary,
+    /// The one form of release tags, where the settings fix it.
+    pub tag_form: Option<TagForm>,
     /// The commit that `.cargo_vcs_info.json` names, in sources without git.
     pub packaged_commit: Option<String>,
     /// SOURCE_DATE_EPOCH, or else the commit's time.
@@ -98,6 +102,8 @@ pub struct Package {
     pub dir: PathBuf,
     /// The version in Cargo.toml.
     pub cargo_version: Version,
+    /// Its build metadata; empty for none.
+    pub cargo_build: String,
     /// The version that is built.
     pub versioned: Versioned,
     pub bins: Vec<Bin>,
@@ -188,6 +194,17 @@ impl Project {
         Ok(())
     }
 
+    /// The release that a tag announces, in the form that counts here.
+    pub fn read_tag(&self, tag: &str) -> Option<ReleaseTag> {
+        self.tag_form.as_ref().map_or_else(|| ReleaseTag::parse(tag), |form| form.read(tag))
+    }
+
+    /// A tag that would announce the package's version.
+    pub fn tag_for(&self, package: &str, version: &Version) -> String {
+        let form = self.tag_form.as_ref();
+        form.map_or_else(|| format!("v{version}"), |form| form.write(package, version))
+    }
+
     /// Whether the user sets the variable for builds, here or in cargo's configuration.
     pub fn sets(&self, variable: &str) -> bool {
         self.var(variable).is_some()
@@ -231,12 +248,19 @@ pub fn discover(select: &Select, cache: &Cache) -> Result<(Project, Vec<RawConfi
         git.leave_out(&root.join("dist"));
     }
     let raw = raw_configs(&metadata);
+    let tag_form = tag_form(&raw);
+    if let Some(git) = &mut git {
+        if let Some(form) = &tag_form {
+            git.read_tags(|tag| form.read(tag));
+        }
+        git.count_for(metadata.packages.iter().map(|package| &**package.name), dir, &env)?;
+    }
     rustc.learn_targets(&root, &env, &wanted_targets(select, &raw))?;
     let target_dir = metadata.target_directory.clone().into_std_path_buf();
     let top = git.as_ref().map_or(&root, |git| &git.top);
     let boundary = Boundary::new(top, &[target_dir.clone(), root.join("dist")])?;
     let packaged_commit = if git.is_none() { packaged_commit(&root, &boundary)? } else { None };
-    let packages = packages(&metadata, git.as_ref(), dir, &env)?;
+    let packages = packages(&metadata, git.as_ref())?;
     let (cargo, env) = cargo(&rustc, &env);
     let project = Project {
         target_dir,
@@ -249,6 +273,7 @@ pub fn discover(select: &Select, cache: &Cache) -> Result<(Project, Vec<RawConfi
         packages,
         git,
         boundary,
+        tag_form,
         packaged_commit,
         rustc,
         graphs: BTreeMap::new(),
@@ -352,21 +377,30 @@ fn wanted_targets(select: &Select, raw: &[RawConfig]) -> Vec<String> {
     named.filter_map(triple).collect()
 }
 
-fn packages(metadata: &Metadata, git: Option<&Git>, dir: &Path, env: &Env) -> Result<Vec<Package>> {
+/// The form of release tags that the settings fix. One that is none is found out where the
+/// settings are resolved.
+fn tag_form(raw: &[RawConfig]) -> Option<TagForm> {
+    let workspace = raw.iter().find(|raw| raw.package.is_none())?;
+    let text = workspace.value.get("tag")?.as_str().filter(|text| !text.is_empty())?;
+    TagForm::parse(text).ok()
+}
+
+fn packages(metadata: &Metadata, git: Option<&Git>) -> Result<Vec<Package>> {
     let mut packages = Vec::new();
-    let mut counts = BTreeMap::new();
     for package in &metadata.packages {
         let cargo_version = Version::from_cargo(&package.version);
+        let cargo_build = package.version.build.to_string();
         let manifest = package.manifest_path.clone().into_std_path_buf();
         let dir_of = manifest.parent().context("find the manifest's folder")?.to_owned();
-        let head = git.map(|git| git.head(&package.name, &mut counts, dir, env)).transpose()?;
+        let versioned = versioned(&package.name, &cargo_version, &cargo_build, git);
         let bins = package.targets.iter().filter(|target| target.kind.contains(&TargetKind::Bin));
         let named = [("license-file", &package.license_file), ("readme", &package.readme)];
         packages.push(Package {
             name: package.name.to_string(),
             spec: format!("{}@{}", package.name, package.version),
-            versioned: Versioned::decide(&cargo_version, head.as_ref()),
+            versioned,
             cargo_version,
+            cargo_build,
             bins: bins
                 .map(|bin| Bin {
                     name: bin.name.clone(),
@@ -395,6 +429,12 @@ fn packages(metadata: &Metadata, git: Option<&Git>, dir: &Path, env: &Env) -> Re
     }
     packages.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(packages)
+}
+
+/// What a package's version is: `cargo` and `build` are what Cargo.toml says.
+fn versioned(package: &str, cargo: &Version, build: &str, git: Option<&Git>) -> Versioned {
+    let head = git.map(|git| git.head(package, |tag| tag.announces(cargo, build)));
+    Versioned::decide(cargo, build, head.as_ref())
 }
 
 /// The commit in `.cargo_vcs_info.json`, which `cargo package` writes.

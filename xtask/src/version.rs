@@ -7,8 +7,13 @@ use anyhow::{Context, Result, ensure};
 use semver::{BuildMetadata, Prerelease};
 use serde::{Serialize, Serializer};
 
+mod tag;
+
+pub use tag::ReleaseTag;
+
 /// A semantic version without build metadata, so that one string serves as
-/// file name, image tag and git tag (an OCI tag admits no `+`).
+/// file name and image tag (which admits no `+`). What Cargo.toml or a git tag has
+/// behind a `+` is dropped; [`ReleaseTag::announces`] compares it first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version(semver::Version);
 
@@ -16,6 +21,16 @@ impl Version {
     /// Takes Cargo.toml's version; its build metadata is dropped.
     pub fn from_cargo(version: &semver::Version) -> Version {
         Version(semver::Version { build: BuildMetadata::EMPTY, ..version.clone() })
+    }
+
+    /// Reads a version, and apart from it its build metadata.
+    fn with_build(text: &str) -> Result<(Version, String)> {
+        let version =
+            semver::Version::parse(text).with_context(|| format!("parse version {text:?}"))?;
+        // A higher number could not be followed by a next one.
+        let highest = version.major.max(version.minor).max(version.patch);
+        ensure!(highest < u64::MAX, "parse version {text:?}: number too large");
+        Ok((Version::from_cargo(&version), version.build.to_string()))
     }
 
     /// Whether this is a pre-release, which a development version also is.
@@ -48,16 +63,9 @@ impl FromStr for Version {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> Result<Version> {
-        let version =
-            semver::Version::parse(text).with_context(|| format!("parse version {text:?}"))?;
-        ensure!(
-            version.build.is_empty(),
-            "parse version {text:?}: build metadata is not supported"
-        );
-        // A higher number could not be followed by a next one.
-        let highest = version.major.max(version.minor).max(version.patch);
-        ensure!(highest < u64::MAX, "parse version {text:?}: number too large");
-        Ok(Version(version))
+        let (version, build) = Version::with_build(text)?;
+        ensure!(build.is_empty(), "parse version {text:?}: build metadata is not supported");
+        Ok(version)
     }
 }
 
@@ -73,60 +81,13 @@ impl Serialize for Version {
     }
 }
 
-/// A tag that announces a release: `v1.2.3` of every package at that version,
-/// or `NAME-v1.2.3` of one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReleaseTag {
-    pub package: Option<String>,
-    pub version: Version,
-}
-
-impl ReleaseTag {
-    /// Reads a tag's name; `None` for a tag that announces no release. Tags are
-    /// foreign input: what is accepted here holds ASCII letters, digits, `-`,
-    /// `_` and `.` only.
-    pub fn parse(tag: &str) -> Option<ReleaseTag> {
-        if let Some(version) = tag.strip_prefix('v').and_then(|rest| rest.parse().ok()) {
-            return Some(ReleaseTag { package: None, version });
-        }
-        // A package may itself be named `a-v1`, so each `-v` is tried in turn.
-        tag.match_indices("-v").find_map(|(at, separator)| {
-            let (package, version) = (&tag[..at], &tag[at + separator.len()..]);
-            let named = !package.is_empty()
-                && package.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-            let version = version.parse().ok().filter(|_| named)?;
-            Some(ReleaseTag { package: Some(package.to_owned()), version })
-        })
-    }
-
-    /// Whether this tag speaks of the package: by its name, or of all.
-    pub fn speaks_of(&self, package: &str) -> bool {
-        self.package.as_deref().is_none_or(|name| name == package)
-    }
-}
-
-impl fmt::Display for ReleaseTag {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.package {
-            Some(package) => write!(f, "{package}-v{}", self.version),
-            None => write!(f, "v{}", self.version),
-        }
-    }
-}
-
-impl Serialize for ReleaseTag {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
 /// Where HEAD stands, as far as one package's version depends on it.
 #[derive(Clone, Debug)]
 pub struct Head<'a> {
     /// HEAD's commit, 40 or 64 hex digits; `None` before the first commit.
     pub commit: Option<&'a str>,
     pub dirty: bool,
-    /// The release tag on HEAD that speaks of the package; the highest where there are several.
+    /// The release tag on HEAD that speaks of the package and counts, where there are several.
     pub tag: Option<&'a ReleaseTag>,
     /// The highest release tag reachable from HEAD that speaks of the package.
     pub last: Option<&'a ReleaseTag>,
@@ -148,18 +109,18 @@ pub enum Versioned {
 }
 
 impl Versioned {
-    /// Decides the version of a package. `cargo` is Cargo.toml's version;
-    /// `head` is `None` for sources without git.
+    /// Decides the version of a package. `cargo` is Cargo.toml's version and `build` its
+    /// build metadata; `head` is `None` for sources without git.
     ///
     /// A development version sorts after the last tag and rises with the number
     /// of commits; it ends in `g` and 12 hex digits of the commit.
-    pub fn decide(cargo: &Version, head: Option<&Head<'_>>) -> Versioned {
+    pub fn decide(cargo: &Version, build: &str, head: Option<&Head<'_>>) -> Versioned {
         let Some(head) = head else {
             return Versioned::Packaged { version: cargo.clone() };
         };
         let version = development(cargo, head);
         match head.tag {
-            Some(tag) if !head.dirty && tag.version == *cargo => {
+            Some(tag) if !head.dirty && tag.announces(cargo, build) => {
                 Versioned::Release { version: cargo.clone(), tag: tag.clone() }
             }
             Some(tag) if !head.dirty => Versioned::Disagreeing { version, tag: tag.clone() },

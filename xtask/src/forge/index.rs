@@ -263,11 +263,11 @@ fn waiting(github: &GitHub<'_>, of: &Submission<'_>, home: &Slug) -> Result<Vec<
     let start = of.branches();
     let mut all = Vec::new();
     for branch in github.branches(home, &start)? {
-        let tag = branch.strip_prefix(&start).and_then(ReleaseTag::parse);
-        let Some(tag) = tag.filter(|it| it.package == of.tag.package) else { continue };
+        let version = branch.strip_prefix(&start).and_then(|tag| of.tag.sibling(tag));
+        let Some(version) = version else { continue };
         let pulls = github.open_pulls(of.index, &format!("{}:{branch}", home.owner))?;
         if !pulls.is_empty() {
-            all.push(Waiting { version: tag.version, branch, pulls });
+            all.push(Waiting { version, branch, pulls });
         }
     }
     Ok(all)

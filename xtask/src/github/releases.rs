@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{GitHub, read, read_once};
 use crate::config::Slug;
 use crate::http::{HttpError, Method};
+use crate::version::ReleaseTag;
 
 /// A release, drafts among them.
 #[derive(Clone, Debug, Deserialize)]
@@ -30,6 +31,9 @@ pub struct Release {
 #[derive(Clone, Debug, Serialize)]
 pub struct NewRelease {
     pub tag_name: String,
+    /// The same, as what it announces.
+    #[serde(skip)]
+    pub tag: ReleaseTag,
     /// What the tag is at. GitHub is not told: it refuses a commit whose workflows are not
     /// those of the main branch to a workflow's token, though the tag is there.
     #[serde(skip)]

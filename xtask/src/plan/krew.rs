@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{ArchivePlan, BuildPlan, Joined, KrewPlan, KrewPlatform, LeftOut, Selected};
 use crate::config::{KrewConfig, PLUGIN};
 use crate::finding::{Finding, Place};
+use crate::http::escaped;
 use crate::project::Project;
 use crate::target::Target;
 use crate::template;
@@ -271,8 +272,10 @@ fn uri_values(
 ) -> Vec<(&'static str, String)> {
     let tag = match &selected.package.versioned {
         Versioned::Release { tag, .. } => tag.to_string(),
-        _ => format!("v{}", build.version),
+        _ => project.tag_for(&build.package, &build.version),
     };
+    // A slash of its own, or a plus sign, would be read as the address's.
+    let tag = escaped(&tag);
     let repository = repository(build.about.repository.as_deref().unwrap_or_default());
     let more = [("tag", tag), ("archive", archive.name.clone()), ("repository", repository)];
     project.values(selected.package).into_iter().chain(more).collect()

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::tools::{self, Obstacle, Tools};
 use super::{ArchivePlan, BuildPlan, GeneratePlan, LeftOut, Mode, Request, Selected};
 use crate::finding::{Finding, Place};
-use crate::project::{Git, Project};
+use crate::project::git::{Mark, MarkPlace, Tagged};
+use crate::project::{Git, Package, Project};
 use crate::target::Target;
-use crate::version::Versioned;
+use crate::version::{ReleaseTag, Versioned};
 
 /// What is wrong with the versions for the mode.
 pub fn versions(selected: &[Selected<'_>], project: &Project, mode: Mode) -> Vec<Finding> {
@@ -19,11 +20,50 @@ pub fn versions(selected: &[Selected<'_>], project: &Project, mode: Mode) -> Vec
     let released = released(selected);
     let tagged = !released.is_empty() || !findings.is_empty();
     findings.extend(project.git.as_ref().and_then(|git| shallow(git, tagged)));
+    for finding in selected.iter().flat_map(|it| twice_tagged(it, project, mode)) {
+        // Tags of all packages are found with each.
+        if findings.iter().all(|known| known.why != finding.why) {
+            findings.push(finding);
+        }
+    }
     if mode == Mode::Release {
-        findings.extend(unreleasable(project, tagged));
+        findings.extend(unreleasable(selected, project, tagged));
         findings.extend(several(&released));
     }
     findings
+}
+
+/// Tags of the version that is released: on another commit they leave open what it is, and on
+/// the same one of two is used.
+fn twice_tagged(selected: &Selected<'_>, project: &Project, mode: Mode) -> Vec<Finding> {
+    let (package, Some(git)) = (selected.package, &project.git) else { return Vec::new() };
+    let Some(tag) = git.head(&package.name, |tag| announced(tag, package)).tag else {
+        return Vec::new();
+    };
+    let (here, elsewhere): (Vec<&Tagged>, Vec<&Tagged>) =
+        git.twins(tag, &package.name).partition(|it| it.place == MarkPlace::OnHead);
+    let mut findings = Vec::new();
+    if !elsewhere.is_empty() {
+        let others: Vec<String> =
+            elsewhere.iter().map(|it| format!("{} at {:.12}", it.tag, it.commit)).collect();
+        let why =
+            format!("{} is tagged twice: {tag} at HEAD, and {}", tag.version, others.join(" and "));
+        let fix = "release another version, or remove the tag that is wrong, here and where it was pushed";
+        let finding = if mode == Mode::Release { Finding::error } else { Finding::warning };
+        findings.push(finding("release-tag", Place::item("git"), why, fix));
+    }
+    if !here.is_empty() {
+        let others: Vec<String> = here.iter().map(|it| it.tag.to_string()).collect();
+        let why =
+            format!("HEAD has {tag} and {}, of one version: {tag} is used", others.join(" and "));
+        let fix = "keep one of them, or set `tag` in [workspace.metadata.dockless]";
+        findings.push(Finding::warning("release-tag", Place::item("git"), why, fix));
+    }
+    findings
+}
+
+fn announced(tag: &ReleaseTag, package: &Package) -> bool {
+    tag.announces(&package.cargo_version, &package.cargo_build)
 }
 
 fn disagreeing(selected: &Selected<'_>, mode: Mode) -> Option<Finding> {
@@ -32,13 +72,12 @@ fn disagreeing(selected: &Selected<'_>, mode: Mode) -> Option<Finding> {
         return None;
     };
     let place = Place::within(&package.manifest, "[package] version");
-    let why = format!(
-        "HEAD has the tag {tag}, but {} is at {} in Cargo.toml",
-        package.name, package.cargo_version
-    );
+    let (_, version_there) = package.spec.split_once('@').unwrap_or_default();
+    let why =
+        format!("HEAD has the tag {tag}, but {} is at {version_there} in Cargo.toml", package.name);
     let fix = format!(
         "set the version to {} and move the tag to that commit, or remove the tag",
-        tag.version
+        tag.written()
     );
     Some(match mode {
         Mode::Release => Finding::error("release-tag", place, why, fix),
@@ -59,7 +98,7 @@ fn shallow(git: &Git, tagged: bool) -> Option<Finding> {
     })
 }
 
-fn unreleasable(project: &Project, tagged: bool) -> Vec<Finding> {
+fn unreleasable(selected: &[Selected<'_>], project: &Project, tagged: bool) -> Vec<Finding> {
     let fault = |rule, why: &str, fix: &str| Finding::error(rule, Place::item("git"), why, fix);
     let Some(git) = &project.git else {
         let fix = "release from a git checkout, or make a snapshot with --snapshot";
@@ -79,9 +118,17 @@ fn unreleasable(project: &Project, tagged: bool) -> Vec<Finding> {
             fix,
         ));
     } else if !tagged {
-        let fix =
-            "tag the commit, for example `git tag v1.2.3`, or make a snapshot with --snapshot";
-        findings.push(fault("release-tag", "no release tag on HEAD", fix));
+        let likely =
+            selected.first().map(|it| project.tag_for(&it.package.name, &it.package.cargo_version));
+        let likely = likely.unwrap_or_else(|| "v1.2.3".to_owned());
+        let fix = format!(
+            "tag the commit, for example `git tag {likely}`, or make a snapshot with --snapshot"
+        );
+        let why = match uncounted(git, project) {
+            reasons if reasons.is_empty() => "no release tag on HEAD".to_owned(),
+            reasons => format!("no release tag on HEAD: {}", reasons.join("; ")),
+        };
+        findings.push(fault("release-tag", &why, &fix));
     }
     if !project.has_lock {
         let fix = "run `cargo generate-lockfile` and commit Cargo.lock";
@@ -92,6 +139,31 @@ fn unreleasable(project: &Project, tagged: bool) -> Vec<Finding> {
         ));
     }
     findings
+}
+
+/// The tags on HEAD, none of which counts, and why each does not.
+fn uncounted(git: &Git, project: &Project) -> Vec<String> {
+    const MOST: usize = 5;
+    let on_head: Vec<&Mark> =
+        git.marks.iter().filter(|mark| mark.place == MarkPlace::OnHead).collect();
+    let reason = |mark: &&Mark| {
+        let Some(tag) = project.read_tag(&mark.name) else {
+            return match &project.tag_form {
+                Some(form) => format!("{} is not of the form {form}", mark.name),
+                None => format!("{} names no version", mark.name),
+            };
+        };
+        let Some(named) = tag.package else { return format!("{tag} speaks of nothing here") };
+        match project.packages.iter().any(|package| package.name == named) {
+            true => format!("{} is of {named}, which is not released here", mark.name),
+            false => format!("{} is of {named}, which is no package of the workspace", mark.name),
+        }
+    };
+    let mut reasons: Vec<String> = on_head.iter().take(MOST).map(reason).collect();
+    if on_head.len() > MOST {
+        reasons.push(format!("{} more do not count either", on_head.len() - MOST));
+    }
+    reasons
 }
 
 /// The tags that are released.
@@ -116,6 +188,13 @@ fn several(released: &BTreeSet<String>) -> Option<Finding> {
     })
 }
 
+/// The tag that announces a package by its name.
+fn own_tag(package: &Package, project: &Project) -> String {
+    let (name, version) = (&package.name, &package.cargo_version);
+    let form = project.tag_form.as_ref();
+    form.map_or_else(|| format!("{name}-v{version}"), |form| form.write(name, version))
+}
+
 /// A package that HEAD's tag does not speak of, where it speaks of another.
 pub fn other_tag(selected: &Selected<'_>, project: &Project, mode: Mode) -> Option<LeftOut> {
     let tag = project.git.as_ref()?.tags_on_head().next()?;
@@ -125,10 +204,7 @@ pub fn other_tag(selected: &Selected<'_>, project: &Project, mode: Mode) -> Opti
         what: selected.package.name.clone(),
         target: None,
         why: format!("the tag {tag} on HEAD does not speak of it"),
-        fix: format!(
-            "tag {}-v{} to release it",
-            selected.package.name, selected.package.cargo_version
-        ),
+        fix: format!("tag {} to release it", own_tag(selected.package, project)),
         by_choice: true,
     })
 }

@@ -5,7 +5,7 @@ use super::*;
 use crate::config::{ArchiveFile, Base};
 use crate::process::Env;
 use crate::project::cross::{Clang, Zig};
-use crate::project::git::Tagged;
+use crate::project::git::{Mark, MarkPlace};
 use crate::project::{About, Bin, Cross, Git, Graph, NativeCrate, Rustc};
 use crate::version::{Head, ReleaseTag, Version};
 
@@ -25,16 +25,17 @@ fn plan(config: &Config, project: &Project, request: &Request) -> Result<Plan, V
 fn package(name: &str, version: &str, git: Option<&Git>) -> Package {
     let cargo_version: Version = version.parse().unwrap();
     let head = git.map(|git| {
-        let tag = git.tags_on_head().find(|tag| tag.speaks_of(name));
-        Head { commit: Some(SHA), dirty: git.dirty, tag, last: tag, commits: 3 }
+        let head = git.head(name, |tag| tag.announces(&cargo_version, ""));
+        Head { last: head.tag, commits: 3, ..head }
     });
     Package {
         name: name.to_owned(),
         spec: format!("{name}@{version}"),
         manifest: format!("/p/{name}/Cargo.toml").into(),
         dir: format!("/p/{name}").into(),
-        versioned: Versioned::decide(&cargo_version, head.as_ref()),
+        versioned: Versioned::decide(&cargo_version, "", head.as_ref()),
         cargo_version,
+        cargo_build: String::new(),
         bins: vec![Bin { name: name.to_owned(), required_features: Vec::new() }],
         features: Vec::new(),
         about: About::default(),
@@ -44,9 +45,13 @@ fn package(name: &str, version: &str, git: Option<&Git>) -> Package {
 }
 
 fn git(tags: &[&str]) -> Git {
-    let tags =
-        tags.iter().map(|tag| Tagged { tag: ReleaseTag::parse(tag).unwrap(), on_head: true });
-    Git {
+    let marks = tags.iter().map(|tag| Mark {
+        name: (*tag).to_owned(),
+        commit: SHA.to_owned(),
+        place: MarkPlace::OnHead,
+    });
+    let marks: Vec<Mark> = marks.collect();
+    let mut git = Git {
         top: "/p".into(),
         commit: Some(SHA.to_owned()),
         time: Some(Timestamp::constant(1_700_000_000, 0)),
@@ -54,9 +59,12 @@ fn git(tags: &[&str]) -> Git {
         dirty: false,
         changes: Vec::new(),
         shallow: false,
-        tags: tags.collect(),
+        marks,
+        tags: Vec::new(),
         counts: BTreeMap::new(),
-    }
+    };
+    git.read_tags(ReleaseTag::parse);
+    git
 }
 
 fn project(packages: Vec<Package>, git: Option<Git>) -> Project {
@@ -67,6 +75,7 @@ fn project(packages: Vec<Package>, git: Option<Git>) -> Project {
         time: git.as_ref().and_then(|git| git.time),
         git,
         boundary: crate::files::Boundary::default(),
+        tag_form: None,
         packaged_commit: None,
         rustc: Rustc {
             sysroot: "/r".into(),

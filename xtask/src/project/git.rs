@@ -14,8 +14,8 @@ use crate::version::{Head, ReleaseTag};
 mod ask;
 mod tree;
 
-use ask::{fields, lines, printed, question, said, text};
 pub use ask::program;
+use ask::{fields, lines, printed, question, said, text};
 pub use tree::{Change, ChangeKind};
 
 /// The file by which cargo marks sources that it has packaged.
@@ -38,17 +38,44 @@ pub struct Git {
     pub changes: Vec<Change>,
     /// Whether history was cut off, so that tags and counts may be missing.
     pub shallow: bool,
-    /// The release tags reachable from HEAD.
+    /// The tags reachable from HEAD whose names are text, and with one on HEAD all others too.
+    pub marks: Vec<Mark>,
+    /// The release tags among them.
     pub tags: Vec<Tagged>,
     /// How many commits are in the ranges that were counted.
     pub counts: BTreeMap<String, u64>,
 }
 
-/// A release tag, and whether it is on HEAD itself.
+/// A tag, whatever it announces.
+#[derive(Clone, Debug)]
+pub struct Mark {
+    pub name: String,
+    /// The commit that it is of in the end.
+    pub commit: String,
+    pub place: MarkPlace,
+}
+
+/// Where a tag is, seen from HEAD.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MarkPlace {
+    OnHead,
+    Below,
+    /// On a commit that HEAD does not stand on.
+    Apart,
+}
+
+/// A release tag, and where it is.
 #[derive(Clone, Debug)]
 pub struct Tagged {
     pub tag: ReleaseTag,
-    pub on_head: bool,
+    pub commit: String,
+    pub place: MarkPlace,
+}
+
+impl Tagged {
+    fn is_on_head(&self) -> bool {
+        self.place == MarkPlace::OnHead
+    }
 }
 
 impl Git {
@@ -63,52 +90,79 @@ impl Git {
         self.dirty = !self.changes.is_empty();
     }
 
+    /// Settles which tags announce releases, now that the project's form of them is known.
+    pub fn read_tags(&mut self, read: impl Fn(&str) -> Option<ReleaseTag>) {
+        self.tags = read_all(&self.marks, read);
+    }
+
     /// The release before that of a tag: the highest version below it. A pre-release is
     /// none for what is not one itself.
     pub fn before(&self, tag: &ReleaseTag) -> Option<&ReleaseTag> {
-        let tags = self.tags.iter().map(|it| &it.tag).filter(|it| it.package == tag.package);
+        let of_same = |it: &&ReleaseTag| match &tag.package {
+            Some(package) => it.speaks_of(package),
+            None => it.package.is_none(),
+        };
+        let tags = self.reachable().map(|it| &it.tag).filter(of_same);
         let below = tags.filter(|it| it.version < tag.version);
         below
             .filter(|it| tag.version.is_prerelease() || !it.version.is_prerelease())
-            .max_by_key(|it| &it.version)
+            .max_by_key(|it| (it.version.clone(), it.rank()))
     }
 
     /// The release tags on HEAD.
     pub fn tags_on_head(&self) -> impl Iterator<Item = &ReleaseTag> {
-        self.tags.iter().filter(|tagged| tagged.on_head).map(|tagged| &tagged.tag)
+        self.tags.iter().filter(|tagged| tagged.is_on_head()).map(|tagged| &tagged.tag)
     }
 
-    /// Where HEAD stands for the package. A tag with the package's own name
-    /// counts before one of all packages, then the higher version counts.
-    /// `counts` keeps git's answers, for most packages ask for the same.
-    pub fn head(
-        &self,
-        package: &str,
-        counts: &mut BTreeMap<String, u64>,
+    /// The release tags that HEAD stands on, its own among them.
+    fn reachable(&self) -> impl Iterator<Item = &Tagged> {
+        self.tags.iter().filter(|tagged| tagged.place != MarkPlace::Apart)
+    }
+
+    /// The last release of a package below HEAD: the highest version.
+    fn last(&self, package: &str) -> Option<&Tagged> {
+        let own = self.reachable().filter(|tagged| tagged.tag.speaks_of(package));
+        own.max_by_key(|it| (it.tag.version.clone(), it.is_on_head(), it.tag.rank()))
+    }
+
+    /// Counts the commits since each package's last release, as far as that was not done.
+    pub fn count_for<'a>(
+        &mut self,
+        packages: impl Iterator<Item = &'a str>,
         dir: &Path,
         env: &Env,
-    ) -> Result<Head<'_>> {
-        let own = |tagged: &&Tagged| tagged.tag.speaks_of(package);
-        let on_head = self.tags_on_head().filter(|tag| tag.speaks_of(package));
-        let tag = on_head.max_by_key(|tag| (tag.package.is_some(), &tag.version));
-        let last =
-            self.tags.iter().filter(own).map(|tagged| &tagged.tag).max_by_key(|tag| &tag.version);
-        let commits = match (&self.commit, last) {
-            (None, _) => 0,
-            (Some(_), Some(_)) if tag == last => 0,
-            (Some(_), last) => {
-                let range = since(last);
-                match counts.get(&range).or(self.counts.get(&range)) {
-                    Some(known) => *known,
-                    None => {
-                        let commits = count(&range, dir, env)?;
-                        counts.insert(range, commits);
-                        commits
-                    }
-                }
+    ) -> Result<()> {
+        for package in packages {
+            let last = self.last(package);
+            let range = since(last.map(|last| &last.tag));
+            let counted = self.commit.is_none() || last.is_some_and(Tagged::is_on_head);
+            if !counted && !self.counts.contains_key(&range) {
+                let commits = count(&range, dir, env)?;
+                self.counts.insert(range, commits);
             }
+        }
+        Ok(())
+    }
+
+    /// Where HEAD stands for the package. Of several tags that counts which announces what
+    /// Cargo.toml says (`announced`), then one with the package's own name before one of all
+    /// packages, then the higher version.
+    pub fn head(&self, package: &str, announced: impl Fn(&ReleaseTag) -> bool) -> Head<'_> {
+        let on_head = self.tags_on_head().filter(|tag| tag.speaks_of(package));
+        let tag = on_head.max_by_key(|tag| {
+            (announced(tag), tag.package.is_some(), tag.version.clone(), tag.rank())
+        });
+        let last = self.last(package).map(|tagged| &tagged.tag);
+        let commits = self.counts.get(&since(last)).copied().unwrap_or(0);
+        Head { commit: self.commit.as_deref(), dirty: self.dirty, tag, last, commits }
+    }
+
+    /// The other tags of what a tag announces for the package.
+    pub fn twins(&self, tag: &ReleaseTag, package: &str) -> impl Iterator<Item = &Tagged> {
+        let same = move |it: &&Tagged| {
+            it.tag.version == tag.version && it.tag.speaks_of(package) && it.tag != *tag
         };
-        Ok(Head { commit: self.commit.as_deref(), dirty: self.dirty, tag, last, commits })
+        self.tags.iter().filter(same)
     }
 }
 
@@ -141,16 +195,18 @@ pub fn look(dir: &Path, env: &Env) -> Result<Option<Git>> {
     let changed = tree.changes.iter().any(|change| change.kind != ChangeKind::Untracked);
     let (dirty, changes) = (!tree.changes.is_empty(), tree.changes);
     let Some(history) = history.map_err(panicked)?? else {
-        let (commit, time, describe, tags, counts) = Default::default();
-        let git = Git { top, commit, time, describe, dirty, changes, shallow, tags, counts };
+        let (commit, time, describe) = Default::default();
+        let (marks, tags, counts) = Default::default();
+        let git = Git { top, commit, time, describe, dirty, changes, shallow, marks, tags, counts };
         return Ok(Some(git));
     };
     let described = printed("describe", describe.map_err(panicked)??)?;
     let described = lines(&described).next().context("read the output of `git describe`")?;
     let describe = Some(text(described) + if changed { "-dirty" } else { "" });
-    let History { commit, time, tags, counts } = history;
+    let History { commit, time, marks, counts } = history;
     let (commit, time) = (Some(commit), Some(time));
-    Ok(Some(Git { top, commit, time, describe, dirty, changes, shallow, tags, counts }))
+    let tags = read_all(&marks, ReleaseTag::parse);
+    Ok(Some(Git { top, commit, time, describe, dirty, changes, shallow, marks, tags, counts }))
 }
 
 /// `--dirty` would look at the work tree once more; what is known of it says the same.
@@ -182,11 +238,11 @@ fn ensure_same(top: &Path, found: &Path) -> Result<()> {
     Err(failure(why, fix))
 }
 
-/// HEAD's commit, its time, and the release tags below it.
+/// HEAD's commit, its time, and the tags.
 struct History {
     commit: String,
     time: Timestamp,
-    tags: Vec<Tagged>,
+    marks: Vec<Mark>,
     counts: BTreeMap<String, u64>,
 }
 
@@ -206,12 +262,25 @@ fn history(dir: &Path, env: &Env) -> Result<Option<History>> {
     let commit = answers.next().context(context)?;
     let seconds = answers.next().context(context)?.parse().context(context)?;
     let time = Timestamp::from_second(seconds).context(context)?;
-    let tags = tags(&commit, dir, env)?;
+    let mut marks = marks(&commit, "--merged=HEAD", dir, env)?;
     // The count that most packages will ask for, while others are still asked.
-    let last = tags.iter().map(|tagged| &tagged.tag).max_by_key(|tag| &tag.version);
-    let range = since(last);
+    let tags = read_all(&marks, ReleaseTag::parse);
+    let range = since(tags.iter().map(|tagged| &tagged.tag).max_by_key(|tag| &tag.version));
     let counts = BTreeMap::from([(range.clone(), count(&range, dir, env)?)]);
-    Ok(Some(History { commit, time, tags, counts }))
+    // What is released must be tagged nowhere else.
+    if marks.iter().any(|mark| mark.place == MarkPlace::OnHead) {
+        let apart = self::marks(&commit, "--no-merged=HEAD", dir, env)?;
+        marks.extend(apart.into_iter().map(|mark| Mark { place: MarkPlace::Apart, ..mark }));
+    }
+    Ok(Some(History { commit, time, marks, counts }))
+}
+
+fn read_all(marks: &[Mark], read: impl Fn(&str) -> Option<ReleaseTag>) -> Vec<Tagged> {
+    let tagged = |mark: &Mark| {
+        let (tag, commit) = (read(&mark.name)?, mark.commit.clone());
+        Some(Tagged { tag, commit, place: mark.place })
+    };
+    marks.iter().filter_map(tagged).collect()
 }
 
 /// The commits after a tag, or all of them.
@@ -227,34 +296,35 @@ fn belongs(dir: &Path, tree: &tree::Tree) -> bool {
     tree.holds(&manifest) || (!ignored() && !dir.join(VCS_INFO).is_file())
 }
 
-/// The release tags below HEAD, which is at `commit`.
-fn tags(commit: &str, dir: &Path, env: &Env) -> Result<Vec<Tagged>> {
+/// The tags of `which` commits, seen from HEAD, which is at `commit`.
+fn marks(commit: &str, which: &str, dir: &Path, env: &Env) -> Result<Vec<Mark>> {
     let format = "--format=%(objectname) %(*objectname) %(*objecttype) %(refname)";
-    let refs = question(dir, env).args(["for-each-ref", "--merged=HEAD", format, "refs/tags"]);
+    let refs = question(dir, env).args(["for-each-ref", which, format, "refs/tags"]);
     let listed = said("for-each-ref", &refs)?;
-    let mut tagged = Vec::new();
+    let mut marks = Vec::new();
     for line in lines(&listed) {
         let mut fields = line.splitn(4, |byte| *byte == b' ');
-        let objects = [fields.next(), fields.next()];
+        let (own, of) = (fields.next().map(text), fields.next().map(text));
         let (kind, name) = (fields.next(), fields.next().context("read `git for-each-ref`")?);
         // No tag is a release's that is not text.
         let name = std::str::from_utf8(name).ok().and_then(|name| name.strip_prefix("refs/tags/"));
-        let Some(tag) = name.and_then(ReleaseTag::parse) else { continue };
-        let on_head = match kind {
+        let Some(name) = name.map(str::to_owned) else { continue };
+        let of = match kind {
             // A tag may be of a tag, and some versions of git follow only the first.
-            Some(b"tag") => peeled(&tag, dir, env)? == commit.as_bytes(),
-            _ => objects.contains(&Some(commit.as_bytes())),
+            Some(b"tag") => peeled(&name, dir, env)?,
+            _ => of.filter(|of| !of.is_empty()).or(own).context("read `git for-each-ref`")?,
         };
-        tagged.push(Tagged { tag, on_head });
+        let place = if of == commit { MarkPlace::OnHead } else { MarkPlace::Below };
+        marks.push(Mark { name, commit: of, place });
     }
-    Ok(tagged)
+    Ok(marks)
 }
 
-/// The commit that a tag names in the end.
-fn peeled(tag: &ReleaseTag, dir: &Path, env: &Env) -> Result<Vec<u8>> {
-    let revision = format!("refs/tags/{tag}^{{commit}}");
-    let commit = question(dir, env).args(["rev-parse", "--verify", "--quiet", &revision]);
-    Ok(said("rev-parse", &commit)?.trim_ascii().to_owned())
+/// What a tag of a tag is of in the end.
+fn peeled(tag: &str, dir: &Path, env: &Env) -> Result<String> {
+    let revision = format!("refs/tags/{tag}^{{}}");
+    let object = question(dir, env).args(["rev-parse", "--verify", "--quiet", &revision]);
+    Ok(text(said("rev-parse", &object)?.trim_ascii()))
 }
 
 /// Where the remote `origin` is, if there is one.

@@ -128,7 +128,7 @@ fn announced(project: &Project) -> (String, Vec<&Version>) {
         let names: Vec<String> = versions.iter().map(ToString::to_string).collect();
         return (format!("Cargo.toml has {}", names.join(", ")), versions);
     };
-    let tags: Vec<_> = git.tags.iter().filter(|it| it.on_head).map(|it| &it.tag).collect();
+    let tags: Vec<_> = git.tags_on_head().collect();
     let names: Vec<String> = tags.iter().map(ToString::to_string).collect();
     let head_is = match names.is_empty() {
         true => "HEAD has no release tag".to_owned(),

@@ -160,6 +160,7 @@ fn new_release(
     });
     NewRelease {
         tag_name: to.tag.to_string(),
+        tag: to.tag.clone(),
         commit: plan.commit.clone().unwrap_or_default(),
         name: to.tag.to_string(),
         body: notes::body(&notes.text, &names.collect::<Vec<_>>()),

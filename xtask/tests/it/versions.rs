@@ -121,6 +121,60 @@ fn tags_and_commits_make_the_version() {
             "1.2.3",
             Some("v1.2.3"),
         ),
+        case("a bare tag on HEAD", "15.2.0", |w| tag(w, ["15.2.0"]), "15.2.0", Some("15.2.0")),
+        case(
+            "commits after a bare tag",
+            "15.2.0",
+            |w| {
+                tag(w, ["15.2.0", "ignore-0.4.33"]);
+                w.commit();
+            },
+            "15.2.1-dev.1.gSHA",
+            None,
+        ),
+        case("its own tag", "1.2.3", |w| tag(w, ["tool-1.2.3"]), "1.2.3", Some("tool-1.2.3")),
+        case("in a folder", "1.2.3", |w| tag(w, ["tool/v1.2.3"]), "1.2.3", Some("tool/v1.2.3")),
+        case("there, bare", "1.2.3", |w| tag(w, ["tool/1.2.3"]), "1.2.3", Some("tool/1.2.3")),
+        case("with an at", "1.2.3", |w| tag(w, ["tool@1.2.3"]), "1.2.3", Some("tool@1.2.3")),
+        case("and a v", "1.2.3", |w| tag(w, ["tool@v1.2.3"]), "1.2.3", Some("tool@v1.2.3")),
+        case(
+            "two forms on one commit",
+            "1.2.3",
+            |w| tag(w, ["1.2.3", "v1.2.3"]),
+            "1.2.3",
+            Some("v1.2.3"),
+        ),
+        case(
+            "a higher tag that is of something else",
+            "1.2.3",
+            |w| tag(w, ["v1.2.3", "2026.11.28"]),
+            "1.2.3",
+            Some("v1.2.3"),
+        ),
+        case(
+            "build metadata in both",
+            "1.2.3+b1",
+            |w| tag(w, ["v1.2.3+b1"]),
+            "1.2.3",
+            Some("v1.2.3+b1"),
+        ),
+        case(
+            "a commit after build metadata",
+            "1.2.3+b1",
+            |w| {
+                tag(w, ["1.2.3+b1"]);
+                w.commit();
+            },
+            "1.2.4-dev.1.gSHA",
+            None,
+        ),
+        case(
+            "other build metadata in the tag",
+            "1.2.3",
+            |w| tag(w, ["v1.2.3+b1"]),
+            "1.2.4-dev.0.gSHA",
+            None,
+        ),
         case(
             "another package's tag",
             "1.2.3",
@@ -252,7 +306,6 @@ fn hostile_tags_announce_nothing_and_run_nothing() {
         "v1.2",
         "v1.2.3;id",
         "v1.2.3-$(touch${IFS}owned)",
-        "v1.2.3+build",
         "v01.2.3",
         "v1.2.3-rc.01",
         "v18446744073709551615.0.0",
@@ -283,7 +336,96 @@ fn hostile_tags_announce_nothing_and_run_nothing() {
     }
     world.git(["update-ref", "refs/tags/v1.2.3;id", "HEAD"]);
     let release = world.run("release --skip publish,check");
-    release.ends_with(1).says("error: git: no release tag on HEAD\n");
+    release.ends_with(1).says("error: git: no release tag on HEAD: v1.2.3;id names no version\n");
+}
+
+/// What is on HEAD and does not count is named, with the reason.
+#[test]
+fn tags_that_do_not_count_are_named() {
+    let world = World::workspace(&[("tool", "1.2.3"), ("base", "1.0.0")], "");
+    world.file(
+        "base/Cargo.toml",
+        &(world.read("base/Cargo.toml") + "[package.metadata.dockless]\nship = false\n"),
+    );
+    world.commit();
+    tag(&world, ["latest", "ripgrep-15.2.0", "base-v1.0.0", "v1.2"]);
+    let release = world.run("release --dry-run --skip publish,check");
+    release.ends_with(1).says(
+        "error: git: no release tag on HEAD: base-v1.0.0 is of base, which is not released here; \
+         latest names no version; ripgrep-15.2.0 is of ripgrep, which is no package of the \
+         workspace; v1.2 names no version\n  help: tag the commit, for example `git tag v1.2.3`",
+    );
+}
+
+/// Two tags of a version leave open what it is, wherever they are.
+#[test]
+fn a_version_that_is_tagged_twice_is_not_released() {
+    for (cargo, first, second) in [
+        ("1.2.3", "1.2.3", "v1.2.3"),
+        ("1.2.3", "v1.2.3", "tool@1.2.3"),
+        ("1.2.3", "tool-1.2.3", "tool/1.2.3"),
+        ("1.2.3+b1", "v1.2.3", "v1.2.3+b1"),
+    ] {
+        let world = World::committed(cargo);
+        tag(&world, [first]);
+        let before = world.sha();
+        world.commit();
+        tag(&world, [second]);
+        let twice = |at: &str| {
+            let why = format!("1.2.3 is tagged twice: {second} at HEAD, and {first} at {at}");
+            let release = world.run("release --dry-run --skip publish,check");
+            release.ends_with(1).says(&format!("error: git: {why}\n"));
+            let snapshot = world.run("release --dry-run --snapshot");
+            snapshot.ends_with(0).says(&format!("warning: git: {why}\n"));
+        };
+        twice(&before);
+        // On a branch that HEAD does not stand on it is one as well.
+        world.git(["checkout", "--quiet", "-b", "other", "HEAD~1"]);
+        let apart = world.commit();
+        world.git(["tag", "--force", first]);
+        world.git(["checkout", "--quiet", "main"]);
+        twice(&apart);
+        // On the same commit both are right, and one is used.
+        world.git(["tag", "--force", first, "main"]);
+        let release = world.run("release --dry-run --skip publish,check");
+        release.ends_with(0).says("of one version: ");
+    }
+}
+
+/// A setting fixes the form; others then count for nothing.
+#[test]
+fn a_form_of_tags_can_be_fixed() {
+    let with = |form: &str| {
+        let world = World::quick("1.2.3");
+        let settings = format!("[workspace.metadata.dockless]\ntag = \"{form}\"\n[workspace]\n");
+        world.file("Cargo.toml", &(world.read("Cargo.toml") + &settings));
+        world.commit();
+        world
+    };
+    let world = with("{{ name }}/v{{ version }}");
+    tag(&world, ["v9.9.9", "tool-v1.2.4"]);
+    let release = world.run("release --dry-run --skip publish,check");
+    release
+        .ends_with(1)
+        .says("tool-v1.2.4 is not of the form {{ name }}/v{{ version }}; v9.9.9 is not of the form")
+        .says("`git tag tool/v1.2.3`");
+    tag(&world, ["tool/v1.2.3"]);
+    let plan = world.plan("--skip publish,check");
+    assert_eq!((&plan["version"], &plan["tag"]), (&"1.2.3".into(), &"tool/v1.2.3".into()));
+    world.commit();
+    world.commit();
+    let version = format!("1.2.4-dev.2.g{}", world.sha());
+    assert_eq!(world.plan("--snapshot")["version"], version);
+    let workflows = world.run("init --workflows");
+    workflows.ends_with(0);
+    assert!(
+        world.read(".github/workflows/release.yml").contains("- \"*/v[0-9]+.[0-9]+.[0-9]+*\"\n")
+    );
+
+    with("{{ name }}").run("release --dry-run --snapshot").ends_with(1).says(
+        "[workspace.metadata.dockless] tag: \"{{ name }}\" does not name {{ version }} once\n  \
+         help: write it as `tag = \"{{ name }}/v{{ version }}\"`",
+    );
 }
 
 #[test]

@@ -11,6 +11,7 @@ use crate::finding::failure;
 use crate::forge::index::{self, Change, Submission, Submitted};
 use crate::github::GitHub;
 use crate::plan::{self, Mode};
+use crate::project::Project;
 use crate::release;
 use crate::version::ReleaseTag;
 
@@ -51,7 +52,7 @@ fn slug(text: &str) -> Result<Slug> {
 pub fn run(args: &Pr, common: &Common, world: &World) -> Result<ExitCode> {
     let (project, config) = world.project_and_config(common)?;
     let (plugins, of) = release::plugins_of_head(&args.names, &project)?;
-    let tag = released_tag(&of)?;
+    let tag = released_tag(&of, &project)?;
     let Some(index) = args.index.as_ref().or(config.github.index.as_ref()) else {
         let why = "`ship = false` in [workspace.metadata.dockless.index]";
         bail!(failure(why, "name the index with --index"));
@@ -89,8 +90,8 @@ pub fn run(args: &Pr, common: &Common, world: &World) -> Result<ExitCode> {
 }
 
 /// The tag that the last release is of.
-fn released_tag(of: &Of) -> Result<ReleaseTag> {
-    let tag = of.tag.as_deref().and_then(ReleaseTag::parse);
+fn released_tag(of: &Of, project: &Project) -> Result<ReleaseTag> {
+    let tag = of.tag.as_deref().and_then(|tag| project.read_tag(tag));
     tag.ok_or_else(|| {
         let why = "dist/ holds no release of a tag, and an index takes nothing else";
         failure(why, "tag the commit and make the release again, without --snapshot")

@@ -175,8 +175,7 @@ fn within(submodule: &Path, env: &Env) -> Result<Tree> {
     }
     let mut tree = Tree::default();
     if submodule.is_dir() && !files::list(submodule)?.is_empty() {
-        tree.changes
-            .push(Change { path: submodule.to_owned(), kind: ChangeKind::Untracked });
+        tree.changes.push(Change { path: submodule.to_owned(), kind: ChangeKind::Untracked });
     }
     Ok(tree)
 }
