@@ -18,6 +18,10 @@ pub struct Args {
 }
 
 pub fn run(args: Args, world: &World) -> Result<ExitCode> {
+    if let (Tool::Windres, Some(version)) = (args.tool, driver::version_of_windres(&args.args)) {
+        world.term.result(version)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let code = driver::run(args.tool, &args.settings, args.args, &world.dir, &world.env)?;
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
 }

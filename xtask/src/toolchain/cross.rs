@@ -20,7 +20,7 @@ use crate::project::Project;
 use crate::target::Target;
 
 /// Raised when stand-ins are written otherwise: those that are there are kept.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// What zig does not know of macOS, though the crate libc asks every program to
 /// be linked with it: the names of what the system's library has.
@@ -224,19 +224,23 @@ fn write(settings: &Settings, dir: &Path, this: &Path, project: &Project) -> Res
     let triple = settings.target.triple();
     let path = dir.join(format!("{triple}.json"));
     files::write(&path, &serde_json::to_vec_pretty(settings).context("write JSON")?)?;
+    // What follows is not for this program, however it looks.
+    let words = |tool: &'static str| {
+        [this.as_os_str(), "cross".as_ref(), tool.as_ref(), path.as_os_str(), "--".as_ref()]
+    };
     for (name, tool) in [("cc", "cc"), ("c++", "cxx"), ("ld", "ld")] {
-        // What follows is not for this program, however it looks.
-        let words =
-            [this.as_os_str(), "cross".as_ref(), tool.as_ref(), path.as_os_str(), "--".as_ref()];
-        script(&dir.join(format!("{triple}-{name}")), &words)?;
+        script(&dir.join(format!("{triple}-{name}")), &words(tool))?;
     }
     for name in ["ar", "ranlib"] {
         script(&dir.join(format!("{triple}-{name}")), &archiver(settings, name, project))?;
     }
     if let (true, Compiler::Zig { program }) = (settings.target.is_windows(), &settings.compiler) {
-        // The name by which rustc starts it on other systems.
-        let name = format!("{}-w64-mingw32-dlltool", settings.target.arch());
-        script(&dir.join(name), &[program.as_os_str(), "dlltool".as_ref()])?;
+        // The names by which rustc, and build scripts that make resources, start them on
+        // other systems.
+        let mingw = |name: &str| dir.join(format!("{}-w64-mingw32-{name}", settings.target.arch()));
+        script(&mingw("dlltool"), &[program.as_os_str(), "dlltool".as_ref()])?;
+        script(&mingw("ar"), &[program.as_os_str(), "ar".as_ref()])?;
+        script(&mingw("windres"), &words("windres"))?;
     }
     if settings.target.is_darwin() {
         files::write(&dir.join("libiconv.tbd"), ICONV.as_bytes())?;
@@ -316,6 +320,10 @@ fn cmake(settings: &Settings, dir: &Path, target_dir: &Path) -> Result<String> {
         tool("ranlib")?,
         quoted(target_dir)?
     );
+    if settings.target.is_windows() {
+        let windres = dir.join(format!("{}-w64-mingw32-windres", settings.target.arch()));
+        text.push_str(&format!("set(CMAKE_RC_COMPILER {})\n", quoted(&windres)?));
+    }
     for kind in ["LIBRARY", "INCLUDE", "PACKAGE"] {
         text.push_str(&format!("set(CMAKE_FIND_ROOT_PATH_MODE_{kind} ONLY)\n"));
     }

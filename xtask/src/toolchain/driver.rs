@@ -19,6 +19,9 @@ use crate::process::{Env, Program};
 use crate::target::Target;
 
 mod arguments;
+mod resources;
+
+pub use resources::version as version_of_windres;
 
 /// A tool that is stood in for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -29,6 +32,8 @@ pub enum Tool {
     Cxx,
     /// rustc's own linker for musl.
     Ld,
+    /// MinGW's compiler of resources.
+    Windres,
 }
 
 /// All that a stand-in needs to know, written where it finds it.
@@ -78,6 +83,13 @@ pub fn run(tool: Tool, settings: &Path, args: Vec<OsString>, dir: &Path, env: &E
     let temp = files::temporary_dir()?;
     if tool == Tool::Ld {
         return link(&settings, args, temp.path(), dir, env);
+    }
+    if tool == Tool::Windres {
+        let Compiler::Zig { program } = &settings.compiler else {
+            bail!(failure("resources of Windows programs need zig", "install zig"));
+        };
+        let program = Program::new(program, dir, env).args(settings.resources(args, dir)?);
+        return code(settings.with_vars(program, temp.path()));
     }
     let around = settings.surroundings(env)?;
     let mut translated = settings.translated(args, &around);

@@ -12,6 +12,7 @@ use crate::world::{
 
 mod driver;
 mod elsewhere;
+mod resources;
 mod scripts;
 mod setup;
 
