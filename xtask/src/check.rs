@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::cache::{Cache, Kind as Kept};
 use crate::config::{Check, CheckConfig, Features, Kind};
 use crate::digest::{self, Digest};
-use crate::files;
+use crate::files::{self, limits};
 use crate::finding::{self, Finding, Place, Severity};
 use crate::project::Project;
 use crate::term::{Table, Term};
@@ -243,7 +243,7 @@ fn lock_is_current(project: &Project, options: &Options, cache: &Cache) -> Resul
     if !project.has_lock {
         return failed("there is no Cargo.lock: run `cargo generate-lockfile`");
     }
-    let text = files::read(&project.root.join(LOCK))?;
+    let text = files::read_foreign(&project.root.join(LOCK), limits::LOCK)?;
     // What cargo says of the manifests is all that a lock file is made of.
     let key = digest::of_parts([LOCK_FORM, &text, &project.metadata]);
     if cache.get(Kept::Lock, &key, std::io::sink())?.is_some() {
@@ -300,7 +300,7 @@ pub fn ahead(
     term: &Term,
 ) -> Option<Finding> {
     let looked = || -> Result<Option<Finding>> {
-        let rules = rules::rules(config, &project.root)?;
+        let rules = rules::rules(config, &project.root, &project.boundary)?;
         match database(&rules, project, config, options, cache, term)? {
             database::Found::Opened(database) => Ok(stale(&database, options.strict, today()?)),
             database::Found::OutOfReach(why) => anyhow::bail!("no database of advisories: {why}"),
@@ -322,7 +322,7 @@ fn audited(
     cache: &Cache,
     term: &Term,
 ) -> Result<Said> {
-    let rules = rules::rules(config, &project.root)?;
+    let rules = rules::rules(config, &project.root, &project.boundary)?;
     let database = match database(&rules, project, config, options, cache, term) {
         Ok(database::Found::Opened(database)) => *database,
         Ok(database::Found::OutOfReach(why)) => anyhow::bail!("no database of advisories: {why}"),
@@ -392,7 +392,7 @@ fn look_for_yanked(
     cache: &Cache,
 ) -> Result<(BTreeSet<usize>, usize)> {
     anyhow::ensure!(!options.offline, "--offline");
-    let text = files::read(&lock.path)?;
+    let text = files::read_foreign(&lock.path, limits::LOCK)?;
     let yanked = yanked::look(lock, &text, project, cache)?;
     Ok((yanked.yanked, yanked.unknown))
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::archive::Archive;
 use crate::digest::Digest;
-use crate::files::{self, Staging};
+use crate::files::{self, Staging, limits};
 use crate::finding::Help;
 use crate::krew::Manifest;
 use crate::linkage::{Binary, Linkage};
@@ -60,7 +60,8 @@ impl Of {
     /// Reads what the dist/ is of; `None` where there is none.
     pub fn read(dist: &Path) -> Result<Option<Of>> {
         let path = dist.join(METADATA);
-        let Some(bytes) = files::read_if_there(&path)? else { return Ok(None) };
+        let read = files::read_foreign_if_there(&path, files::limits::RELEASE)?;
+        let Some(bytes) = read else { return Ok(None) };
         let of = serde_json::from_slice(&bytes);
         of.map(Some).with_context(|| format!("read {}", path.display())).context(Help(ANEW.into()))
     }
@@ -179,7 +180,7 @@ fn with_others(plan: &Plan, artifacts: &[Artifact], out: &Staging) -> Result<Vec
     let path = plan.dist.join("artifacts.json");
     let before = match plan.part {
         Part::All => None,
-        _ => files::read_if_there(&path)?,
+        _ => files::read_foreign_if_there(&path, limits::RELEASE)?,
     };
     if let Some(before) = before {
         let before: Vec<Value> = serde_json::from_slice(&before)

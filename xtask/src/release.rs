@@ -13,7 +13,7 @@ use crate::checksum::{self, Artifact, IMAGES, Made, Of};
 use crate::compile::{Compiled, compile};
 use crate::config::{self, ImageNode};
 use crate::dockerfile;
-use crate::files::{self, Lock, Staging, explain_space};
+use crate::files::{self, Lock, Staging, explain_space, limits};
 use crate::finding::{Findings, failure};
 use crate::generate::{self, Generated};
 use crate::linkage::{Binary, prove};
@@ -225,7 +225,7 @@ fn dockerfile(
 
 /// Fails where there is a Dockerfile that this tool did not write.
 fn ensure_ours(path: &Path) -> Result<()> {
-    let text = files::read_if_there(path)?.unwrap_or_default();
+    let text = files::read_foreign_if_there(path, limits::SETTINGS)?.unwrap_or_default();
     let first = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
     if text.is_empty() || String::from_utf8_lossy(first).contains(dockerfile::MARK) {
         return Ok(());

@@ -6,15 +6,12 @@ use anyhow::{Context, Result, bail, ensure};
 use rustsec::Advisory;
 use rustsec::advisory::Date;
 
-use crate::files;
+use crate::files::{self, limits};
 use crate::finding::{Finding, Place, failure};
 use crate::parallel;
 
 /// The folder of advisories about crates. That about Rust itself is about no lock file.
 const CRATES: &str = "crates";
-
-/// In bytes. The largest advisory has some 10 kB.
-const LARGEST: u64 = 1 << 20;
 
 /// What a database holds.
 #[derive(Debug)]
@@ -81,10 +78,9 @@ fn malformed(path: &Path, error: &anyhow::Error) -> Finding {
 
 /// Reads one file, which has the name of its advisory and lies in the folder of its crate.
 fn read(path: &Path) -> Result<Advisory> {
-    let entry = files::list_one(path)?.context("it is gone")?;
-    ensure!(entry.size <= LARGEST, "it has more than {LARGEST} bytes");
-    ensure!(path.is_file() && !path.is_symlink(), "it is no file");
-    let text = String::from_utf8(files::read(path)?).context("it is no UTF-8")?;
+    ensure!(!path.is_symlink(), "it is no file");
+    let text = String::from_utf8(files::read_foreign(path, limits::ADVISORY)?)
+        .context("it is no UTF-8")?;
     let advisory: Advisory = text.parse().map_err(|error: rustsec::Error| said(&error))?;
     let folder = path.parent().and_then(Path::file_name);
     let (id, package) = (advisory.id().as_str(), advisory.metadata.package.as_str());

@@ -9,7 +9,7 @@ use rustsec::Lockfile;
 use rustsec::package::Package;
 
 use super::Found;
-use crate::files;
+use crate::files::{self, limits};
 use crate::finding::{Finding, Help, Place};
 
 /// Its name in the workspace's folder, by which findings speak of it: what shows them beside
@@ -32,7 +32,8 @@ impl Lock {
     /// Reads the lock file of a workspace.
     pub fn read(path: &Path) -> Result<Lock> {
         let read = || -> Result<Lock> {
-            let text = String::from_utf8(files::read(path)?).context("it is no UTF-8")?;
+            let text = String::from_utf8(files::read_foreign(path, limits::LOCK)?)
+                .context("it is no UTF-8")?;
             Lock::parse(path, &text)
         };
         let context = || format!("read {}", path.display());

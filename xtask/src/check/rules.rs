@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::config::{CheckConfig, Gravity, Ignore, Kind};
-use crate::files;
+use crate::files::{Boundary, limits};
 use crate::finding::{Help, Place};
 
 /// What counts.
@@ -37,7 +37,7 @@ const AUDIT: [&str; 1] = [".cargo/audit.toml"];
 const DENY: [&str; 3] = ["deny.toml", ".deny.toml", ".cargo/deny.toml"];
 
 /// Joins the settings with the files of the two tools in the workspace's folder.
-pub fn rules(config: &CheckConfig, root: &Path) -> Result<Rules> {
+pub fn rules(config: &CheckConfig, root: &Path, boundary: &Boundary) -> Result<Rules> {
     let mut rules = Rules {
         ignore: config.ignore.clone(),
         severity: config.severity,
@@ -47,20 +47,24 @@ pub fn rules(config: &CheckConfig, root: &Path) -> Result<Rules> {
         os: Vec::new(),
         database: None,
     };
-    if let Some((file, audit)) = first::<AuditToml>(&AUDIT, root)? {
+    if let Some((file, audit)) = first::<AuditToml>(&AUDIT, root, boundary)? {
         rules.audit_toml(&file, audit);
     }
-    if let Some((file, deny)) = first::<DenyToml>(&DENY, root)? {
+    if let Some((file, deny)) = first::<DenyToml>(&DENY, root, boundary)? {
         rules.deny_toml(&file, deny.advisories);
     }
     Ok(rules)
 }
 
 /// The first of the files that is there.
-fn first<T: DeserializeOwned>(names: &[&str], root: &Path) -> Result<Option<(Place, T)>> {
+fn first<T: DeserializeOwned>(
+    names: &[&str],
+    root: &Path,
+    boundary: &Boundary,
+) -> Result<Option<(Place, T)>> {
     for name in names {
         let path = root.join(name);
-        let Some(bytes) = files::read_if_there(&path)? else { continue };
+        let Some(bytes) = boundary.read_if_there(&path, limits::SETTINGS)? else { continue };
         let parsed = || -> Result<T> { Ok(toml::from_str(&String::from_utf8(bytes)?)?) };
         let parsed = parsed().with_context(|| format!("read {}", path.display()));
         let help = || Help(format!("mend {name}, or move what it says into Cargo.toml"));

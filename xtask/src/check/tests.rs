@@ -7,6 +7,7 @@ use super::advisories::{Advisories, load};
 use super::rules::{Rules, rules};
 use super::*;
 use crate::config::{Gravity, Ignore};
+use crate::files::Boundary;
 
 /// A lock file of a program, as cargo writes it: a tree, two versions of one crate, and
 /// crates that no registry has.
@@ -111,7 +112,7 @@ fn known() -> Advisories {
 }
 
 fn no_rules() -> Rules {
-    rules(&CheckConfig::default(), Path::new("/nowhere")).unwrap()
+    rules(&CheckConfig::default(), Path::new("/nowhere"), &Boundary::default()).unwrap()
 }
 
 const TODAY: Date = date(2026, 11, 23);
@@ -256,7 +257,8 @@ fn settings_of_other_tools_are_read() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| {
         files::write(&folder.path().join(name), text.as_bytes()).unwrap();
-        let read = rules(&CheckConfig::default(), folder.path());
+        let boundary = Boundary::new(folder.path(), &[]).unwrap();
+        let read = rules(&CheckConfig::default(), folder.path(), &boundary);
         files::remove(&folder.path().join(name)).unwrap();
         read
     };

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::lock::Lock;
 use crate::cache::{Cache, Kind};
 use crate::digest::Digest;
-use crate::files;
+use crate::files::{self, limits};
 use crate::project::Project;
 
 /// What was asked within this time is not asked again, in seconds.
@@ -83,7 +83,7 @@ fn is_yanked(package: &Package, indexes: &[PathBuf]) -> Result<Option<bool>> {
         }
     }
     let Some((_, path)) = newest else { return Ok(None) };
-    let bytes = files::read(&path)?;
+    let bytes = files::read_foreign(&path, limits::CRATE)?;
     read(&bytes, &package.version.to_string()).with_context(|| format!("read {}", path.display()))
 }
 

@@ -3,7 +3,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 
 use super::{Common, Drafted, Selection, World};
-use crate::files;
+use crate::files::{self, limits};
 use crate::finding::{Findings, failure};
 use crate::init;
 use crate::plan::{Mode, Skip};
@@ -37,7 +37,11 @@ pub fn run(args: &Args, common: &Common, world: &World) -> Result<ExitCode> {
     let mut wrong = Vec::new();
     for (path, text) in init::workflows(&init::facts(&project, &config, &plan))? {
         let place = project.root.join(&path);
-        let there = files::read_if_there(&place)?;
+        // Nothing is written beyond the project, through a folder that is a link.
+        if let Some(above) = place.ancestors().skip(1).find(|folder| folder.exists()) {
+            project.boundary.admit(above)?;
+        }
+        let there = project.boundary.read_if_there(&place, limits::SETTINGS)?;
         let ours = there.as_deref().map(String::from_utf8_lossy);
         let text = ours.as_ref().map_or(text.clone(), |there| init::keep_pins(&text, there));
         if there.as_deref() == Some(text.as_bytes()) {

@@ -5,7 +5,7 @@ use anyhow::Result;
 
 use super::{Common, Selection, World, release};
 use crate::checksum::KREW;
-use crate::files;
+use crate::files::{self, limits};
 use crate::finding::{Finding, Findings, Place, Severity};
 use crate::krew::{self, Archives};
 use crate::plan::Part;
@@ -95,7 +95,7 @@ fn validate(args: &Validate, world: &World) -> Result<ExitCode> {
         };
         let archives = folder.as_deref().map_or(Archives::None, Archives::Folder);
         world.term.step("validate", file.display());
-        match String::from_utf8(files::read(&world.dir.join(file))?) {
+        match String::from_utf8(files::read_foreign(&world.dir.join(file), limits::PLUGIN)?) {
             Ok(text) => findings.extend(krew::validate(&text, file, archives)),
             Err(error) => {
                 let why = format!("the manifest is no UTF-8: {error}");

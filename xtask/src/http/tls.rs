@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 
-use crate::files;
+use crate::files::{self, limits};
 
 /// Where Linux distributions keep the certificates that this machine trusts.
 /// <https://github.com/golang/go/blob/master/src/crypto/x509/root_linux.go>
@@ -50,7 +50,7 @@ pub fn config(trust: &Trust) -> Result<TlsConfig> {
 /// trust nobody.
 fn read(path: &Path) -> Result<Vec<Certificate<'static>>> {
     let context = || format!("read the certificates of {}", path.display());
-    let bytes = files::read(path)?;
+    let bytes = files::read_foreign(path, limits::CERTIFICATES)?;
     let mut found = Vec::new();
     for item in parse_pem(&bytes) {
         if let PemItem::Certificate(certificate) = item.with_context(context)? {

@@ -11,7 +11,7 @@ use super::play::play;
 use super::sheet::Sheet;
 use super::{plugin, rules};
 use crate::digest::Digest;
-use crate::files;
+use crate::files::{self, Boundary};
 use crate::finding::{Finding, Place, Severity};
 use crate::parallel;
 use crate::yaml;
@@ -105,7 +105,7 @@ fn install(platform: &Platform, folder: &Path, sheet: &mut Sheet<'_>) {
             let fix = "put the archive of each platform there, or name another folder";
             return sheet.error("archive-missing", at, why, fix);
         }
-        Ok(Some(_)) => files::open_regular(&path),
+        Ok(Some(_)) => Boundary::new(folder, &[]).and_then(|folder| folder.open(&path)),
         Err(error) => Err(error),
     };
     let digested = opened.and_then(|archive| {

@@ -40,10 +40,10 @@ pub enum Content {
 }
 
 impl Content {
-    /// The file as it is now.
+    /// The file as it is now. The path has no links.
     pub fn of(path: &Path) -> Result<Content> {
         let context = || format!("read {}", path.display());
-        let file = files::open_regular(path)?;
+        let file = files::open_resolved(path)?;
         let size = file.metadata().with_context(context)?.len();
         let digest = Digest::of_reader(file).with_context(context)?;
         Ok(Content::File { path: path.to_owned(), digest, size })
@@ -68,7 +68,9 @@ impl Content {
     pub fn open(&self) -> Result<Opened<'_>> {
         Ok(match self {
             Content::Bytes(bytes) => Opened::Bytes(bytes),
-            Content::File { path, size, .. } => Opened::File(files::open(path)?.take(*size)),
+            Content::File { path, size, .. } => {
+                Opened::File(files::open_regular(path)?.take(*size))
+            }
         })
     }
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::Project;
 use crate::cache::{Cache, Kind};
 use crate::digest::{self, Digest};
-use crate::files;
+use crate::files::{self, limits};
 use crate::target::Target;
 use crate::term::Term;
 
@@ -88,7 +88,8 @@ pub fn learn(
     cache: &Cache,
     term: &Term,
 ) -> Result<BTreeMap<Wanted, Graph>> {
-    let lock = files::read_if_there(&project.root.join("Cargo.lock"))?.unwrap_or_default();
+    let lock = files::read_foreign_if_there(&project.root.join("Cargo.lock"), limits::LOCK)?
+        .unwrap_or_default();
     let key = |wanted: &Wanted| {
         let features = wanted.feature_args.join(" ");
         let sysroot = project.rustc.sysroot.to_string_lossy();
@@ -133,7 +134,8 @@ fn kept(key: &Digest, cache: &Cache) -> Result<Option<Graph>> {
     }
     let record: Record = serde_json::from_slice(&bytes).context("read a kept dependency graph")?;
     for (manifest, digest) in &record.outside {
-        let now = files::read_if_there(manifest)?.map(|bytes| Digest::of(&bytes).hex());
+        let now = files::read_foreign_if_there(manifest, limits::SETTINGS)?
+            .map(|bytes| Digest::of(&bytes).hex());
         if now.as_ref() != Some(digest) {
             return Ok(None);
         }
@@ -179,9 +181,10 @@ impl Packages {
                     );
                 }
                 None if !manifest.starts_with(&project.root) => {
-                    packages
-                        .outside
-                        .insert(manifest.to_owned(), Digest::of(&files::read(manifest)?).hex());
+                    packages.outside.insert(
+                        manifest.to_owned(),
+                        Digest::of(&files::read_foreign(manifest, limits::SETTINGS)?).hex(),
+                    );
                     sources.insert((dir.to_owned(), format!("/deps/{}", package.name)));
                 }
                 _ => {}

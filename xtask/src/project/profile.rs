@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use crate::files;
+use crate::files::{self, limits};
 use crate::process::Env;
 
 /// One definition of a profile; a name can have several.
@@ -30,7 +30,7 @@ pub fn read(root: &Path, env: &Env) -> Result<Vec<Profile>> {
         if !file.is_file() {
             continue;
         }
-        let text = String::from_utf8(files::read(&file)?)
+        let text = String::from_utf8(files::read_foreign(&file, limits::SETTINGS)?)
             .with_context(|| format!("read {}", file.display()))?;
         let table: toml::Table =
             toml::from_str(&text).with_context(|| format!("read {}", file.display()))?;

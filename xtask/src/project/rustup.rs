@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::rustc::Rustc;
 use crate::cache::{Cache, Kind};
 use crate::digest::{self, Digest};
-use crate::files;
+use crate::files::{self, limits};
 use crate::process::{self, Env};
 
 /// The answer, and by what it is known that the compiler is still the same.
@@ -55,7 +55,7 @@ pub fn key(dir: &Path, env: &Env) -> Result<Option<Digest>> {
         .flat_map(|dir| ["rust-toolchain", "rust-toolchain.toml"].map(|name| dir.join(name)));
     for file in settings.into_iter().chain(pins).filter(|file| file.is_file()) {
         parts.push(file.as_os_str().as_encoded_bytes().to_vec());
-        parts.push(files::read(&file)?);
+        parts.push(files::read_foreign(&file, limits::SETTINGS)?);
     }
     Ok(Some(digest::of_parts(parts.iter().map(Vec::as_slice))))
 }

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
 use super::host::{DOCKER_HUB_KEY, bare_key, keys};
-use crate::files;
+use crate::files::{self, limits};
 use crate::finding::{Finding, Place, failure};
 use crate::process::{Env, Program};
 use crate::reference::Repository;
@@ -73,7 +73,7 @@ pub fn find(
     term: &Term,
 ) -> Result<Option<Login>> {
     for path in places(env) {
-        let Some(bytes) = files::read_if_there(&path)? else { continue };
+        let Some(bytes) = files::read_foreign_if_there(&path, limits::LOGINS)? else { continue };
         // What serde would quote may be a password.
         let stored: Stored = serde_json::from_slice(&bytes).map_err(|error| {
             failure(

@@ -9,7 +9,7 @@ use crate::archive::Archive;
 use crate::cache::{Cache, Kind};
 use crate::checksum::{KREW, Of};
 use crate::digest::{self, Digest};
-use crate::files::{self, Staging};
+use crate::files::{self, Boundary, Staging, limits};
 use crate::finding::{Finding, Findings, Place, Severity, failure};
 use crate::krew::{self, Archives, Manifest, Release};
 use crate::plan::{KrewPlan, Plan};
@@ -162,8 +162,9 @@ pub fn released_plugins(names: &[String], dist: &Path) -> Result<Vec<Release>> {
     }
     let wanted = |stem: &String| names.is_empty() || names.contains(stem);
     let made = made.into_iter().filter(|(stem, _)| wanted(stem));
+    let boundary = Boundary::new(dist, &[])?;
     made.map(|(_, path)| {
-        let text = String::from_utf8(files::read(&path)?)
+        let text = String::from_utf8(boundary.read(&path, limits::PLUGIN)?)
             .with_context(|| format!("read {}", path.display()))?;
         Ok(Release::read(&text, &path).map_err(Findings)?)
     })

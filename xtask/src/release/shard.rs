@@ -13,7 +13,7 @@ use super::{Staging, binaries, lock, name};
 use crate::checksum::{self, Made};
 use crate::compile::Compiled;
 use crate::digest::{self, Digest};
-use crate::files;
+use crate::files::{self, Boundary, limits};
 use crate::finding::{Finding, Findings, Place, failure};
 use crate::plan::{BuildPlan, Plan};
 use crate::project::Project;
@@ -24,12 +24,6 @@ use crate::term::Term;
 pub const SHARD: &str = "shard.json";
 /// Where a shard has its programs: `programs/TARGET/PACKAGE/PROGRAM`.
 const PROGRAMS: &str = "programs";
-/// In bytes. Nothing that describes a shard is longer.
-const LONGEST: u64 = 4 << 20;
-
-/// In bytes. No program is larger.
-const LARGEST: u64 = 2 << 30;
-
 /// What a machine built of a release.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Shard {
@@ -260,11 +254,8 @@ fn foreign(
 fn found_in(dir: &Path) -> Result<Vec<(PathBuf, Shard)>> {
     let read = |path: PathBuf| {
         let context = || format!("read {}", path.display());
-        let size = files::list_one(&path)?.map_or(0, |entry| entry.size);
-        if size > LONGEST {
-            bail!("{}: it has {size} bytes, and none has more than {LONGEST}", context());
-        }
-        let shard: Shard = serde_json::from_slice(&files::read(&path)?).with_context(context)?;
+        let bytes = Boundary::new(dir, &[])?.read(&path, limits::SHARD)?;
+        let shard: Shard = serde_json::from_slice(&bytes).with_context(context)?;
         Ok((path, shard))
     };
     let own = dir.join(SHARD);
@@ -284,11 +275,7 @@ fn found_in(dir: &Path) -> Result<Vec<(PathBuf, Shard)>> {
 /// way it may have lost that it can be run.
 fn copy(program: &Program, shard: &Path, to: &Path) -> Result<()> {
     let from = shard.with_file_name("").join(program.place());
-    let size = files::list_one(&from)?.map_or(0, |entry| entry.size);
-    if !from.is_file() || size > LARGEST {
-        bail!("read {}: it is no file of at most {LARGEST} bytes", from.display());
-    }
-    let bytes = files::read(&from)?;
+    let bytes = Boundary::new(&shard.with_file_name(""), &[])?.read(&from, limits::PROGRAM)?;
     let there = Digest::of(&bytes);
     if there.to_string() != program.digest {
         bail!(failure(

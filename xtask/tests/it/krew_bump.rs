@@ -401,6 +401,23 @@ fn no_link_leads_out_of_the_index() {
         linked(Path::new("foo.yaml"), args, "index/plugins/foo.yaml");
         linked(Path::new("/dev/zero"), args, "leads out of the index");
     }
+    // Nor is the entry of another plugin written through a link, and nobody's file is read.
+    for args in ["", "--rewrite"] {
+        let world = world(&[("foo", &manifest)]);
+        world.file("index/plugins/bar.yaml", ENTRY);
+        let link = world.path("index/plugins/foo.yaml");
+        fs::remove_file(&link).unwrap();
+        symlink("bar.yaml", &link).unwrap();
+        bump(&world, args).ends_with(1).no_result().says("index/plugins/foo.yaml is a link");
+        assert_eq!(world.read("index/plugins/bar.yaml"), ENTRY);
+        assert!(link.is_symlink());
+        fs::remove_file(&link).unwrap();
+        fs::copy(world.path("index/plugins/bar.yaml"), &link).unwrap();
+        let made = world.dist().join("krew/foo.yaml");
+        fs::rename(&made, world.outside("made.yaml")).unwrap();
+        symlink(world.outside("made.yaml"), &made).unwrap();
+        bump(&world, args).ends_with(1).no_result().says("dist/krew/foo.yaml leads out of");
+    }
     let world = world(&[("foo", &manifest)]);
     let folder = world.outside("plugins");
     fs::rename(world.path("index/plugins"), &folder).unwrap();

@@ -21,6 +21,8 @@ mod failures;
 #[cfg(target_os = "linux")]
 mod first_run;
 #[cfg(target_os = "linux")]
+mod foreign_files;
+#[cfg(target_os = "linux")]
 mod generate;
 #[cfg(target_os = "linux")]
 mod hostile_images;

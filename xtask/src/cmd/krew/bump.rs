@@ -1,15 +1,14 @@
 //! A release's version of plugins, for their entries in a checkout of an index.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use serde::Serialize;
 
 use super::super::{Common, World};
 use crate::checksum::KREW;
-use crate::files;
+use crate::files::{self, limits};
 use crate::finding::{Finding, Findings, Place, Severity, failure};
 use crate::krew::{self, Archives, Change, Release};
 use crate::release;
@@ -183,12 +182,14 @@ fn existing(root: &Path, path: &Path, file: &Path) -> Result<(PathBuf, Option<Ve
             "replace the link by the file itself",
         ));
     }
-    let read = || {
-        let mut bytes = Vec::new();
-        let mut file = files::open_regular(&place)?;
-        file.read_to_end(&mut bytes).with_context(|| format!("read {}", place.display()))?;
-        anyhow::Ok(bytes)
-    };
+    // The entry that a link leads to is another's.
+    if path.is_symlink() {
+        bail!(failure(
+            format!("{} is a link, and nothing is written through one", file.display()),
+            "replace the link by the file itself",
+        ));
+    }
+    let read = || files::read_resolved(&place, limits::PLUGIN);
     let before = is_there.then(read).transpose()?;
     Ok((place, before))
 }
