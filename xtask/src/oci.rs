@@ -21,6 +21,7 @@ use crate::target::Platform;
 
 mod archive;
 mod assemble;
+mod base_tree;
 mod build;
 mod entry;
 mod gzip;

@@ -17,7 +17,7 @@ use crate::files::{self, Lock, Staging, explain_space, limits};
 use crate::finding::{Findings, failure};
 use crate::generate::{self, Generated};
 use crate::linkage::{Binary, prove};
-use crate::oci::{self, Base, Built};
+use crate::oci::{self, Base, Built, Root};
 use crate::parallel;
 use crate::plan::{ArchivePlan, ImagePlan, LeftOut, Mode, Part, Plan};
 use crate::project::Project;
@@ -273,7 +273,8 @@ fn bases(plan: &Plan, cache: &Cache, registry: &Registry<'_>, term: &Term) -> Re
                 image.platforms.iter().map(|it| it.platform.clone()).collect();
             let context = || format!("read the base {reference} of {}", image.package);
             let found = registry.pull(reference, &platforms).with_context(context)?;
-            oci::on(image, found).with_context(context)
+            let fetch = |root: &Root| registry.fetch(root);
+            oci::on(image, found, &fetch, cache, term).with_context(context)
         }
         _ => oci::base(image, cache, term),
     };

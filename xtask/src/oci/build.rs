@@ -10,16 +10,19 @@ use oci_spec::image::{
     MediaType, Os, PlatformBuilder, RootFs,
 };
 
-use super::entry::{Content, Entry, Node};
-use super::layer::{LAYOUT, layer};
-use super::{Found, Image, Index, Layer, Raw, Root, media, rootfs, tree, validate};
-use crate::cache::{Blobs, Cache, Kind};
+use super::base_tree::{self, Tree};
+use super::entry::{Content, Entry};
+use super::layer::layer;
+use super::tape::Member;
+use super::tree::{self, Wish};
+use super::{Found, Image, Index, Layer, Raw, Root, media, rootfs, validate};
+use crate::cache::{Blobs, Cache};
 use crate::config;
 use crate::digest::{self, Digest};
 use crate::finding::{Finding, Findings, Severity};
 use crate::linkage::Binary;
 use crate::parallel;
-use crate::plan::{BIN, ImagePlan, ImagePlatform};
+use crate::plan::{ImagePlan, ImagePlatform};
 use crate::reference::Reference;
 use crate::target::Platform;
 use crate::term::Term;
@@ -37,7 +40,7 @@ pub enum Base {
     Stored {
         digest: Digest,
         name: Option<Reference>,
-        images: BTreeMap<Platform, Image>,
+        images: BTreeMap<Platform, BaseImage>,
     },
 }
 
@@ -48,8 +51,14 @@ pub struct Built {
     pub root: Root,
 }
 
-/// Finds the plan's base where it is no registry's. One from a folder or a file is
-/// foreign: what of it is used is checked, once for each digest.
+/// The image of a base for one platform, and the tree that its layers come to.
+#[derive(Clone, Debug)]
+pub struct BaseImage {
+    image: Image,
+    tree: Tree,
+}
+
+/// Finds the plan's base where it is no registry's.
 pub fn base(plan: &ImagePlan, cache: &Cache, term: &Term) -> Result<Base> {
     let stored = match &plan.base {
         config::Base::Builtin => return Ok(Base::Builtin),
@@ -59,19 +68,25 @@ pub fn base(plan: &ImagePlan, cache: &Cache, term: &Term) -> Result<Base> {
     };
     let context = || format!("read the base {stored} of {}", plan.package);
     let found = super::open(stored, &platforms(plan)).with_context(context)?;
-    let base = on(plan, found).with_context(context)?;
-    if let Base::Stored { images, .. } = &base {
-        images.iter().try_for_each(|(platform, image)| check(image, platform, cache, term))?;
-    }
-    Ok(base)
+    on(plan, found, &|root| Ok(root.clone()), cache, term).with_context(context)
 }
 
-/// What was found, as the plan's base: an image for each of its platforms.
-pub fn on(plan: &ImagePlan, found: Found) -> Result<Base> {
+/// What was found, as the plan's base: an image for each of its platforms. `fetch` returns
+/// an image with its layers at hand: they are read once for each digest. Fails where the
+/// plan's files and programs have no place on it, before anything is made of them.
+pub fn on(
+    plan: &ImagePlan,
+    found: Found,
+    fetch: &dyn Fn(&Root) -> Result<Root>,
+    cache: &Cache,
+    term: &Term,
+) -> Result<Base> {
     let Found { root, mut names } = found;
     let images = platforms(plan).into_iter().map(|platform| {
         let image = root.narrow(&platform)?;
-        Ok((platform, image))
+        let tree = tree_of(&image, &platform, fetch, cache, term)?;
+        tree::check(plan, &tree)?;
+        Ok((platform, BaseImage { image, tree }))
     });
     let images = images.collect::<Result<_>>()?;
     let name = (!names.is_empty()).then(|| names.remove(0));
@@ -82,27 +97,47 @@ fn platforms(plan: &ImagePlan) -> Vec<Platform> {
     plan.platforms.iter().map(|it| it.platform.clone()).collect()
 }
 
-/// Fails where the image is not what it says, unless it was looked at before.
-fn check(image: &Image, platform: &Platform, cache: &Cache, term: &Term) -> Result<()> {
+/// The tree of a base's image, as it was found before, or by reading its layers: it is
+/// foreign, and so checked in the same pass. Fails where the image is not what it says.
+fn tree_of(
+    image: &Image,
+    platform: &Platform,
+    fetch: &dyn Fn(&Root) -> Result<Root>,
+    cache: &Cache,
+    term: &Term,
+) -> Result<Tree> {
     let digest = image.manifest.digest()?.hex();
-    let parts = ["checked", LAYOUT, &digest, &platform.to_string()];
+    let parts = ["tree", base_tree::FORMAT, &digest, &platform.to_string()];
     let key = digest::of_parts(parts.iter().map(|part| part.as_bytes()));
-    if cache.get(Kind::Layer, &key, std::io::sink())?.is_some() {
-        return Ok(());
+    if let Some(tree) = base_tree::kept(cache, &key)? {
+        return Ok(tree);
     }
+    let Root::Image(image) = fetch(&Root::Image(Box::new(image.clone())))? else {
+        bail!("what was fetched of {digest} is no image");
+    };
+    let mut tree = Tree::default();
+    let mut each = |layer, member: &Member| tree.apply(member, layer);
+    let findings = validate::image(&image, Some(platform), &mut each);
     // What nobody looked into is not what an image can stand on.
     let wrong =
         |found: &Finding| found.severity == Severity::Error || found.rule == validate::NOT_CHECKED;
-    let (wrong, odd): (Vec<Finding>, Vec<Finding>) =
-        validate::image(image, Some(platform)).into_iter().partition(wrong);
+    let (wrong, odd): (Vec<Finding>, Vec<Finding>) = findings.into_iter().partition(wrong);
     if !wrong.is_empty() {
         return Err(Findings(wrong).into());
     }
-    if !odd.is_empty() {
-        odd.iter().for_each(|finding| term.finding(finding));
-        return Ok(());
+    odd.iter().for_each(|finding| term.finding(finding));
+    base_tree::keep(&tree, cache, &key)?;
+    Ok(tree)
+}
+
+impl Base {
+    /// The entries of a base that is made here.
+    fn entries(&self) -> Vec<Entry> {
+        match self {
+            Base::Builtin => rootfs::entries(),
+            Base::Scratch | Base::Stored { .. } => Vec::new(),
+        }
     }
-    cache.put(Kind::Layer, &key, &Digest::of(b""), std::io::empty())
 }
 
 /// An image in the making, and what is said of it in several places.
@@ -127,24 +162,31 @@ pub fn build_image(
     blobs: &Blobs,
     bar: &ProgressBar,
 ) -> Result<Root> {
-    let lower = tree::lower(plan)?;
-    let mut recipes = vec![lower.base.clone(), lower.files.clone()];
+    let wishes = tree::wishes(plan, &Content::of)?;
+    let entries = base.entries();
+    let own = Tree::of(&entries);
+    let mut recipes = Recipes::default();
+    let lowest = recipes.add(entries);
+    let mut layers = Vec::new();
     for platform in &plan.platforms {
-        recipes.push(programs(plan, platform, binaries, &lower)?);
+        let tree = match base {
+            Base::Stored { images, .. } => &of(images, &platform.platform)?.tree,
+            Base::Builtin | Base::Scratch => &own,
+        };
+        let lower = tree::lower(plan, tree, &wishes)?;
+        let programs = lower.with(programs(plan, platform, binaries)?)?;
+        let (files, programs) = (recipes.add(lower.into_files()), recipes.add(programs));
+        layers.push([("base", lowest), ("files", files), ("programs", programs)]);
     }
-    let made = parallel::map(&recipes, LAYERS_AT_A_TIME, |entries| {
+    let made = parallel::map(&recipes.0, LAYERS_AT_A_TIME, |entries| {
         (!entries.is_empty()).then(|| layer(entries, cache, blobs, bar)).transpose()
     })?;
     let making = Making { plan, base, time, provenance: provenance(base) };
-    let (below, programs) = made.split_at(2);
-    let names = ["base", "files"];
-    let below = names.iter().zip(below).filter_map(|(name, layer)| Some((*name, layer.clone()?)));
-    let below: Vec<(&str, Layer)> = below.collect();
     let mut images = Vec::new();
-    for (platform, programs) in plan.platforms.iter().zip(programs) {
-        let programs = programs.clone().map(|layer| ("programs", layer));
-        let own: Vec<_> = below.iter().cloned().chain(programs).collect();
-        images.push((platform.platform.clone(), making.image(&platform.platform, own)?));
+    for (platform, layers) in plan.platforms.iter().zip(layers) {
+        let own = layers.iter().filter_map(|(name, at)| Some((*name, made[*at].clone()?)));
+        let image = making.image(&platform.platform, own.collect())?;
+        images.push((platform.platform.clone(), image));
     }
     match images.len() {
         0 => bail!("the image of {} has no platform", plan.package),
@@ -153,15 +195,24 @@ pub fn build_image(
     }
 }
 
-/// The layer that holds the binaries, on top of all others.
-fn programs(
-    plan: &ImagePlan,
-    platform: &ImagePlatform,
-    binaries: &[Binary],
-    lower: &tree::Lower,
-) -> Result<Vec<Entry>> {
-    let mut entries = Vec::new();
-    for bin in &plan.bins {
+/// What layers are made of, each kind once: platforms share what is the same for them.
+#[derive(Default)]
+struct Recipes(Vec<Vec<Entry>>);
+
+impl Recipes {
+    /// Where the layer of these entries is.
+    fn add(&mut self, entries: Vec<Entry>) -> usize {
+        let at = self.0.iter().position(|other| *other == entries);
+        at.unwrap_or_else(|| {
+            self.0.push(entries);
+            self.0.len() - 1
+        })
+    }
+}
+
+/// The binaries of a platform, where they are to lie.
+fn programs(plan: &ImagePlan, platform: &ImagePlatform, binaries: &[Binary]) -> Result<Vec<Wish>> {
+    let programs = plan.bins.iter().map(|bin| {
         let made = binaries.iter().find(|binary| {
             let compiled = binary.compiled();
             (compiled.package(), compiled.target(), compiled.bin())
@@ -172,19 +223,20 @@ fn programs(
         };
         let path = binary.compiled().path().to_owned();
         let content = Content::File { path, digest: binary.digest()?, size: binary.size() };
-        let path = format!("{BIN}/{bin}");
-        entries.push(Entry { path, node: Node::File(content), mode: 0o755, uid: 0, gid: 0 });
-    }
-    lower.with_parents(entries)
+        Ok(tree::program(bin, content))
+    });
+    programs.collect()
+}
+
+fn of<'a>(images: &'a BTreeMap<Platform, BaseImage>, of: &Platform) -> Result<&'a BaseImage> {
+    images.get(of).with_context(|| format!("find the base for {of}"))
 }
 
 impl Making<'_> {
     /// The image for one platform: the base's layers with ours, named, on top.
     fn image(&self, platform: &Platform, own: Vec<(&str, Layer)>) -> Result<Image> {
         let below = match self.base {
-            Base::Stored { images, .. } => Some(
-                images.get(platform).with_context(|| format!("find the base for {platform}"))?,
-            ),
+            Base::Stored { images, .. } => Some(&of(images, platform)?.image),
             Base::Builtin | Base::Scratch => None,
         };
         let mut config =

@@ -20,6 +20,9 @@ pub struct Entry {
     pub mode: u32,
     pub uid: u32,
     pub gid: u32,
+    /// In seconds since 1970: 0 for all but what a base has, so that a layer whose files
+    /// did not change is the same layer in every commit. ko and distroless have the same.
+    pub time: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,3 +12,17 @@ pub const LAYERS: usize = 500;
 /// The files of an image's archive, and the length of their names in bytes.
 pub const MEMBERS: usize = 100_000;
 pub const NAME: usize = 4096;
+/// The members of all layers of a base together; the largest images of distributions
+/// hold some hundred thousand.
+pub const BASE_MEMBERS: u64 = 2_000_000;
+/// What the files of a base take together, in bytes: images with CUDA and models have 30 GB.
+pub const BASE_SIZE: u64 = 64 << 30;
+/// The folders and links of a base, which are kept in memory with their names, and what
+/// these names take together, in bytes. Debian has 2,000 and 0.1 MB, large images 60,000.
+pub const BASE_FOLDERS: usize = 250_000;
+pub const BASE_NAMES: usize = 16 << 20;
+/// How deep a path of a base may be, in folders. Linux takes 2048, and people some thirty.
+pub const BASE_DEPTH: usize = 256;
+/// How many links may lead from one to the next, as in Linux (MAXSYMLINKS).
+/// <https://github.com/torvalds/linux/blob/master/include/linux/namei.h>
+pub const LINKS: usize = 40;

@@ -12,7 +12,7 @@ mod header;
 mod place;
 
 pub use check::check_layer;
-pub use place::normal;
+pub use place::{Place, normal};
 
 use header::{Extension, Kind, Record};
 
@@ -40,6 +40,8 @@ pub struct Member {
     pub mode: u32,
     pub uid: u64,
     pub gid: u64,
+    /// When it was changed, in seconds since 1970; 0 where that was before, or is not said.
+    pub time: u64,
     /// In bytes; 0 for all but files.
     pub size: u64,
     /// Where the content begins, in bytes from where the stream does.

@@ -1,146 +1,294 @@
-//! The file system below the binaries: the builtin base's part, and the files
-//! that config names.
+//! The file system above the base: the files that config names, and the programs, each
+//! at its place in the base's tree.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::Write;
+use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result};
 use indicatif::ProgressBar;
 
+use super::base_tree::{At, Blocked, Folder, Resolved, Tree};
 use super::entry::{Content, Entry, Node};
 use super::layer::write_tar;
-use super::rootfs;
-use crate::config::{Base, ImageFile, ImageNode, Owner};
+use super::{rootfs, tame};
+use crate::config::{Base, ImageNode, Owner};
 use crate::finding::failure;
 use crate::plan::{BIN, ImagePlan};
+
+/// What is said to do where two things cannot be at one place.
+const ELSEWHERE: &str = "give it another `to`";
+
+/// An entry where it was asked for: its path may lead through links of the base.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    entry: Entry,
+    /// Whether it is a folder that only was on the way to others: one that is there
+    /// already stays as it is.
+    walked: bool,
+}
 
 /// Writes all of an image but its binaries and another's base as one tar, for those
 /// who build it with a Dockerfile.
 pub fn rootfs_tar(plan: &ImagePlan, out: impl Write) -> Result<()> {
-    let lower = lower(plan)?;
-    let all = lower.base.iter().chain(&lower.files);
-    // A file of the config stands for one of the base.
-    let all: BTreeMap<&str, &Entry> = all.map(|entry| (&*entry.path, entry)).collect();
-    // The folder of the binaries is the tar's too: who unpacks it makes none.
-    let bin = lower.with_parents(vec![folder(BIN)])?;
-    let mut entries: BTreeMap<String, Entry> =
-        bin.into_iter().map(|entry| (entry.path.clone(), entry)).collect();
-    if lower.foreign {
-        entries.clear();
+    let wishes = wishes(plan, &Content::of)?;
+    let mut all = BTreeMap::new();
+    if foreign(plan) {
+        // Builders go through the links of what is there, and make what is missing.
+        let named = wishes.iter().filter(|wish| !implied(wish, &wishes));
+        all.extend(named.map(|wish| (wish.entry.path.clone(), wish.entry.clone())));
+    } else {
+        let base = match plan.base {
+            Base::Builtin => rootfs::entries(),
+            _ => Vec::new(),
+        };
+        let tree = Tree::of(&base);
+        let lower = lower(plan, &tree, &wishes)?;
+        // The folder of the binaries is the tar's too: who unpacks it makes none.
+        let bin = lower.with(vec![Wish { entry: folder(BIN), walked: true }])?;
+        // A file of the config stands for one of the base.
+        let entries = base.into_iter().chain(lower.into_files()).chain(bin);
+        all.extend(entries.map(|entry| (entry.path.clone(), entry)));
     }
-    entries.extend(all.into_iter().map(|(path, entry)| (path.to_owned(), entry.clone())));
-    let entries: Vec<Entry> = entries.into_values().collect();
+    let entries: Vec<Entry> = all.into_values().collect();
     write_tar(&entries, out, &ProgressBar::hidden())?.flush().context("write the tar")
 }
 
-/// What lies below the binaries, as far as it is made here.
-#[derive(Clone, Debug)]
-pub struct Lower {
-    /// Empty where the base is another's, or nothing.
-    pub base: Vec<Entry>,
+/// Whether a folder comes with what is in it, where nobody knows what the base has there.
+fn implied(wish: &Wish, all: &[Wish]) -> bool {
+    let Entry { path, mode, uid, gid, .. } = &wish.entry;
+    let below = format!("{path}/");
+    let plain = (*mode, Owner { uid: *uid, gid: *gid }) == (0o755, Owner::default());
+    wish.walked && plain && all.iter().any(|it| it.entry.path.starts_with(&below))
+}
+
+fn foreign(plan: &ImagePlan) -> bool {
+    matches!(plan.base, Base::Stored(_) | Base::Named(_))
+}
+
+/// What the config's files are to be, with the contents that `content` finds.
+pub fn wishes(plan: &ImagePlan, content: &dyn Fn(&Path) -> Result<Content>) -> Result<Vec<Wish>> {
+    let wish = |file: &crate::config::ImageFile| {
+        let node = match &file.node {
+            ImageNode::Dir | ImageNode::Walked => Node::Dir,
+            ImageNode::File(path) => Node::File(content(path)?),
+            ImageNode::Link(target) => Node::Symlink(target.clone()),
+        };
+        let (path, mode, Owner { uid, gid }) = (file.to.clone(), file.mode, file.owner);
+        let entry = Entry { path, node, mode, uid, gid, time: 0 };
+        Ok(Wish { entry, walked: file.node == ImageNode::Walked })
+    };
+    plan.files.iter().map(wish).collect()
+}
+
+/// A program of the image.
+pub fn program(bin: &str, content: Content) -> Wish {
+    let (path, node) = (format!("{BIN}/{bin}"), Node::File(content));
+    Wish { entry: Entry { node, ..folder(&path) }, walked: false }
+}
+
+/// Fails where the plan's files or programs have no place in the tree.
+pub fn check(plan: &ImagePlan, tree: &Tree) -> Result<()> {
+    // What files hold is read later: here they are told apart by where they are.
+    let content = |name: &str| Content::Bytes(name.as_bytes().to_vec().into());
+    let wishes = wishes(plan, &|path| Ok(content(&path.to_string_lossy())))?;
+    let programs = plan.bins.iter().map(|bin| program(bin, content(bin))).collect();
+    lower(plan, tree, &wishes)?.with(programs).map(drop)
+}
+
+/// What lies below the binaries.
+#[derive(Debug)]
+pub struct Lower<'a> {
+    tree: &'a Tree,
     /// The files of the config, with the folders that lead to them.
-    pub files: Vec<Entry>,
-    /// Whether there is more below, which is not looked into.
-    foreign: bool,
+    files: BTreeMap<String, Entry>,
 }
 
-/// Finds what the plan's image holds beside its binaries. Reads the files.
-pub fn lower(plan: &ImagePlan) -> Result<Lower> {
-    let base = match plan.base {
-        Base::Builtin => rootfs::entries(),
-        Base::Scratch | Base::Stored(_) | Base::Named(_) => Vec::new(),
-    };
-    let foreign = matches!(plan.base, Base::Stored(_) | Base::Named(_));
-    let lower = Lower { base, files: Vec::new(), foreign };
-    let wanted = plan.files.iter().filter(|file| !lower.has(file, &plan.files));
-    let mut files: Vec<Entry> = wanted.map(entry).collect::<Result<_>>()?;
-    if !foreign {
-        files.extend(own_folders(plan, &lower.base, &files));
+/// Puts the files of the plan into the base's tree.
+pub fn lower<'a>(plan: &ImagePlan, tree: &'a Tree, wishes: &[Wish]) -> Result<Lower<'a>> {
+    let mut wishes = wishes.to_vec();
+    if !foreign(plan) {
+        let own = own_folders(plan, tree, &wishes);
+        wishes.extend(own);
     }
-    let files = lower.with_parents(files)?;
+    let lower = Lower { tree, files: BTreeMap::new() };
+    let files = lower.place(wishes)?;
     Ok(Lower { files, ..lower })
-}
-
-fn entry(file: &ImageFile) -> Result<Entry> {
-    let node = match &file.node {
-        ImageNode::Dir | ImageNode::Walked => Node::Dir,
-        ImageNode::File(path) => Node::File(Content::of(path)?),
-        ImageNode::Link(target) => Node::Symlink(target.clone()),
-    };
-    let (path, mode, owner) = (file.to.clone(), file.mode, file.owner);
-    Ok(Entry { path, node, mode, uid: owner.uid, gid: owner.gid })
 }
 
 /// The folders that the program is to start in and to keep its data in, where nothing
 /// else brings them. They are the user's: engines would make them root's, and the
 /// program could write nothing there.
-fn own_folders(plan: &ImagePlan, base: &[Entry], files: &[Entry]) -> Vec<Entry> {
-    let there = |path: &str| base.iter().chain(files).any(|entry| entry.path == path);
+fn own_folders(plan: &ImagePlan, tree: &Tree, wishes: &[Wish]) -> Vec<Wish> {
+    let there =
+        |path: &str| tree.at(path).is_some() || wishes.iter().any(|it| it.entry.path == path);
     let (user, group) = plan.config.user.split_once(':').unwrap_or((&plan.config.user, ""));
     let uid = user.parse().unwrap_or(0);
     let gid = group.parse().unwrap_or(uid);
-    let paths: BTreeSet<&str> = plan
-        .config
-        .volumes
-        .iter()
-        .chain(&plan.config.workdir)
-        .map(|path| path.trim_matches('/'))
-        .filter(|path| !path.is_empty() && !there(path))
-        .collect();
-    paths.into_iter().map(|path| Entry { uid, gid, ..folder(path) }).collect()
+    let paths = plan.config.volumes.iter().chain(&plan.config.workdir);
+    let paths = paths.map(|path| path.trim_matches('/'));
+    let missing = paths.filter(|path| !path.is_empty() && !there(path));
+    let own = |path| Wish { entry: Entry { uid, gid, ..folder(path) }, walked: true };
+    missing.map(own).collect()
 }
 
-impl Lower {
-    /// Whether a folder that only was on the way is there already, or comes with what
-    /// is in it. Of a foreign base it is not known: there it may be a link, so that it
-    /// is named only where the settings say whose it is.
-    fn has(&self, file: &ImageFile, all: &[ImageFile]) -> bool {
-        if file.node != ImageNode::Walked {
-            return false;
-        }
-        let there = |entry: &Entry| entry.path == file.to && entry.node == Node::Dir;
-        let below = format!("{}/", file.to);
-        let plain = file.mode == 0o755 && file.owner == Owner::default();
-        let implied = self.foreign && plain && all.iter().any(|it| it.to.starts_with(&below));
-        self.base.iter().any(there) || implied
+/// What was found a place for.
+struct Placed {
+    entry: Entry,
+    walked: bool,
+    /// The path that was asked for.
+    asked: String,
+}
+
+impl Lower<'_> {
+    /// The files, sorted.
+    pub fn into_files(self) -> Vec<Entry> {
+        self.files.into_values().collect()
     }
 
-    /// The entries, sorted, with the folders that lead to them and are not there.
-    ///
-    /// On a foreign base no folder is added: it may be there as a link, as /bin is
-    /// in many, and with rights of its own. Engines make those that are missing.
-    pub fn with_parents(&self, entries: Vec<Entry>) -> Result<Vec<Entry>> {
-        let own: BTreeSet<String> = entries.iter().map(|entry| entry.path.clone()).collect();
-        let below: BTreeMap<&str, &Entry> =
-            self.base.iter().chain(&self.files).map(|entry| (&*entry.path, entry)).collect();
-        for entry in entries.iter().filter(|entry| entry.node != Node::Dir) {
-            let over = below.get(&*entry.path).is_some_and(|below| below.node == Node::Dir);
-            if over {
-                bail!(failure(
-                    format!("/{} is a folder of the base, and would become a file", entry.path),
-                    "end its `to` with a slash to put the file into the folder",
+    /// The entries of a layer above the files, sorted.
+    pub fn with(&self, wishes: Vec<Wish>) -> Result<Vec<Entry>> {
+        Ok(self.place(wishes)?.into_values().collect())
+    }
+
+    /// The entries of a layer, by their paths: each where the links of the base lead, with
+    /// the folders above it, which are as they are below. Engines unpack each layer by
+    /// itself: a folder that it does not name, or names where the base has a link, would
+    /// cover what is there with another of its own making.
+    fn place(&self, wishes: Vec<Wish>) -> Result<BTreeMap<String, Entry>> {
+        let mut placed: BTreeMap<String, Placed> = BTreeMap::new();
+        let mut links: BTreeMap<String, String> = BTreeMap::new();
+        for wish in wishes {
+            let (asked, walked) = (wish.entry.path.clone(), wish.walked);
+            let Some((path, through)) = self.real(&wish)? else { continue };
+            links.extend(through.into_iter().map(|link| (link, asked.clone())));
+            if self.files.get(&path).is_some_and(|below| below.node != Node::Dir) {
+                return Err(failure(
+                    format!("/{asked} would take the place of /{path}, which `files` names"),
+                    ELSEWHERE,
                 ));
             }
+            let entry = Entry { path: path.clone(), ..wish.entry };
+            let folders = |other: &Placed| other.entry.node == Node::Dir && entry.node == Node::Dir;
+            match placed.get(&path) {
+                Some(other) if folders(other) && walked => {}
+                Some(other) if other.entry != entry && !(folders(other) && other.walked) => {
+                    return Err(failure(
+                        format!("/{} and /{asked} are one place in the base, /{path}", other.asked),
+                        "leave one of them out",
+                    ));
+                }
+                _ => drop(placed.insert(path, Placed { entry, walked, asked })),
+            }
         }
-        let mut added = BTreeMap::new();
-        for path in &own {
+        let solid = |path: &str| {
+            let own = placed.get(path).map(|it| &it.entry).or(self.files.get(path));
+            own.is_some_and(|entry| entry.node != Node::Dir)
+        };
+        if let Some((link, asked)) = links.iter().find(|(link, _)| solid(link)) {
+            return Err(failure(
+                format!("/{asked} leads through the base's link /{link}, which would be replaced"),
+                ELSEWHERE,
+            ));
+        }
+        let mut above = BTreeMap::new();
+        for (path, Placed { asked, .. }) in &placed {
             for parent in path.match_indices('/').map(|(at, _)| &path[..at]) {
-                match below.get(parent) {
-                    Some(Entry { node: Node::Dir, .. }) => {}
-                    Some(_) => bail!(failure(
-                        format!("/{path} would lie in /{parent}, which is no folder in the base"),
-                        "give it another `to`",
-                    )),
-                    None if own.contains(parent) || self.foreign => {}
-                    None => drop(added.insert(parent.to_owned(), folder(parent))),
+                if solid(parent) {
+                    return Err(no_folder(asked, parent));
+                }
+                if !placed.contains_key(parent) && !above.contains_key(parent) {
+                    above.insert(parent.to_owned(), self.parent(parent));
                 }
             }
         }
-        let all = entries.into_iter().map(|entry| (entry.path.clone(), entry)).chain(added);
-        Ok(all.collect::<BTreeMap<_, _>>().into_values().collect())
+        if let Some(root) = self.tree.root().filter(|_| !placed.is_empty()) {
+            above.insert(String::new(), as_folder("", root));
+        }
+        above.extend(placed.into_iter().map(|(path, placed)| (path, placed.entry)));
+        Ok(above)
+    }
+
+    /// Where what is wished for goes, and the links that lead there; `None` for a folder
+    /// that stays as it is.
+    fn real(&self, wish: &Wish) -> Result<Option<(String, Vec<String>)>> {
+        let asked = &wish.entry.path;
+        let (dir, name) = asked.rsplit_once('/').unwrap_or(("", asked));
+        let blocked = |why| blocked(asked, why);
+        let Resolved { path: dir, mut through } = self.tree.resolve(dir).map_err(blocked)?;
+        let mut path = if dir.is_empty() { name.to_owned() } else { format!("{dir}/{name}") };
+        let mut at = self.at(&path);
+        if at == Some(At::Link) && matches!(wish.entry.node, Node::Dir | Node::File(_)) {
+            // A file takes the place of a link, but for one that is a folder to others.
+            match (self.tree.resolve(&path), &wish.entry.node) {
+                (Ok(led), Node::Dir) => {
+                    at = self.at(&led.path);
+                    path = led.path;
+                    through.extend(led.through);
+                }
+                (Ok(led), _) => at = self.at(&led.path).filter(|at| matches!(at, At::Folder(_))),
+                (Err(why), Node::Dir) => return Err(blocked(why)),
+                (Err(_), _) => at = None,
+            }
+        }
+        match (at, &wish.entry.node) {
+            (Some(At::Folder(_)), Node::Dir) if wish.walked => Ok(None),
+            (Some(At::File), Node::Dir) => Err(failure(
+                format!("/{asked} is a file of the base, and would become a folder"),
+                ELSEWHERE,
+            )),
+            (Some(At::Folder(_)), node) if *node != Node::Dir => Err(failure(
+                format!("/{asked} is a folder of the base, and would become a file"),
+                "end its `to` with a slash to put the file into the folder",
+            )),
+            _ => Ok(Some((path, through))),
+        }
+    }
+
+    fn at(&self, path: &str) -> Option<At> {
+        match self.files.get(path) {
+            Some(entry) if entry.node == Node::Dir => Some(At::Folder(entry.folder())),
+            Some(_) => Some(At::File),
+            None => self.tree.at(path),
+        }
+    }
+
+    /// A folder that leads to others, as it is below.
+    fn parent(&self, path: &str) -> Entry {
+        match self.at(path) {
+            Some(At::Folder(of)) => as_folder(path, of),
+            _ => folder(path),
+        }
     }
 }
 
-fn folder(path: &str) -> Entry {
-    Entry { path: path.to_owned(), node: Node::Dir, mode: 0o755, uid: 0, gid: 0 }
+fn blocked(asked: &str, why: Blocked) -> Error {
+    match why {
+        Blocked::File(file) => no_folder(asked, &file),
+        Blocked::Endless(link) => failure(
+            format!("/{asked} leads through links without an end, such as /{}", tame(&link)),
+            "give it a `to` without links, or take another base",
+        ),
+        Blocked::NotText(link) => failure(
+            format!("/{asked} leads through /{}, to a name that is not UTF-8", tame(&link)),
+            "give it a `to` without links, or take another base",
+        ),
+    }
 }
+
+fn no_folder(asked: &str, file: &str) -> Error {
+    let why = format!("/{asked} would lie in /{}, which is no folder in the base", tame(file));
+    failure(why, ELSEWHERE)
+}
+
+fn as_folder(path: &str, folder: Folder) -> Entry {
+    let Folder { mode, uid, gid, time } = folder;
+    Entry { path: path.to_owned(), node: Node::Dir, mode, uid, gid, time }
+}
+
+fn folder(path: &str) -> Entry {
+    as_folder(path, Folder::default())
+}
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,8 @@ use anyhow::{Context, Result};
 use flate2::bufread::MultiGzDecoder;
 
 use super::media::{self, Compression};
-use super::{Image, Layer, Raw, Root, digest_of, tame, tape};
+use super::tape::{self, Member};
+use super::{Image, Layer, Raw, Root, digest_of, tame};
 use crate::digest::{Digest, HashingReader};
 use crate::finding::{Finding, Place};
 use crate::target::Platform;
@@ -25,21 +26,26 @@ pub fn validate(root: &Root) -> Vec<Finding> {
         Root::Image(_) => Vec::new(),
     };
     for (platform, of) in root.images() {
-        findings.extend(image(of, platform));
+        findings.extend(image(of, platform, &mut |_, _| Ok(())));
     }
     findings
 }
 
 /// Everything that is wrong with one image, which is to run on `platform`, where
-/// that is known.
-pub fn image(image: &Image, platform: Option<&Platform>) -> Vec<Finding> {
+/// that is known. `each` is called for every member of every layer that can be read, with
+/// the layer's number from 1 on; what it returns is wrong with the layer.
+pub fn image(
+    image: &Image,
+    platform: Option<&Platform>,
+    each: &mut dyn FnMut(u16, &Member) -> Result<()>,
+) -> Vec<Finding> {
     let mut findings = raw(&image.manifest, "manifest");
     findings.extend(raw(&image.config, "config"));
     if media::is_config(image.config.descriptor.media_type()) {
         findings.extend(config(image, platform));
     }
-    for at in &image.layers {
-        match layer(at) {
+    for (at, number) in image.layers.iter().zip(1..) {
+        match layer(at, &mut |member| each(number, member)) {
             Ok(found) => findings.extend(found),
             Err(error) => findings.push(fault("image-layer", at.place(), format!("{error:#}"))),
         }
@@ -95,7 +101,7 @@ impl Layer {
 }
 
 /// Reads the layer once: its bytes, its tar, and what the tar holds.
-fn layer(layer: &Layer) -> Result<Vec<Finding>> {
+fn layer(layer: &Layer, each: &mut dyn FnMut(&Member) -> Result<()>) -> Result<Vec<Finding>> {
     let size = layer.descriptor.size();
     let blob = BufReader::with_capacity(BUFFER, HashingReader::new(layer.blob.open(size)?));
     let Some(compression) = media::compression(layer.descriptor.media_type()) else {
@@ -114,13 +120,13 @@ fn layer(layer: &Layer) -> Result<Vec<Finding>> {
     };
     let blob = match compression {
         Compression::None => {
-            let (blob, found) = unpack(blob, &layer.place())?;
+            let (blob, found) = unpack(blob, &layer.place(), each)?;
             complain(found);
             blob
         }
         Compression::Gzip => {
             let (gzip, found) =
-                unpack(MultiGzDecoder::new(blob), &layer.place()).context("unpack it")?;
+                unpack(MultiGzDecoder::new(blob), &layer.place(), each).context("unpack it")?;
             complain(found);
             gzip.into_inner()
         }
@@ -141,9 +147,13 @@ struct Unpacked {
     findings: Vec<Finding>,
 }
 
-fn unpack<R: Read>(tar: R, place: &Place) -> Result<(R, Unpacked)> {
+fn unpack<R: Read>(
+    tar: R,
+    place: &Place,
+    each: &mut dyn FnMut(&Member) -> Result<()>,
+) -> Result<(R, Unpacked)> {
     let mut tar = HashingReader::new(tar);
-    let findings = tape::check_layer(&mut tar, place)?;
+    let findings = tape::check_layer(&mut tar, place, each)?;
     // Readers of tar stop at its end; what follows is hashed all the same.
     std::io::copy(&mut tar, &mut std::io::sink()).context("read to the end")?;
     let (rest, diff_id, _) = tar.finish();

@@ -11,7 +11,9 @@ use super::world::{
     AARCH64, HOST, World, X86_64, assert_whole, contents, judge, missing, names, run,
 };
 
+mod bases;
 mod engines;
+mod overlays;
 mod places;
 mod settings;
 

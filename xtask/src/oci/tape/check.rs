@@ -18,14 +18,19 @@ const REBUILD: &str = "build the layer anew without it, or take another base ima
 
 /// Reads a layer's tar, uncompressed, and returns what is wrong with it: no more
 /// than 20 findings, errors before warnings, each in the order of the stream and
-/// placed at `layer`. What cannot be read as a tar is an error of its own.
+/// placed at `layer`. What cannot be read as a tar is an error of its own, and what
+/// `each`, called for every member, returns.
 ///
 /// An error is what engines refuse, or what reaches outside of the image where
 /// they don't. A warning is what some engines do otherwise than others, or what
 /// works and was hardly meant.
 ///
 /// Memory is 16 bytes, and a hash table's share, a member: up to 36 MiB.
-pub fn check_layer(reader: impl Read, layer: &finding::Place) -> Result<Vec<Finding>> {
+pub fn check_layer(
+    reader: impl Read,
+    layer: &finding::Place,
+    each: &mut dyn FnMut(&Member) -> Result<()>,
+) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     let mut seen = HashSet::new();
     let mut say = |severity, rule, why: String| {
@@ -37,7 +42,7 @@ pub fn check_layer(reader: impl Read, layer: &finding::Place) -> Result<Vec<Find
     };
     walk(reader, |member, _| {
         check_member(member, &mut seen, &mut say);
-        Ok(())
+        each(member)
     })?;
     // The sort is stable.
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));

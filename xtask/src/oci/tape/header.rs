@@ -20,6 +20,7 @@ pub struct Record {
     mode: u32,
     uid: u64,
     gid: u64,
+    time: u64,
 }
 
 /// What a header is of.
@@ -61,6 +62,8 @@ impl Record {
             mode: mode as u32,
             uid: number(&fields.uid).context("its uid")?,
             gid: number(&fields.gid).context("its gid")?,
+            // Of a time, nothing depends on its being read: what is odd counts for none.
+            time: number(&fields.mtime).unwrap_or(0),
             path,
         })
     }
@@ -101,6 +104,7 @@ struct Fields {
     size: Option<u64>,
     uid: Option<u64>,
     gid: Option<u64>,
+    time: Option<u64>,
 }
 
 impl Extension {
@@ -126,7 +130,8 @@ impl Extension {
                 "{} makes a sparse file, which is not supported",
                 shown(key)
             );
-            let known = [&b"path"[..], b"linkpath", b"size", b"uid", b"gid"].contains(&key);
+            let known =
+                [&b"path"[..], b"linkpath", b"size", b"uid", b"gid", b"mtime"].contains(&key);
             // An empty value takes back what a global header said, and so says nothing.
             if !known || value.is_empty() {
                 continue;
@@ -148,6 +153,7 @@ impl Extension {
                 b"linkpath" => fields.link = Some(text()?),
                 b"size" => fields.size = Some(decimal()?),
                 b"uid" => fields.uid = Some(decimal()?),
+                b"mtime" => fields.time = Some(seconds(value)),
                 _ => fields.gid = Some(decimal()?),
             }
         }
@@ -186,10 +192,17 @@ impl Extension {
             mode: record.mode,
             uid: fields.uid.unwrap_or(record.uid),
             gid: fields.gid.unwrap_or(record.gid),
+            time: fields.time.unwrap_or(record.time),
             size,
             at,
         })
     }
+}
+
+/// The whole seconds of a time of PAX, such as `1350244992.023960108`; 0 for what is none.
+fn seconds(value: &[u8]) -> u64 {
+    let whole = value.split(|byte| *byte == b'.').next().unwrap_or_default();
+    std::str::from_utf8(whole).ok().and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
 /// Which of two would count differs between readers.

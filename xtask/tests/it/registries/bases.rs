@@ -129,13 +129,50 @@ fn a_base_in_the_cache_takes_no_registry() {
     assert_eq!(contents(&world.dist()), made, "what was there stays");
 }
 
-/// A registry that has the base's layers is told to use them, and nobody else sees them.
+/// What folders and links a base has is read once, of all its layers; a base that is known
+/// needs none of them to be built on.
+#[test]
+fn the_layers_of_a_base_are_read_once() {
+    let Some(registry) = Registry::shared() else { return };
+    let (world, digest) = pinned(registry, "bases/read:1", "read");
+    put(&world, registry, "read", "bases/read:1");
+    fs::remove_dir_all(world.outside("cache")).unwrap();
+    let reads = |args: &str| {
+        let before = registry.requests("bases/read").len();
+        world.run(args).ends_with(0);
+        // The last line of the log may be a moment late.
+        sleep(Duration::from_millis(200));
+        let asked = registry.requests("bases/read").split_off(before);
+        layers_asked(&world, &asked).len()
+    };
+    let push = format!("image -q --push --repository {}/bases/readers", registry.host);
+    assert_eq!(reads(&push), 3, "each layer once");
+    for forgotten in ["blob", "archive"] {
+        fs::remove_dir_all(world.outside("cache").join(forgotten)).ok();
+        assert_eq!(reads(&push), 0, "the base is known");
+    }
+    // Other files, at places that nobody asked for before.
+    let files = r#"files = [{ to = "/tmp/x/" }, { from = "LICENSE", to = "/lib/" }]"#;
+    let manifest = world.read("Cargo.toml").replace("base = ", &format!("{files}\nbase = "));
+    world.file("Cargo.toml", &manifest);
+    fs::remove_dir_all(world.outside("cache/blob")).unwrap();
+    assert_eq!(reads(&push), 0, "the base is known");
+    // Where nothing is kept, it is read each time; a dry run reads nothing.
+    assert_eq!(reads(&format!("{push} --no-cache")), 3);
+    fs::remove_dir_all(world.outside("cache")).unwrap();
+    assert_eq!(reads("image --dry-run"), 0);
+    assert_eq!(reads("image -q"), 3);
+    assert_on(&world, "read", &digest);
+}
+
+/// A registry that has the base's layers is told to use them, and nobody else sees them,
+/// once it is known what they hold.
 #[test]
 fn a_push_beside_the_base_downloads_no_layer() {
     let Some(registry) = Registry::shared() else { return };
     let (world, _) = pinned(registry, "bases/near:1", "near");
     let digest = put(&world, registry, "near", "bases/near:1");
-    fs::remove_dir_all(world.outside("cache")).unwrap();
+    fs::remove_dir_all(world.outside("cache/blob")).unwrap();
     let before = registry.requests("bases/near").len();
     let repository = format!("{}/bases/beside", registry.host);
     let pushed = world.run(&format!("image -q --push --repository {repository}"));

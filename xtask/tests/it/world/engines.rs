@@ -157,13 +157,20 @@ impl Podman {
         static SHARED: OnceLock<Result<Podman, String>> = OnceLock::new();
         let client = judge("podman")?;
         judge("runc")?;
-        or_missing(SHARED.get_or_init(|| Podman::start(client)))
+        or_missing(SHARED.get_or_init(|| Podman::start(client, "vfs")))
     }
 
-    fn start(client: PathBuf) -> Result<Podman, String> {
+    /// One that keeps each layer by itself, as most people's does.
+    pub fn overlay() -> Option<&'static Podman> {
+        static SHARED: OnceLock<Result<Podman, String>> = OnceLock::new();
+        let client = judge("podman")?;
+        or_missing(SHARED.get_or_init(|| Podman::start(client, "overlay")))
+    }
+
+    fn start(client: PathBuf, driver: &str) -> Result<Podman, String> {
         let dir = new_dir();
         let storage = format!(
-            "[storage]\ndriver = \"vfs\"\ngraphroot = {:?}\nrunroot = {:?}\n",
+            "[storage]\ndriver = {driver:?}\ngraphroot = {:?}\nrunroot = {:?}\n",
             dir.join("root"),
             dir.join("run"),
         );
