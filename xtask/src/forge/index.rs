@@ -317,11 +317,13 @@ fn close_all(
 
 /// Closes a pull request, or says who may.
 fn close(pull: &Pull, github: &GitHub<'_>, of: &Submission<'_>, term: &Term) -> Result<()> {
-    term.step("close", format_args!("{}: {}", pull.html_url, pull.title));
-    if !github.close_pull(of.index, pull.number)? {
-        let why = "it is superseded, and the token may not close it";
-        let fix = "ask whoever opened it to close it";
-        term.finding(&Finding::warning("krew-open", Place::item(&*pull.html_url), why, fix));
+    match github.close_pull(of.index, pull.number)? {
+        true => term.step("close", format_args!("{}: {}", pull.html_url, pull.title)),
+        false => {
+            let why = "it is superseded, and the token may not close it";
+            let fix = "ask whoever opened it to close it";
+            term.finding(&Finding::warning("krew-open", Place::item(&*pull.html_url), why, fix));
+        }
     }
     Ok(())
 }

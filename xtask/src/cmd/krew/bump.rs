@@ -59,6 +59,8 @@ enum Outcome {
     Added,
     /// Nothing may be written.
     Refused,
+    /// Nothing is written, because another one is refused.
+    Held,
 }
 
 #[derive(Serialize)]
@@ -100,12 +102,17 @@ pub fn run(args: &Bump, common: &Common, world: &World) -> Result<ExitCode> {
     // All or none: a release is not half in an index.
     let refused = entries.iter().any(|entry| entry.outcome == Outcome::Refused);
     let writes = !args.dry_run && !refused;
-    for entry in &entries {
-        say(entry, writes, world);
+    if refused && !args.dry_run {
+        let written =
+            |it: &&mut Entry| ![Outcome::Unchanged, Outcome::Refused].contains(&it.outcome);
+        entries.iter_mut().filter(written).for_each(|entry| entry.outcome = Outcome::Held);
     }
     let is_written = |entry: &&Entry| writes && entry.outcome != Outcome::Unchanged;
-    for entry in entries.iter().filter(is_written) {
-        files::write(&entry.path, entry.text.as_bytes())?;
+    for entry in &entries {
+        if is_written(&entry) {
+            files::write(&entry.path, entry.text.as_bytes())?;
+        }
+        say(entry, writes, world);
     }
     if world.term.json_wanted() {
         world.term.json(&entries)?;
@@ -287,6 +294,9 @@ fn say(entry: &Entry, writes: bool, world: &World) {
     let verb = if writes { "bump" } else { "would bump" };
     match entry.outcome {
         Outcome::Refused => {}
+        Outcome::Held => {
+            world.term.step("leave", format!("{file} as it is: another entry is refused"));
+        }
         Outcome::Unchanged => world.term.step("bump", format!("{file} has {to} already")),
         Outcome::Added => world.term.step(verb, format!("{file}: {to}, a first submission")),
         Outcome::Rewritten => world.term.step(verb, format!("{file}: {versions}{}", entry.about)),

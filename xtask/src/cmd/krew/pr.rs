@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
+use serde::Serialize;
 
 use super::super::{Common, KREW_GITHUB_TOKEN, NetworkArgs, Selection, World};
 use crate::checksum::Of;
@@ -75,11 +76,10 @@ pub fn run(args: &Pr, common: &Common, world: &World) -> Result<ExitCode> {
     for plugin in &plugins {
         let submission = Submission { index, plugin, from: &from, tag: &tag };
         match args.dry_run {
-            true => preview(&github, &submission, world)?,
+            true => all.push(preview(&github, &submission, world)?),
             false => {
                 let submitted = index::submit(&github, &submission, &world.term)?;
-                say(plugin.name(), &submitted, world)?;
-                all.push(release::Plugin { name: plugin.name().to_owned(), submitted });
+                all.push(brought(plugin.name(), submitted, world)?);
             }
         }
     }
@@ -105,15 +105,37 @@ fn released_tag(of: &Of, project: &Project) -> Result<ReleaseTag> {
     })
 }
 
-/// Prints what would change.
-fn preview(github: &GitHub<'_>, of: &Submission<'_>, world: &World) -> Result<()> {
-    let upstream = index::upstream(github, of)?;
+/// What became of a plugin, or would, for `--json`.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Shown {
+    Brought(release::Plugin),
+    /// What a run that is not dry would change.
+    Change {
+        name: String,
+        outcome: &'static str,
+        diff: String,
+    },
+}
+
+fn brought(name: &str, submitted: Submitted, world: &World) -> Result<Shown> {
+    say(name, &submitted, world)?;
+    Ok(Shown::Brought(release::Plugin { name: name.to_owned(), submitted }))
+}
+
+/// Says what would change.
+fn preview(github: &GitHub<'_>, of: &Submission<'_>, world: &World) -> Result<Shown> {
+    let (name, upstream) = (of.plugin.name(), index::upstream(github, of)?);
     match index::change(of, &upstream)? {
-        Change::There(version) => say(of.plugin.name(), &Submitted::There { version }, world),
-        Change::Newer(version) => say(of.plugin.name(), &Submitted::Newer { version }, world),
+        Change::There(version) => brought(name, Submitted::There { version }, world),
+        Change::Newer(version) => brought(name, Submitted::Newer { version }, world),
         Change::Write { text, warnings } => {
             warnings.iter().for_each(|warning| world.term.finding(warning));
-            world.term.result(index::diff(of, &upstream, &text).trim_end())
+            let diff = index::diff(of, &upstream, &text);
+            if !world.term.json_wanted() {
+                world.term.result(diff.trim_end())?;
+            }
+            Ok(Shown::Change { name: name.to_owned(), outcome: "would-change", diff })
         }
     }
 }

@@ -65,6 +65,11 @@ fn a_dry_run_prints_what_would_change() {
         assert!(text.lines().any(|it| it == line), "no {line:?} in\n{text}");
     }
     assert_eq!(text.lines().filter(|line| line.starts_with("@@")).count(), 3, "{text}");
+    let json = pr(&stage, "--dry-run --json").ends_with(0).json();
+    let would = serde_json::json!([{ "name": "tool", "outcome": "would-change",
+                                     "diff": json[0]["diff"] }]);
+    assert_eq!(json, would);
+    assert_eq!(json[0]["diff"].as_str().map(str::trim_end), Some(text.trim_end()));
     assert_eq!(stage.github.writes().len(), 0);
 }
 
@@ -125,7 +130,10 @@ fn what_others_opened_is_left_to_them() {
     pr(&stage, "").ends_with(0);
     stage.github.state().repository(INDEX).pulls[0].by = "somebody".to_owned();
     next(&stage, "1.1.0");
-    stage.release().ends_with(0).says("it is superseded, and the token may not close it");
+    let left = stage.release();
+    left.ends_with(0)
+        .says("it is superseded, and the token may not close it")
+        .never_says("  close http");
     let state = stage.github.state();
     let [old, new] = &state.repositories[INDEX].pulls[..] else { panic!() };
     assert!(old.open && new.open);
@@ -273,6 +281,6 @@ fn what_is_no_release_is_brought_to_no_index() {
     pr(&stage, "").ends_with(1).says("v1.1.0-rc.1 is a pre-release, which an index does not take");
     stage.world.git(["tag", "--delete", "v1.1.0-rc.1"]);
     stage.world.run("release --snapshot").ends_with(0);
-    pr(&stage, "").ends_with(1).says("dist/ holds no release of a tag");
+    pr(&stage, "").ends_with(1).says("dist/ has tool v1.1.0-rc.1.dev.").says("HEAD has no release tag");
     assert!(!stage.github.state().repositories.contains_key(FORK));
 }
