@@ -1,15 +1,15 @@
 //! The list: what a release does, in order.
 
+use std::collections::BTreeSet;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use serde::Serialize;
 
 use crate::archive::{Archive, archive};
 use crate::cache::{Blobs, Cache};
-use crate::checksum::{self, Artifact, IMAGES, Made, Of};
+use crate::checksum::{self, IMAGES, Made, Of};
 use crate::compile::{Compiled, compile};
 use crate::config::{self, ImageNode};
 use crate::dockerfile;
@@ -24,49 +24,24 @@ use crate::project::Project;
 use crate::registry::Registry;
 use crate::sink;
 use crate::target::{Platform, Target};
-use crate::term::{self, Table, Term};
+use crate::term::Term;
 use crate::toolchain;
+use crate::version::Version;
 
 mod calls;
+mod outcome;
 mod plugins;
 mod publish;
 mod shard;
 
 pub use calls::calls;
+pub use outcome::{Outcome, left_out_table};
+use outcome::{Row, title};
 pub use plugins::{check_plugins, plugins_of_head, released_plugins};
 pub use publish::{
     Plugin, Public, Published, notes, publish, published_table, push_images, tag_images,
 };
 pub use shard::{Shards, merge, plan_digest, split};
-
-/// What a release made and left out.
-#[derive(Debug, Serialize)]
-pub struct Outcome {
-    /// What the whole is called, above its summary.
-    #[serde(skip)]
-    title: &'static str,
-    pub version: String,
-    pub artifacts: Vec<Artifact>,
-    pub left_out: Vec<LeftOut>,
-    #[serde(skip)]
-    pub images: Vec<Built>,
-    /// How long cargo took, which is not this program's time.
-    #[serde(skip)]
-    pub cargo: Duration,
-    #[serde(skip)]
-    rows: Vec<Row>,
-}
-
-/// One line of the summary.
-#[derive(Debug)]
-struct Row {
-    /// The path in dist/; the image's name, where it was not put there.
-    name: String,
-    target: String,
-    size: u64,
-    digest: String,
-    time: Duration,
-}
 
 /// Where programs come from.
 pub enum Source {
@@ -137,16 +112,6 @@ pub fn images_alone(
     let left_out = plan.left_out.iter().cloned().chain(left_out).collect();
     let (title, version, artifacts) = (title(plan), plan.version.to_string(), Vec::new());
     Ok(Outcome { title, version, artifacts, left_out, images, cargo, rows })
-}
-
-/// What is made of a plan, in a word.
-fn title(plan: &Plan) -> &'static str {
-    match (plan.part, plan.mode) {
-        (Part::Archives, _) => "Archives",
-        (Part::Images, _) => "Images",
-        (_, Mode::Release) => "Release",
-        _ => "Snapshot",
-    }
 }
 
 /// The folder of Dockerfiles in dist/.
@@ -454,7 +419,10 @@ fn archives(
     if plans.is_empty() {
         return Ok((Vec::new(), Vec::new()));
     }
-    term.step("archive", format_args!("{} of {}", plans.len(), plan.version));
+    // Packages may have versions of their own.
+    let versions: BTreeSet<&Version> = plans.iter().map(|archive| &archive.version).collect();
+    let versions: Vec<String> = versions.into_iter().map(ToString::to_string).collect();
+    term.step("archive", format_args!("{} of {}", plans.len(), versions.join(", ")));
     let bar = term.bar("archive", binaries.iter().map(Binary::size).sum());
     let archives = parallel::map(&plans, parallel::processors(), |archive_plan| {
         let started = Instant::now();
@@ -466,51 +434,4 @@ fn archives(
     archives.sort_by(|(a, _), (b, _)| a.plan().name.cmp(&b.plan().name));
     let rows = archives.iter().map(|(archive, time)| Row::of(archive, *time)).collect();
     Ok((archives.into_iter().map(|(archive, _)| archive).collect(), rows))
-}
-
-impl Row {
-    fn of(archive: &Archive, time: Duration) -> Row {
-        let plan = archive.plan();
-        let (name, target) = (plan.name.clone(), plan.target.to_string());
-        Row { name, target, size: archive.size(), digest: archive.digest().hex(), time }
-    }
-}
-
-impl Outcome {
-    /// What was made, with so many digits of each digest.
-    fn made(&self, digits: usize) -> Table {
-        let what = if self.artifacts.is_empty() { "image" } else { "artifact" };
-        let mut made = Table::new(&[what, "target", "size", "sha256", "time"]);
-        for row in &self.rows {
-            let digest = row.digest[..digits].to_owned();
-            let time = format!("{:.2}s", row.time.as_secs_f64());
-            made.row([row.name.clone(), row.target.clone(), term::size(row.size), digest, time]);
-        }
-        made
-    }
-
-    /// The summary for people.
-    pub fn show(&self, term: &Term) {
-        let tables = [self.made(12), left_out_table(&self.left_out)];
-        tables.iter().filter(|table| !table.is_empty()).for_each(|table| term.table(table));
-    }
-
-    /// The summary for a job's page.
-    pub fn markdown(&self) -> String {
-        let left_out = left_out_table(&self.left_out);
-        let made = self.made(64).markdown(&format!("{} {}", self.title, self.version));
-        let left_out =
-            if left_out.is_empty() { String::new() } else { left_out.markdown("Left out") };
-        made + &left_out
-    }
-}
-
-/// What is not made, as a table.
-pub fn left_out_table(left_out: &[LeftOut]) -> Table {
-    let mut table = Table::new(&["left out", "target", "why", "fix"]);
-    for left in left_out {
-        let target = left.target.as_ref().map_or("all".to_owned(), ToString::to_string);
-        table.row([left.what.clone(), target, left.why.clone(), left.fix.clone()]);
-    }
-    table
 }

@@ -39,6 +39,10 @@ pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
         [] => String::new(),
         names => format!("; {} did not run", names.join(", ")),
     };
-    world.term.step("passed", format_args!("{} and the tests{absent}", of(true).join(", ")));
+    let passed = match &of(true)[..] {
+        [] => "the tests".to_owned(),
+        names => format!("{} and the tests", names.join(", ")),
+    };
+    world.term.step("passed", format_args!("{passed}{absent}"));
     Ok(ExitCode::SUCCESS)
 }

@@ -145,8 +145,10 @@ fn make(args: Make, common: &Common, world: &World) -> Result<ExitCode> {
     let (project, plan, config) = world.plan_and_config(common, &request)?;
     let network = config.network;
     one_each(&sinks, &plan.images)?;
+    let into_dist = sinks.is_empty() && !args.push;
     if args.dry_run {
-        return super::release::dry_run(&plan, "", &world.term);
+        let dist = into_dist.then_some(&*plan.dist);
+        return super::release::dry_run(&plan, "", dist, &world.term);
     }
     let uncached = Cache::none();
     let cache = if args.no_cache { &uncached } else { &world.cache };
@@ -164,7 +166,6 @@ fn make(args: Make, common: &Common, world: &World) -> Result<ExitCode> {
             registry.greet(to)?;
         }
     }
-    let into_dist = sinks.is_empty() && !args.push;
     let (offline, term) = (common.offline, &world.term);
     let made = match into_dist {
         true => {

@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
@@ -159,7 +159,7 @@ pub fn make(
     }
     let plan = approved(plan, errors, &world.term)?;
     if args.dry_run {
-        return dry_run(&plan, &api.to_string(), &world.term);
+        return dry_run(&plan, &api.to_string(), Some(&plan.dist), &world.term);
     }
     let notes = publish.as_ref().map(|publish| {
         let named = args.notes.map(|path| world.dir.join(path));
@@ -187,7 +187,7 @@ pub fn make(
         _ => None,
     };
     show(&plan, &outcome, public.as_ref(), wanted, world)?;
-    if mode == Mode::Release && part == Part::All {
+    if part == Part::All {
         skipped(&request.skip, world)?;
     }
     Ok(ExitCode::SUCCESS)
@@ -322,9 +322,11 @@ fn show(
     let term = &world.term;
     outcome.show(term);
     world.summary(&outcome.markdown())?;
-    for table in public.iter().flat_map(|public| public.tables()) {
-        term.table(&table);
-        world.summary(&table.markdown("Published"))?;
+    for public in public {
+        for table in public.tables() {
+            term.table(&table);
+            world.summary(&table.markdown(public.title()))?;
+        }
     }
     outputs(plan, outcome, public, world)?;
     if term.json_wanted() {
@@ -354,8 +356,8 @@ fn outputs(plan: &Plan, outcome: &Outcome, public: Option<&Public>, world: &Worl
 }
 
 /// Prints what would be made: every name, path and target, and each call to `api` and
-/// others that would change something.
-pub fn dry_run(plan: &Plan, api: &str, term: &Term) -> Result<ExitCode> {
+/// others that would change something. `dist` is where images go, unless they go elsewhere.
+pub fn dry_run(plan: &Plan, api: &str, dist: Option<&Path>, term: &Term) -> Result<ExitCode> {
     if term.json_wanted() {
         term.json(plan)?;
         return Ok(ExitCode::SUCCESS);
@@ -383,7 +385,10 @@ pub fn dry_run(plan: &Plan, api: &str, term: &Term) -> Result<ExitCode> {
         let platforms = image.platforms.iter().map(|it| it.platform.to_string());
         let names: Vec<String> = image.names.iter().map(ToString::to_string).collect();
         images.row([
-            plan.dist.join(IMAGES).join(&image.name).display().to_string(),
+            dist.map_or_else(
+                || image.name.clone(),
+                |dist| dist.join(IMAGES).join(&image.name).display().to_string(),
+            ),
             platforms.collect::<Vec<_>>().join(", "),
             image.base.to_string(),
             names.join(", "),

@@ -1,7 +1,9 @@
 //! Each call that publishing would make, as far as it is known before anything is made.
 
+use super::publish::LATEST;
 use crate::config::Slug;
 use crate::plan::{IndexPlan, Plan, PublishPlan};
+use crate::reference::Tag;
 use crate::term::Table;
 
 /// The calls that change something, in their order; `api` is the address of GitHub's API.
@@ -32,7 +34,8 @@ pub fn calls(plan: &Plan, publish: &PublishPlan, api: &str) -> Table {
     }
     for image in &plan.images {
         for to in image.destinations() {
-            for name in image.tags(to) {
+            let moved = |tag: &&Tag| tag.as_str() != LATEST || image.moves_latest;
+            for name in image.tags(to).into_iter().filter(moved) {
                 let at = format!("{}/{name}", manifests(to));
                 row("PUT", at, format!("the tag of {}", image.name));
             }

@@ -212,9 +212,19 @@ pub fn published_table<'a>(published: impl IntoIterator<Item = &'a Published>) -
 }
 
 impl Public {
+    /// What became of it: of a draft nobody sees anything yet.
+    fn word(&self) -> &'static str {
+        if self.draft.is_some() { "drafted" } else { "published" }
+    }
+
+    /// What its tables are called.
+    pub fn title(&self) -> &'static str {
+        if self.draft.is_some() { "Drafted" } else { "Published" }
+    }
+
     /// What is public now, and where, as tables.
     pub fn tables(&self) -> Vec<Table> {
-        let mut places = Table::new(&["published", "at", "sent"]);
+        let mut places = Table::new(&[self.word(), "at", "sent"]);
         if let Some(release) = &self.release {
             let sent =
                 format!("{} in {} files", term::size(release.sent.bytes), release.sent.files);
@@ -278,7 +288,7 @@ fn untagged((_, pushed): (&Built, &Vec<Pushed>)) -> Vec<Published> {
 }
 
 /// The tag that stands for the newest release.
-const LATEST: &str = "latest";
+pub const LATEST: &str = "latest";
 
 /// Moves the tags of one repository and returns those that name the image now.
 fn tag(

@@ -105,7 +105,7 @@ fn several_packages_and_binaries_have_an_archive_per_package() {
         &format!("[workspace.metadata.dockless]\ntargets = [\"{HOST}\"]\n"),
     );
     world.file("alpha/src/bin/other.rs", "fn main() {}\n").file("alpha/README.md", "# alpha\n");
-    world.run("archive -q").ends_with(0);
+    world.run("archive").ends_with(0).says("  archive 2 of 1.0.0, 2.0.0\n");
     let archive = |name: &str| world.dist().join(format!("{name}-{HOST}.tar.gz"));
     assert_eq!(entry_names(&archive("alpha-v1.0.0")), ["LICENSE", "README.md", "alpha", "other"]);
     assert_eq!(entry_names(&archive("beta-v2.0.0")), ["LICENSE", "beta"]);

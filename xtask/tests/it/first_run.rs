@@ -218,6 +218,24 @@ fn a_jobs_summary_page_gets_the_tables() {
     assert!(text.starts_with("already there\n### Snapshot 1.0.0\n\n| artifact |"), "{text}");
     let row = text.lines().find(|line| line.starts_with(&format!("| {name} |")));
     assert!(row.is_some_and(|row| row.contains(&digest)), "{text}");
+    assert!(!text.contains("Skipped"), "{text}");
+
+    // What was left out is listed, and what is made alone is called so.
+    for (args, title, skipped) in [
+        ("release --snapshot --skip image", "### Snapshot 1.0.0\n\n| artifact |", true),
+        ("archive", "### Archives 1.0.0\n\n| artifact |", false),
+        ("image", "### Images 1.0.0\n\n| artifact |", false),
+        ("image --output oci:elsewhere", "### Images 1.0.0\n\n| image |", false),
+    ] {
+        fs::write(&page, "").unwrap();
+        let mut tool = world.tool(args.split(' '));
+        let made = run(tool.env("GITHUB_STEP_SUMMARY", &page));
+        let text = fs::read_to_string(&page).unwrap();
+        assert!(made.ends_with(0).stderr.contains("skipped") == skipped, "{}", made.stderr);
+        assert!(text.starts_with(title) && text.contains("### Skipped") == skipped, "{text}");
+        let listed = text.contains("| images/tool |");
+        assert_eq!(listed, args == "image", "{text}");
+    }
 
     let mut release = world.tool(["release", "--snapshot"]);
     let broken = run(release.env("GITHUB_STEP_SUMMARY", world.outside("no/such/folder")));

@@ -233,6 +233,23 @@ fn dist_is_made_of_parts() {
 }
 
 #[test]
+fn a_dry_run_names_dist_only_where_an_image_would_go_there() {
+    let world = World::committed("1.0.0");
+    for (args, into_dist) in [
+        ("image --dry-run", true),
+        ("image --dry-run --output oci:elsewhere", false),
+        ("image --dry-run --load docker", false),
+        ("image --dry-run --push --repository registry.test/acme", false),
+        ("release --dry-run --snapshot", true),
+    ] {
+        let run = world.run(args);
+        let table = run.ends_with(0).stdout.split("image ").nth(1).unwrap();
+        assert_eq!(table.contains("dist/images/tool "), into_dist, "{args}: {}", run.stdout);
+    }
+    assert!(!world.dist().exists());
+}
+
+#[test]
 fn without_a_cache_nothing_is_kept() {
     let world = World::committed("1.0.0");
     let temporary = world.outside("tmp");

@@ -235,14 +235,21 @@ fn a_dry_run_prints_each_call_and_makes_none() {
     ] {
         assert!(text.contains(&call), "no {call:?} in\n{text}");
     }
+    assert!(text.contains("/manifests/latest "), "{text}");
     assert_eq!(stage.github.seen().len(), 0);
     assert_eq!(names(stage.world.root()).iter().filter(|it| *it == "dist").count(), 0);
+    // What would not be moved is none of the calls.
+    let Some(stage) = Stage::at("1.1.0-rc.1") else { return };
+    let early = run(&mut stage.tool("release --dry-run"));
+    let text = &early.ends_with(0).stdout;
+    assert!(text.contains("/manifests/1.1.0-rc.1 ") && !text.contains("/latest"), "{text}");
 }
 
 #[test]
 fn a_draft_is_left_to_a_person_and_then_published() {
     let Some(stage) = Stage::at("1.0.0") else { return };
-    run(&mut stage.tool(&format!("{RELEASE} --draft"))).ends_with(0).says("draft");
+    let drafted = run(&mut stage.tool(&format!("{RELEASE} --draft")));
+    drafted.ends_with(0).says("drafted ").never_says("published ").never_says(" tag ");
     {
         let mut state = stage.github.state();
         let release = &mut state.repository(REPOSITORY).releases[0];
