@@ -166,6 +166,7 @@ pub fn install(all: &[Settings], project: &Project) -> Result<BTreeMap<String, O
         for settings in all {
             write(settings, &dir, &this, project)?;
         }
+        plain_windres(all, &dir)?;
         files::write(&complete, b"")?;
     }
     let mut vars: BTreeMap<String, OsString> =
@@ -247,6 +248,24 @@ fn write(settings: &Settings, dir: &Path, this: &Path, project: &Project) -> Res
     }
     let text = cmake(settings, dir, &project.target_dir)?;
     files::write(&dir.join(format!("{triple}.cmake")), text.as_bytes())
+}
+
+/// Writes the resource compiler that build scripts start by its plain name, as the crate winres
+/// does: cargo tells them for which target.
+/// <https://doc.rust-lang.org/cargo/reference/environment-variables.html>
+fn plain_windres(all: &[Settings], dir: &Path) -> Result<()> {
+    let windows: Vec<&Target> =
+        all.iter().map(|settings| &settings.target).filter(|target| target.is_windows()).collect();
+    if windows.is_empty() {
+        return Ok(());
+    }
+    let mut text = "#!/bin/sh\ncase $TARGET in\n".to_owned();
+    for target in windows {
+        let (triple, arch) = (target.triple(), target.arch());
+        text.push_str(&format!("{triple}) exec {arch}-w64-mingw32-windres \"$@\";;\n"));
+    }
+    text.push_str("esac\necho \"windres: there is none for the target $TARGET\" >&2\nexit 1\n");
+    files::write_program(&dir.join("windres"), text.as_bytes())
 }
 
 fn archiver<'a>(settings: &'a Settings, name: &'a str, project: &Project) -> Vec<&'a OsStr> {

@@ -39,6 +39,11 @@ fn main() {
     run("ar", &["rsc", &format!("{out}/libtwo_res.a"), &two]);
     println!("cargo:rustc-link-arg-bin=two={two}");
     run("windres", &["--version"]);
+    // winres 0.1.12 starts it by its plain name.
+    let plain = format!("{out}/plain.o");
+    let args = ["-Iinclude", "-DTOLD=\"by a macro\"", "rc/app.rc", &plain];
+    assert!(Command::new("windres").args(args).status().unwrap().success());
+    assert!(std::fs::read(&plain).unwrap() == std::fs::read(&one).unwrap());
 }
 "#;
 
