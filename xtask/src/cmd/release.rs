@@ -322,7 +322,7 @@ fn show(
     let term = &world.term;
     outcome.show(term);
     world.summary(&outcome.markdown())?;
-    for public in public {
+    if let Some(public) = public {
         for table in public.tables() {
             term.table(&table);
             world.summary(&table.markdown(public.title()))?;

@@ -281,6 +281,9 @@ fn what_is_no_release_is_brought_to_no_index() {
     pr(&stage, "").ends_with(1).says("v1.1.0-rc.1 is a pre-release, which an index does not take");
     stage.world.git(["tag", "--delete", "v1.1.0-rc.1"]);
     stage.world.run("release --snapshot").ends_with(0);
-    pr(&stage, "").ends_with(1).says("dist/ has tool v1.1.0-rc.1.dev.").says("HEAD has no release tag");
+    pr(&stage, "")
+        .ends_with(1)
+        .says("dist/ has tool v1.1.0-rc.1.dev.")
+        .says("HEAD has no release tag");
     assert!(!stage.github.state().repositories.contains_key(FORK));
 }
