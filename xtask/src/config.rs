@@ -14,6 +14,7 @@ mod generate;
 mod github;
 mod image;
 mod image_files;
+mod image_rules;
 mod krew;
 mod network;
 mod schema;
@@ -246,6 +247,22 @@ fn resolve_package(
         let why = format!("package {:?} has no feature {name:?}", package.name);
         let fix = schema::suggest(name, features.clone(), "remove it");
         findings.push(Finding::error("config-feature", scope.place("features"), why, fix));
+    }
+    for (name, value) in &keys.env {
+        // What neither a shell can set nor a process can be given.
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let fit = name.chars().all(plain) && name.starts_with(|c: char| !c.is_ascii_digit());
+        let (why, fix) = match fit {
+            _ if value.contains('\0') => ("holds a NUL".to_owned(), "remove it".to_owned()),
+            true => continue,
+            false => ("is no name of a variable".to_owned(), schema::example("env")),
+        };
+        findings.push(Finding::error(
+            "config-env",
+            scope.place("env"),
+            format!("{name:?} {why}"),
+            fix,
+        ));
     }
     let named = |bin: &&Bin| keys.bins.is_empty() || keys.bins.contains(&bin.name);
     let released: Vec<Bin> = package.bins.iter().filter(named).cloned().collect();

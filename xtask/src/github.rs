@@ -77,8 +77,7 @@ impl<'a> GitHub<'a> {
 
     /// The address of a path below the API's.
     fn url(&self, path: &str) -> Url {
-        let root = self.api.target();
-        Url::at(&self.api.origin, &format!("{}{path}", root.trim_end_matches('/')))
+        self.api.below(path)
     }
 
     /// The address of something of a repository.

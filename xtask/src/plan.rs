@@ -186,6 +186,7 @@ fn decided(
         Mode::Local if !request.release => "dev".to_owned(),
         _ => config.profile.clone(),
     });
+    findings.extend(rules::profile(&profile));
     let mut builds = Vec::new();
     let mut archives = Vec::new();
     let mut images = Vec::new();

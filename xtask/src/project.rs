@@ -413,10 +413,10 @@ fn packages(metadata: &Metadata, git: Option<&Git>) -> Result<Vec<Package>> {
                 .map(|(name, on)| (name.clone(), on.clone()))
                 .collect(),
             about: About {
-                license: package.license.clone(),
-                description: package.description.clone(),
-                repository: package.repository.clone(),
-                homepage: package.homepage.clone(),
+                license: said(&package.license),
+                description: said(&package.description),
+                repository: said(&package.repository),
+                homepage: said(&package.homepage),
             },
             named_files: named
                 .into_iter()
@@ -435,6 +435,11 @@ fn packages(metadata: &Metadata, git: Option<&Git>) -> Result<Vec<Package>> {
 fn versioned(package: &str, cargo: &Version, build: &str, git: Option<&Git>) -> Versioned {
     let head = git.map(|git| git.head(package, |tag| tag.announces(cargo, build)));
     Versioned::decide(cargo, build, head.as_ref())
+}
+
+/// What Cargo.toml says for a key; an empty text says nothing.
+fn said(text: &Option<String>) -> Option<String> {
+    text.clone().filter(|text| !text.trim().is_empty())
 }
 
 /// The commit in `.cargo_vcs_info.json`, which `cargo package` writes.

@@ -148,7 +148,7 @@ fn make(args: Make, common: &Common, world: &World) -> Result<ExitCode> {
     let into_dist = sinks.is_empty() && !args.push;
     if args.dry_run {
         let dist = into_dist.then_some(&*plan.dist);
-        return super::release::dry_run(&plan, "", dist, &world.term);
+        return super::release::dry_run(&plan, None, dist, &world.term);
     }
     let uncached = Cache::none();
     let cache = if args.no_cache { &uncached } else { &world.cache };

@@ -17,6 +17,7 @@ use crate::files;
 use crate::finding::{Finding, Findings, failure};
 use crate::forge::Forge;
 use crate::github::GitHub;
+use crate::http::Url;
 use crate::plan::{BuildPlan, Mode, Part, Plan, Request, Skip};
 use crate::preflight::{self, Build, Sites};
 use crate::project::Project;
@@ -159,7 +160,7 @@ pub fn make(
     }
     let plan = approved(plan, errors, &world.term)?;
     if args.dry_run {
-        return dry_run(&plan, &api.to_string(), Some(&plan.dist), &world.term);
+        return dry_run(&plan, Some(&api), Some(&plan.dist), &world.term);
     }
     let notes = publish.as_ref().map(|publish| {
         let named = args.notes.map(|path| world.dir.join(path));
@@ -357,7 +358,12 @@ fn outputs(plan: &Plan, outcome: &Outcome, public: Option<&Public>, world: &Worl
 
 /// Prints what would be made: every name, path and target, and each call to `api` and
 /// others that would change something. `dist` is where images go, unless they go elsewhere.
-pub fn dry_run(plan: &Plan, api: &str, dist: Option<&Path>, term: &Term) -> Result<ExitCode> {
+pub fn dry_run(
+    plan: &Plan,
+    api: Option<&Url>,
+    dist: Option<&Path>,
+    term: &Term,
+) -> Result<ExitCode> {
     if term.json_wanted() {
         term.json(plan)?;
         return Ok(ExitCode::SUCCESS);
@@ -408,7 +414,8 @@ pub fn dry_run(plan: &Plan, api: &str, dist: Option<&Path>, term: &Term) -> Resu
         generated.row([output, plan.bin.clone(), target, plan.args.join(" ")]);
     }
     let left_out = release::left_out_table(&plan.left_out);
-    let calls = plan.publish.as_ref().map(|publish| release::calls(plan, publish, api));
+    let publish = plan.publish.as_ref().zip(api);
+    let calls = publish.map(|(publish, api)| release::calls(plan, publish, api));
     for table in [builds, generated, archives, plugins, images, left_out]
         .into_iter()
         .chain(calls)

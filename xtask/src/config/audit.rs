@@ -164,6 +164,10 @@ pub fn check(
         let fix = super::schema::example(path);
         findings.push(Finding::error("config-check", place(path), why, fix));
     };
+    let empty = |set: &&String| set.split([',', ' ']).any(|name| name.is_empty());
+    for set in keys.features.iter().filter(empty) {
+        fault("check.features", format!("{set:?} names no feature where one should be"));
+    }
     let features = keys.features.iter().map(|set| match &**set {
         "all" => Features::All,
         "none" => Features::None,

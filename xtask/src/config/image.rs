@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Scope, image_files};
+use super::{Scope, image_files, image_rules};
 use crate::finding::Finding;
 use crate::reference::{Reference, Repository, Stored};
 
@@ -98,26 +98,28 @@ pub fn image(scope: &Scope<'_>, keys: ImageKeys, findings: &mut Vec<Finding>) ->
     });
     let repositories = repositories.collect();
     let base = base(&keys.base, scope, &mut faults);
-    let mut place = |key: &str, path: &String| match image_files::place(path) {
-        Ok(place) => Some(format!("/{place}")),
-        Err(error) => {
-            faults.add(key, format!("{error:#}"));
-            None
-        }
+    let mut place = |key: &str, place: anyhow::Result<String>| {
+        place.map_err(|error| faults.add(key, format!("{error:#}"))).ok()
     };
-    let volumes = keys.volumes.iter().filter_map(|path| place("volumes", path)).collect();
+    let volumes = keys.volumes.iter();
+    let volumes = volumes.filter_map(|path| place("volumes", image_rules::volume(path))).collect();
     let workdir = Some(&keys.workdir).filter(|path| !path.is_empty());
-    let workdir = workdir.and_then(|path| place("workdir", path)).unwrap_or_default();
+    let workdir = workdir.and_then(|path| place("workdir", image_rules::folder(path)));
     if !numeric_user(&keys.user) {
         faults.add("user", format!("{:?} is no number, nor two with a colon", keys.user));
     }
-    let signal = keys.stop_signal.strip_prefix("SIG").unwrap_or(&keys.stop_signal);
-    let known = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || "+-".contains(c);
-    if !signal.chars().all(known) {
+    if !keys.stop_signal.is_empty() && !image_rules::is_signal(&keys.stop_signal) {
         faults.add("stop-signal", format!("{:?} is no signal", keys.stop_signal));
     }
-    for name in keys.env.keys().filter(|name| name.is_empty() || name.contains(['=', '\0'])) {
+    for name in keys.env.keys().filter(|name| !image_rules::is_variable(name)) {
         faults.add("env", format!("{name:?} is no name of a variable"));
+    }
+    for (key, names) in [("labels", &keys.labels), ("annotations", &keys.annotations)] {
+        for name in names.keys() {
+            if let Some(why) = image_rules::unfit_label(name) {
+                faults.add(key, format!("{name:?} is no name: {why}"));
+            }
+        }
     }
     let mut ports = Vec::new();
     for text in &keys.ports {
@@ -137,7 +139,7 @@ pub fn image(scope: &Scope<'_>, keys: ImageKeys, findings: &mut Vec<Finding>) ->
         env: keys.env,
         ports,
         volumes,
-        workdir,
+        workdir: workdir.unwrap_or_default(),
         stop_signal: keys.stop_signal,
         labels: keys.labels,
         annotations: keys.annotations,

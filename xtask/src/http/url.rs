@@ -111,6 +111,11 @@ impl Url {
         Url { origin: origin.clone(), path: path.to_owned(), query: None }
     }
 
+    /// The address of a path, which begins with a slash, below this one.
+    pub fn below(&self, path: &str) -> Url {
+        Url::at(&self.origin, &format!("{}{path}", self.path.trim_end_matches('/')))
+    }
+
     /// Takes an absolute address. What it says is not quoted in errors: it may
     /// hold a password.
     pub fn parse(text: &str) -> Result<Url> {
@@ -260,6 +265,14 @@ mod tests {
     /// <https://www.rfc-editor.org/rfc/rfc3986#section-5.4>
     #[test]
     fn references_are_joined() {
+        for (base, shown) in [
+            ("https://x", "https://x/repos"),
+            ("https://x/", "https://x/repos"),
+            ("https://x/api/v3", "https://x/api/v3/repos"),
+            ("https://x/api/v3/?a", "https://x/api/v3/repos"),
+        ] {
+            assert_eq!(Url::parse(base).unwrap().below("/repos").to_string(), shown);
+        }
         let base = Url::parse("http://a/b/c/d;p?q").unwrap();
         for (reference, expected) in [
             ("http://g/h", "http://g/h"),

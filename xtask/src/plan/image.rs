@@ -253,11 +253,25 @@ impl Texts<'_> {
     }
 
     fn list(&mut self, key: &str, texts: &[String]) -> Vec<String> {
-        texts.iter().filter_map(|text| self.text(key, text)).collect()
+        let texts: Vec<String> = texts.iter().filter_map(|text| self.text(key, text)).collect();
+        if let Some(text) = texts.iter().find(|text| text.contains('\0')) {
+            self.fault(key, format!("{text:?} holds a NUL, which ends a text"), "remove it");
+        }
+        texts
     }
 
     fn map(&mut self, key: &str, map: &BTreeMap<String, String>) -> BTreeMap<String, String> {
         map.iter().filter_map(|(name, text)| Some((name.clone(), self.text(key, text)?))).collect()
+    }
+
+    /// Texts that a Dockerfile, too, has to say.
+    fn lines(&mut self, key: &str, map: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+        let lines = self.map(key, map);
+        for (name, _) in lines.iter().filter(|(_, text)| text.contains(['\n', '\0'])) {
+            let why = format!("{name:?} has a line break, which a Dockerfile cannot say");
+            self.fault(key, why, "write it in one line");
+        }
+        lines
     }
 
     /// All names of the image: each repository with each tag.
@@ -307,7 +321,7 @@ impl Texts<'_> {
     ) -> ImageConfig {
         let standard = standard(build, project);
         let mut labels = standard.clone();
-        labels.extend(self.map("labels", &config.labels));
+        labels.extend(self.lines("labels", &config.labels));
         let mut annotations = standard;
         annotations.extend(self.map("annotations", &config.annotations));
         let mut env = BTreeMap::from([("PATH".to_owned(), PATH.to_owned())]);
@@ -315,7 +329,7 @@ impl Texts<'_> {
             let bundle = "/etc/ssl/certs/ca-certificates.crt";
             env.insert("SSL_CERT_FILE".to_owned(), bundle.to_owned());
         }
-        let own = self.map("env", &config.env);
+        let own = self.lines("env", &config.env);
         let workdir = match (&*config.workdir, &config.base) {
             ("", Base::Builtin) => Some("/home/nonroot".to_owned()),
             ("", _) => None,
@@ -326,6 +340,14 @@ impl Texts<'_> {
             true => first.map(|bin| format!("/{BIN}/{bin}")).into_iter().collect(),
             false => self.list("entrypoint", &config.entrypoint),
         };
+        if entrypoint.first().is_some_and(String::is_empty) {
+            let fix = "name it, such as \"/usr/local/bin/mytool\"";
+            self.fault("entrypoint", "its program has no name".to_owned(), fix);
+        }
+        if let Some(name) = annotations.iter().find(|(_, text)| text.contains('\0')) {
+            let why = format!("{:?} holds a NUL, which ends a text", name.0);
+            self.fault("annotations", why, "remove it");
+        }
         ImageConfig {
             entrypoint,
             cmd: self.list("cmd", &config.cmd),
@@ -351,9 +373,9 @@ fn standard(build: &BuildPlan, project: &Project) -> BTreeMap<String, String> {
         ("description", about.description.as_deref().map(one_line)),
         ("version", Some(build.version.to_string())),
         ("revision", project.commit().map(str::to_owned)),
-        ("source", about.repository.clone()),
-        ("url", about.homepage.clone()),
-        ("licenses", about.license.clone()),
+        ("source", about.repository.as_deref().map(one_line)),
+        ("url", about.homepage.as_deref().map(one_line)),
+        ("licenses", about.license.as_deref().map(one_line)),
         ("created", project.time.map(|time| time.to_string())),
     ];
     let told = told.into_iter().filter_map(|(name, value)| Some((name, value?)));

@@ -209,6 +209,18 @@ pub fn other_tag(selected: &Selected<'_>, project: &Project, mode: Mode) -> Opti
     })
 }
 
+/// A name that no profile of cargo's can have.
+/// <https://doc.rust-lang.org/cargo/reference/profiles.html#custom-profiles>
+pub fn profile(name: &str) -> Option<Finding> {
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_');
+    let fit = !name.is_empty() && name.chars().all(plain);
+    (!fit).then(|| {
+        let why = format!("{name:?} is no name of a profile");
+        let fix = "name one of letters, digits, `-` and `_`, such as \"release\"";
+        Finding::error("profile", Place::item("profile"), why, fix)
+    })
+}
+
 /// The targets that can be built for with what builds them, and why the others can't.
 pub fn targets(
     selected: &Selected<'_>,

@@ -2,13 +2,14 @@
 
 use super::publish::LATEST;
 use crate::config::Slug;
+use crate::http::Url;
 use crate::plan::{IndexPlan, Plan, PublishPlan};
 use crate::reference::Tag;
 use crate::term::Table;
 
 /// The calls that change something, in their order; `api` is the address of GitHub's API.
 /// What is there already is looked for before each, and not done again.
-pub fn calls(plan: &Plan, publish: &PublishPlan, api: &str) -> Table {
+pub fn calls(plan: &Plan, publish: &PublishPlan, api: &Url) -> Table {
     let mut table = Table::new(&["call", "at", "for"]);
     let mut row = |call: &str, at: String, what: String| table.row([call.to_owned(), at, what]);
     let manifests =
@@ -22,7 +23,7 @@ pub fn calls(plan: &Plan, publish: &PublishPlan, api: &str) -> Table {
     }
     let tag = &publish.tag;
     if let Some(github) = &publish.github {
-        let releases = format!("{api}/repos/{}/releases", github.repository);
+        let releases = api.below(&format!("/repos/{}/releases", github.repository)).to_string();
         row("POST", releases.clone(), format!("a draft of {tag}"));
         for file in &github.files {
             row("POST", format!("{releases}/…/assets?name={file}"), "a file of it".to_owned());
@@ -54,17 +55,18 @@ fn pull_request(
     index: &IndexPlan,
     from: &Slug,
     publish: &PublishPlan,
-    api: &str,
+    api: &Url,
     row: &mut impl FnMut(&str, String, String),
 ) {
-    let fork = format!("{api}/repos/…/{}", index.repository.name);
+    let fork = api.below(&format!("/repos/…/{}", index.repository.name)).to_string();
     let branch = format!("{}-{plugin}-{}-{}", from.owner, from.name, publish.tag);
-    row("POST", format!("{api}/repos/{}/forks", index.repository), "a fork".to_owned());
+    let of = |part: &str| api.below(&format!("/repos/{}/{part}", index.repository)).to_string();
+    row("POST", of("forks"), "a fork".to_owned());
     row("POST", format!("{fork}/git/refs"), format!("the branch {branch}"));
     row(
         "PUT",
         format!("{fork}/contents/plugins/{plugin}.yaml"),
         format!("{plugin}'s next version"),
     );
-    row("POST", format!("{api}/repos/{}/pulls", index.repository), "the pull request".to_owned());
+    row("POST", of("pulls"), "the pull request".to_owned());
 }

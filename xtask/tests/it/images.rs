@@ -12,6 +12,7 @@ use super::world::{
 };
 
 mod bases;
+mod both;
 mod engines;
 mod overlays;
 mod places;

@@ -224,3 +224,28 @@ fn a_step_can_be_skipped() {
     let unknown = world.run("release --snapshot --skip archives");
     unknown.ends_with(2).no_result().says("invalid value 'archives'");
 }
+
+/// Every part of an address that is shown is there.
+#[test]
+fn the_calls_of_a_dry_run_have_whole_addresses() {
+    let world = World::committed("1.0.0");
+    let manifest = world.read("Cargo.toml");
+    let github = "[workspace.metadata.dockless.github]\nrepository = \"acme/tool\"\n";
+    world.file("Cargo.toml", &format!("{manifest}{github}")).commit();
+    world.git(["tag", "v1.0.0"]);
+    for (api, at) in [
+        ("https://api.github.com", "https://api.github.com/repos/acme/tool/releases"),
+        ("https://api.github.com/", "https://api.github.com/repos/acme/tool/releases"),
+        ("https://ghe.test/api/v3", "https://ghe.test/api/v3/repos/acme/tool/releases"),
+        ("https://ghe.test/api/v3/", "https://ghe.test/api/v3/repos/acme/tool/releases"),
+        ("", "https://api.github.com/repos/acme/tool/releases"),
+    ] {
+        let args = ["dockless", "release", "--dry-run", "--skip", "check,image"];
+        let mut dry = world.with(env!("CARGO_BIN_EXE_cargo-dockless"), args);
+        let said = run(dry.env("GITHUB_API_URL", api));
+        said.ends_with(0);
+        assert!(said.stdout.contains(&format!("{at} ")), "{api}: {}", said.stdout);
+        let paths = said.stdout.replace("://", "");
+        assert!(!paths.contains("//"), "{api}: {}", said.stdout);
+    }
+}
