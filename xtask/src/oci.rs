@@ -39,7 +39,7 @@ pub use assemble::Reads;
 pub use build::{Base, Built, base, build_image, on};
 pub use rootfs::labels as builtin_labels;
 pub use source::{CONTAINERD_NAME, Found, REF_NAME, index_of, open, parse};
-pub use tree::rootfs_tar;
+pub use tree::{names_folders, rootfs_tar};
 pub use validate::validate;
 
 /// The annotation and the label that tell a version.

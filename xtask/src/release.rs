@@ -11,23 +11,24 @@ use crate::archive::{Archive, archive};
 use crate::cache::{Blobs, Cache};
 use crate::checksum::{self, IMAGES, Made, Of};
 use crate::compile::{Compiled, compile};
-use crate::config::{self, ImageNode};
+use crate::config::ImageNode;
 use crate::dockerfile;
 use crate::files::{self, Lock, Staging, explain_space, limits};
 use crate::finding::{Findings, failure};
 use crate::generate::{self, Generated};
 use crate::linkage::{Binary, prove};
-use crate::oci::{self, Base, Built, Root};
+use crate::oci::{self, Base, Built};
 use crate::parallel;
 use crate::plan::{ArchivePlan, ImagePlan, LeftOut, Mode, Part, Plan};
 use crate::project::Project;
 use crate::registry::Registry;
 use crate::sink;
-use crate::target::{Platform, Target};
+use crate::target::Target;
 use crate::term::Term;
 use crate::toolchain;
 use crate::version::Version;
 
+mod bases;
 mod calls;
 mod outcome;
 mod plugins;
@@ -63,7 +64,7 @@ pub fn release(
     term: &Term,
 ) -> Result<Outcome> {
     let staging = Staging::open(&plan.dist)?;
-    let bases = bases(plan, cache, registry, term)?;
+    let bases = bases::all(plan, cache, registry, term)?;
     let (binaries, mut left_out, cargo) = match source {
         Source::Cargo { offline } => binaries(plan, project, *offline, term)?,
         Source::Shards(shards) => {
@@ -105,7 +106,7 @@ pub fn images_alone(
     term: &Term,
 ) -> Result<Outcome> {
     let _lock = lock(project, term)?;
-    let bases = bases(plan, cache, registry, term)?;
+    let bases = bases::all(plan, cache, registry, term)?;
     let (binaries, left_out, cargo) = binaries(plan, project, offline, term)?;
     let (images, rows) =
         images(plan, &bases, &binaries, cache, registry.blobs(), term).map_err(explain_space)?;
@@ -118,13 +119,15 @@ pub fn images_alone(
 const DOCKER: &str = "docker/";
 
 /// Writes the Dockerfiles of the plan's images and what goes with them, into dist/ or
-/// into `output`, a folder of the workspace. Returns where they are.
+/// into `output`, a folder of the workspace; the `programs` beside them, where some are to
+/// be. Returns where they are.
 pub fn dockerfiles(
     plan: &Plan,
     project: &Project,
-    prebuilt: bool,
+    programs: Option<&Source>,
     output: Option<&str>,
-    offline: bool,
+    cache: &Cache,
+    registry: &Registry<'_>,
     term: &Term,
 ) -> Result<Vec<PathBuf>> {
     if !project.has_lock {
@@ -132,9 +135,15 @@ pub fn dockerfiles(
         return Err(failure("a build elsewhere needs the Cargo.lock that is not there", fix));
     }
     let _lock = lock(project, term)?;
-    let binaries = match prebuilt {
-        true => binaries(plan, project, offline, term)?.0,
-        false => Vec::new(),
+    let base = |image: &ImagePlan| match oci::names_folders(image)? {
+        true => bases::one(image, cache, registry, term).map(Some),
+        false => Ok(None),
+    };
+    let bases = plan.images.iter().map(base).collect::<Result<Vec<_>>>()?;
+    let binaries = match programs {
+        Some(Source::Cargo { offline }) => binaries(plan, project, *offline, term)?.0,
+        Some(Source::Shards(shards)) => proved(shards.compiled.clone(), term)?,
+        None => Vec::new(),
     };
     if let Some(folder) = output {
         let [image] = &plan.images[..] else {
@@ -143,16 +152,16 @@ pub fn dockerfiles(
         };
         let dir = project.root.join(folder);
         ensure_ours(&dir.join("Dockerfile"))?;
-        dockerfile(image, plan, project, &binaries, folder, &dir)?;
+        dockerfile(image, bases[0].as_ref(), plan, project, &binaries, folder, &dir)?;
         return Ok(vec![dir.join("Dockerfile")]);
     }
     let staging = Staging::open(&plan.dist)?;
     keep_others(plan, &staging, term)?;
     let mut written = Vec::new();
-    for image in &plan.images {
+    for (image, base) in plan.images.iter().zip(&bases) {
         let place = format!("{DOCKER}{}", image.name);
-        let folder = format!("dist/{place}");
-        dockerfile(image, plan, project, &binaries, &folder, &staging.path(&place))?;
+        let (folder, to) = (format!("dist/{place}"), staging.path(&place));
+        dockerfile(image, base.as_ref(), plan, project, &binaries, &folder, &to)?;
         written.push(plan.dist.join(&place).join("Dockerfile"));
     }
     let made = Made { archives: &[], manifests: &[], images: &[], binaries: &[] };
@@ -164,6 +173,7 @@ pub fn dockerfiles(
 /// Writes one Dockerfile, which is called by `folder`, and what goes with it to `dir`.
 fn dockerfile(
     image: &ImagePlan,
+    base: Option<&Base>,
     plan: &Plan,
     project: &Project,
     binaries: &[Binary],
@@ -173,7 +183,8 @@ fn dockerfile(
     let rendered = dockerfile::render(image, plan, project, folder)?;
     files::make_dir(dir)?;
     let mut rootfs = files::temporary(dir)?;
-    oci::rootfs_tar(image, BufWriter::new(&mut rootfs))?;
+    let trees = base.map_or_else(Vec::new, Base::trees);
+    oci::rootfs_tar(image, &trees, BufWriter::new(&mut rootfs))?;
     files::persist(rootfs, &dir.join("rootfs.tar"))?;
     for it in &image.platforms {
         let place = dir.join("bin").join(&it.platform.os).join(it.platform.suffix());
@@ -228,22 +239,6 @@ fn keep_others(plan: &Plan, staging: &Staging, term: &Term) -> Result<()> {
                 && !ours.iter().any(|own| path.starts_with(own))
         }),
     }
-}
-
-/// What the images stand on, in their order: known before anything is compiled.
-fn bases(plan: &Plan, cache: &Cache, registry: &Registry<'_>, term: &Term) -> Result<Vec<Base>> {
-    let base = |image: &ImagePlan| match &image.base {
-        config::Base::Named(reference) => {
-            let platforms: Vec<Platform> =
-                image.platforms.iter().map(|it| it.platform.clone()).collect();
-            let context = || format!("read the base {reference} of {}", image.package);
-            let found = registry.pull(reference, &platforms).with_context(context)?;
-            let fetch = |root: &Root| registry.fetch(root);
-            oci::on(image, found, &fetch, cache, term).with_context(context)
-        }
-        _ => oci::base(image, cache, term),
-    };
-    plan.images.iter().map(base).collect()
 }
 
 /// Makes all images, one after the other: each takes all processors.

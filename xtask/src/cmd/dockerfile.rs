@@ -3,12 +3,12 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use super::{Common, Selection, World};
+use super::{Common, NetworkArgs, Selection, World};
 use crate::files::{self, explain_space};
 use crate::finding::failure;
 use crate::plan::{Mode, Part};
 use crate::project::Project;
-use crate::release;
+use crate::release::{self, Source};
 use crate::target::Platform;
 
 /// Write a Dockerfile that builds the same image, for BuildKit and buildah
@@ -16,7 +16,7 @@ use crate::target::Platform;
 /// It goes into dist/docker/NAME, with a rootfs.tar of all that the image holds beside
 /// the programs. These are compiled in a stage of the build, or, with the argument
 /// BINARIES=prebuilt, taken from beside it, where --prebuilt puts them. The workspace's
-/// root is the build's context.
+/// root is the build's context. A base in a registry is read where `files` name folders.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo dockless dockerfile
@@ -35,20 +35,26 @@ pub struct Args {
     #[arg(long, value_name = "OS/ARCH", value_delimiter = ',', value_parser = Platform::parse)]
     platform: Vec<Platform>,
     #[command(flatten)]
+    network: NetworkArgs,
+    #[command(flatten)]
     selection: Selection,
 }
 
 pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
     let mut request = args.selection.request(Mode::Snapshot, common);
     (request.part, request.platforms) = (Part::Dockerfiles, args.platform);
-    let (project, plan) = world.plan(common, &request)?;
+    let (project, plan, config) = world.plan_and_config(common, &request)?;
     let output = args.output.map(|dir| inside(&world.dir.join(dir), &project)).transpose()?;
+    let (http, blobs) = (world.http(&config.network, &args.network, common), world.cache.blobs()?);
+    let registry = world.registry(&http, &blobs, &config.network);
+    let programs = args.prebuilt.then_some(Source::Cargo { offline: common.offline });
     let written = release::dockerfiles(
         &plan,
         &project,
-        args.prebuilt,
+        programs.as_ref(),
         output.as_deref(),
-        common.offline,
+        &world.cache,
+        &registry,
         &world.term,
     );
     let written = written.map_err(explain_space)?;

@@ -131,6 +131,14 @@ fn tree_of(
 }
 
 impl Base {
+    /// What the base of others holds, for each platform.
+    pub fn trees(&self) -> Vec<&Tree> {
+        match self {
+            Base::Builtin | Base::Scratch => Vec::new(),
+            Base::Stored { images, .. } => images.values().map(|of| &of.tree).collect(),
+        }
+    }
+
     /// The entries of a base that is made here.
     fn entries(&self) -> Vec<Entry> {
         match self {

@@ -29,11 +29,24 @@ pub struct Wish {
 }
 
 /// Writes all of an image but its binaries and another's base as one tar, for those
-/// who build it with a Dockerfile.
-pub fn rootfs_tar(plan: &ImagePlan, out: impl Write) -> Result<()> {
+/// who build it with a Dockerfile. `trees` are those of the base, for each platform, where
+/// they are known.
+pub fn rootfs_tar(plan: &ImagePlan, trees: &[&Tree], out: impl Write) -> Result<()> {
     let wishes = wishes(plan, &Content::of)?;
     let mut all = BTreeMap::new();
-    if foreign(plan) {
+    if let [first, others @ ..] = trees {
+        let files = |tree: &Tree| Ok::<_, Error>(lower(plan, tree, &wishes)?.files);
+        all = files(first)?;
+        for other in others {
+            if files(other)? != all {
+                return Err(failure(
+                    "the base has other folders for one platform than for another, and all are to \
+                     be built of one rootfs.tar",
+                    "name one platform with --platform",
+                ));
+            }
+        }
+    } else if foreign(plan) {
         // Builders go through the links of what is there, and make what is missing.
         let named = wishes.iter().filter(|wish| !implied(wish, &wishes));
         all.extend(named.map(|wish| (wish.entry.path.clone(), wish.entry.clone())));
@@ -51,7 +64,33 @@ pub fn rootfs_tar(plan: &ImagePlan, out: impl Write) -> Result<()> {
         all.extend(entries.map(|entry| (entry.path.clone(), entry)));
     }
     let entries: Vec<Entry> = all.into_values().collect();
+    if entries.is_empty() {
+        return write_nothing(out);
+    }
     write_tar(&entries, out, &ProgressBar::hidden())?.flush().context("write the tar")
+}
+
+/// A tar that adds nothing. One without any header is no tar to builders, who would put it
+/// into the image as a file.
+fn write_nothing(mut out: impl Write) -> Result<()> {
+    let record = b"19 comment=nothing\n";
+    let mut header = tar::Header::new_ustar();
+    header.set_entry_type(tar::EntryType::XGlobalHeader);
+    header.set_mode(0o644);
+    header.set_size(record.len() as u64);
+    let mut tar = tar::Builder::new(&mut out);
+    let added = tar.append_data(&mut header, "pax_global_header", &record[..]);
+    added.and_then(|()| tar.finish()).context("write the tar")?;
+    drop(tar);
+    out.flush().context("write the tar")
+}
+
+/// Whether [`rootfs_tar`] depends on what a base in a registry holds: it names folders, which
+/// builders would put in the place of links, or give other rights than they have.
+pub fn names_folders(plan: &ImagePlan) -> Result<bool> {
+    let wishes = wishes(plan, &|_| Ok(Content::Bytes((&b""[..]).into())))?;
+    let folder = |wish: &Wish| wish.entry.node == Node::Dir && !implied(wish, &wishes);
+    Ok(matches!(plan.base, Base::Named(_)) && wishes.iter().any(folder))
 }
 
 /// Whether a folder comes with what is in it, where nobody knows what the base has there.

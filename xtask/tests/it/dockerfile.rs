@@ -5,9 +5,11 @@ use std::fs;
 
 use serde_json::Value;
 
+use super::images::overlays;
 use super::world::builders::{self, Builder};
 use super::world::flat::{self, Flat};
-use super::world::{World, judge, names, run};
+use super::world::registries::Registry;
+use super::world::{HOST, World, judge, names, run};
 
 /// A package with everything in its image that the settings know, in the words that
 /// parsers trip over.
@@ -91,6 +93,36 @@ fn both_stages_make_the_native_image_in_both_builders() {
             compare(builder, &native, platform, "the stage build", &[]);
             let prebuilt = ["--build-arg", "BINARIES=prebuilt"];
             compare(builder, &native, platform, "the stage prebuilt", &prebuilt);
+        }
+    }
+}
+
+/// Folders of a base in a registry stay as they are, and its links are gone through, whoever
+/// puts files into them.
+#[test]
+fn a_base_in_a_registry_is_kept_by_both_ways() {
+    let Some(registry) = Registry::shared() else { return };
+    let world = World::quick("1.0.0");
+    world.file("assets/a.so", "a").file("assets/more/b.so", "b");
+    let platform = if HOST.starts_with("aarch64") { "linux/arm64" } else { "linux/amd64" };
+    let Some(builder) = builders::buildah(&world) else { return };
+    for (name, layers) in [("distroless", overlays::distroless()), ("linked", overlays::linked())] {
+        let base = format!("{}/bases/docker-{name}", registry.host);
+        overlays::put(&world, &layers);
+        let pushed = world.run(&format!("image copy oci:base {base}:latest"));
+        builder.pull(pushed.ends_with(0).line());
+        for files in overlays::FILES {
+            overlays::set(&world, &base, files);
+            world.run("image -q --update-base").ends_with(0);
+            world.run("dockerfile --prebuilt -q").ends_with(0);
+            let native = flat::of_layout(&world.path("dist/images/tool"), None);
+            let prebuilt = ["--build-arg", "BINARIES=prebuilt"];
+            let built = builder.build("dist/docker/tool/Dockerfile", platform, &prebuilt);
+            let what = format!("{name} with {files}");
+            for (path, node) in &built.tree {
+                assert_eq!(native.tree.get(path), Some(node), "/{path} of {what}");
+            }
+            assert_eq!(built.tree.len(), native.tree.len(), "{what}");
         }
     }
 }

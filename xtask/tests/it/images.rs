@@ -14,7 +14,7 @@ use super::world::{
 mod bases;
 mod both;
 mod engines;
-mod overlays;
+pub mod overlays;
 mod places;
 mod settings;
 

@@ -127,6 +127,12 @@ impl Builder<'_> {
         }
     }
 
+    /// Gets an image from a registry of this machine.
+    pub fn pull(&self, image: &str) {
+        let insecure = matches!(self, Builder::Buildah { .. }).then_some("--tls-verify=false");
+        run(self.command().arg("pull").args(insecure).arg(image)).ends_with(0);
+    }
+
     fn world(&self) -> &World {
         match self {
             Builder::Buildah { world, .. } | Builder::BuildKit { world, .. } => world,
