@@ -40,6 +40,15 @@ impl Asset {
     pub fn is_whole(&self) -> bool {
         self.state == "uploaded"
     }
+
+    /// Whether GitHub says its digest.
+    pub fn has_digest(&self) -> bool {
+        self.named_digest().is_some()
+    }
+
+    fn named_digest(&self) -> Option<&str> {
+        self.digest.as_deref().filter(|text| text.starts_with("sha256:"))
+    }
 }
 
 impl GitHub<'_> {
@@ -54,7 +63,7 @@ impl GitHub<'_> {
 
     /// The digest of what GitHub has, which is downloaded where GitHub doesn't say it.
     pub fn digest(&self, of: &Slug, asset: &Asset) -> Result<Digest> {
-        match asset.digest.as_deref().filter(|text| text.starts_with("sha256:")) {
+        match asset.named_digest() {
             Some(text) => Digest::parse(text)
                 .with_context(|| format!("read the digest that GitHub has of {}", asset.name)),
             None => self.downloaded_digest(of, asset),

@@ -144,14 +144,15 @@ fn of_v6(address: Ipv6Addr) -> Reach {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use std::time::Duration;
 
     use super::super::{Proxies, Settings, Trust};
     use super::*;
     use crate::term::{self, Term};
 
-    fn http(proxies: Proxies) -> Http<'static> {
+    /// What sends nothing.
+    pub fn offline(proxies: Proxies) -> Http<'static> {
         let term = Term::new(term::Settings {
             verbosity: term::Verbosity::Quiet,
             color: term::Color::Never,
@@ -174,7 +175,7 @@ mod tests {
     /// of the world's go through a proxy.
     #[test]
     fn servers_name_no_address_that_they_cannot_reach() {
-        let http = http(Proxies::read(|name| {
+        let http = offline(Proxies::read(|name| {
             let named = matches!(name, "http_proxy" | "https_proxy");
             named.then(|| "http://proxy.test:1".to_owned())
         }));
@@ -240,7 +241,7 @@ mod tests {
     /// A name is as near as what it resolves to.
     #[test]
     fn names_of_this_machine_are_known_by_their_addresses() {
-        let http = http(Proxies::default());
+        let http = offline(Proxies::default());
         locked(&http.reaches).insert("inner.test".to_owned(), vec![Reach::World, Reach::Machine]);
         locked(&http.reaches).insert("outer.test".to_owned(), vec![Reach::World]);
         let from = |text: &str, to: &str| http.named(&Url::parse(text).unwrap(), to).is_ok();

@@ -59,7 +59,47 @@ fn next_link(links: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::next_link;
+    use ureq::http::HeaderMap;
+
+    use super::super::named::tests::offline;
+    use super::super::{Proxies, Response, Url};
+    use super::{Pages, next_link};
+
+    fn page(url: &Url, next: &str, size: usize) -> Response {
+        let mut headers = HeaderMap::new();
+        headers.insert("link", format!("<{next}>; rel=\"next\"").parse().unwrap());
+        Response { status: 200, headers, url: url.clone(), body: vec![b' '; size] }
+    }
+
+    /// The last page that is asked for, where each leads to another one.
+    fn last(most: usize, bytes: u64, size: usize, next: fn(usize) -> String) -> (usize, String) {
+        let http = offline(Proxies::default());
+        let mut pages = Pages::new(&http, most, bytes);
+        let mut url = Url::parse("https://r.test/list?page=0").unwrap();
+        for at in 1.. {
+            match pages.next(&url, &page(&url, &next(at), size)) {
+                Ok(Some(next)) => url = next,
+                Ok(None) => return (at, String::new()),
+                Err(error) => return (at, format!("{error:#}")),
+            }
+        }
+        unreachable!("the list has no end")
+    }
+
+    #[test]
+    fn every_list_has_an_end() {
+        let on = |at: usize| format!("?page={at}");
+        for (ends, why, (at, said)) in [
+            (5, "more than 5 pages", last(5, 1 << 30, 10, on)),
+            (11, "more than 100 bytes", last(1000, 100, 10, on)),
+            (1, "back to itself", last(1000, 1 << 30, 10, |_| "/list?page=0".to_owned())),
+            (4, "back to itself", last(1000, 1 << 30, 10, |at| format!("?page={}", at % 4))),
+            (1, "another server", last(1000, 1 << 30, 10, |_| "https://x.test/".to_owned())),
+            (1, "goes on", last(1000, 1 << 30, 10, |_| "http://r.test/".to_owned())),
+        ] {
+            assert!(at == ends && said.contains(why), "{why}: {at}: {said}");
+        }
+    }
 
     #[test]
     fn a_list_goes_on_where_it_says() {

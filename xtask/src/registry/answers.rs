@@ -112,16 +112,43 @@ impl Registry<'_> {
         Ok(Some(digest))
     }
 
-    /// Asks for what was just put, and fails where that is not there. A registry of several
-    /// machines may need a moment until all of them know it.
+    /// Asks for what was just put, and fails where that is not there.
     pub(super) fn confirm_at(&self, site: &Site, url: &Url, digest: &Digest) -> Result<()> {
+        self.await_at(site, url, digest, &|_| Ok(false))
+    }
+
+    /// The same of a tag, which named something else `before`. Where it names a third thing by
+    /// now, another run was faster, and it is enough that the manifest itself is there.
+    pub(super) fn confirm_tag(
+        &self,
+        site: &Site,
+        tag: &Tag,
+        digest: &Digest,
+        before: Option<&Digest>,
+    ) -> Result<()> {
+        self.await_at(site, &site.tag(tag), digest, &|other| {
+            if Some(other) == before {
+                return Ok(false);
+            }
+            self.confirm_at(site, &site.manifest(digest), digest)?;
+            self.term.detail(format_args!("the tag {tag} was moved to {other} meanwhile"));
+            Ok(true)
+        })
+    }
+
+    /// Waits until the manifest, or one that is as good, is at the address: a registry of
+    /// several machines may need a moment until all of them know it.
+    fn await_at(
+        &self,
+        site: &Site,
+        url: &Url,
+        digest: &Digest,
+        as_good: &dyn Fn(&Digest) -> Result<bool>,
+    ) -> Result<()> {
         let mut patience = Patience::new(self.http);
         loop {
-            let there = self.manifest_at(site, url)?;
-            if there.as_ref() == Some(digest) {
-                return Ok(());
-            }
-            let why = match there {
+            let why = match self.manifest_at(site, url)? {
+                Some(there) if there == *digest || as_good(&there)? => return Ok(()),
                 Some(other) => format!("{digest} was put there, and it is {other}"),
                 None => format!("{digest} was put there, and there is nothing"),
             };

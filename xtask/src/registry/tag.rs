@@ -36,7 +36,7 @@ impl Registry<'_> {
             _ => error,
         });
         put.with_context(context)?;
-        let there = self.confirm_at(&site, &site.tag(tag), pushed.digest());
+        let there = self.confirm_tag(&site, tag, pushed.digest(), before.as_ref());
         there.with_context(context)?;
         Ok(Tagged::Moved(reference))
     }

@@ -16,6 +16,7 @@ use crate::world::running::{ended, start, unclear};
 use crate::world::sketch::{INDEX, Layout, MANIFEST, TAR, file, index, tar};
 use crate::world::{Run, World, sha256};
 
+mod answers;
 mod downloads;
 mod kills;
 mod limits;

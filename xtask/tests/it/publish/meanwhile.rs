@@ -6,7 +6,7 @@ use std::thread::scope;
 
 use super::*;
 use crate::world::github::State;
-use crate::world::proxy::Proxy;
+use crate::world::proxy::{ALWAYS, Answer, Fault, Proxy, Step};
 use crate::world::running::{ended, start};
 
 /// The only release, as it is now.
@@ -157,6 +157,60 @@ fn without_digests_files_are_compared_themselves() {
     let downloads = stage.github.seen().iter().filter(|it| it.path.contains("/content/")).count();
     assert_eq!(downloads, 3);
     assert_eq!(stage.github.state().violations, [] as [String; 0]);
+}
+
+/// A file is replaced by another of the same size after it was brought: the draft stays one.
+#[test]
+fn a_file_that_is_replaced_meanwhile_is_found_by_its_digest() {
+    let replace = |state: &mut State| {
+        change(state, |release| {
+            for asset in release.assets.iter_mut().filter(|it| it.name == archive()) {
+                Arc::make_mut(&mut asset.bytes)[0] ^= 1;
+                asset.digest = crate::world::sha256(&asset.bytes);
+            }
+        });
+    };
+    for no_digests in [false, true] {
+        let Some(stage) = Stage::at("1.0.0") else { return };
+        stage.github.state().no_digests = no_digests;
+        match no_digests {
+            // Only what is listed last is listed.
+            false => stage.github.before("GET", "/assets", replace),
+            // Each is compared when it came, and again in the end.
+            true => {
+                (0..3).for_each(|_| stage.github.before("GET", "/content/", |_| {}));
+                stage.github.before("GET", "/content/", replace);
+            }
+        }
+        let stopped = stage.release();
+        let why = format!("{} is there with other bytes", archive());
+        stopped.ends_with(1).says("publish v1.0.0").says(&why);
+        assert!(stage.github.state().repositories[REPOSITORY].releases[0].draft);
+        assert_eq!(stage.image("1.0.0"), None);
+        is_unsaid(&stopped);
+    }
+}
+
+/// A list that has no end, or too much in it, is not read for ever.
+#[test]
+fn a_list_that_leads_back_to_itself_ends() {
+    let Some(stage) = Stage::at("1.0.0") else { return };
+    for (link, says) in [
+        ("<?per_page=100>; rel=\"next\"", "leads back to itself"),
+        ("<http://localhost:1/api/v3/x>; rel=\"next\"", "another server"),
+        ("<http://169.254.169.254/>; rel=\"next\"", "goes on"),
+        ("<ftp://127.0.0.1/>; rel=\"next\"", "goes on"),
+        ("<>; rel=\"next\"", "goes on"),
+    ] {
+        let proxy = Proxy::before(&stage.github.host);
+        let kind = ("Content-Type", "application/json");
+        let page = Answer::new(200, &[kind, ("Link", link)], "[]");
+        proxy.inject(Step::GitHub("releases"), ALWAYS, Fault::Answer(page));
+        let mut tool = stage.tool(RELEASE);
+        tool.env("GITHUB_API_URL", format!("http://{}/api/v3", proxy.host));
+        ended(&mut tool).ends_with(1).says(says);
+        assert!(proxy.count(Step::GitHub("releases")) <= 2, "{link}");
+    }
 }
 
 #[test]
