@@ -22,6 +22,7 @@ use crate::target::Platform;
 mod archive;
 mod assemble;
 mod base_tree;
+mod bounded;
 mod build;
 mod entry;
 mod gzip;

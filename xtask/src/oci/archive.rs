@@ -49,11 +49,13 @@ impl Archive {
     pub fn open(path: &Path) -> Result<Archive> {
         let context = || format!("read the archive {}", path.display());
         let mut file = files::open_regular(path)?;
-        let mut members = BTreeMap::new();
+        let (mut members, mut names) = (BTreeMap::new(), 0);
         tape::walk_file(&mut file, |member, _| {
             let name = plain(&member.path)?;
+            names += name.len() + member.link.as_ref().map_or(0, Vec::len);
+            let few = members.len() < limits::MEMBERS && names <= limits::NAMES;
             ensure!(
-                name.len() <= limits::NAME && members.len() < limits::MEMBERS,
+                name.len() <= limits::NAME && few,
                 "it holds more or longer names than an image has"
             );
             let place = match member.kind {
@@ -136,8 +138,24 @@ impl Archive {
             Descriptor::new(MediaType::ImageConfig, config.len() as u64, sha256(&digest));
         let config = Raw { bytes: Arc::from(config), descriptor };
         ensure!(entry.layers.len() <= limits::LAYERS, "it names {} layers", entry.layers.len());
-        let layers = entry.layers.iter().map(|name| self.layer(name));
-        let blobs: Vec<(Descriptor, Blob)> = layers.collect::<Result<_>>()?;
+        let mut read: BTreeMap<u64, (Descriptor, Blob)> = BTreeMap::new();
+        let mut blobs: Vec<(Descriptor, Blob)> = Vec::new();
+        for name in &entry.layers {
+            // One that is named several times is hashed once.
+            let (at, _) = self.find(name)?;
+            let layer = match read.get(&at) {
+                Some(layer) => layer.clone(),
+                None => self.layer(name)?,
+            };
+            let digest = layer.0.digest();
+            ensure!(
+                name.strip_prefix("blobs/")
+                    .is_none_or(|it| it.replace('/', ":") == digest.as_ref()),
+                "{name} holds other bytes: {digest}"
+            );
+            read.insert(at, layer.clone());
+            blobs.push(layer);
+        }
         let manifest = ImageManifestBuilder::default()
             .schema_version(2u32)
             .media_type(MediaType::ImageManifest)
@@ -154,11 +172,6 @@ impl Archive {
         let blob = self.blob(name, None)?;
         let context = || format!("read {name}");
         let digest = Digest::of_reader(blob.open(size)?).with_context(context)?;
-        let named = name.strip_prefix("blobs/sha256/");
-        ensure!(
-            named.is_none_or(|named| named == digest.hex()),
-            "{name} holds other bytes: {digest}"
-        );
         let start = read_limited(blob.open(size)?, size.min(4), 4)?;
         let media_type = match &*start {
             [0x1f, 0x8b, ..] => MediaType::ImageLayerGzip,

@@ -1,6 +1,8 @@
 //! Images put together of manifests, configs and blobs, wherever those are read from.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, Result, bail, ensure};
 use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest};
@@ -36,7 +38,8 @@ impl Reads<'_> {
     /// The same of a manifest or an index that is at hand.
     pub fn of(&self, raw: Raw, only: &[Platform]) -> Result<Root> {
         if !media::is_index(raw.descriptor.media_type()) {
-            return self.image(raw).map(|image| Root::Image(Box::new(image)));
+            let image = self.image(raw, &|_| Ok(()))?;
+            return Ok(Root::Image(Box::new(image)));
         }
         check_shape(&raw)?;
         let digest = raw.descriptor.digest();
@@ -44,28 +47,46 @@ impl Reads<'_> {
         let count = index.manifests().len();
         ensure!(count <= limits::MANIFESTS, "the index {digest} names {count} manifests");
         let wanted = wanted(index.manifests(), only)?;
-        let images = parallel::map(&wanted, self.at_a_time, |below| {
+        let budget = Budget::new(digest.as_ref());
+        let mut times: BTreeMap<Named<'_>, (&Descriptor, u64)> = BTreeMap::new();
+        for below in &wanted {
+            budget.spend(below.size())?;
+            times.entry(entry(below)).or_insert((below, 0)).1 += 1;
+        }
+        // Each is read once, however often it is named.
+        let each: Vec<(Named<'_>, (&Descriptor, u64))> = times.into_iter().collect();
+        let read = parallel::map(&each, self.at_a_time, |(_, (below, times))| {
             ensure!(
                 !media::is_index(below.media_type()),
                 "the index {digest} names another index, {}, and only images are expected there",
                 below.digest()
             );
-            let image = self.image(self.raw(below, limits::MANIFEST)?)?;
+            self.image(self.raw(below, limits::MANIFEST)?, &|size| {
+                budget.spend(size.saturating_mul(*times))
+            })
+        })?;
+        let read: BTreeMap<Named<'_>, Image> =
+            each.into_iter().map(|(named, _)| named).zip(read).collect();
+        let images = wanted.into_iter().map(|below| {
+            let image = read.get(&entry(below)).context("find what was read")?.clone();
             let platform = below.platform().as_ref().map(named);
             Ok((platform.map_or_else(|| image.platform(), Ok)?, image))
-        })?;
+        });
+        let images = images.collect::<Result<_>>()?;
         Ok(Root::Index(Box::new(Index {
             manifest: Raw { descriptor: bare(&raw.descriptor), ..raw },
             images,
         })))
     }
 
-    fn image(&self, manifest: Raw) -> Result<Image> {
+    /// The image of a manifest. `spend` is asked whether a config of so many bytes is read.
+    fn image(&self, manifest: Raw, spend: &dyn Fn(u64) -> Result<()>) -> Result<Image> {
         check_shape(&manifest)?;
         let digest = manifest.descriptor.digest().clone();
         let parsed: ImageManifest = parse(&manifest.bytes, digest.as_ref())?;
         let count = parsed.layers().len();
         ensure!(count <= limits::LAYERS, "the manifest {digest} names {count} layers");
+        spend(parsed.config().size())?;
         let config = self.raw(parsed.config(), limits::CONFIG)?;
         let blobs = parsed.layers().iter().map(|descriptor| {
             let blob = (self.blob)(&digest_of(descriptor)?, descriptor.size())?;
@@ -85,6 +106,36 @@ impl Reads<'_> {
         let bytes = (self.json)(descriptor, limit)?;
         Ok(Raw { bytes: Arc::from(bytes), descriptor: descriptor.clone() })
     }
+}
+
+/// What may still be read of an index that names much.
+struct Budget<'a> {
+    index: &'a str,
+    spent: AtomicU64,
+}
+
+impl Budget<'_> {
+    fn new(index: &str) -> Budget<'_> {
+        Budget { index, spent: AtomicU64::new(0) }
+    }
+
+    fn spend(&self, size: u64) -> Result<()> {
+        let before = self.spent.fetch_add(size.min(limits::JSON), Ordering::Relaxed);
+        ensure!(
+            size <= limits::JSON && before <= limits::JSON - size,
+            "the manifests and configs that the index {} names have more than {} bytes together",
+            self.index,
+            limits::JSON
+        );
+        Ok(())
+    }
+}
+
+/// What an entry of an index names, whatever it says beside that.
+type Named<'a> = (&'a str, u64, String);
+
+fn entry(of: &Descriptor) -> Named<'_> {
+    (of.digest().as_ref(), of.size(), of.media_type().to_string())
 }
 
 /// The images of an index that run on these platforms, each once; all, where no
@@ -138,9 +189,8 @@ impl Image {
     pub fn of(manifest: Raw, config: Raw, blobs: Vec<(Descriptor, Blob)>) -> Result<Image> {
         let diff_ids: Vec<Digest> = match media::is_config(config.descriptor.media_type()) {
             true => {
-                let parsed: ImageConfiguration =
-                    parse(&config.bytes, config.descriptor.digest().as_ref())?;
-                let ids = parsed.rootfs().diff_ids().iter().map(|id| Digest::parse(id));
+                let facts: Facts = parse(&config.bytes, config.descriptor.digest().as_ref())?;
+                let ids = facts.rootfs.diff_ids.iter().map(|id| Digest::parse(id));
                 ids.collect::<Result<_>>().context("read the config's diff IDs")?
             }
             // An artifact's blobs are no file systems.
@@ -171,13 +221,24 @@ impl Image {
 
     /// What its config says that it runs on.
     pub fn platform(&self) -> Result<Platform> {
-        let config = self.parsed()?;
-        Ok(Platform {
-            os: config.os().to_string(),
-            architecture: config.architecture().to_string(),
-            variant: config.variant().clone().filter(|variant| !variant.is_empty()),
-        })
+        let Facts { os, architecture, variant, .. } =
+            parse(&self.config.bytes, self.config.descriptor.digest().as_ref())?;
+        Ok(Platform { os, architecture, variant: variant.filter(|variant| !variant.is_empty()) })
     }
+}
+
+/// What is needed of a config. All of it takes many times its size in memory.
+#[derive(Deserialize)]
+struct Facts {
+    os: String,
+    architecture: String,
+    variant: Option<String>,
+    rootfs: RootFs,
+}
+
+#[derive(Deserialize)]
+struct RootFs {
+    diff_ids: Vec<String>,
 }
 
 /// The descriptor without what its place in an index or a manifest added.

@@ -7,6 +7,9 @@ pub const MANIFEST: u64 = 4 << 20;
 pub const CONFIG: u64 = 4 << 20;
 /// The manifests of one image, those for all its platforms and what goes with them.
 pub const MANIFESTS: usize = 1000;
+/// The manifests and configs of one image, for all its platforms, in bytes, each as often as
+/// it is named: of a usual image, they have some kB.
+pub const JSON: u64 = 32 << 20;
 /// The layers of one image. Engines stop at 127.
 pub const LAYERS: usize = 500;
 /// The files of an image's archive, and the length of their names in bytes.
@@ -26,3 +29,10 @@ pub const BASE_DEPTH: usize = 256;
 /// How many links may lead from one to the next, as in Linux (MAXSYMLINKS).
 /// <https://github.com/torvalds/linux/blob/master/include/linux/namei.h>
 pub const LINKS: usize = 40;
+/// The names and links in an image's archive together, in bytes.
+pub const NAMES: usize = 16 << 20;
+/// How many bytes are unpacked of each byte of a layer: programs and texts give less than
+/// ten, zeros alone a thousand.
+pub const RATIO: u64 = 200;
+/// In bytes, of all layers of an image together: what they may give beyond that.
+pub const UNPACKED: u64 = 1 << 30;

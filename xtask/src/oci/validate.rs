@@ -1,11 +1,13 @@
 //! Whether an image is what it says: every digest, size, diff ID and platform,
 //! recomputed.
 
+use std::collections::BTreeSet;
 use std::io::{BufReader, Read};
 
 use anyhow::{Context, Result};
 use flate2::bufread::MultiGzDecoder;
 
+use super::bounded::Allowance;
 use super::media::{self, Compression};
 use super::tape::{self, Member};
 use super::{Image, Layer, Raw, Root, digest_of, tame};
@@ -25,10 +27,23 @@ pub fn validate(root: &Root) -> Vec<Finding> {
         Root::Index(index) => raw(&index.manifest, "index"),
         Root::Image(_) => Vec::new(),
     };
+    // Layers that several images have are read once.
+    let mut known = BTreeSet::new();
+    let mut allowance = Allowance::default();
     for (platform, of) in root.images() {
-        findings.extend(image(of, platform, &mut |_, _| Ok(())));
+        let fresh = &mut |layer: &Layer| known.insert(layer.identity());
+        let checks = Checks { fresh, allowance: &mut allowance, each: &mut |_, _| Ok(()) };
+        findings.extend(one(of, platform, checks));
     }
     findings
+}
+
+/// How the layers of an image are looked into.
+struct Checks<'a> {
+    /// Whether a layer is still to be read.
+    fresh: &'a mut dyn FnMut(&Layer) -> bool,
+    allowance: &'a mut Allowance,
+    each: &'a mut dyn FnMut(u16, &Member) -> Result<()>,
 }
 
 /// Everything that is wrong with one image, which is to run on `platform`, where
@@ -39,13 +54,21 @@ pub fn image(
     platform: Option<&Platform>,
     each: &mut dyn FnMut(u16, &Member) -> Result<()>,
 ) -> Vec<Finding> {
+    let allowance = &mut Allowance::default();
+    one(image, platform, Checks { fresh: &mut |_| true, allowance, each })
+}
+
+fn one(image: &Image, platform: Option<&Platform>, checks: Checks<'_>) -> Vec<Finding> {
     let mut findings = raw(&image.manifest, "manifest");
     findings.extend(raw(&image.config, "config"));
     if media::is_config(image.config.descriptor.media_type()) {
         findings.extend(config(image, platform));
     }
     for (at, number) in image.layers.iter().zip(1..) {
-        match layer(at, &mut |member| each(number, member)) {
+        if !(checks.fresh)(at) {
+            continue;
+        }
+        match layer(at, checks.allowance, &mut |member| (checks.each)(number, member)) {
             Ok(found) => findings.extend(found),
             Err(error) => findings.push(fault("image-layer", at.place(), format!("{error:#}"))),
         }
@@ -95,13 +118,23 @@ fn config(image: &Image, platform: Option<&Platform>) -> Vec<Finding> {
 }
 
 impl Layer {
+    /// All that its findings depend on.
+    fn identity(&self) -> (String, u64, String, Digest) {
+        let of = &self.descriptor;
+        (of.digest().to_string(), of.size(), of.media_type().to_string(), self.diff_id)
+    }
+
     fn place(&self) -> Place {
         Place::item(format!("layer {}", self.descriptor.digest()))
     }
 }
 
 /// Reads the layer once: its bytes, its tar, and what the tar holds.
-fn layer(layer: &Layer, each: &mut dyn FnMut(&Member) -> Result<()>) -> Result<Vec<Finding>> {
+fn layer(
+    layer: &Layer,
+    allowance: &mut Allowance,
+    each: &mut dyn FnMut(&Member) -> Result<()>,
+) -> Result<Vec<Finding>> {
     let size = layer.descriptor.size();
     let blob = BufReader::with_capacity(BUFFER, HashingReader::new(layer.blob.open(size)?));
     let Some(compression) = media::compression(layer.descriptor.media_type()) else {
@@ -125,10 +158,10 @@ fn layer(layer: &Layer, each: &mut dyn FnMut(&Member) -> Result<()>) -> Result<V
             blob
         }
         Compression::Gzip => {
-            let (gzip, found) =
-                unpack(MultiGzDecoder::new(blob), &layer.place(), each).context("unpack it")?;
+            let bounded = allowance.reader(MultiGzDecoder::new(blob), size);
+            let (gzip, found) = unpack(bounded, &layer.place(), each).context("unpack it")?;
             complain(found);
-            gzip.into_inner()
+            gzip.into_inner().into_inner()
         }
         Compression::Zstd => {
             let fix = "recompress it, for example with `skopeo copy --dest-compress-format gzip`";

@@ -12,6 +12,7 @@ use crate::world::sketch::{
 use crate::world::{World, only_host, run};
 
 mod damaged;
+mod memory;
 mod tars;
 
 /// A project whose image stands on `base`.

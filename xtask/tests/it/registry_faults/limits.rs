@@ -5,6 +5,7 @@ use std::net::TcpListener;
 
 use super::*;
 use crate::world::proxy::{ALWAYS, Answer, Fault, ONCE, Step};
+use crate::world::running::within;
 use crate::world::sha256;
 
 /// In bytes: no answer is read so far, what lies in the system's buffers included.
@@ -232,6 +233,52 @@ fn manifests_that_are_made_to_do_harm_are_refused() {
     }
     let html = refused(&world, &playing("text/html", "<html>Log in first</html>"), "a page");
     assert!(html.contains("text/html"), "{html}");
+}
+
+/// A list of what refers to an image that leads back to itself, each time with as much as a
+/// page may have.
+#[test]
+fn a_list_without_an_end_is_left() {
+    let Some(registry) = Registry::shared() else { return };
+    let world = with_retries(1);
+    push_by_hand(&registry.host, "faults/harm", "1", image());
+    let entry = |at: usize| {
+        let digest = format!("sha256:{}", sha256(&at.to_le_bytes()));
+        serde_json::json!({ "mediaType": MANIFEST, "digest": digest, "size": 1 })
+    };
+    let page = index(&(0..20_000).map(entry).collect::<Vec<_>>()).to_string();
+    assert!(page.len() > 2 << 20);
+    for (link, says) in [
+        ("<?n=1>; rel=\"next\"", "leads back to itself"),
+        ("<http://localhost:1/v2/>; rel=\"next\"", "another server"),
+        ("<http://169.254.169.254/>; rel=\"next\"", "goes on"),
+        ("<>; rel=next", "goes on"),
+        ("<file:///etc/passwd>; rel=next", "goes on"),
+    ] {
+        let proxy = Proxy::before(&registry.host).with_tokens(USER, PASSWORD);
+        let answer = Answer::new(200, &[("Content-Type", INDEX), ("Link", link)], &*page);
+        proxy.inject(Step::Other, ALWAYS, Fault::Answer(answer));
+        let from = format!("{}/faults/harm:1", proxy.host);
+        let inspect = format!("image inspect --referrers {from}");
+        let run = ended(&mut within(&tool(&world, &proxy, &inspect), 3_000_000));
+        fails(&run).says(says);
+        assert!(proxy.count(Step::Other) <= 3, "{link}");
+    }
+}
+
+/// An answer that comes faster than nothing, and never to its end.
+#[test]
+fn an_answer_that_trickles_is_left() {
+    let Some(registry) = Registry::shared() else { return };
+    let world = with_retries(0);
+    push_by_hand(&registry.host, "faults/harm", "1", image());
+    for step in [Step::Token, Step::ManifestGet] {
+        let proxy = Proxy::before(&registry.host).with_tokens(USER, PASSWORD);
+        proxy.inject(step, ALWAYS, Fault::Trickle);
+        let from = format!("{}/faults/harm:1", proxy.host);
+        let run = ended(&mut tool(&world, &proxy, &format!("image inspect {from}")));
+        fails(&run).says("too slowly");
+    }
 }
 
 /// A chain of indexes that is longer than anybody needs, each in the next one.

@@ -32,6 +32,18 @@ pub fn start(command: &mut Command) -> Running {
     Running { child: Arc::new(Mutex::new(child)), printed, began: Instant::now() }
 }
 
+/// The same program with so much address space, in KiB, where the system knows such a limit.
+pub fn within(command: &Command, kib: u64) -> Command {
+    let mut limited = Command::new("/bin/sh");
+    limited.args(["-c", &format!("ulimit -v {kib} 2>/dev/null; exec \"$0\" \"$@\"")]);
+    limited.arg(command.get_program()).args(command.get_args()).env_clear();
+    limited.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    if let Some(dir) = command.get_current_dir() {
+        limited.current_dir(dir);
+    }
+    limited
+}
+
 impl Running {
     /// Its end; `None` where it hangs, and is killed for that.
     pub fn end(self) -> Option<Run> {

@@ -126,11 +126,12 @@ impl Exchange<'_> {
             }
             Some(Fault::ShortBody) => return self.send_part(id, reply, |length| length / 2),
             Some(Fault::CutBody(bytes)) => return self.send_part(id, reply, |_| *bytes),
-            Some(Fault::DripHead) => return self.drip(b"HTTP/1.1 200 OK\r\nSlow: "),
-            Some(Fault::DripBody) => {
+            Some(Fault::DripHead) => return self.drip(b"HTTP/1.1 200 OK\r\nSlow: ", (1, 20)),
+            Some(fault @ (Fault::DripBody | Fault::Trickle)) => {
+                let pace = if matches!(fault, Fault::Trickle) { (1024, 5) } else { (1, 20) };
                 reply.head.remove("transfer-encoding");
                 reply.head.set("Content-Length", (1 << 30).to_string());
-                return self.drip(&reply.head.to_bytes());
+                return self.drip(&reply.head.to_bytes(), pace);
             }
             Some(Fault::Flip) => return self.send_flipped(id, request, reply),
             Some(Fault::WrongDigest) => reply.head.set("Docker-Content-Digest", WRONG_DIGEST),
@@ -286,12 +287,12 @@ impl Exchange<'_> {
         Ok(false)
     }
 
-    /// A byte a second, until the client has enough.
-    fn drip(&mut self, begin: &[u8]) -> io::Result<bool> {
+    /// So many bytes each so many twentieths of a second, until the client has enough.
+    fn drip(&mut self, begin: &[u8], (bytes, pause): (usize, u32)) -> io::Result<bool> {
         self.client.write_all(begin)?;
         while !self.state.closed() {
-            self.client.write_all(b" ")?;
-            for _ in 0..20 {
+            self.client.write_all(&vec![b' '; bytes])?;
+            for _ in 0..pause {
                 sleep(Duration::from_millis(50));
                 if self.state.closed() {
                     break;

@@ -168,6 +168,8 @@ pub enum Fault {
     DripHead,
     /// A byte a second of the answer's body, for ever.
     DripBody,
+    /// Some kB a second of the answer's body, for ever.
+    Trickle,
     /// Nothing is answered.
     Silence,
     Answer(Answer),
