@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
 use super::challenge::Challenge;
-use super::logins::{self, Login};
+use super::logins::{self, Login, Search};
 use super::{Registry, Site, TOKEN, locked};
 use crate::finding::Help;
 use crate::http::{Body, Call, HttpError, Method, Url, escaped};
@@ -18,6 +18,8 @@ pub struct Authorization {
     header: Option<Secret>,
     /// Whether a login was found.
     known: bool,
+    /// Where it is kept, or how to get one.
+    about: String,
 }
 
 impl Authorization {
@@ -57,7 +59,15 @@ impl Registry<'_> {
         }
         let context = || format!("log in to {}", site.repository.registry());
         let new = match asked.or(site.server.challenge.as_ref()) {
-            None => Authorization { header: None, known: false },
+            None => Authorization {
+                header: None,
+                known: false,
+                about: format!(
+                    "{} asked for no login: see whether {} is spelled right",
+                    site.repository.registry(),
+                    site.repository
+                ),
+            },
             Some(challenge) => self.convince(site, challenge).with_context(context)?,
         };
         tokens.insert(key, new.clone());
@@ -80,14 +90,17 @@ impl Registry<'_> {
     }
 
     fn convince(&self, site: &Site, challenge: &Challenge) -> Result<Authorization> {
-        let login = logins::find(&site.repository, self.github, self.env, self.term)?;
+        let Search { login, about } =
+            logins::find(&site.repository, self.github, self.env, self.term)?;
         let known = login.is_some();
         let header = match (challenge, login) {
             (Challenge::Basic, Some(Login::Password { user, password })) => {
                 Some(basic(&user, &password))
             }
             (Challenge::Basic, Some(Login::Identity(_))) => {
-                anyhow::bail!("it wants a password, and the login is an identity token")
+                anyhow::bail!(
+                    "it wants a password, and the login kept {about} is an identity token"
+                )
             }
             (Challenge::Basic, None) => None,
             (Challenge::Bearer { realm, service, scope }, login) => {
@@ -98,10 +111,11 @@ impl Registry<'_> {
                 let own = format!("repository:{}:", site.repository.path());
                 scopes.sort_by_key(|scope| !scope.starts_with(&own));
                 let realm = self.realm(site, realm)?;
-                Some(self.token(&realm, service.as_deref(), &scopes, login)?)
+                let known = (known, &*about);
+                Some(self.token(&realm, service.as_deref(), &scopes, login, known)?)
             }
         };
-        Ok(Authorization { header, known })
+        Ok(Authorization { header, known, about })
     }
 
     /// The token server's address, where it may be told a password: any host, as
@@ -119,6 +133,7 @@ impl Registry<'_> {
         service: Option<&str>,
         scopes: impl IntoIterator<Item = &'s String>,
         login: Option<Login>,
+        (known, about): (bool, &str),
     ) -> Result<Secret> {
         let scopes: Vec<&str> = scopes.into_iter().map(String::as_str).collect();
         let limited = |method, url| Call::new(method, url, TOKEN);
@@ -155,7 +170,7 @@ impl Registry<'_> {
                 self.http.send(&Call { auth, ..limited(Method::GET, &url) })
             }
         };
-        let response = response.map_err(|error| refused(error, login.is_some()))?;
+        let response = response.map_err(|error| refused(error, known, about))?;
         // What serde would quote is the token.
         let token: Option<Token> = serde_json::from_slice(&response.body).ok();
         let token = token.with_context(|| format!("{realm} answers what is no token"))?;
@@ -173,18 +188,16 @@ fn basic(user: &str, password: &Secret) -> Secret {
 }
 
 /// The token server's refusal, with what helps.
-fn refused(error: HttpError, known: bool) -> anyhow::Error {
+fn refused(error: HttpError, known: bool, about: &str) -> anyhow::Error {
     let refused = matches!(error.status(), Some(400..=403));
     let error = anyhow::Error::new(error);
     match (refused, known) {
         (false, _) => error,
-        (true, true) => error.context(Help(
-            "it does not take the login that was found: log in again, for example with `docker login`"
-                .to_owned(),
-        )),
-        (true, false) => error.context(Help(
-            "no login was found: log in, for example with `docker login`".to_owned(),
-        )),
+        (true, true) => error.context(Help(format!(
+            "it does not take the login that is kept {about}: log in again, for example with \
+             `docker login`"
+        ))),
+        (true, false) => error.context(Help(about.to_owned())),
     }
 }
 
@@ -196,15 +209,14 @@ pub(super) fn explain(error: HttpError, site: &Site, used: &Authorization) -> an
     if !denied {
         return error;
     }
-    let registry = site.repository.registry();
     error.context(Help(match used.known {
         true => format!(
-            "the login for {registry} may not do this: see whether its user or token has the right \
-             to, and whether {} is spelled right",
+            "the login for {} that is kept {} may not do this: see whether its user or token has \
+             the right to, and whether {} is spelled right",
+            site.repository.registry(),
+            used.about,
             site.repository
         ),
-        false => format!(
-            "no login for {registry} was found: log in, for example with `docker login {registry}`"
-        ),
+        false => used.about.clone(),
     }))
 }

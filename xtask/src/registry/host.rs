@@ -39,11 +39,20 @@ pub fn keys(repository: &Repository) -> Vec<String> {
     keys
 }
 
-/// A key of a file of logins without what some programs put around it.
-pub fn bare_key(key: &str) -> &str {
-    let key = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://")).unwrap_or(key);
-    let key = key.trim_end_matches('/');
-    key.strip_suffix("/v1").or_else(|| key.strip_suffix("/v2")).unwrap_or(key)
+/// What a key of a file of logins is for: a host, or what is below a path of one. An
+/// address is that of a host, whatever its path, as is what docker kept long ago with the
+/// version of the API at its end. `acme/v2` below a host is a name like others.
+/// <https://github.com/containers/image/blob/main/pkg/docker/config/config.go>
+pub fn bare_key(key: &str) -> String {
+    let address = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://"));
+    let old = ["/v1/", "/v2/"].iter().find_map(|end| key.strip_suffix(end));
+    let bare = match (address, old) {
+        (Some(address), _) => address.split(['/', '?', '#']).next().unwrap_or(address),
+        (None, Some(host)) if !host.contains('/') => host,
+        _ => key.trim_end_matches('/'),
+    };
+    let (host, path) = bare.split_at(bare.find('/').unwrap_or(bare.len()));
+    [&host.to_ascii_lowercase(), path].concat()
 }
 
 #[cfg(test)]
@@ -60,6 +69,19 @@ mod tests {
             ("https://ghcr.io/", "ghcr.io"),
             (DOCKER_HUB_KEY, "index.docker.io"),
             ("http://localhost:5000/v2/", "localhost:5000"),
+            ("https://ghcr.io/acme/app", "ghcr.io"),
+            ("https://acme.azurecr.io/oauth2/token?x=y", "acme.azurecr.io"),
+            ("ghcr.io/", "ghcr.io"),
+            ("GHCR.io/Acme", "ghcr.io/Acme"),
+            ("index.docker.io/v1/", "index.docker.io"),
+            ("ghcr.io/v2/", "ghcr.io"),
+            ("ghcr.io/v2", "ghcr.io/v2"),
+            ("ghcr.io/acme/", "ghcr.io/acme"),
+            ("ghcr.io/acme/v2", "ghcr.io/acme/v2"),
+            ("ghcr.io/acme/v2/", "ghcr.io/acme/v2"),
+            ("ghcr.io/acme/v1/app", "ghcr.io/acme/v1/app"),
+            ("", ""),
+            ("https://", ""),
         ] {
             assert_eq!(bare_key(key), bare);
         }

@@ -1,18 +1,19 @@
 //! Logins, where docker, podman and GitHub's runners keep them.
 //! <https://github.com/containers/image/blob/main/docs/containers-auth.json.5.md>
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::host::{DOCKER_HUB_KEY, bare_key, keys};
 use crate::files::{self, limits};
 use crate::finding::{Finding, Place, failure};
+use crate::oci::tame;
 use crate::process::{Env, Program};
 use crate::reference::Repository;
 use crate::secret::Secret;
@@ -29,22 +30,21 @@ pub enum Login {
     Identity(Secret),
 }
 
-/// A file of logins, docker's or podman's.
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct Stored {
-    auths: BTreeMap<String, Entry>,
-    cred_helpers: BTreeMap<String, String>,
-    creds_store: String,
+/// What was found of a login, and where.
+pub struct Search {
+    pub login: Option<Login>,
+    /// Where it is kept; or, where there is none, how to get one.
+    pub about: String,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Entry {
-    auth: String,
-    username: String,
-    password: String,
-    identitytoken: String,
+/// A file of logins, docker's or podman's.
+#[derive(Default)]
+struct Stored {
+    auths: Map<String, Value>,
+    cred_helpers: Map<String, Value>,
+    creds_store: String,
+    /// What is there and cannot be read.
+    odd: Vec<String>,
 }
 
 /// What a helper prints.
@@ -65,30 +65,36 @@ const HELPER: Duration = Duration::from_secs(60);
 /// In bytes: more is no answer of a helper.
 const PRINTED: u64 = 64 * 1024;
 
-/// The login for a repository; `None` where there is none.
+/// Looks for the login for a repository. What cannot be read of it is told where no other
+/// is found; what belongs to others is of no matter.
 pub fn find(
     repository: &Repository,
     github: Option<&Secret>,
     env: &Env,
     term: &Term,
-) -> Result<Option<Login>> {
+) -> Result<Search> {
+    let registry = repository.registry();
+    let (mut looked, mut odd) = (Vec::new(), Vec::new());
     for path in places(env) {
-        let Some(bytes) = files::read_foreign_if_there(&path, limits::LOGINS)? else { continue };
-        // What serde would quote may be a password.
-        let stored: Stored = serde_json::from_slice(&bytes).map_err(|error| {
+        let Some(bytes) = files::read_foreign_if_there(&path, limits::LOGINS)? else {
+            looked.push(format!("{}, which is not there", path.display()));
+            continue;
+        };
+        looked.push(path.display().to_string());
+        let context = || format!("read the logins in {}", path.display());
+        let mut stored = Stored::parse(&bytes).map_err(|line| {
             failure(
-                format!(
-                    "read the logins in {}: it is not the JSON that is expected there, at line {}",
-                    path.display(),
-                    error.line()
-                ),
+                format!("{}: it is not the JSON that is expected there, at line {line}", context()),
                 "mend the file, or remove it and log in again",
             )
         })?;
-        let login = stored.find(repository, env);
-        let login = login.with_context(|| format!("read the logins in {}", path.display()))?;
-        if let Some((login, kept_here)) = login {
-            if kept_here && files::is_public(&path)? {
+        let login = stored.find(repository, env).with_context(context)?;
+        for it in stored.odd {
+            term.detail(format_args!("{}: {it}", path.display()));
+            odd.push(it);
+        }
+        if let Some((login, kept)) = login {
+            if matches!(kept, Kept::Here(_)) && files::is_public(&path)? {
                 term.finding(&Finding::warning(
                     "logins-public",
                     Place::file(&path),
@@ -96,10 +102,39 @@ pub fn find(
                     format!("run `chmod 600 {}`", path.display()),
                 ));
             }
-            return Ok(Some(login));
+            let about = match kept {
+                Kept::Here(key) => format!("for {} in {}", tame(&key), path.display()),
+                Kept::Helper(name) => format!("by {name}, which {} names", path.display()),
+            };
+            return Ok(said(registry, login, about, term));
         }
     }
-    Ok(self::github(repository, github, env))
+    if let Some(login) = self::github(repository, github, env) {
+        return Ok(said(registry, login, "in GITHUB_TOKEN".to_owned(), term));
+    }
+    Ok(Search { login: None, about: absent(registry, &looked, &odd, env) })
+}
+
+fn said(registry: &str, login: Login, about: String, term: &Term) -> Search {
+    term.detail(format_args!("log in to {registry} with what is kept {about}"));
+    Search { login: Some(login), about }
+}
+
+/// How to get a login where none was found.
+fn absent(registry: &str, looked: &[String], odd: &[String], env: &Env) -> String {
+    let wanted = if looked.is_empty() { String::new() } else { " in ".to_owned() };
+    let looked = looked.join(", or in ");
+    let odd = if odd.is_empty() { String::new() } else { format!(" ({})", odd.join("; ")) };
+    let found = format!("no login for {registry} was found{wanted}{looked}{odd}");
+    match env.get("REGISTRY_AUTH_FILE").map(PathBuf::from) {
+        // `docker login` writes elsewhere.
+        Some(named) => format!(
+            "{found}: REGISTRY_AUTH_FILE names that file alone: unset it, or log in with `podman \
+             login --authfile {} {registry}`",
+            named.display()
+        ),
+        None => format!("{found}: log in, for example with `docker login {registry}`"),
+    }
 }
 
 /// The files that may hold logins: the one that REGISTRY_AUTH_FILE names alone, or else
@@ -125,30 +160,81 @@ fn github(repository: &Repository, token: Option<&Secret>, env: &Env) -> Option<
     (repository.registry() == "ghcr.io").then(login)
 }
 
+/// Where a login is kept.
+enum Kept {
+    /// In the file itself, under this key.
+    Here(String),
+    /// By this program.
+    Helper(String),
+}
+
 impl Stored {
-    /// The login, and whether it stands in the file itself. Helpers come first, as in
-    /// docker, which leaves empty entries for what they hold.
-    fn find(&self, repository: &Repository, env: &Env) -> Result<Option<(Login, bool)>> {
-        let keys = keys(repository);
-        let named = keys
-            .iter()
-            .find_map(|key| self.cred_helpers.iter().find(|(known, _)| bare_key(known) == key));
-        if let Some((server, helper)) = named {
-            return Ok(ask(helper, server, env)?.map(|login| (login, false)));
+    /// Reads a file as docker does, which minds neither a byte order mark nor the case of
+    /// names, and takes the last of several. Fails with the line of what is no JSON.
+    fn parse(bytes: &[u8]) -> Result<Stored, usize> {
+        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+        if bytes.trim_ascii().is_empty() {
+            return Ok(Stored::default());
         }
-        if !self.creds_store.is_empty() {
+        // What serde would quote may be a password.
+        let mut all: Map<String, Value> =
+            serde_json::from_slice(bytes).map_err(|error| error.line())?;
+        let mut stored = Stored::default();
+        stored.auths = stored.object(&mut all, "auths");
+        stored.cred_helpers = stored.object(&mut all, "credHelpers");
+        let store = text(&all, "credsStore");
+        stored.creds_store = store.unwrap_or_else(|why| stored.is_odd(why));
+        Ok(stored)
+    }
+
+    fn object(&mut self, all: &mut Map<String, Value>, name: &str) -> Map<String, Value> {
+        match all.remove(&key_of(all, name)) {
+            None | Some(Value::Null) => Map::new(),
+            Some(Value::Object(found)) => found,
+            Some(_) => {
+                self.odd.push(format!("`{name}` is no object"));
+                Map::new()
+            }
+        }
+    }
+
+    fn is_odd<T: Default>(&mut self, why: String) -> T {
+        self.odd.push(why);
+        T::default()
+    }
+
+    /// The login, and where it is. Helpers come first, as in docker, which leaves empty
+    /// entries for what they hold.
+    fn find(&mut self, repository: &Repository, env: &Env) -> Result<Option<(Login, Kept)>> {
+        let keys = keys(repository);
+        let by_helper = |name: String, login: Login| Some((login, Kept::Helper(program_of(&name))));
+        let mut in_file = false;
+        let named = keys.iter().find_map(|key| entries(&self.cred_helpers, key).into_iter().next());
+        match named.map(|(server, helper)| (server.clone(), helper.clone())) {
+            // An empty one says that the file itself keeps it.
+            Some((_, Value::String(name))) if name.is_empty() => in_file = true,
+            Some((server, Value::String(name))) => {
+                let login = ask(&name, &server, env)?;
+                return Ok(login.and_then(|login| by_helper(name, login)));
+            }
+            None | Some((_, Value::Null)) => {}
+            Some((server, _)) => {
+                self.odd.push(format!("the helper for {} has no name", tame(&server)))
+            }
+        }
+        if !in_file && !self.creds_store.is_empty() {
             let hub = repository.registry() == "docker.io";
             let server = if hub { DOCKER_HUB_KEY } else { repository.registry() };
             if let Some(login) = ask(&self.creds_store, server, env)? {
-                return Ok(Some((login, false)));
+                return Ok(by_helper(self.creds_store.clone(), login));
             }
         }
         for key in &keys {
-            for (known, entry) in self.auths.iter().filter(|(known, _)| bare_key(known) == key) {
-                let login = entry.login();
-                let login = login.with_context(|| format!("read the login for {known}"))?;
-                if let Some(login) = login {
-                    return Ok(Some((login, true)));
+            for (known, entry) in entries(&self.auths, key) {
+                match login(entry) {
+                    Ok(Some(login)) => return Ok(Some((login, Kept::Here(known.clone())))),
+                    Ok(None) => {}
+                    Err(why) => self.odd.push(format!("the login for {}: {why}", tame(known))),
                 }
             }
         }
@@ -156,25 +242,71 @@ impl Stored {
     }
 }
 
-impl Entry {
-    fn login(&self) -> Result<Option<Login>> {
-        if !self.identitytoken.is_empty() {
-            return Ok(Some(Login::Identity(Secret::new(&*self.identitytoken))));
-        }
-        if !self.auth.is_empty() {
-            let decoded = STANDARD.decode(self.auth.trim()).ok();
-            let text = decoded.and_then(|bytes| String::from_utf8(bytes).ok());
-            let pair = text.as_deref().and_then(|text| text.split_once(':'));
-            let Some((user, password)) = pair else {
-                bail!("`auth` is not base64 of a name, a colon and a password");
-            };
-            let (user, password) = (user.to_owned(), Secret::new(password.trim_end_matches('\0')));
-            return Ok(Some(Login::Password { user, password }));
-        }
-        let user = || self.username.clone();
-        let login = || Login::Password { user: user(), password: Secret::new(&*self.password) };
-        Ok((!self.username.is_empty()).then(login))
+/// The entries for a key, those first that say it in its plainest form.
+fn entries<'a>(all: &'a Map<String, Value>, key: &str) -> Vec<(&'a String, &'a Value)> {
+    let mut found: Vec<_> = all.iter().filter(|(known, _)| bare_key(known) == key).collect();
+    found.sort_by_key(|(known, _)| known.len());
+    found
+}
+
+/// The name of a field as it stands there: Go minds no case.
+fn key_of(all: &Map<String, Value>, name: &str) -> String {
+    let other = || all.keys().find(|known| known.eq_ignore_ascii_case(name));
+    if all.contains_key(name) { name.to_owned() } else { other().cloned().unwrap_or_default() }
+}
+
+/// A field that is text, or not there.
+fn text(all: &Map<String, Value>, name: &str) -> Result<String, String> {
+    match all.get(&key_of(all, name)) {
+        None | Some(Value::Null) => Ok(String::new()),
+        Some(Value::String(text)) => Ok(text.clone()),
+        Some(_) => Err(format!("`{name}` is no text")),
     }
+}
+
+/// The login of an entry; `None` where it is empty.
+fn login(entry: &Value) -> Result<Option<Login>, String> {
+    let fields = match entry {
+        Value::Object(fields) => fields,
+        Value::Null => return Ok(None),
+        _ => return Err("it is no object".to_owned()),
+    };
+    let token = text(fields, "identitytoken")?;
+    if !token.is_empty() {
+        return Ok(Some(Login::Identity(Secret::new(token))));
+    }
+    let (auth, user) = (text(fields, "auth")?, text(fields, "username")?);
+    if auth.is_empty() {
+        let password = Secret::new(text(fields, "password")?);
+        return Ok((!user.is_empty()).then_some(Login::Password { user, password }));
+    }
+    let text = String::from_utf8(decoded(&auth).unwrap_or_default()).unwrap_or_default();
+    let Some((user, password)) = text.split_once(':') else {
+        return Err("`auth` is not base64 of a name, a colon and a password".to_owned());
+    };
+    let password = Secret::new(password.trim_end_matches('\0'));
+    Ok(Some(Login::Password { user: user.to_owned(), password }))
+}
+
+/// Base64 as it is found: in several lines, without its end, in the form for addresses.
+fn decoded(text: &str) -> Option<Vec<u8>> {
+    const LENIENT: GeneralPurpose = GeneralPurpose::new(
+        &base64::alphabet::STANDARD,
+        GeneralPurposeConfig::new()
+            .with_decode_allow_trailing_bits(true)
+            .with_decode_padding_mode(DecodePaddingMode::Indifferent),
+    );
+    let usual = |c: char| match c {
+        '-' => '+',
+        '_' => '/',
+        c => c,
+    };
+    let packed: String = text.split_whitespace().flat_map(str::chars).map(usual).collect();
+    LENIENT.decode(packed.trim_end_matches('=')).ok()
+}
+
+fn program_of(helper: &str) -> String {
+    format!("docker-credential-{helper}")
 }
 
 /// Asks a helper for the login of a server; `None` where it knows none. What a helper
@@ -185,7 +317,7 @@ fn ask(helper: &str, server: &str, env: &Env) -> Result<Option<Login>> {
         bail!("{helper:?} is not the name of a credential helper");
     }
     let here = Path::new(".");
-    let name = format!("docker-credential-{helper}");
+    let name = program_of(helper);
     let program = Program::new(&name, here, env).arg("get");
     let output = program.input(server.as_bytes()).confined(HELPER, PRINTED).output()?;
     let said = String::from_utf8_lossy(&output.stdout);
@@ -214,14 +346,15 @@ fn ask(helper: &str, server: &str, env: &Env) -> Result<Option<Login>> {
 /// Reads a file of logins as if it were for several repositories. Helpers are not asked.
 #[cfg(any(fuzzing, test))]
 pub fn parse(bytes: &[u8]) {
-    let Ok(stored) = serde_json::from_slice::<Stored>(bytes) else { return };
-    let stored = Stored { cred_helpers: BTreeMap::new(), creds_store: String::new(), ..stored };
+    let Ok(stored) = Stored::parse(bytes) else { return };
+    let (cred_helpers, creds_store) = (Map::new(), String::new());
+    let mut stored = Stored { cred_helpers, creds_store, ..stored };
     for name in ["alpine", "ghcr.io/acme/app", "localhost:5000/a"] {
         let repository = Repository::parse(name).expect("the names above are repositories");
-        let env = Env::scrub([]);
-        if let Err(error) = stored.find(&repository, &env) {
-            assert!(format!("{error:#}").contains("`auth` is not base64"), "{error:#}");
-        }
+        let found = stored.find(&repository, &Env::scrub([]));
+        assert!(found.is_ok(), "no entry stops the search for another");
+        // Keys are said, and what belongs to them is not.
+        assert!(stored.odd.iter().all(|odd| !odd.contains(char::is_control)), "{:?}", stored.odd);
     }
 }
 
@@ -229,14 +362,19 @@ pub fn parse(bytes: &[u8]) {
 mod tests {
     use super::*;
 
-    /// The user and the password, or the token alone.
-    fn login(json: &str, name: &str) -> Option<(String, String)> {
-        let stored: Stored = serde_json::from_str(json).unwrap();
+    /// The user and the password, or the token alone; and what is odd.
+    fn searched(json: &str, name: &str) -> (Option<(String, String)>, Vec<String>) {
+        let mut stored = Stored::parse(json.as_bytes()).unwrap();
         let found = stored.find(&Repository::parse(name).unwrap(), &Env::scrub([])).unwrap();
-        found.map(|(login, _)| match login {
+        let login = found.map(|(login, _)| match login {
             Login::Password { user, password } => (user, password.expose().to_owned()),
             Login::Identity(token) => (TOKEN_USER.to_owned(), token.expose().to_owned()),
-        })
+        });
+        (login, stored.odd)
+    }
+
+    fn login(json: &str, name: &str) -> Option<(String, String)> {
+        searched(json, name).0
     }
 
     #[test]
@@ -287,13 +425,140 @@ mod tests {
         }
     }
 
+    /// `us:secret`, and whatever else files hold beside and instead of it.
     #[test]
-    fn what_is_no_login_is_refused_without_being_shown() {
-        let stored: Stored =
-            serde_json::from_str(r#"{"auths": {"ghcr.io": {"auth": "hunter2!"}}}"#).unwrap();
-        let repository = Repository::parse("ghcr.io/a/b").unwrap();
-        let error = stored.find(&repository, &Env::scrub([])).unwrap_err();
-        assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+    fn logins_are_read_as_others_write_them() {
+        let right = Some(("us".to_owned(), "secret".to_owned()));
+        for (what, json) in [
+            ("plain", r#"{"auths": {"r.test": {"auth": "dXM6c2VjcmV0"}}}"#),
+            (
+                "a byte order mark",
+                "\u{feff}{\"auths\": {\"r.test\": {\"auth\": \"dXM6c2VjcmV0\"}}}",
+            ),
+            ("lines", r#"{"auths": {"r.test": {"auth": "dXM6\n  c2Vj\r\ncmV0\n"}}}"#),
+            (
+                "no helper",
+                r#"{"auths": {"r.test": {"auth": "dXM6c2VjcmV0"}}, "credHelpers": {"r.test": ""}}"#,
+            ),
+            (
+                "no helper but one for all",
+                r#"{"auths": {"r.test": {"auth": "dXM6c2VjcmV0"}},
+                "credHelpers": {"r.test": ""}, "credsStore": "absent"}"#,
+            ),
+            (
+                "nulls",
+                r#"{"auths": {"r.test": {"auth": "dXM6c2VjcmV0", "identitytoken": null,
+                "username": null, "email": null}, "x.test": null}, "credHelpers": null,
+                "credsStore": null, "HttpHeaders": null}"#,
+            ),
+            (
+                "a helper that is null",
+                r#"{"auths": {"r.test": {"auth": "dXM6c2VjcmV0"}}, "credHelpers": {"r.test": null}}"#,
+            ),
+            (
+                "odd fields",
+                r#"{"auths": {"r.test": {"auth": "dXM6c2VjcmV0"}}, "credHelpers": 3, "credsStore": []}"#,
+            ),
+            (
+                "odd neighbours",
+                r#"{"auths": {"a.test": 3, "b.test": {"auth": "x"}, "c.test": {"auth": []},
+                "r.test": {"auth": "dXM6c2VjcmV0"}}}"#,
+            ),
+            (
+                "an odd entry before it",
+                r#"{"auths": {"r.test/a": {"auth": "no colon"}, "r.test": {"auth": "dXM6c2VjcmV0"}}}"#,
+            ),
+            (
+                "twice",
+                r#"{"auths": {"r.test": {"auth": "YTpi"}, "r.test": {"auth": "dXM6c2VjcmV0"}}}"#,
+            ),
+            (
+                "in other case",
+                r#"{"Auths": {"R.test": {"Auth": "dXM6c2VjcmV0", "identityToken": ""}}}"#,
+            ),
+            (
+                "in two forms",
+                r#"{"auths": {"https://r.test/v1/access-token": {"auth": "YTpi"},
+                "https://r.test/v1/": {"auth": "dXM6c2VjcmV0"}}}"#,
+            ),
+            (
+                "in the clear",
+                r#"{"auths": {"r.test": {"auth": "", "username": "us", "password": "secret"}}}"#,
+            ),
+        ] {
+            assert_eq!(login(json, "r.test/a/b"), right, "{what}");
+        }
+        let of = |auth: &str| {
+            login(&format!(r#"{{"auths": {{"r.test": {{"auth": "{auth}"}}}}}}"#), "r.test/a")
+        };
+        // `a:?>~` and `u:secr`, which need padding, or letters that addresses do without.
+        for (auth, user, password) in [
+            ("YTo/Pn4=", "a", "?>~"),
+            ("YTo/Pn4", "a", "?>~"),
+            ("YTo_Pn4", "a", "?>~"),
+            ("YTo_Pn4=\\n", "a", "?>~"),
+            ("dTpzZWNy", "u", "secr"),
+            ("dTo=", "u", ""),
+        ] {
+            assert_eq!(of(auth), Some((user.to_owned(), password.to_owned())), "{auth}");
+        }
+        for text in
+            ["", " \n", "\u{feff}", "{}", r#"{"auths": []}"#, r#"{"auths": {"r.test": {}}}"#]
+        {
+            assert_eq!(login(text, "r.test/a/b"), None, "{text}");
+        }
+    }
+
+    /// A login for one name is not for its neighbours.
+    #[test]
+    fn a_narrow_login_stays_narrow() {
+        for (key, fits, others) in [
+            ("r.test/acme/v2", "r.test/acme/v2/app", "r.test/acme/other"),
+            ("r.test/acme/v1", "r.test/acme/v1", "r.test/acme/other"),
+            ("r.test/acme/app/v2", "r.test/acme/app/v2", "r.test/acme/app"),
+            ("r.test/v2", "r.test/v2/app", "r.test/acme/app"),
+            ("r.test/acme/", "r.test/acme/app", "r.test/acmes/app"),
+            ("r.test:5000", "r.test:5000/a", "r.test/a"),
+            ("docker.io/acme", "acme/app", "other/app"),
+        ] {
+            let json = format!(r#"{{"auths": {{"{key}": {{"auth": "YTpi"}}}}}}"#);
+            assert!(login(&json, fits).is_some(), "{key}: {fits}");
+            assert_eq!(login(&json, others), None, "{key}: {others}");
+        }
+    }
+
+    #[test]
+    fn without_a_login_the_files_that_were_read_are_named() {
+        let vars = |vars: &[(&str, &str)]| {
+            Env::scrub(vars.iter().map(|(name, value)| ((*name).into(), (*value).into())))
+        };
+        let looked = ["/a.json, which is not there".to_owned()];
+        let named = vars(&[("REGISTRY_AUTH_FILE", "/a.json")]);
+        let help = absent("r.test", &looked, &[], &named);
+        assert!(help.contains("podman login --authfile /a.json r.test"), "{help}");
+        assert!(help.contains("in /a.json, which is not there"), "{help}");
+        let looked = ["/d/config.json".to_owned(), "/r/auth.json".to_owned()];
+        let odd = ["the login for r.test: it is no object".to_owned()];
+        let help = absent("r.test", &looked, &odd, &vars(&[]));
+        for part in ["in /d/config.json, or in /r/auth.json", &odd[0], "`docker login r.test`"] {
+            assert!(help.contains(part), "{help}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_login_is_told_without_being_shown() {
+        for entry in [
+            r#"{"auth": "hunter2!"}"#,
+            r#"{"auth": "aHVudGVyMg=="}"#,
+            r#"{"auth": ["hunter2"]}"#,
+            r#"{"identitytoken": {"hunter2": 1}}"#,
+            r#""hunter2""#,
+        ] {
+            let json = format!(r#"{{"auths": {{"ghcr.io": {entry}}}}}"#);
+            let (login, odd) = searched(&json, "ghcr.io/a/b");
+            assert_eq!((login, odd.len()), (None, 1), "{entry}");
+            assert!(odd[0].contains("ghcr.io") && !odd[0].contains("hunter2"), "{odd:?}");
+        }
         for helper in ["", "../x", "a b", "/bin/sh"] {
             assert!(ask(helper, "ghcr.io", &Env::scrub([])).is_err(), "{helper}");
         }

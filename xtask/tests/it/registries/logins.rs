@@ -71,6 +71,87 @@ fn a_login_is_found_in_each_form_that_a_file_has_it_in() {
     }
 }
 
+/// What is odd in a file blocks nobody, and is told to who asks; `-v` says what was used.
+#[test]
+fn an_odd_entry_blocks_no_other() {
+    let Some(registry) = Registry::of(Software::V3, Access::Basic) else { return };
+    let host = &*registry.host;
+    let world = World::empty();
+    let auth = encoded(USER, PASSWORD);
+    let (start, end) = auth.split_at(5);
+    let right = json!({ "auth": auth });
+    let to = format!("{host}/logins/odd:1");
+    for (what, config) in [
+        ("no helper", json!({ "auths": { host: right }, "credHelpers": { host: "" } })),
+        (
+            "no helper but for others",
+            json!({ "auths": { host: right }, "credHelpers": { host: "" }, "credsStore": "absent" }),
+        ),
+        ("nulls", json!({ "auths": { host: right, "x.test": null }, "credHelpers": null })),
+        ("lines", json!({ "auths": { host: { "auth": format!("{start}\n {end}\n") } } })),
+        ("no end", json!({ "auths": { host: { "auth": auth.trim_end_matches('=') } } })),
+        (
+            "neighbours",
+            json!({ "auths": { "a.test": 3, "b.test": { "auth": "?" }, host: right }, "credsStore": 1 }),
+        ),
+        (
+            "its own",
+            json!({ "auths": { format!("{host}/logins/odd"): { "auth": "bm8=" }, host: right } }),
+        ),
+    ] {
+        let file = write_logins(&world, "odd", &format!("\u{feff}{config}"));
+        let vars = [("DOCKER_CONFIG", file.parent().unwrap())];
+        let copied = copy(&world, &to, &vars);
+        assert_eq!(copied.code, Some(0), "{what}: {}", copied.stderr);
+        copied.says(&format!("with what is kept for {host} in {}", file.display()));
+        copied.never_says(&auth).never_says(PASSWORD);
+    }
+}
+
+/// A login for one name is told to nobody who asks for another.
+#[test]
+fn a_narrow_login_is_for_nothing_else() {
+    let world = World::empty();
+    for registry in guarded() {
+        let host = &*registry.host;
+        let right = json!({ "auth": encoded(USER, PASSWORD) });
+        for key in ["acme/v2", "acme/v1", "acme/app/v2", "acme/v2/", "v2"] {
+            let auths = json!({ format!("{host}/{key}"): right });
+            let to = format!("{host}/acme/other:1");
+            let refusal = copy(&world, &to, &docker_config(&world, &auths));
+            refused(&refusal, host).says(&format!("no login for {host} was found"));
+        }
+    }
+}
+
+/// Who is told to log in is told where it was looked for.
+#[test]
+fn the_help_names_the_files_that_were_read() {
+    let world = World::empty();
+    for registry in guarded() {
+        let host = &*registry.host;
+        let to = format!("{host}/logins/help:1");
+        let absent = world.outside("absent.json");
+        let named = absent.display().to_string();
+        let refusal = copy(&world, &to, &[("REGISTRY_AUTH_FILE", &absent)]);
+        refused(&refusal, host)
+            .says(&format!("in {named}, which is not there"))
+            .says(&format!("podman login --authfile {named} {host}"))
+            .never_says("docker login");
+        let file = write_logins(&world, "odd", &json!({ "auths": { host: 3 } }).to_string());
+        let refusal = copy(&world, &to, &[("DOCKER_CONFIG", file.parent().unwrap())]);
+        refused(&refusal, host)
+            .says(&format!("in {}", file.display()))
+            .says(&format!("the login for {host}: it is no object"))
+            .says(&format!("docker login {host}"));
+        let wrong = json!({ host: { "auth": encoded(USER, "wrong") } });
+        let vars = docker_config(&world, &wrong);
+        let file = vars[0].1.join("config.json");
+        let refusal = copy(&world, &to, &vars);
+        refused(&refusal, host).says(&format!("for {host} in {}", file.display()));
+    }
+}
+
 #[test]
 fn a_login_is_found_where_docker_and_podman_keep_it() {
     for registry in guarded() {
