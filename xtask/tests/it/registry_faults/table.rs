@@ -33,10 +33,41 @@ impl Work {
 enum End {
     Well,
     Error,
-    /// One of the two: it depends on what the tool needs of an answer.
-    Either,
 }
-use End::{Either, Error, Well};
+use End::{Error, Well};
+
+/// How the cells of a row end, and the steps that end in the other way.
+type Ends = (End, &'static [Step]);
+const WELL: Ends = (Well, &[]);
+const ERROR: Ends = (Error, &[]);
+/// Where the rest of an upload cannot be sent, or asked after, all of it is begun anew.
+const ANEW: Ends = (Error, &[Step::Status, Step::Patch]);
+/// The same, and what was put can be seen where its answer is lost.
+const SEEN: Ends = (Error, &[Step::Status, Step::Patch, Step::Put]);
+/// What cannot be asked after is begun anew; what is refused for good in a part is not.
+const ASKED: Ends = (Error, &[Step::Status]);
+/// What only saves time is done without, and who keeps the root may let in what is below.
+const SPARED: Ends = (Error, &[Step::Ping, Step::Status, Step::Mount]);
+/// The same; always, what is put could not be asked for in the end.
+const SPARED_ONCE: Ends = (Error, &[Step::Ping, Step::Status, Step::Mount, Step::ManifestHead]);
+/// Blobs go in parts where they are too large, and manifests cannot.
+const PARTS_ONCE: Ends = (Well, &[Step::ManifestPut, Step::TagPut]);
+/// Parts that do not get through are begun anew, as a whole.
+const PARTS: Ends = (Error, &[Step::Patch]);
+/// A part goes where the one before went; an upload that begins has to say where.
+const UNPLACED: Ends = (Well, &[Step::Post]);
+/// What is read may be had elsewhere; what is brought goes nowhere else, and no login does.
+const ELSEWHERE: Ends = (
+    Error,
+    &[
+        Step::Ping,
+        Step::BlobHead,
+        Step::ManifestHead,
+        Step::BlobGet,
+        Step::ManifestGet,
+        Step::Status,
+    ],
+);
 
 /// How often the fault befalls the step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +78,7 @@ enum Often {
 
 /// A fault: its name, itself before a registry elsewhere, the steps that it can befall,
 /// and how it must end when it comes once and when it comes always.
-type Row = (&'static str, fn(&str) -> Fault, &'static [(Work, Step)], End, End);
+type Row = (&'static str, fn(&str) -> Fault, &'static [(Work, Step)], Ends, Ends);
 
 const ALL: &[(Work, Step)] = &[
     (Work::Push, Step::Ping),
@@ -93,6 +124,8 @@ const KNOWN: &[(Work, Step)] = &[
 /// Those after which another request goes where the answer says.
 const PLACING: &[(Work, Step)] =
     &[(Work::Push, Step::Post), (Work::Resume, Step::Status), (Work::Resume, Step::Patch)];
+/// Those of them that answer with a place whatever the registry knows by then.
+const BEGINNING: &[(Work, Step)] = &[(Work::Push, Step::Post), (Work::Resume, Step::Status)];
 /// Those whose answers name a place that nobody asks for.
 const PLACED: &[(Work, Step)] = &[
     (Work::Push, Step::Put),
@@ -116,53 +149,59 @@ const WITH_TOKEN: &[(Work, Step)] = &[
 ];
 
 const ROWS: &[Row] = &[
-    ("refused", |_| Fault::Refused(2), ALL, Well, Error),
-    ("reset", |_| Fault::Reset, ALL, Well, Error),
-    ("reset in what is sent", |_| Fault::ResetInBody(100), BRINGING, Well, Error),
-    ("answer lost", |_| Fault::AnswerLost, ALL, Well, Error),
-    ("head cut", |_| Fault::CutHead, ALL, Well, Error),
-    ("short body", |_| Fault::ShortBody, READ, Well, Error),
-    ("a byte of body", |_| Fault::CutBody(1), READ, Well, Error),
-    ("another bit", |_| Fault::Flip, READ, Either, Error),
-    ("dripping head", |_| Fault::DripHead, ALL, Well, Error),
-    ("dripping body", |_| Fault::DripBody, READ, Well, Error),
-    ("silence", |_| Fault::Silence, ALL, Well, Error),
-    ("500", |_| Fault::status(500), ALL, Well, Error),
-    ("503", |_| Fault::status(503), ALL, Well, Error),
-    ("early 503", |_| Fault::Early(refusal(503, "UNAVAILABLE", "early")), BRINGING, Well, Error),
-    ("403", |_| Fault::refusal(403, "DENIED"), ALL, Either, Error),
-    ("429 for a second", |_| Fault::retry_after("1"), ALL, Well, Error),
-    ("429 to a date", |_| Fault::retry_at(Duration::from_secs(1)), ALL, Well, Error),
-    ("429 for an hour", |_| Fault::retry_after("3600"), ALL, Error, Error),
-    ("endless error", |_| Fault::Endless(500), ALL, Well, Error),
-    ("endless answer", |_| Fault::Endless(200), READ, Either, Error),
-    ("wrong digest", |_| Fault::WrongDigest, NAMING, Error, Error),
-    ("wrong digest of what is known", |_| Fault::WrongDigest, KNOWN, Either, Either),
-    ("no digest", |_| Fault::NoDigest, NAMING, Well, Well),
-    ("no digest of what is known", |_| Fault::NoDigest, KNOWN, Well, Well),
-    ("no Location", |_| Fault::Location(Place::Missing), PLACING, Either, Either),
-    ("unknown Location", |_| Fault::Location(Place::Unknown), PLACING, Either, Either),
-    ("garbage as Location", |_| Fault::Location(Place::Garbage), PLACING, Either, Either),
-    ("relative Location", |_| Fault::Location(Place::Relative), PLACING, Well, Well),
-    ("foreign Location", |to| Fault::Location(Place::Foreign(to.to_owned())), PLACING, Well, Well),
-    ("no Location of what is there", |_| Fault::Location(Place::Missing), PLACED, Well, Well),
-    ("odd Location of what is there", |_| Fault::Location(Place::Garbage), PLACED, Well, Well),
-    ("token expired", |_| Fault::Expired, WITH_TOKEN, Well, Error),
-    ("redirected in a circle", |_| Fault::RedirectLoop, ALL, Either, Error),
-    ("redirected elsewhere", |to| Fault::RedirectTo(to.to_owned()), ALL, Either, Either),
+    ("refused", |_| Fault::Refused(2), ALL, WELL, ANEW),
+    ("reset", |_| Fault::Reset, ALL, WELL, ANEW),
+    ("reset in what is sent", |_| Fault::ResetInBody(100), BRINGING, WELL, PARTS),
+    ("answer lost", |_| Fault::AnswerLost, ALL, WELL, SEEN),
+    ("head cut", |_| Fault::CutHead, ALL, WELL, SEEN),
+    ("short body", |_| Fault::ShortBody, READ, WELL, ERROR),
+    ("a byte of body", |_| Fault::CutBody(1), READ, WELL, ERROR),
+    // A token is a token, until it is refused.
+    ("another bit", |_| Fault::Flip, READ, (Error, &[Step::Token]), ERROR),
+    ("dripping head", |_| Fault::DripHead, ALL, WELL, SEEN),
+    ("dripping body", |_| Fault::DripBody, READ, WELL, ERROR),
+    ("silence", |_| Fault::Silence, ALL, WELL, ANEW),
+    ("500", |_| Fault::status(500), ALL, WELL, ANEW),
+    ("503", |_| Fault::status(503), ALL, WELL, ANEW),
+    ("early 503", |_| early(503, "UNAVAILABLE"), BRINGING, WELL, PARTS),
+    ("early 429", |_| early(429, "TOOMANYREQUESTS"), BRINGING, WELL, PARTS),
+    ("early 413", |_| early(413, "SIZE_INVALID"), BRINGING, PARTS_ONCE, PARTS),
+    ("early 401", |_| early(401, "UNAUTHORIZED"), BRINGING, WELL, ERROR),
+    ("early 403", |_| early(403, "DENIED"), BRINGING, ERROR, ERROR),
+    ("403", |_| Fault::refusal(403, "DENIED"), ALL, SPARED_ONCE, SPARED),
+    ("429 for a second", |_| Fault::retry_after("1"), ALL, WELL, ANEW),
+    ("429 to a date", |_| Fault::retry_at(Duration::from_secs(1)), ALL, WELL, ANEW),
+    ("429 for an hour", |_| Fault::retry_after("3600"), ALL, ASKED, ASKED),
+    ("endless error", |_| Fault::Endless(500), ALL, WELL, ANEW),
+    ("endless answer", |_| Fault::Endless(200), READ, ERROR, ERROR),
+    ("wrong digest", |_| Fault::WrongDigest, NAMING, ERROR, ERROR),
+    // What is not there has no digest; what is there in the end must have the right one.
+    (
+        "wrong digest of what is known",
+        |_| Fault::WrongDigest,
+        KNOWN,
+        (Well, &[Step::Put, Step::Mount]),
+        (Error, &[Step::BlobHead, Step::BlobGet]),
+    ),
+    ("no digest", |_| Fault::NoDigest, NAMING, WELL, WELL),
+    ("no digest of what is known", |_| Fault::NoDigest, KNOWN, WELL, WELL),
+    // A part goes where the last one went.
+    ("no Location", |_| Fault::Location(Place::Missing), PLACING, UNPLACED, UNPLACED),
+    ("unknown Location", |_| Fault::Location(Place::Unknown), PLACING, WELL, ANEW),
+    ("garbage as Location", |_| Fault::Location(Place::Garbage), BEGINNING, ERROR, ERROR),
+    ("relative Location", |_| Fault::Location(Place::Relative), PLACING, WELL, WELL),
+    ("foreign Location", |to| Fault::Location(Place::Foreign(to.to_owned())), PLACING, WELL, WELL),
+    ("no Location of what is there", |_| Fault::Location(Place::Missing), PLACED, WELL, WELL),
+    ("odd Location of what is there", |_| Fault::Location(Place::Garbage), PLACED, WELL, WELL),
+    ("token expired", |_| Fault::Expired, WITH_TOKEN, WELL, ASKED),
+    ("redirected in a circle", |_| Fault::RedirectLoop, ALL, WELL, ASKED),
+    ("redirected elsewhere", |to| Fault::RedirectTo(to.to_owned()), ALL, ELSEWHERE, ELSEWHERE),
 ];
 
-/// Steps that the tool can do without, or that it does in another way then; and one
-/// whose work can be seen where its answer is lost.
-const DISPENSABLE: &[Step] = &[
-    Step::Ping,
-    Step::Status,
-    Step::Patch,
-    Step::Mount,
-    Step::BlobHead,
-    Step::ManifestHead,
-    Step::Put,
-];
+/// A refusal that comes before the body is through, and ends the connection.
+fn early(status: u16, code: &str) -> Fault {
+    Fault::Early(refusal(status, code, "early"))
+}
 
 struct Cell {
     name: String,
@@ -177,15 +216,15 @@ fn cells() -> Vec<Cell> {
     let mut cells = Vec::new();
     for (name, fault, steps, once, always) in ROWS {
         for (work, step) in *steps {
-            for (often, end) in [(Often::Once, *once), (Often::Always, *always)] {
-                let spared = DISPENSABLE.contains(step) && end == Error;
+            for (often, (end, others)) in [(Often::Once, *once), (Often::Always, *always)] {
+                let other = if end == Well { Error } else { Well };
                 cells.push(Cell {
                     name: format!("{name}, {often:?}, at {step:?} of a {work:?}"),
                     work: *work,
                     step: *step,
                     fault: *fault,
                     often,
-                    end: if spared { Either } else { end },
+                    end: if others.contains(step) { other } else { end },
                 });
             }
         }
@@ -235,7 +274,9 @@ fn play(world: &World, registry: &str, at: usize, cell: &Cell) -> Outcome {
         return Outcome::Wrong("hangs".to_owned());
     };
     let met = proxy.seen().iter().any(|seen| seen.step == cell.step && seen.faulted);
-    let wrong = failed(&run, cell.end)
+    // An upload may be begun anew before the step comes.
+    let end = if met { cell.end } else { Well };
+    let wrong = failed(&run, end)
         .or_else(|| match cell.work {
             Work::Pull => wrongly_pulled(world, &run, &out),
             _ => wrongly_pushed(world, &run, (registry, &repository), before, cell.work.image()),
@@ -252,7 +293,7 @@ fn play(world: &World, registry: &str, at: usize, cell: &Cell) -> Outcome {
 /// Whether the run ended in another way than it must.
 fn failed(run: &Run, end: End) -> Option<String> {
     match (run.code, end) {
-        (Some(0), Well | Either) => None,
+        (Some(0), Well) => None,
         (Some(0), Error) => Some("ends well".to_owned()),
         (_, Well) => Some(format!("fails:\n{}", run.stderr)),
         _ => unclear(run),
