@@ -106,14 +106,14 @@ impl Registry<'_> {
         let mut copied = 0;
         while let Some(digest) = seen.get(at).copied() {
             at += 1;
-            ensure!(
-                at <= limits::MANIFESTS,
-                "more than {} manifests refer to it",
-                limits::MANIFESTS
-            );
             for referrer in self.referrers(from, &digest)? {
                 let referrer = digest_of(&referrer)?;
                 if !seen.contains(&referrer) {
+                    ensure!(
+                        seen.len() <= limits::MANIFESTS,
+                        "more than {} manifests refer to it",
+                        limits::MANIFESTS
+                    );
                     let found = self.pull(&from.at(&referrer), &[])?;
                     let pushed = self.push(&found.root, to, &[], std::slice::from_ref(from))?;
                     self.confirm(&pushed)?;
