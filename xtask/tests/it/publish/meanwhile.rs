@@ -191,6 +191,28 @@ fn a_file_that_is_replaced_meanwhile_is_found_by_its_digest() {
     }
 }
 
+/// A file in dist/ becomes another after it was made: its end is not sent.
+#[test]
+fn a_file_that_changes_before_it_is_brought_is_not_completed() {
+    let Some(stage) = Stage::at("1.0.0") else { return };
+    let file = stage.world.dist().join(archive());
+    stage.github.before("POST", "/releases", move |_| {
+        let mut bytes = fs::read(&file).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        fs::write(&file, bytes).unwrap();
+    });
+    let stopped = stage.release();
+    stopped.ends_with(1).says(&format!("bring {}", archive())).says("damaged or changed");
+    {
+        let state = stage.github.state();
+        let release = &state.repositories[REPOSITORY].releases[0];
+        let whole = release.assets.iter().any(|it| it.whole && it.name == archive());
+        assert!(release.draft && !whole, "{release:?}");
+    }
+    stage.release().ends_with(0);
+    stage.is_published("1.0.0");
+}
+
 /// A list that has no end, or too much in it, is not read for ever.
 #[test]
 fn a_list_that_leads_back_to_itself_ends() {
