@@ -1,7 +1,7 @@
 //! The one room that touches files: atomic writes, locks, and the staging of dist/.
 
-use std::fs::{self, File, TryLockError};
-use std::io::{ErrorKind, Read, Seek, Write};
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -11,12 +11,14 @@ use crate::finding::Help;
 
 mod foreign;
 pub mod limits;
+mod lock;
 mod staging;
 pub use foreign::{
     Boundary, open_regular, open_resolved, read_foreign, read_foreign_if_there, read_resolved,
 };
 pub use limits::Limit;
-pub use staging::{Staging, clear, is_ours};
+pub use lock::Lock;
+pub use staging::{Staging, clear, is_clear, is_ours};
 
 /// Reads a whole file of our own, or one that the command line names.
 #[expect(clippy::disallowed_methods, reason = "this is the door")]
@@ -177,6 +179,15 @@ pub fn remove(path: &Path) -> Result<()> {
     }
 }
 
+/// Whether anything has the name, a link that leads nowhere too.
+pub fn exists(path: &Path) -> Result<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error).with_context(|| format!("look at {}", path.display())),
+    }
+}
+
 /// Gives a file a second name, with which it shares its bytes; `false` where the file
 /// system cannot.
 #[expect(clippy::disallowed_methods, reason = "this is the door")]
@@ -303,45 +314,6 @@ pub fn set_age(path: &Path, age: Duration) -> Result<()> {
     file.set_modified(SystemTime::now() - age).with_context(context)
 }
 
-/// A lock that one process holds at a time; it ends with the process, however
-/// that ends.
-#[derive(Debug)]
-pub struct Lock {
-    _file: File,
-}
-
-impl Lock {
-    /// Takes the lock at `path`, waiting where another process holds it:
-    /// `waiting` is then told what the holder wrote of itself. `holder` is what
-    /// others are told of this process.
-    #[expect(clippy::disallowed_methods, reason = "this is the door")]
-    pub fn acquire(path: &Path, holder: &str, waiting: impl FnOnce(&str)) -> Result<Lock> {
-        let context = || format!("lock {}", path.display());
-        make_dir(path.parent().with_context(context)?)?;
-        let mut file = fs::OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .read(true)
-            .write(true)
-            .open(path)
-            .with_context(context)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut text = String::new();
-                file.read_to_string(&mut text).with_context(context)?;
-                waiting(text.trim());
-                file.lock().with_context(context)?;
-            }
-            Err(TryLockError::Error(error)) => return Err(error).with_context(context),
-        }
-        file.set_len(0).with_context(context)?;
-        file.rewind().with_context(context)?;
-        file.write_all(holder.as_bytes()).with_context(context)?;
-        Ok(Lock { _file: file })
-    }
-}
-
 /// How much room there is on a folder's disk for those who are nobody special, in bytes;
 /// `None` where that cannot be asked. The folder may be one that is yet to be made.
 pub fn room(folder: &Path) -> Result<Option<u64>> {
@@ -374,26 +346,6 @@ pub fn explain_space(error: anyhow::Error) -> anyhow::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_second_holder_waits_and_is_told_for_whom() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("deep/lock");
-        let first =
-            Lock::acquire(&path, "process 1: release", |_| panic!("nobody holds it")).unwrap();
-        let second = std::thread::spawn({
-            let path = path.clone();
-            move || {
-                let mut told = String::new();
-                Lock::acquire(&path, "process 2", |holder| told = holder.to_owned()).unwrap();
-                told
-            }
-        });
-        std::thread::sleep(Duration::from_millis(50));
-        assert!(!second.is_finished());
-        drop(first);
-        assert_eq!(second.join().unwrap(), "process 1: release");
-    }
 
     #[test]
     fn a_written_file_is_whole_and_leaves_nothing_beside_it() {

@@ -13,7 +13,7 @@ use crate::checksum::{self, IMAGES, Made, Of};
 use crate::compile::{Compiled, compile};
 use crate::config::ImageNode;
 use crate::dockerfile;
-use crate::files::{self, Lock, Staging, explain_space, limits};
+use crate::files::{self, Staging, explain_space, limits};
 use crate::finding::{Findings, failure};
 use crate::generate::{self, Generated};
 use crate::linkage::{Binary, prove};
@@ -30,12 +30,15 @@ use crate::version::Version;
 
 mod bases;
 mod calls;
+mod held;
 mod outcome;
 mod plugins;
 mod publish;
 mod shard;
 
 pub use calls::calls;
+use held::lock_target;
+pub use held::{Held, lock, lock_dist};
 pub use outcome::{Outcome, left_out_table};
 use outcome::{Row, title};
 pub use plugins::{check_plugins, plugins_of_head, released_plugins};
@@ -60,7 +63,7 @@ pub fn release(
     source: &Source,
     cache: &Cache,
     registry: &Registry<'_>,
-    _held: &Lock,
+    _held: &Held,
     term: &Term,
 ) -> Result<Outcome> {
     let staging = Staging::open(&plan.dist)?;
@@ -105,7 +108,7 @@ pub fn images_alone(
     registry: &Registry<'_>,
     term: &Term,
 ) -> Result<Outcome> {
-    let _lock = lock(project, term)?;
+    let _lock = lock_target(project, term)?;
     let bases = bases::all(plan, cache, registry, term)?;
     let (binaries, left_out, cargo) = binaries(plan, project, offline, term)?;
     let (images, rows) =
@@ -134,7 +137,9 @@ pub fn dockerfiles(
         let fix = "run `cargo generate-lockfile` and commit Cargo.lock";
         return Err(failure("a build elsewhere needs the Cargo.lock that is not there", fix));
     }
-    let _lock = lock(project, term)?;
+    let _dist = output.is_none().then(|| lock_dist(project, term)).transpose()?;
+    let built_here = matches!(programs, Some(Source::Cargo { .. }));
+    let _target = built_here.then(|| lock_target(project, term)).transpose()?;
     let base = |image: &ImagePlan| match oci::names_folders(image)? {
         true => bases::one(image, cache, registry, term).map(Some),
         false => Ok(None),
@@ -332,22 +337,6 @@ fn proved(compiled: Vec<Compiled>, term: &Term) -> Result<Vec<Binary>> {
         binary.warnings().iter().for_each(|warning| term.finding(warning));
     }
     Ok(binaries)
-}
-
-/// What a folder that need not be backed up holds. <https://bford.info/cachedir/>
-const CACHEDIR_TAG: &[u8] = b"Signature: 8a477f597d28d172789f06886806bc55\n";
-
-/// One run at a time has a checkout's dist/; the others wait.
-pub fn lock(project: &Project, term: &Term) -> Result<Lock> {
-    let target_dir = &project.target_dir;
-    if !target_dir.exists() {
-        // cargo marks the folder for backup programs only when it makes it itself.
-        files::write(&target_dir.join("CACHEDIR.TAG"), CACHEDIR_TAG)?;
-    }
-    let holder = format!("process {} ({})", std::process::id(), project.root.display());
-    Lock::acquire(&target_dir.join(".dockless-lock"), &holder, |other| {
-        term.step("wait", format_args!("for another dockless in this checkout: {other}"));
-    })
 }
 
 /// The name of the whole: the root package's, or else that of the first package

@@ -63,7 +63,7 @@ pub fn store(
     let fetched = || registry.fetch(root);
     match sink {
         Sink::Layout(dir) => {
-            layout::add(&fetched()?, names, dir)?;
+            layout::add(&fetched()?, names, dir, term)?;
             Ok(format!("oci:{}@{digest}", dir.display()))
         }
         Sink::OciArchive(path) => {

@@ -18,8 +18,13 @@ pub struct Args {
 
 pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
     let project = world.project(common)?;
-    let _lock = release::lock(&project, &world.term)?;
-    files::clear(&project.dist())?;
+    let dist = project.dist();
+    // Sources that cannot be written have no dist/, and are none the worse for it.
+    if !files::is_clear(&dist)? {
+        // Who uses the cache may be waiting for dist/, so this is not held for longer.
+        let _lock = release::lock_dist(&project, &world.term)?;
+        files::clear(&dist)?;
+    }
     if args.cache {
         world.cache.clear()?;
     }

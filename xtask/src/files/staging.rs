@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use anyhow::{Context, Result};
 use jiff::Timestamp;
 
-use super::{copy_program, link, list, make_dir, read_if_there, remove, rename};
+use super::{copy_program, exists, link, list, make_dir, read_if_there, remove, rename};
 use crate::finding::failure;
 
 /// The file by which a dist/ is known as this tool's own: only that is replaced.
@@ -98,6 +98,18 @@ impl Drop for Staging {
     }
 }
 
+/// Whether there is nothing to [`clear`], nor anybody who makes it.
+pub fn is_clear(dist: &Path) -> Result<bool> {
+    let beside =
+        ["new", "old", "lock"].map(|it| dist.with_file_name(format!(".dist.dockless-{it}")));
+    for path in beside.iter().map(PathBuf::as_path).chain([dist]) {
+        if exists(path)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// Removes a dist/ that this tool made, and what killed runs left beside it.
 pub fn clear(dist: &Path) -> Result<()> {
     ensure_ours(dist)?;
@@ -145,14 +157,6 @@ fn set_time(path: &Path, time: Timestamp) -> Result<()> {
     // Windows gives a time to nobody who may not write.
     let file = File::options().read(true).write(cfg!(windows)).open(path).with_context(context)?;
     file.set_modified(SystemTime::from(time)).with_context(context)
-}
-
-fn exists(path: &Path) -> Result<bool> {
-    match fs::symlink_metadata(path) {
-        Ok(_) => Ok(true),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error).with_context(|| format!("look at {}", path.display())),
-    }
 }
 
 /// Whether a folder is a dist/ that this tool made.

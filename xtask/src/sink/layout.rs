@@ -14,6 +14,7 @@ use crate::files::{self, Lock};
 use crate::finding::failure;
 use crate::oci::{self, Blob, CONTAINERD_NAME, REF_NAME, Root, json};
 use crate::reference::Reference;
+use crate::term::Term;
 
 /// The file that says that a folder is a layout, and of which version.
 pub const MARK: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
@@ -29,11 +30,15 @@ pub fn write(root: &Root, names: &[Reference], dir: &Path, reuse: &Path) -> Resu
 
 /// Adds the image to the layout, which is made when it isn't there. The index is
 /// replaced last, so that a run killed before leaves the layout as it was.
-pub fn add(root: &Root, names: &[Reference], dir: &Path) -> Result<()> {
+pub fn add(root: &Root, names: &[Reference], dir: &Path, term: &Term) -> Result<()> {
     let context = || format!("write the OCI layout {}", dir.display());
     ensure_layout(dir)?;
     let lock = dir.join(".dockless-lock");
-    let _lock = Lock::acquire(&lock, "an image", |_| {}).with_context(context)?;
+    let _lock = Lock::acquire(&lock, "an image", |other| {
+        let folder = dir.display();
+        term.step("wait", format_args!("for another dockless that writes {folder}: {other}"));
+    })
+    .with_context(context)?;
     // Without an index it is one that a killed run began.
     let there = dir.join("index.json").exists();
     let there = there.then(|| oci::index_of(dir)).transpose().with_context(context)?;

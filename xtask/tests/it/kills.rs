@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use crate::world::{HOST, Run, World, assert_whole, contents, names, skipped};
 
+mod locks;
+
 /// How often a run is killed, and the seed that says when.
 const KILLS: u32 = 25;
 const SEED: u64 = 0x5eed_0000_0003;

@@ -24,6 +24,7 @@ pub mod proxy;
 pub mod registries;
 pub mod running;
 pub mod sketch;
+pub mod strace;
 
 /// The targets of a run without any config.
 pub const X86_64: &str = "x86_64-unknown-linux-musl";
