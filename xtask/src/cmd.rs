@@ -194,7 +194,9 @@ pub fn main(version: Option<&str>) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match cli.command.run(&cli.common, &world) {
+    let ended = cli.command.run(&cli.common, &world);
+    world.cache.trouble().iter().for_each(|finding| world.term.finding(finding));
+    match ended {
         Ok(code) => code,
         Err(error) => {
             world.term.error(&error);
@@ -272,23 +274,26 @@ fn world(common: &Common, passes_tokens_on: bool) -> Result<World, (anyhow::Erro
     }
 }
 
-/// DOCKLESS_CACHE, or else the platform's place for caches.
+/// DOCKLESS_CACHE, or else this tool's own folder among the platform's caches.
 fn cache(env: &Env, dir: &Path) -> Cache {
-    let named = env.get("DOCKLESS_CACHE").map(|cache| dir.join(cache));
-    let platform = || {
-        let home = env.get("HOME").map(PathBuf::from);
-        let place = match std::env::consts::OS {
-            "macos" => home.map(|home| home.join("Library/Caches")),
-            "windows" => env.get("LOCALAPPDATA").map(PathBuf::from),
-            // https://specifications.freedesktop.org/basedir-spec/latest/
-            _ => env
-                .get("XDG_CACHE_HOME")
-                .map(PathBuf::from)
-                .or(home.map(|home| home.join(".cache"))),
-        };
-        place.filter(|place| place.is_absolute()).map(|place| place.join("dockless"))
+    let set = |name| env.get(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let absolute = |name| set(name).filter(|place| place.is_absolute());
+    if let Some(named) = set("DOCKLESS_CACHE") {
+        return Cache::at(&dir.join(named));
+    }
+    let (place, unset) = match std::env::consts::OS {
+        "macos" => (absolute("HOME").map(|home| home.join("Library/Caches")), "HOME is"),
+        "windows" => (absolute("LOCALAPPDATA"), "LOCALAPPDATA is"),
+        // https://specifications.freedesktop.org/basedir-spec/latest/
+        _ => {
+            let home = || absolute("HOME").map(|home| home.join(".cache"));
+            (absolute("XDG_CACHE_HOME").or_else(home), "XDG_CACHE_HOME and HOME are")
+        }
     };
-    named.or_else(platform).map_or_else(Cache::none, |root| Cache::at(&root))
+    match place {
+        Some(place) => Cache::own(&place.join("dockless")),
+        None => Cache::nowhere(&format!("{unset} not set to an absolute path")),
+    }
 }
 
 impl World {

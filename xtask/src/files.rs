@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::finding::Help;
 
@@ -41,13 +41,18 @@ pub fn open(path: &Path) -> Result<File> {
     File::open(path).with_context(|| format!("open {}", path.display()))
 }
 
-/// Opens a regular file; `None` when there is none.
+/// Opens a file of a folder that is this tool's own, where nothing but regular files was
+/// made: a link is not followed, and a pipe not waited for. `None` when there is none.
 #[expect(clippy::disallowed_methods, reason = "this is the door")]
-pub fn open_if_there(path: &Path) -> Result<Option<File>> {
-    match File::open(path) {
-        Ok(file) => Ok(Some(file)),
+pub fn open_own(path: &Path) -> Result<Option<File>> {
+    let context = || format!("open {}", path.display());
+    let mut options = fs::OpenOptions::new();
+    lock::neither_follow_nor_wait(options.read(true));
+    match options.open(path) {
+        Ok(file) if file.metadata().with_context(context)?.is_file() => Ok(Some(file)),
+        Ok(_) => bail!("{}: it is no regular file", context()),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("open {}", path.display())),
+        Err(error) => Err(error).with_context(context),
     }
 }
 
@@ -109,21 +114,33 @@ pub fn move_dir(from: tempfile::TempDir, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Removes the temporary files and folders in `dir` that nobody can be writing any more.
+/// Removes the temporary files in `dir` that nobody can be writing any more. A folder is
+/// none of them, whatever its name.
 pub fn remove_stale(dir: &Path, older: Duration) -> Result<()> {
-    let entries = list(dir)?;
-    let mut stale =
-        entries.iter().filter(|entry| is_temporary(&entry.path) && age(entry.modified) > older);
-    stale.try_for_each(|entry| remove(&entry.path))
+    stale(dir, older)?
+        .filter(|entry| entry.kind != EntryKind::Folder)
+        .try_for_each(|entry| remove_file(&entry.path))
+}
+
+/// The same in a folder of this tool's own, where it makes temporary folders too.
+pub fn remove_stale_dirs(dir: &Path, older: Duration) -> Result<()> {
+    stale(dir, older)?.try_for_each(|entry| remove(&entry.path))
+}
+
+fn stale(dir: &Path, older: Duration) -> Result<impl Iterator<Item = Entry>> {
+    let is_stale =
+        move |entry: &Entry| is_temporary(&entry.path) && !is_lately(entry.modified, older);
+    Ok(list(dir)?.into_iter().filter(is_stale))
 }
 
 /// How the names of temporary files begin and end.
 const TEMPORARY: (&str, &str) = (".dockless-", ".tmp");
 
-/// Whether a file is one that [`temporary`] made.
+/// Whether a file is one that [`temporary`] made, or a folder one of [`temporary_dir_in`].
 pub fn is_temporary(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("");
-    name.starts_with(TEMPORARY.0) && name.ends_with(TEMPORARY.1)
+    let own = name.strip_prefix(TEMPORARY.0).and_then(|name| name.strip_suffix(TEMPORARY.1));
+    own.is_some_and(|own| own.len() == 6 && own.bytes().all(|byte| byte.is_ascii_alphanumeric()))
 }
 
 /// A new file with a name of its own in `dir`, removed when dropped, and
@@ -177,6 +194,35 @@ pub fn remove(path: &Path) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Removes a file or a link; a folder is an error. Nothing there is none.
+#[expect(clippy::disallowed_methods, reason = "this is the door")]
+pub fn remove_file(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Removes a folder where nothing is in it.
+#[expect(clippy::disallowed_methods, reason = "this is the door")]
+pub fn remove_empty_dir(path: &Path) -> Result<()> {
+    match fs::remove_dir(path) {
+        Err(error)
+            if ![ErrorKind::NotFound, ErrorKind::DirectoryNotEmpty].contains(&error.kind()) =>
+        {
+            Err(error).with_context(|| format!("remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether there is a folder, and no link to one.
+pub fn is_own_dir(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir())
 }
 
 /// Whether anything has the name, a link that leads nowhere too.
@@ -247,8 +293,28 @@ fn has_mode(path: &Path, bit: u32) -> Result<bool> {
 #[derive(Debug)]
 pub struct Entry {
     pub path: PathBuf,
+    pub kind: EntryKind,
     pub size: u64,
     pub modified: SystemTime,
+}
+
+/// What a folder's entry is; a link is none of what it leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EntryKind {
+    File,
+    Folder,
+    Other,
+}
+
+impl Entry {
+    fn of(path: PathBuf, meta: &fs::Metadata) -> std::io::Result<Entry> {
+        let kind = match (meta.is_file(), meta.is_dir()) {
+            (true, _) => EntryKind::File,
+            (_, true) => EntryKind::Folder,
+            _ => EntryKind::Other,
+        };
+        Ok(Entry { path, kind, size: meta.len(), modified: meta.modified()? })
+    }
 }
 
 /// The entries of a folder, sorted by name.
@@ -264,8 +330,7 @@ pub fn list(dir: &Path) -> Result<Vec<Entry>> {
             Err(error) if error.kind() == ErrorKind::NotFound => continue,
             Err(error) => return Err(error).with_context(context),
         };
-        let modified = meta.modified().with_context(context)?;
-        entries.push(Entry { path: entry.path(), size: meta.len(), modified });
+        entries.push(Entry::of(entry.path(), &meta).with_context(context)?);
     }
     entries.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(entries)
@@ -275,13 +340,19 @@ pub fn list(dir: &Path) -> Result<Vec<Entry>> {
 pub fn list_one(path: &Path) -> Result<Option<Entry>> {
     let context = || format!("look at {}", path.display());
     match fs::metadata(path) {
-        Ok(meta) => {
-            let modified = meta.modified().with_context(context)?;
-            Ok(Some(Entry { path: path.to_owned(), size: meta.len(), modified }))
-        }
+        Ok(meta) => Entry::of(path.to_owned(), &meta).map(Some).with_context(context),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).with_context(context),
     }
+}
+
+/// How far the clocks of this machine and of a file system may be apart.
+const SKEW: Duration = Duration::from_secs(300);
+
+/// Whether it was within this time. What lies ahead was written when a clock was wrong, and
+/// nobody knows when that was.
+pub fn is_lately(of: SystemTime, within: Duration) -> bool {
+    age(of) < within && until(of) < SKEW
 }
 
 /// How long ago; zero for what lies in the future.
@@ -302,8 +373,9 @@ pub fn now() -> u64 {
 }
 
 /// Marks a file as used now, for those that keep what was used lately.
-pub fn touch(path: &Path) -> Result<()> {
-    set_age(path, Duration::ZERO)
+#[expect(clippy::disallowed_methods, reason = "the clock stands here, where ages are compared")]
+pub fn touch(file: &File) -> std::io::Result<()> {
+    file.set_modified(SystemTime::now())
 }
 
 /// Marks a file as last used so long ago.
@@ -331,13 +403,30 @@ pub fn room(folder: &Path) -> Result<Option<u64>> {
     }
 }
 
+/// Whether an error says that a disk has no room, or no room for so large a file.
+pub fn is_out_of_space(error: &anyhow::Error) -> bool {
+    let causes = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+    causes.map(std::io::Error::kind).any(|kind| {
+        matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
+    })
+}
+
+/// Whether an error says that a place takes no files, or none more.
+pub fn is_refused(error: &anyhow::Error) -> bool {
+    let causes = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+    let refuses = [
+        ErrorKind::PermissionDenied,
+        ErrorKind::ReadOnlyFilesystem,
+        ErrorKind::IsADirectory,
+        ErrorKind::NotADirectory,
+        ErrorKind::NotFound,
+    ];
+    is_out_of_space(error) || causes.map(std::io::Error::kind).any(|kind| refuses.contains(&kind))
+}
+
 /// Makes an error of a full disk say so at its end.
 pub fn explain_space(error: anyhow::Error) -> anyhow::Error {
-    let full = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
-    let full = full.map(std::io::Error::kind).any(|kind| {
-        matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
-    });
-    match full {
+    match is_out_of_space(&error) {
         true => error.context(Help("make room on the disk and run the same command again".into())),
         false => error,
     }

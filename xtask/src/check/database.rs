@@ -61,20 +61,31 @@ pub fn open(source: &str, place: &Place<'_>, term: &Term) -> Result<Found> {
         let path = place.root.join(source);
         return opened(path, None, None, place).map(Found::Opened);
     }
-    let (path, temporary) = match place.cache.advisories(source) {
-        Some(path) => (path, None),
-        None => {
+    let fresh = |path: &Path| {
+        let mark = files::list_one(&path.with_extension("fetched"))?;
+        Ok::<_, anyhow::Error>(mark.is_some_and(|mark| files::is_lately(mark.modified, FRESH)))
+    };
+    let usable =
+        |path: &Path| Ok::<_, anyhow::Error>(path.is_dir() && (place.offline || fresh(path)?));
+    let (path, temporary, lock) = match place.cache.advisories(source) {
+        Some(path) if place.cache.keeps_advisories() => {
+            let lock = Lock::acquire(&path.with_extension("lock"), "check", |other| {
+                term.step(
+                    "wait",
+                    format_args!("for another dockless that fetches advisories: {other}"),
+                );
+            })?;
+            (path, None, Some(lock))
+        }
+        // What nobody can write, nobody replaces.
+        Some(path) if usable(&path)? => (path, None, None),
+        _ => {
             let folder = files::temporary_dir()?;
-            (folder.path().join("advisories"), Some(folder))
+            (folder.path().join("advisories"), Some(folder), None)
         }
     };
-    let _lock = Lock::acquire(&path.with_extension("lock"), "", |_| {
-        term.step("wait", "for another run that fetches advisories");
-    })?;
-    let mark = path.with_extension("fetched");
-    let fetched = files::list_one(&mark)?.map(|entry| files::age(entry.modified));
     let there = path.is_dir();
-    if there && (place.offline || fetched.is_some_and(|age| age < FRESH)) {
+    if usable(&path)? {
         return opened(path, temporary, None, place).map(Found::Opened);
     }
     if place.offline {
@@ -83,7 +94,9 @@ pub fn open(source: &str, place: &Place<'_>, term: &Term) -> Result<Found> {
     term.step("fetch", format_args!("advisories of {source}"));
     match fetch(source, &path, place) {
         Ok(()) => {
-            files::write(&mark, b"")?;
+            if lock.is_some() {
+                files::write(&path.with_extension("fetched"), b"")?;
+            }
             opened(path, temporary, None, place).map(Found::Opened)
         }
         Err(error) => {
@@ -106,7 +119,7 @@ pub fn is_url(source: &str) -> bool {
 fn fetch(url: &str, path: &Path, place: &Place<'_>) -> Result<()> {
     let parent = path.parent().context("find the cache folder")?;
     files::make_dir(parent)?;
-    files::remove_stale(parent, Duration::from_secs(3600))?;
+    files::remove_stale_dirs(parent, Duration::from_secs(3600))?;
     let folder = files::temporary_dir_in(parent)?;
     let clone = folder.path().join("clone");
     let git = git::program(parent, place.env)
@@ -124,9 +137,7 @@ fn fetch(url: &str, path: &Path, place: &Place<'_>) -> Result<()> {
     }
     // What cannot be used at all does not take the place of what can.
     advisories::load(&clone)?;
-    if path.exists() {
-        files::remove(path)?;
-    }
+    files::remove(path)?;
     files::rename(&clone, path)
 }
 

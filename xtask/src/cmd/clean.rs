@@ -26,7 +26,9 @@ pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
         files::clear(&dist)?;
     }
     if args.cache {
-        world.cache.clear()?;
+        world.cache.clear(|other| {
+            world.term.step("wait", format_args!("for those who use the cache: {other}"));
+        })?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -402,9 +402,11 @@ mod tests {
         assert!(!dir.path().join("absent").exists());
         super::super::make_dir(&path).unwrap();
         refused("no regular file");
-        let pipe = std::process::Command::new("mkfifo").arg(&path).status();
-        assert!(pipe.unwrap().success());
-        refused("no regular file");
+        #[cfg(target_os = "linux")]
+        {
+            rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RUSR).unwrap();
+            refused("no regular file");
+        }
         // The folder of dist/'s lock may be a link, or what is in it.
         let (dist, folder) = (dir.path().join("dist"), dir.path().join(".dist.dockless-lock"));
         super::super::make_dir(&dir.path().join("home")).unwrap();

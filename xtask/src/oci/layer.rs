@@ -12,7 +12,6 @@ use super::entry::{Content, Entry, Node};
 use super::{Blob, Layer, gzip, sha256};
 use crate::cache::{Blobs, Cache, Kind};
 use crate::digest::{self, Digest, HashingReader, HashingWriter};
-use crate::files;
 
 /// The version of what is written: raised when the same entries come out as other
 /// bytes, which the golden digests in this room's tests say. It is part of the
@@ -82,20 +81,21 @@ fn kept(key: &Digest, cache: &Cache, blobs: &Blobs) -> Result<Option<Known>> {
 
 /// tar, both digests, gzip and the file in one pass.
 fn write(entries: &[Entry], blobs: &Blobs, bar: &ProgressBar) -> Result<Known> {
-    let file = files::temporary(blobs.dir())?;
-    let out = HashingWriter::new(BufWriter::with_capacity(BUFFER, file));
-    let mut diff_id = None;
-    let out = gzip::compress(out, LEVEL, |out| {
-        let plain = BufWriter::with_capacity(BUFFER, HashingWriter::new(out));
-        let plain =
-            write_tar(entries, plain, bar)?.into_inner().map_err(|error| error.into_error());
-        diff_id = Some(plain.context("finish the layer")?.finish().1);
-        Ok(())
-    })?;
-    let (file, digest, size) = out.finish();
-    let file = file.into_inner().map_err(|error| error.into_error()).context("write the layer")?;
-    blobs.keep(file, &digest)?;
-    Ok(Known { digest, size, diff_id: diff_id.context("finish the layer")? })
+    blobs.make(|file| {
+        let out = HashingWriter::new(BufWriter::with_capacity(BUFFER, file));
+        let mut diff_id = None;
+        let out = gzip::compress(out, LEVEL, |out| {
+            let plain = BufWriter::with_capacity(BUFFER, HashingWriter::new(out));
+            let plain =
+                write_tar(entries, plain, bar)?.into_inner().map_err(|error| error.into_error());
+            diff_id = Some(plain.context("finish the layer")?.finish().1);
+            Ok(())
+        })?;
+        let (file, digest, size) = out.finish();
+        let file = file.into_inner().map_err(|error| error.into_error());
+        let known = Known { digest, size, diff_id: diff_id.context("finish the layer")? };
+        Ok((file.context("write the layer")?, digest, known))
+    })
 }
 
 /// Writes the entries as a tar and returns `out`.

@@ -65,6 +65,10 @@ pub fn look(dir: &Path, env: &Env, cache: &Cache) -> Cross {
         let Some(program) = candidate() else { continue };
         match version(&program, dir, env) {
             Ok(version) if version >= OLDEST => {
+                if provided.as_ref() == Some(&program) {
+                    // Where the cache cannot be written nobody removes it.
+                    cache.hold();
+                }
                 cross.zig = Some(Zig { program, version });
                 return cross;
             }

@@ -26,9 +26,10 @@ impl Registry<'_> {
 
     /// Keeps JSON whose digest is known.
     pub(super) fn keep(&self, bytes: &[u8], digest: &Digest) -> Result<()> {
-        let mut file = files::temporary(self.blobs.dir())?;
-        file.write_all(bytes).with_context(|| format!("write {}", file.path().display()))?;
-        self.blobs.keep(file, digest)
+        self.blobs.make(|mut file| {
+            file.write_all(bytes).with_context(|| format!("write {}", file.path().display()))?;
+            Ok((file, *digest, ()))
+        })
     }
 
     /// The same image with all of its layers at hand: those that are in a registry still
@@ -82,38 +83,40 @@ impl Registry<'_> {
         size: u64,
         bar: &ProgressBar,
     ) -> Result<Blob> {
-        let at_hand = Blob::File { path: self.blobs.path(digest), at: 0 };
+        let at_hand = || Blob::File { path: self.blobs.path(digest), at: 0 };
         if self.blobs.verify(digest, size)? {
             bar.inc(size);
-            return Ok(at_hand);
+            return Ok(at_hand());
         }
         let context = || format!("get {digest} from {repository}");
         let site = self.site(repository, Access::Pull, &[]).with_context(context)?;
         self.term.detail(format_args!("get {digest} from {repository}"));
-        let mut to = HashingWriter::new(files::temporary(self.blobs.dir())?);
-        let mut patience = Patience::new(self.http);
-        loop {
-            let before = to.written();
-            let cut = match self.read_on(&site, digest, size, to, bar).with_context(context)? {
-                (written, None) => {
-                    to = written;
-                    break;
+        self.blobs.make(|file| {
+            let mut to = HashingWriter::new(file);
+            let mut patience = Patience::new(self.http);
+            loop {
+                let before = to.written();
+                let cut = match self.read_on(&site, digest, size, to, bar).with_context(context)? {
+                    (written, None) => {
+                        to = written;
+                        break;
+                    }
+                    (written, Some(cut)) => {
+                        to = written;
+                        cut
+                    }
+                };
+                // A byte with each try would take for ever.
+                if to.written() > before + LITTLE {
+                    patience.renew();
                 }
-                (written, Some(cut)) => {
-                    to = written;
-                    cut
-                }
-            };
-            // A byte with each try would take for ever.
-            if to.written() > before + LITTLE {
-                patience.renew();
+                patience.wait(cut).with_context(context)?;
             }
-            patience.wait(cut).with_context(context)?;
-        }
-        let (file, found, _) = to.finish();
-        ensure!(found == *digest, "get {digest} from {repository}: what comes is {found}");
-        self.blobs.keep(file, digest)?;
-        Ok(at_hand)
+            let (file, found, _) = to.finish();
+            ensure!(found == *digest, "get {digest} from {repository}: what comes is {found}");
+            Ok((file, found, ()))
+        })?;
+        Ok(at_hand())
     }
 
     /// Reads what is still wanted of the blob. Returns what cut it short, where another

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::cache::Cache;
+use crate::cache::{Cache, REQUIREMENTS, is_tool};
 use crate::files;
 use crate::finding::{Help, failure};
 use crate::process::{self, Env, Program};
@@ -35,12 +35,14 @@ const DOWNLOAD: Duration = Duration::from_secs(15 * 60);
 /// What a run that was killed left behind is removed when it is so old.
 const STALE: Duration = Duration::from_secs(24 * 3600);
 
+const WRITABLE: &str = "set DOCKLESS_CACHE to a folder that can be written, on a disk with room";
+
 const BY_HAND: &str = "put zig on PATH yourself (https://ziglang.org/download)";
 
 /// Installs [`ZIG`] below the tool's cache, unless it is there and works.
 pub fn provide(dir: &Path, env: &Env, cache: &Cache, offline: bool, term: &Term) -> Result<Zig> {
     let place = cross::provided(cache).context("install zig: there is no cache folder");
-    let place = place.context(Help("set DOCKLESS_CACHE to a folder".into()))?;
+    let place = place.context(Help(WRITABLE.into()))?;
     let program = place.join(format!("zig{}", std::env::consts::EXE_SUFFIX));
     let works = || {
         program.is_file() && cross::version(&program, dir, env).is_ok_and(|version| version == ZIG)
@@ -52,23 +54,27 @@ pub fn provide(dir: &Path, env: &Env, cache: &Cache, offline: bool, term: &Term)
         bail!(failure("install zig: it comes from PyPI, and --offline forbids to ask it", BY_HAND));
     }
     let root = place.parent().context("find the tool's folder")?;
-    let tools = root.parent().context("find the folder of tools")?;
-    files::make_dir(tools)?;
-    files::remove_stale(tools, STALE)?;
-    let fresh = files::temporary_dir_in(tools)?;
+    let tools = cache.tools().context("install zig").context(Help(WRITABLE.into()))?;
+    // Two would get the same 100 MB, and one would replace what the other works with.
+    let _lock = cache.lock_tools(|other| {
+        term.step("wait", format_args!("for another dockless that installs zig: {other}"));
+    })?;
+    if works() {
+        return Ok(Zig { program, version: ZIG });
+    }
+    if files::exists(root)? && !(files::is_own_dir(root) && is_tool(root)?) {
+        let why = format!("install zig: {} is nothing that dockless installed", root.display());
+        bail!(failure(why, "move it away, and run again"));
+    }
+    files::remove_stale_dirs(&tools, STALE)?;
+    let fresh = files::temporary_dir_in(&tools)?;
     pip(fresh.path(), env, term)?;
     let made = fresh.path().join("ziglang").join(program.file_name().context("name zig")?);
     let version = cross::version(&made, dir, env).context("try the zig that pip installed")?;
     if version != ZIG {
         bail!(failure(format!("pip installed zig {version}, not {ZIG}"), BY_HAND));
     }
-    // Another run may have been as fast, and its zig may be at work already.
-    if !works()
-        && let Err(error) = files::move_dir(fresh, root)
-        && !works()
-    {
-        return Err(error);
-    }
+    files::move_dir(fresh, root)?;
     Ok(Zig { program, version: ZIG })
 }
 
@@ -88,7 +94,7 @@ fn pip(to: &Path, env: &Env, term: &Term) -> Result<()> {
         ));
     }
     let hashes: String = PACKAGES.iter().map(|hash| format!(" --hash=sha256:{hash}")).collect();
-    let requirements = to.join("requirements.txt");
+    let requirements = to.join(REQUIREMENTS);
     files::write(&requirements, format!("ziglang=={ZIG}{hashes}\n").as_bytes())?;
     term.step("install", format_args!("zig {ZIG} (pip install ziglang), some 100 MB"));
     run(&["install", "--quiet", "--no-input", "--disable-pip-version-check", "--no-deps"])

@@ -288,27 +288,6 @@ fn a_file_name_that_is_not_utf_8_is_no_reason_to_crash() {
     run.never_says("panicked").ends_with(1).no_result().says("LICENSE-\u{fffd}").says("UTF-8");
 }
 
-/// A cache that cannot be written is no reason to fail without a word, or to hang.
-#[test]
-fn a_broken_cache_is_named() {
-    let world = World::quick("1.0.0");
-    fs::write(world.outside("cache"), "a file").unwrap();
-    let release = world.run("release --snapshot");
-    release.ends_with(1).no_result().says(&world.outside("cache").display().to_string());
-    fs::remove_file(world.outside("cache")).unwrap();
-    // Entries that somebody spoilt are made anew.
-    world.run("release --snapshot").ends_with(0);
-    let before = contents(&world.dist());
-    for kind in names(&world.outside("cache")) {
-        let dir = world.outside("cache").join(kind);
-        for name in names(&dir) {
-            fs::write(dir.join(name), "spoilt").unwrap();
-        }
-    }
-    world.run("release --snapshot").ends_with(0);
-    assert_eq!(contents(&world.dist()), before);
-}
-
 /// A PATH that holds these programs only.
 fn path_of(world: &World, programs: &[&str]) -> PathBuf {
     let dir = world.outside(&format!("only-{}", programs.join("-")));

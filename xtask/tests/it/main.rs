@@ -9,6 +9,8 @@ mod docs;
 mod house;
 
 #[cfg(target_os = "linux")]
+mod caches;
+#[cfg(target_os = "linux")]
 mod check;
 #[cfg(target_os = "linux")]
 mod commands;

@@ -180,22 +180,49 @@ fn an_install_that_was_killed_is_made_again() {
     assert_eq!(second.ends_with(0).line(), zig.to_str().unwrap());
 }
 
+/// The second waits for the first, and takes what that installed.
 #[test]
 fn two_installs_at_once_both_succeed() {
     let world = World::empty();
-    // Both have begun before either ends.
     let pip = format!(
-        "mkdir -p \"$LOG.began/$$\"\nwhile [ \"$(ls \"$LOG.began\" | wc -l)\" -lt 2 ]; do sleep 0.1; done\n{}",
+        ": > \"$LOG.began\"\nwhile [ ! -e \"$LOG.go\" ]; do sleep 0.1; done\n{}",
         installs(VERSION)
     );
     let path = python(&world, &pip);
     std::thread::scope(|scope| {
-        let runs = [(); 2].map(|()| scope.spawn(|| set_up(&world, &path)));
-        for run in runs {
-            run.join().unwrap().ends_with(0).line();
+        let first = scope.spawn(|| set_up(&world, &path));
+        while !world.outside("pip.log.began").exists() {
+            std::thread::sleep(std::time::Duration::from_millis(10));
         }
+        let second = scope.spawn(|| set_up(&world, &path));
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        assert!(!second.is_finished());
+        fs::write(world.outside("pip.log.go"), "").unwrap();
+        first.join().unwrap().ends_with(0).never_says("wait");
+        let second = second.join().unwrap();
+        second.ends_with(0).says("wait for another dockless that installs zig: process ").line();
+        second.never_says("pip install");
     });
     assert_eq!(names(&tools(&world)), [format!("zig-{VERSION}")]);
+}
+
+/// What somebody put in the place is not replaced.
+#[test]
+fn what_was_not_installed_here_stays() {
+    let world = World::empty();
+    let path = python(&world, &installs(VERSION));
+    set_up(&world, &path).ends_with(0);
+    let zig = tools(&world).join(format!("zig-{VERSION}"));
+    fs::remove_dir_all(&zig).unwrap();
+    fs::create_dir(&zig).unwrap();
+    fs::write(zig.join("photo.jpg"), "precious").unwrap();
+    let refused = set_up(&world, &path);
+    refused.ends_with(1).no_result().says("is nothing that dockless installed");
+    assert_eq!(names(&zig), ["photo.jpg"]);
+    run(&mut world.tool(["clean", "--cache"])).ends_with(1);
+    world.package("", "tool", "1.0.0", "").lock();
+    world.run("clean --cache").ends_with(0);
+    assert_eq!(names(&zig), ["photo.jpg"]);
 }
 
 /// A build takes what `setup --zig` installed before what is on PATH.

@@ -62,10 +62,15 @@ fn on_full_disk(
         skipped(&format!("no small disk can be mounted: {}", full.stderr.trim()));
         return None;
     }
+    Some((full, seen))
+}
+
+/// Requires that the run ended for want of room, and said so.
+#[track_caller]
+fn refused(full: &Run) {
     full.ends_with(1).no_result();
     full.says("No space left on device");
     full.says("  help: make room on the disk and run the same command again\n");
-    Some((full, seen))
 }
 
 fn temporary(dir: &Path) -> Vec<String> {
@@ -74,30 +79,43 @@ fn temporary(dir: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_cache_without_room_is_said_and_leaves_nothing_broken() {
+fn a_cache_without_room_is_done_without_and_said_once() {
     let world = grown();
     let before = contents(&world.dist());
-    let vars = [("DOCKLESS_CACHE", "DISK")];
-    let Some((_, seen)) = on_full_disk(&world, &world.outside("cache"), "image -q", &vars) else {
-        return;
-    };
-    assert_same(&contents(&world.dist()), &before, "");
-    assert_eq!(temporary(&seen), Vec::<String>::new());
-    assert_blobs(&seen.join("blob"));
-    assert!(!world.names().iter().any(|name| name.starts_with(".dist")), "{:?}", world.names());
     // The same without a cache, where layers lie among the temporary files.
     let empty = world.outside("empty");
     fs::create_dir(&empty).unwrap();
     let vars = [("TMPDIR", "DISK")];
-    let Some((_, seen)) = on_full_disk(&world, &empty, "image -q --no-cache", &vars) else {
+    let Some((full, seen)) = on_full_disk(&world, &empty, "image -q --no-cache", &vars) else {
         return;
     };
+    refused(&full);
     assert_eq!(names(&seen), Vec::<String>::new());
     assert_same(&contents(&world.dist()), &before, "");
+    // And where neither has room.
+    let vars = [("DOCKLESS_CACHE", "DISK"), ("TMPDIR", "DISK")];
+    let stage = world.outside("cache");
+    let Some((full, seen)) = on_full_disk(&world, &stage, "image -q", &vars) else { return };
+    refused(&full);
+    assert_same(&contents(&world.dist()), &before, "");
+    assert_eq!(temporary(&seen), Vec::<String>::new());
+    // A layer that the cache does not take lies among the temporary files, as without one.
+    let vars = [("DOCKLESS_CACHE", "DISK")];
+    let Some((full, seen)) = on_full_disk(&world, &stage, "image -q", &vars) else { return };
+    full.ends_with(0).says("warning: what could be kept for later runs is not: ");
+    full.says("No space left on device");
+    assert_eq!(full.stderr.matches("warning").count(), 1, "{}", full.stderr);
+    assert_eq!(temporary(&seen), Vec::<String>::new());
+    assert_blobs(&seen.join("blob"));
+    assert!(!world.names().iter().any(|name| name.starts_with(".dist")), "{:?}", world.names());
+    world.run("image validate oci:dist/images/tool").ends_with(0).never_says("warning");
+    let made = contents(&world.dist());
+    assert_ne!(made, before);
+    world.run("clean").ends_with(0);
     // With room it goes on from there.
     world.run("image -q").ends_with(0);
     world.run("image validate oci:dist/images/tool").ends_with(0).never_says("warning");
-    assert_ne!(contents(&world.dist()), before);
+    assert_same(&contents(&world.dist()), &made, "");
 }
 
 #[test]
@@ -111,7 +129,8 @@ fn a_dist_without_room_is_said_and_the_earlier_one_stays() {
     let project = world.outside("disk/project").display().to_string();
     let vars = [("PROJECT", &*project), ("CARGO_TARGET_DIR", target.to_str().unwrap())];
     for args in ["image -q", "release --snapshot -q"] {
-        let Some((_, seen)) = on_full_disk(&world, &stage, args, &vars) else { return };
+        let Some((full, seen)) = on_full_disk(&world, &stage, args, &vars) else { return };
+        refused(&full);
         assert_same(&contents(&seen.join("project/dist")), &before, args);
         assert_eq!(temporary(&seen), Vec::<String>::new(), "{args}");
         assert_blobs(&world.outside("cache/blob"));
@@ -127,6 +146,7 @@ fn an_output_without_room_is_said_and_the_earlier_one_stays() {
         let output = output.replace("DISK", &world.outside("disk").display().to_string());
         let args = format!("image -q --output {output}");
         let Some((full, seen)) = on_full_disk(&world, &stage, &args, &[]) else { return };
+        refused(&full);
         full.says(&world.outside("disk").display().to_string());
         assert_eq!(temporary(&seen), Vec::<String>::new(), "{output}");
         let after = contents(&seen);
@@ -145,7 +165,8 @@ fn an_output_without_room_is_said_and_the_earlier_one_stays() {
     let disk = world.outside("disk").display().to_string();
     for form in ["oci", "oci-archive", "docker-archive"] {
         let args = format!("image copy oci:../large {form}:{disk}/copy");
-        let Some((_, seen)) = on_full_disk(&world, &stage, &args, &[]) else { return };
+        let Some((full, seen)) = on_full_disk(&world, &stage, &args, &[]) else { return };
+        refused(&full);
         assert!(!seen.join("copy").is_file() && !seen.join("copy/index.json").exists(), "{form}");
         assert_eq!(temporary(&seen), Vec::<String>::new(), "{form}");
     }

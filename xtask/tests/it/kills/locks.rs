@@ -124,7 +124,7 @@ fn a_lock_that_leads_elsewhere_is_refused_and_leaves_what_is_there() {
         symlink(&precious, &lock).unwrap();
         let ran = world.run(args);
         if refused {
-            ran.ends_with(1).no_result().says(&place.trim_start_matches("../").to_owned());
+            ran.ends_with(1).no_result().says(place.trim_start_matches("../"));
             ran.says("  help: see where ");
         } else {
             ran.ends_with(0);
