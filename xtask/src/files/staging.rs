@@ -1,19 +1,23 @@
 //! dist/ is built beside its place and takes it by two renames.
 
 use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 use jiff::Timestamp;
 
-use super::{copy_program, exists, link, list, make_dir, read_if_there, remove, rename};
+use super::{copy_program, exists, is_own_dir, link, list, make_dir, open_own, remove, rename};
 use crate::finding::failure;
 
 /// The file by which a dist/ is known as this tool's own: only that is replaced.
 const MARK: &str = "metadata.json";
-/// What stands in the mark, so that another tool's file of that name is none.
-pub const MARK_KEY: &str = "\"dockless\":";
+/// The key in the mark that has this tool's version, so that another tool's file of that
+/// name is none.
+const MARK_KEY: &str = "dockless";
+/// In bytes. No mark is larger.
+const LARGEST_MARK: u64 = 64 << 20;
 
 /// A dist/ in the making. Dropped before [`Staging::commit`], it leaves the old
 /// dist/ as it was. The caller holds the checkout's lock.
@@ -36,7 +40,7 @@ impl Staging {
         let staging =
             Staging { dist: dist.into(), new: beside("new"), old: beside("old"), committed: false };
         // Killed between the two renames: the old dist/ is whole, and it counts.
-        if staging.old.is_dir() && !exists(dist)? {
+        if is_own_dir(&staging.old) && !exists(dist)? {
             rename(&staging.old, dist)?;
         }
         remove(&staging.old)?;
@@ -159,10 +163,16 @@ fn set_time(path: &Path, time: Timestamp) -> Result<()> {
     file.set_modified(SystemTime::from(time)).with_context(context)
 }
 
-/// Whether a folder is a dist/ that this tool made.
+/// Whether a folder is a dist/ that this tool made: a mark of that name alone, or one that
+/// speaks of this tool somewhere, may be another's.
 pub fn is_ours(dist: &Path) -> Result<bool> {
-    let mark = read_if_there(&dist.join(MARK))?;
-    Ok(mark.is_some_and(|mark| String::from_utf8_lossy(&mark).contains(MARK_KEY)))
+    let mark = dist.join(MARK);
+    if !exists(&mark)? || fs::symlink_metadata(&mark).is_ok_and(|meta| !meta.is_file()) {
+        return Ok(false);
+    }
+    let Some(mark) = open_own(&mark)? else { return Ok(false) };
+    let read = serde_json::from_reader::<_, serde_json::Value>(mark.take(LARGEST_MARK));
+    Ok(read.is_ok_and(|mark| mark.get(MARK_KEY).is_some_and(serde_json::Value::is_string)))
 }
 
 /// Fails where `dist` is a link, a file, or a folder with content that this
@@ -258,8 +268,26 @@ mod tests {
         remove(&dist).unwrap();
         write(&dist.join("photo.jpg"), b"precious").unwrap();
         refused("a folder");
-        write(&dist.join(MARK), b"{\"project_name\":\"another tool's\"}").unwrap();
-        refused("a folder");
+        for another in [
+            "{\"project_name\":\"another tool's\"}",
+            "{\"tools\":{\"dockless\":\"0.1.0\"}}",
+            "{\"dockless\":{\"version\":\"0.1.0\"}}",
+            "{\"note\":\"made as \\\"dockless\\\": does\"}",
+            "[\"dockless\"]",
+            "\"dockless\":",
+            "",
+        ] {
+            write(&dist.join(MARK), another.as_bytes()).unwrap();
+            refused("a folder");
+        }
+        #[cfg(unix)]
+        {
+            // Its mark is another's dist/.
+            write(&dir.path().join("mark"), OURS).unwrap();
+            remove(&dist.join(MARK)).unwrap();
+            std::os::unix::fs::symlink("../mark", dist.join(MARK)).unwrap();
+            refused("a folder");
+        }
         remove(&dist).unwrap();
         #[cfg(unix)]
         {
