@@ -200,6 +200,12 @@ impl<'a> Registry<'a> {
     fn knock(&self, origin: &Origin) -> Result<Option<challenge::Challenge>, HttpError> {
         let url = Url::at(origin, "/v2/");
         match self.http.send(&Call::new(Method::GET, &url, LITTLE)) {
+            // Before anything is built for it.
+            Ok(response) if answers::is_portal(&response) => {
+                let why = "it answers a page for browsers (text/html), as no registry does";
+                let fault = Fault::Refused(why.to_owned());
+                Err(HttpError { call: format!("GET {url}"), fault, tries: 1 })
+            }
             Ok(_) => Ok(None),
             Err(error) => match error.status() {
                 // What another host asks for is not what the login is for.

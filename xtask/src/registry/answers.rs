@@ -44,6 +44,11 @@ fn is_page(response: &Response) -> bool {
     kind.starts_with("text/html") && !response.body.is_empty()
 }
 
+/// Whether it is a page in its body, too, of whatever stands where a registry should.
+pub fn is_portal(response: &Response) -> bool {
+    is_page(response) && response.body.trim_ascii_start().starts_with(b"<")
+}
+
 /// Whether an answer to HEAD says that the registry has what was asked for: it names the
 /// digest, or at least the size, and is of no page.
 /// <https://github.com/opencontainers/distribution-spec/blob/main/spec.md#checking-if-content-exists-in-the-registry>
