@@ -15,7 +15,7 @@ use crate::digest::{self, Digest};
 use crate::files::{self, limits};
 use crate::finding::{self, Finding, Place, Severity};
 use crate::project::Project;
-use crate::term::{Table, Term};
+use crate::term::{Table, Term, tame};
 
 mod advisories;
 mod audit;
@@ -126,6 +126,9 @@ pub fn check(
     cache: &Cache,
     term: &Term,
 ) -> Result<Vec<Verdict>> {
+    if options.runs(Check::Clippy) {
+        project.fetch_sources(options.offline)?;
+    }
     if options.fix {
         tools::fix(project, options, term)?;
     }
@@ -178,8 +181,7 @@ fn verdict(check: Check, options: &Options, result: Outcome, detail: impl Into<S
     let required = options.require.contains(&check);
     let (findings, time) = (Vec::new(), Duration::ZERO);
     // It may hold what a server said, and is one line of a table.
-    let tame = |c: char| if c.is_control() { ' ' } else { c };
-    let detail = detail.into().chars().map(tame).collect();
+    let detail = tame(&detail.into());
     Verdict { check, result, detail, findings, required, time }
 }
 

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::cache::{Blobs, Cache};
@@ -15,12 +15,12 @@ use crate::finding::{Finding, Findings, Help};
 use crate::github;
 use crate::http::{self, Http, Url};
 use crate::plan::{self, Mode, Part, Plan, Request};
-use crate::process::Env;
+use crate::process::{self, Env};
 use crate::project::{self, Project, Select, git};
 use crate::reference::Above;
 use crate::registry::Registry;
 use crate::secret::Secret;
-use crate::term::{Color, Settings, Term, Verbosity};
+use crate::term::{Color, Settings, Term, Verbosity, tame};
 
 mod archive;
 mod build;
@@ -166,10 +166,9 @@ struct Tokens {
     krew: Option<Secret>,
 }
 
-/// The variables of tokens; gh reads the last one.
+/// The variables of tokens.
 const GITHUB_TOKEN: &str = "GITHUB_TOKEN";
 const KREW_GITHUB_TOKEN: &str = "KREW_GITHUB_TOKEN";
-const GH_TOKEN: &str = "GH_TOKEN";
 
 /// Where GitHub's pages are, unless GITHUB_SERVER_URL says otherwise.
 const SERVER: &str = "github.com";
@@ -241,18 +240,12 @@ fn parse(version: &str) -> Result<Cli, clap::Error> {
     Cli::from_arg_matches(&matches)
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the environment and the working directory are read here, once"
-)]
+#[expect(clippy::disallowed_methods, reason = "the working directory is read here, once")]
 fn world(common: &Common, passes_tokens_on: bool) -> Result<World, (anyhow::Error, Term)> {
-    let mut env = Env::scrub(std::env::vars_os());
-    let token = |name| env.get(name).map(|token| Secret::new(token.to_string_lossy().trim()));
-    let tokens = Tokens { github: token(GITHUB_TOKEN), krew: token(KREW_GITHUB_TOKEN) };
-    if !passes_tokens_on {
-        env =
-            [GITHUB_TOKEN, KREW_GITHUB_TOKEN, GH_TOKEN].iter().fold(env, |env, it| env.without(it));
-    }
+    let given = process::environment();
+    let env = Env::scrub(given.as_ref().map(Vec::clone).unwrap_or_default());
+    let tokens = Tokens { github: env.token(GITHUB_TOKEN), krew: env.token(KREW_GITHUB_TOKEN) };
+    let env = if passes_tokens_on { env.with_tokens() } else { env };
     let term = Term::new(Settings {
         verbosity: match (common.quiet, common.verbose) {
             (true, _) => Verbosity::Quiet,
@@ -265,6 +258,9 @@ fn world(common: &Common, passes_tokens_on: bool) -> Result<World, (anyhow::Erro
         annotate: env.get("GITHUB_ACTIONS").is_some_and(|value| value == "true"),
         no_color: env.get("NO_COLOR").is_some(),
     });
+    if let Err(error) = given {
+        return Err((error, term));
+    }
     match std::env::current_dir().context("find the working directory") {
         Ok(dir) => {
             let env = env.anchored(&dir);
@@ -311,8 +307,8 @@ impl World {
     /// <https://docs.github.com/en/actions/reference/workflow-commands-for-github-actions#setting-an-output-parameter>
     fn output(&self, name: &str, value: &str) -> Result<()> {
         let Some(path) = self.env.get("GITHUB_OUTPUT") else { return Ok(()) };
-        ensure!(!value.contains(['\r', '\n']), "the output {name} would be several");
-        files::append(Path::new(path), &format!("{name}={value}\n")).context("write GITHUB_OUTPUT")
+        files::append(Path::new(path), &format!("{name}={}\n", tame(value)))
+            .context("write GITHUB_OUTPUT")
     }
 
     /// Where GitHub's API is.
@@ -365,10 +361,15 @@ impl World {
         Registry::new(http, &self.env, github, blobs, network.jobs, &self.term)
     }
 
+    /// A variable of the tool's own, which is withheld from others where it holds a login.
+    fn own(&self, name: &str) -> Option<String> {
+        let plain = self.env.get(name).map(|value| value.to_string_lossy().into_owned());
+        plain.or_else(|| self.env.token(name).map(|value| value.expose().to_owned()))
+    }
+
     /// DOCKLESS_REPOSITORY, as KO_DOCKER_REPO is for ko.
     fn repository(&self) -> Result<Option<Above>> {
-        let Some(text) = self.env.get("DOCKLESS_REPOSITORY") else { return Ok(None) };
-        let text = text.to_string_lossy();
+        let Some(text) = self.own("DOCKLESS_REPOSITORY") else { return Ok(None) };
         Above::parse(&text).map(Some).context("read DOCKLESS_REPOSITORY")
     }
 

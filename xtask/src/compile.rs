@@ -153,10 +153,13 @@ fn call(
     let cargo = build.env.iter().fold(cargo, |cargo, (name, value)| cargo.var(name, value));
     let cargo = cargo.var("CARGO_ENCODED_RUSTFLAGS", flags);
     let mut compiled = Vec::new();
-    let (ran, said) = cargo.watch(cause::REMEMBERED, |line| {
-        compiled.extend(executable(line, build, targets)?);
-        Ok(())
-    })?;
+    let watched = term.foreign(|| {
+        cargo.watch(cause::REMEMBERED, |line| {
+            compiled.extend(executable(line, build, targets)?);
+            Ok(())
+        })
+    });
+    let (ran, said) = watched?;
     ran.map_err(|error| cause::explain(error, &said, build))?;
     for target in targets {
         for bin in &build.bins {

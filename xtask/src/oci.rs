@@ -104,12 +104,6 @@ pub fn sha256(digest: &Digest) -> Sha256Digest {
     digest.hex().parse().expect("64 hex digits are a SHA-256 digest")
 }
 
-/// Words that others chose, on one line whatever they hold: they might go on with
-/// what looks like this program's own.
-pub fn tame(words: &str) -> String {
-    words.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
-}
-
 /// The digest that a descriptor names.
 pub fn digest_of(descriptor: &Descriptor) -> Result<Digest> {
     let digest = descriptor.digest();

@@ -13,6 +13,15 @@ use anyhow::{Context, Result, anyhow};
 use xshell::Shell;
 
 use crate::finding::Help;
+use crate::secret::redacted;
+
+mod find;
+mod handover;
+mod stream;
+mod tokens;
+
+pub use find::find;
+pub use handover::environment;
 
 mod excerpt;
 pub use excerpt::excerpt;
@@ -20,7 +29,7 @@ pub use excerpt::excerpt;
 /// What cargo and rustup put into the environment of the programs that they
 /// run, what misleads a nested cargo or git, and what each build is told anew.
 /// <https://doc.rust-lang.org/cargo/reference/environment-variables.html>
-const LEAKED: [&str; 20] = [
+const LEAKED: [&str; 21] = [
     "CARGO",
     "CARGO_MANIFEST_DIR",
     "CARGO_MANIFEST_PATH",
@@ -41,6 +50,7 @@ const LEAKED: [&str; 20] = [
     "DOCKLESS_COMMIT",
     "DOCKLESS_DATE",
     "DOCKLESS_DESCRIBE",
+    handover::MARK,
 ];
 const LEAKED_PREFIXES: [&str; 4] = ["CARGO_PKG_", "CARGO_BIN_EXE_", "CARGO_CFG_", "CARGO_FEATURE_"];
 
@@ -60,6 +70,8 @@ const PATHS: [&str; 8] = [
 #[derive(Clone, Debug)]
 pub struct Env {
     vars: BTreeMap<OsString, OsString>,
+    /// Tokens, which programs get by [`Program::with_logins`] and [`Env::with_tokens`] alone.
+    withheld: BTreeMap<OsString, tokens::Hidden>,
     /// Whether a cargo started this process, so that RUSTUP_TOOLCHAIN may be
     /// the outer project's choice and not the user's.
     nested: bool,
@@ -83,7 +95,8 @@ impl Env {
         });
         // Messages are matched and shown; they must not depend on the locale.
         vars.insert("LC_ALL".into(), "C".into());
-        Env { vars, nested }
+        let withheld = tokens::withhold(&mut vars);
+        Env { vars, withheld, nested }
     }
 
     /// The environment for programs started in `dir`: where the project there
@@ -103,12 +116,6 @@ impl Env {
     /// This environment with one variable set.
     pub fn with(mut self, name: &str, value: &OsStr) -> Env {
         self.vars.insert(name.into(), value.into());
-        self
-    }
-
-    /// This environment without a variable.
-    pub fn without(mut self, name: &str) -> Env {
-        self.vars.remove(OsStr::new(name));
         self
     }
 
@@ -154,6 +161,7 @@ pub struct Program<'a> {
     dir: &'a Path,
     env: &'a Env,
     vars: Vec<(OsString, OsString)>,
+    logs_in: bool,
     input: Option<Vec<u8>>,
     time_out: Option<Duration>,
     /// Where it is a stranger: how much it may print, in bytes.
@@ -163,8 +171,9 @@ pub struct Program<'a> {
 impl<'a> Program<'a> {
     pub fn new(program: impl AsRef<OsStr>, dir: &'a Path, env: &'a Env) -> Program<'a> {
         let program = program.as_ref().to_owned();
-        let (args, vars) = (Vec::new(), Vec::new());
-        Program { program, args, dir, env, vars, input: None, time_out: None, confined: None }
+        let (args, vars, logs_in) = (Vec::new(), Vec::new(), false);
+        let (input, time_out, confined) = (None, None, None);
+        Program { program, args, dir, env, vars, logs_in, input, time_out, confined }
     }
 
     pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
@@ -179,6 +188,13 @@ impl<'a> Program<'a> {
 
     pub fn var(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.vars.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// For programs that log in somewhere, and run nothing of the project's or of others: they
+    /// get tokens, but for those of GitHub and its runners.
+    pub fn with_logins(mut self) -> Self {
+        self.logs_in = true;
         self
     }
 
@@ -251,7 +267,7 @@ impl<'a> Program<'a> {
         let mut child = self.spawn(Stdio::null(), Stdio::piped(), Stdio::piped())?;
         let stdout = child.stdout.take().context("open the program's stdout")?;
         let stderr = child.stderr.take().context("open the program's stderr")?;
-        let said = std::thread::spawn(move || pass_on(stderr, remembered));
+        let said = std::thread::spawn(move || stream::pass_on(stderr, remembered));
         let mut read = Ok(());
         for line in BufReader::new(stdout).split(b'\n') {
             // Read to the end whatever happens: a program whose reader is gone
@@ -289,6 +305,7 @@ impl<'a> Program<'a> {
         shell.change_dir(self.dir);
         let mut command = Command::from(shell.cmd(&self.program).args(&self.args));
         command.env_clear().envs(self.env.iter());
+        command.envs(self.env.for_logins().filter(|_| self.logs_in));
         command.envs(self.vars.iter().map(|(name, value)| (name, value)));
         command.stdin(stdin).stdout(stdout).stderr(stderr);
         #[cfg(unix)]
@@ -310,7 +327,7 @@ impl<'a> Program<'a> {
     }
 
     fn failed(&self, status: ExitStatus, stderr: &str) -> anyhow::Error {
-        let said = excerpt(stderr);
+        let said = redacted(&excerpt(stderr)).into_owned();
         match said.is_empty() {
             true => anyhow!("`{self}` failed ({status})"),
             false => anyhow!("`{self}` failed ({status}):\n{said}"),
@@ -338,7 +355,7 @@ impl std::fmt::Display for Program<'_> {
         // The folder of a toolchain's program says nothing that a person would type.
         let name = Path::new(&self.program).file_name().unwrap_or(&self.program);
         f.write_str(&quoted(name))?;
-        self.args.iter().try_for_each(|arg| write!(f, " {}", quoted(arg)))
+        self.args.iter().try_for_each(|arg| write!(f, " {}", redacted(&quoted(arg))))
     }
 }
 
@@ -398,27 +415,6 @@ pub fn this_program() -> Result<PathBuf> {
     std::env::current_exe().context("find this program's own path")
 }
 
-/// The path of a program on PATH, as a shell would find it.
-pub fn find(program: &str, env: &Env) -> Option<PathBuf> {
-    let path = env.get("PATH")?;
-    let names = [program.to_owned(), format!("{program}{}", std::env::consts::EXE_SUFFIX)];
-    std::env::split_paths(path)
-        .flat_map(|dir| names.clone().map(|name| dir.join(name)))
-        .find(|candidate| is_program(candidate))
-}
-
-/// Whether the file is one that may be started.
-#[cfg(unix)]
-fn is_program(path: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::metadata(path).is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0)
-}
-
-#[cfg(not(unix))]
-fn is_program(path: &Path) -> bool {
-    path.is_file()
-}
-
 fn quoted(arg: &OsStr) -> String {
     let arg = arg.to_string_lossy();
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%^".contains(c);
@@ -442,28 +438,6 @@ fn drain(
         drop(sender.send(read.map(|_| bytes)));
     });
     receiver
-}
-
-/// Copies what is read to this process's stderr as it comes, and returns the
-/// last bytes of it.
-fn pass_on(mut from: impl Read, remembered: usize) -> String {
-    let mut kept = Vec::new();
-    let mut buffer = [0; 8192];
-    loop {
-        let count = match from.read(&mut buffer) {
-            Ok(count @ 1..) => count,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-            // A pipe that fails has nothing more to say; the exit status tells the rest.
-            Ok(0) | Err(_) => break,
-        };
-        // Where stderr is closed there is nobody left to tell.
-        drop(std::io::stderr().write_all(&buffer[..count]));
-        kept.extend_from_slice(&buffer[..count]);
-        if kept.len() > 2 * remembered {
-            kept.drain(..kept.len() - remembered);
-        }
-    }
-    String::from_utf8_lossy(&kept).into_owned()
 }
 
 /// `None` when the deadline passed first.

@@ -14,6 +14,7 @@ use crate::cache::Cache;
 use crate::files::{self, Boundary, limits};
 use crate::finding::{Help, failure};
 use crate::process::{Env, Program};
+use crate::secret::Address;
 use crate::target::Target;
 use crate::term::Term;
 use crate::version::{ReleaseTag, Version, Versioned};
@@ -215,9 +216,23 @@ impl Project {
         self.env.get(variable).or(self.build_vars.get(variable).map(OsString::as_os_str))
     }
 
-    /// A cargo to be started in the project's root.
+    /// A cargo to be started in the project's root. It gets tokens of registries where it
+    /// compiles nothing, for what is compiled could read them.
     pub fn cargo(&self, subcommand: &str) -> Program<'_> {
-        Program::new(&self.cargo, &self.root, &self.env).arg(subcommand)
+        let cargo = Program::new(&self.cargo, &self.root, &self.env).arg(subcommand);
+        match ["fetch", "metadata", "tree", "update"].contains(&subcommand) {
+            true => cargo.with_logins(),
+            false => cargo,
+        }
+    }
+
+    /// Fetches all sources while a cargo has the tokens for it, where there are some.
+    pub fn fetch_sources(&self, offline: bool) -> Result<()> {
+        if offline || !self.env.has_registry_tokens() {
+            return Ok(());
+        }
+        let cargo = self.cargo("fetch").args(self.has_lock.then_some("--locked"));
+        cargo.read().map(|_| ()).context("fetch the sources of dependencies")
     }
 }
 
@@ -350,6 +365,11 @@ fn metadata(
     Ok((text.into_bytes(), metadata))
 }
 
+/// An address of the project, as all may know it.
+fn public(address: &str) -> String {
+    Address::new(address).shown().to_owned()
+}
+
 fn raw_configs(metadata: &Metadata) -> Vec<RawConfig> {
     let table = |value: &Value| value.get("dockless").cloned();
     let workspace = table(&metadata.workspace_metadata).map(|value| RawConfig {
@@ -415,8 +435,8 @@ fn packages(metadata: &Metadata, git: Option<&Git>) -> Result<Vec<Package>> {
             about: About {
                 license: said(&package.license),
                 description: said(&package.description),
-                repository: said(&package.repository),
-                homepage: said(&package.homepage),
+                repository: said(&package.repository).as_deref().map(public),
+                homepage: said(&package.homepage).as_deref().map(public),
             },
             named_files: named
                 .into_iter()

@@ -120,6 +120,11 @@ pub struct Above(String);
 impl Above {
     /// Takes `ghcr.io/acme`, `localhost:5000` or, of Docker Hub, `acme`.
     pub fn parse(text: &str) -> Result<Above> {
+        // What may hold a password is refused before it is quoted.
+        ensure!(
+            !text.contains("://") && !text.contains('@'),
+            "a place for images has no scheme, no user and no password; one looks like ghcr.io/acme"
+        );
         let above = Above(text.trim_end_matches('/').to_owned());
         let valid = above.below("image");
         valid.with_context(|| format!("{:?} names no place for images", excerpt(text)))?;

@@ -311,6 +311,7 @@ pub fn binaries(
     if !ready.left_out.is_empty() && (plan.mode != Mode::Snapshot || nothing) {
         return Err(Findings(ready.left_out.iter().map(LeftOut::finding).collect()).into());
     }
+    project.fetch_sources(offline)?;
     let started = Instant::now();
     let compiled = compile(&plan.builds, &ready, project, term)?;
     let cargo = started.elapsed();

@@ -1,7 +1,8 @@
 //! All that a user sees: progress and problems on stderr, results on stdout.
 
-use std::borrow::Cow;
+use std::collections::hash_map::RandomState;
 use std::fmt::Display;
+use std::hash::{BuildHasher, Hasher};
 use std::io::{ErrorKind, IsTerminal, Write};
 
 use anstyle::{AnsiColor, Style};
@@ -12,7 +13,9 @@ use serde::Serialize;
 use crate::finding::{self, Finding, Findings, Severity};
 
 pub mod table;
+mod tame;
 pub use table::Table;
+pub use tame::{lines, tame};
 
 /// How much is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -95,11 +98,16 @@ impl Term {
         self.bars.then_some(width)
     }
 
-    /// A line of results on stdout. Whoever closes it, as `head` does, has read all that they
-    /// want: that is no error, and the work goes on. A line lost for any other reason is one.
+    /// A line of results on stdout, or several. Whoever closes it, as `head` does, has read all
+    /// that they want: that is no error, and the work goes on. A line lost for any other reason
+    /// is one.
     pub fn result(&self, line: impl Display) -> Result<()> {
+        self.exactly(&lines(&line.to_string()))
+    }
+
+    fn exactly(&self, text: &str) -> Result<()> {
         let mut stdout = anstream::stdout().lock();
-        match writeln!(stdout, "{line}") {
+        match writeln!(stdout, "{text}") {
             Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
             written => written.context("write to stdout"),
         }
@@ -108,12 +116,13 @@ impl Term {
     /// A JSON document on stdout.
     pub fn json(&self, value: &impl Serialize) -> Result<()> {
         let text = serde_json::to_string_pretty(value).context("write JSON")?;
-        self.result(text)
+        self.exactly(&tame::json(&text))
     }
 
     /// Says which step is under way. How long it takes nobody knows yet: tables tell.
     pub fn step(&self, verb: &str, what: impl Display) {
         if self.settings.verbosity > Verbosity::Quiet {
+            let what = tame(&what.to_string());
             self.say(format_args!("{STEP}{verb:>10}{STEP:#} {what}"));
         }
     }
@@ -121,7 +130,7 @@ impl Term {
     /// Says a detail to those who asked for details.
     pub fn detail(&self, what: impl Display) {
         if self.settings.verbosity >= Verbosity::Verbose {
-            self.say(format_args!("{:>10} {}", "", plain(&what.to_string())));
+            self.say(format_args!("{:>10} {}", "", lines(&what.to_string())));
         }
     }
 
@@ -134,12 +143,27 @@ impl Term {
 
     /// A line that another program said.
     pub fn note(&self, line: &str) {
-        self.say(format_args!("{}", plain(line)));
+        self.say(format_args!("{}", tame(line)));
     }
 
     /// Lines that another program made for the eyes of people, colours included.
     pub fn pass_on(&self, lines: &str) {
-        self.say(format_args!("{lines}"));
+        self.say(format_args!("{}", tame::coloured(lines)));
+    }
+
+    /// Lets others speak to the user directly: a runner of workflows takes no orders meanwhile.
+    /// <https://docs.github.com/en/actions/reference/workflow-commands-for-github-actions#stopping-and-starting-workflow-commands>
+    pub fn foreign<T>(&self, work: impl FnOnce() -> T) -> T {
+        if !self.settings.annotate {
+            return work();
+        }
+        // Nobody guesses it: its seeds are the system's random ones.
+        let random = || RandomState::new().build_hasher().finish();
+        let token = format!("{:016x}{:016x}", random(), random());
+        self.say(format_args!("::stop-commands::{token}"));
+        let done = work();
+        self.say(format_args!("::{token}::"));
+        done
     }
 
     /// An annotation alone, of what was already shown.
@@ -149,7 +173,7 @@ impl Term {
                 Severity::Error => "error",
                 Severity::Warning => "warning",
             };
-            let text = annotation(&plain(&finding.why));
+            let text = annotation(&lines(&finding.why));
             self.say(format_args!("::{word}{}::{text}", properties(finding)));
         }
     }
@@ -158,7 +182,7 @@ impl Term {
     /// <https://docs.github.com/en/actions/reference/workflow-commands-for-github-actions#grouping-log-lines>
     pub fn group<T>(&self, name: &str, work: impl FnOnce() -> T) -> T {
         if self.settings.annotate {
-            self.say(format_args!("::group::{name}"));
+            self.say(format_args!("::group::{}", tame(name)));
         }
         let done = work();
         if self.settings.annotate {
@@ -213,8 +237,8 @@ impl Term {
 
     /// `place` is what an annotation says of where it is.
     fn problem(&self, style: Style, word: &str, text: &str, help: Option<&str>, place: &str) {
-        let text = plain(text);
-        let help = help.filter(|help| !help.is_empty()).map(plain);
+        let text = lines(text);
+        let help = help.filter(|help| !help.is_empty()).map(lines);
         self.say(format_args!("{style}{word}{style:#}: {text}"));
         if let Some(help) = &help {
             self.say(format_args!("  {HELP}help{HELP:#}: {help}"));
@@ -231,25 +255,13 @@ impl Term {
     }
 }
 
-/// Foreign text (tags, paths, other programs' messages) may hold escape
-/// sequences; a terminal must not act on them.
-fn plain(text: &str) -> Cow<'_, str> {
-    let acts = |c: char| c.is_control() && c != '\n' && c != '\t';
-    match text.contains(acts) {
-        true => {
-            text.chars().map(|c| if acts(c) { '\u{fffd}' } else { c }).collect::<String>().into()
-        }
-        false => text.into(),
-    }
-}
-
 /// The file and the line that an annotation is shown at, where they are known.
 /// <https://docs.github.com/en/actions/reference/workflow-commands-for-github-actions#setting-an-error-message>
 fn properties(finding: &Finding) -> String {
     let (Some(file), Some((line, column))) = (&finding.place.file, finding.place.at) else {
         return String::new();
     };
-    let file = annotation(&plain(&file.display().to_string()));
+    let file = annotation(&tame(&file.display().to_string()));
     let file = file.replace(':', "%3A").replace(',', "%2C");
     format!(" file={file},line={line},col={column}")
 }
@@ -277,14 +289,13 @@ mod tests {
 
     #[test]
     fn foreign_text_cannot_command_the_terminal_or_the_runner() {
-        assert_eq!(plain("a\x1b[2Jb\nc"), "a\u{fffd}[2Jb\nc");
         assert_eq!(annotation("100%\n::error::x"), "100%25%0A::error::x");
         let at = |file: &str| {
             let place = crate::finding::Place::at(std::path::Path::new(file), 3, 7);
             properties(&Finding::error("rule", place, "why", "fix"))
         };
         assert_eq!(at("a/b.yaml"), " file=a/b.yaml,line=3,col=7");
-        assert_eq!(at("a,line=1::\n"), " file=a%2Cline=1%3A%3A%0A,line=3,col=7");
+        assert_eq!(at("a,line=1::\n"), " file=a%2Cline=1%3A%3A ,line=3,col=7");
     }
 
     #[test]

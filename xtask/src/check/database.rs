@@ -1,10 +1,13 @@
 //! Where the advisories come from: a folder, or a repository that git fetches into the
 //! cache.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use jiff::civil::Date;
 use tempfile::TempDir;
 
@@ -13,6 +16,7 @@ use crate::cache::Cache;
 use crate::files::{self, Lock};
 use crate::process::{Env, excerpt};
 use crate::project::git;
+use crate::secret::Address;
 use crate::term::Term;
 
 /// A repository that was fetched within this time is not asked again.
@@ -61,13 +65,14 @@ pub fn open(source: &str, place: &Place<'_>, term: &Term) -> Result<Found> {
         let path = place.root.join(source);
         return opened(path, None, None, place).map(Found::Opened);
     }
+    let source = Address::new(source);
     let fresh = |path: &Path| {
         let mark = files::list_one(&path.with_extension("fetched"))?;
         Ok::<_, anyhow::Error>(mark.is_some_and(|mark| files::is_lately(mark.modified, FRESH)))
     };
     let usable =
         |path: &Path| Ok::<_, anyhow::Error>(path.is_dir() && (place.offline || fresh(path)?));
-    let (path, temporary, lock) = match place.cache.advisories(source) {
+    let (path, temporary, lock) = match place.cache.advisories(source.shown()) {
         Some(path) if place.cache.keeps_advisories() => {
             let lock = Lock::acquire(&path.with_extension("lock"), "check", |other| {
                 term.step(
@@ -92,7 +97,7 @@ pub fn open(source: &str, place: &Place<'_>, term: &Term) -> Result<Found> {
         return Ok(Found::OutOfReach("no database was fetched before --offline".to_owned()));
     }
     term.step("fetch", format_args!("advisories of {source}"));
-    match fetch(source, &path, place) {
+    match fetch(&source, &path, place) {
         Ok(()) => {
             if lock.is_some() {
                 files::write(&path.with_extension("fetched"), b"")?;
@@ -116,20 +121,25 @@ pub fn is_url(source: &str) -> bool {
 
 /// Clones the repository without its history beside its place, and moves it there, so
 /// that a run that dies leaves the old one as it was, or none.
-fn fetch(url: &str, path: &Path, place: &Place<'_>) -> Result<()> {
+fn fetch(url: &Address, path: &Path, place: &Place<'_>) -> Result<()> {
     let parent = path.parent().context("find the cache folder")?;
     files::make_dir(parent)?;
     files::remove_stale_dirs(parent, Duration::from_secs(3600))?;
     let folder = files::temporary_dir_in(parent)?;
     let clone = folder.path().join("clone");
+    let is_http = url.shown().starts_with("http");
+    let argument = if is_http { url.shown().to_owned() } else { url.with_user() };
     let git = git::program(parent, place.env)
+        .with_logins()
         .args(["-c", "core.symlinks=false"])
         .args(["-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=30"])
         .args(["clone", "--quiet", "--depth", "1", "--no-tags", "--"])
-        .arg(url)
+        .arg(argument)
         .arg(&clone)
         .var("GIT_ALLOW_PROTOCOL", "file:git:http:https:ssh")
         .time_out(PATIENCE);
+    let git =
+        login(url, place.env).into_iter().fold(git, |git, (name, value)| git.var(name, value));
     let output = git.output().with_context(|| format!("clone {url}"))?;
     if !output.status.success() {
         let why = excerpt(&output.stderr);
@@ -139,6 +149,24 @@ fn fetch(url: &str, path: &Path, place: &Place<'_>) -> Result<()> {
     advisories::load(&clone)?;
     files::remove(path)?;
     files::rename(&clone, path)
+}
+
+/// The variables by which git gets the login of an address of http, after those settings that
+/// the environment names already: arguments are for all to see, and so are its own files.
+/// <https://git-scm.com/docs/git-config#ENVIRONMENT>
+fn login(url: &Address, env: &Env) -> Vec<(String, OsString)> {
+    let Some(login) = url.login().filter(|_| url.shown().starts_with("http")) else {
+        return Vec::new();
+    };
+    let count = env.get("GIT_CONFIG_COUNT").and_then(|count| count.to_str()?.parse().ok());
+    let at: u32 = count.unwrap_or(0);
+    let origin: Vec<&str> = url.shown().splitn(4, '/').take(3).collect();
+    let header = format!("Authorization: Basic {}", STANDARD.encode(login));
+    vec![
+        ("GIT_CONFIG_COUNT".to_owned(), (at + 1).to_string().into()),
+        (format!("GIT_CONFIG_KEY_{at}"), format!("http.{}/.extraHeader", origin.join("/")).into()),
+        (format!("GIT_CONFIG_VALUE_{at}"), header.into()),
+    ]
 }
 
 fn opened(

@@ -100,7 +100,8 @@ pub fn fix(project: &Project, options: &Options, term: &Term) -> Result<()> {
         term.step("fix", "what clippy can");
         let allow = ["--fix", "--allow-dirty", "--allow-staged", "--allow-no-vcs"];
         // What it cannot fix is said by the check that follows.
-        clippy_program(project, &None, options, term).args(allow).pass_stderr()?;
+        let clippy = clippy_program(project, &None, options, term).args(allow);
+        term.foreign(|| clippy.pass_stderr())?;
     }
     if options.runs(crate::config::Check::Fmt) {
         term.step("fix", "what rustfmt can");
@@ -142,7 +143,7 @@ pub fn clippy(project: &Project, options: &Options, term: &Term) -> Result<Said>
             .args(["--message-format", json, "--color", term.color_arg()])
             .args(["--", "--deny", "warnings"]);
         term.detail(format_args!("{clippy}"));
-        let (ended, words) = clippy.watch(REMEMBERED, |line| {
+        let each = |line: &str| {
             let Ok(Message::CompilerMessage(message)) = serde_json::from_str(line) else {
                 return Ok(());
             };
@@ -154,7 +155,8 @@ pub fn clippy(project: &Project, options: &Options, term: &Term) -> Result<Said>
                 said.findings.extend(finding(&diagnostic, &project.root));
             }
             Ok(())
-        })?;
+        };
+        let (ended, words) = term.foreign(|| clippy.watch(REMEMBERED, each))?;
         if let Err(error) = ended {
             said.passed = false;
             said.detail = why(&words, &said.findings, &error);

@@ -67,11 +67,10 @@ pub fn options(
         checks: Check::ALL.into_iter().filter(wanted).collect(),
         require,
         features: config.check.features.clone(),
-        database: world.env.get(DATABASE).map(|named| {
-            let named = named.to_string_lossy();
+        database: world.own(DATABASE).map(|named| {
             // A folder is meant from where the command was typed.
-            let here = || world.dir.join(&*named).to_string_lossy().into_owned();
-            if check::is_url(&named) { named.clone().into_owned() } else { here() }
+            let here = || world.dir.join(&named).to_string_lossy().into_owned();
+            if check::is_url(&named) { named.clone() } else { here() }
         }),
         strict: release,
         fix: args.fix,

@@ -44,6 +44,7 @@ pub fn passed(
         .arg("--")
         .args(args);
     // For machines, stdout holds JSON alone.
-    let ran = if world.term.json_wanted() { cargo.pass_stderr() } else { cargo.pass_through() };
-    Ok(ran?.success())
+    let json = world.term.json_wanted();
+    let ran = || if json { cargo.pass_stderr() } else { cargo.pass_through() };
+    Ok(world.term.foreign(ran)?.success())
 }

@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use super::Scope;
 use crate::finding::Finding;
+use crate::secret::Address;
 
 /// The keys, as `default.toml` has them.
 #[derive(Clone, Debug, Deserialize)]
@@ -64,6 +65,8 @@ pub fn krew(
     };
     let bin = program(&name, &scope.package.name, bins)?.to_owned();
     let KrewKeys { short_description, description, homepage, caveats, uri, .. } = keys;
+    // They are for all to read.
+    let [homepage, uri] = [homepage, uri].map(|it| Address::new(&it).shown().to_owned());
     Some(KrewConfig { name, bin, short_description, description, homepage, caveats, uri })
 }
 

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use ureq::http::HeaderMap;
 
 use super::url::Origin;
+use crate::term::tame;
 
 /// A request that failed.
 #[derive(Debug)]
@@ -213,8 +214,7 @@ fn said(body: &[u8]) -> Option<String> {
         }
     };
     let text = text.join("; ");
-    let plain = text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c });
-    let short: String = plain.take(LONGEST).collect();
+    let short: String = tame(&text).chars().take(LONGEST).collect();
     Some(short).filter(|text| !text.is_empty())
 }
 

@@ -10,11 +10,12 @@ use serde::Deserialize;
 
 use super::source::{Found, parse, read_limited};
 use super::tape::{self, MemberKind};
-use super::{Blob, Image, Raw, Root, limits, sha256, tame};
+use super::{Blob, Image, Raw, Root, limits, sha256};
 use crate::digest::Digest;
 use crate::files;
 use crate::finding::{Help, failure};
 use crate::reference::{Reference, Stored};
+use crate::term::tame;
 
 /// How many links are followed from one name to its file; `docker save` makes one.
 const HOPS: usize = 8;

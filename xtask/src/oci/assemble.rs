@@ -10,11 +10,12 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::source::{CONTAINERD_NAME, REF_NAME, parse};
-use super::{Blob, Image, Index, Layer, Raw, Root, digest_of, limits, media, tame};
+use super::{Blob, Image, Index, Layer, Raw, Root, digest_of, limits, media};
 use crate::digest::Digest;
 use crate::finding::failure;
 use crate::parallel;
 use crate::target::Platform;
+use crate::term::tame;
 
 /// How what a descriptor names is got.
 pub struct Reads<'a> {

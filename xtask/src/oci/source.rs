@@ -10,12 +10,13 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use oci_spec::image::{Descriptor, ImageIndex};
 use serde::Deserialize;
 
-use super::{Blob, Reads, Root, archive, digest_of, limits, tame};
+use super::{Blob, Reads, Root, archive, digest_of, limits};
 use crate::digest::Digest;
 use crate::files::{self, Boundary};
 use crate::finding::{Help, failure};
 use crate::reference::{Form, Reference, Stored};
 use crate::target::Platform;
+use crate::term::tame;
 
 /// The annotation by which a layout names an image: its tag.
 /// <https://github.com/opencontainers/image-spec/blob/main/annotations.md>

@@ -11,10 +11,11 @@ use indicatif::ProgressBar;
 use super::base_tree::{At, Blocked, Folder, Resolved, Tree};
 use super::entry::{Content, Entry, Node};
 use super::layer::write_tar;
-use super::{rootfs, tame};
+use super::rootfs;
 use crate::config::{Base, ImageNode, Owner};
 use crate::finding::failure;
 use crate::plan::{BIN, ImagePlan};
+use crate::term::tame;
 
 /// What is said to do where two things cannot be at one place.
 const ELSEWHERE: &str = "give it another `to`";

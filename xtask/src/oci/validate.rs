@@ -10,10 +10,11 @@ use flate2::bufread::MultiGzDecoder;
 use super::bounded::Allowance;
 use super::media::{self, Compression};
 use super::tape::{self, Member};
-use super::{Image, Layer, Raw, Root, digest_of, tame};
+use super::{Image, Layer, Raw, Root, digest_of};
 use crate::digest::{Digest, HashingReader};
 use crate::finding::{Finding, Place};
 use crate::target::Platform;
+use crate::term::tame;
 
 /// The rule that speaks of what could not be looked into.
 pub const NOT_CHECKED: &str = "image-not-checked";

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use crate::files;
 use crate::finding::failure;
 use crate::process::{self, Env};
+use crate::secret::Address;
 use crate::version::{Head, ReleaseTag};
 
 mod ask;
@@ -327,11 +328,37 @@ fn peeled(tag: &str, dir: &Path, env: &Env) -> Result<String> {
     Ok(text(said("rev-parse", &object)?.trim_ascii()))
 }
 
-/// Where the remote `origin` is, if there is one.
+/// Where the remote `origin` is, without a login, if there is one.
 pub fn origin(dir: &Path, env: &Env) -> Result<Option<String>> {
     let asked = question(dir, env).args(["config", "--null", "--get", "remote.origin.url"]);
     let asked = asked.output()?;
-    Ok(fields(&asked.stdout).next().filter(|_| asked.status.success()).map(text))
+    let origin = fields(&asked.stdout).next().filter(|_| asked.status.success()).map(text);
+    Ok(origin.map(|origin| Address::new(&origin).shown().to_owned()))
+}
+
+/// The branch of the remote `origin` that others are merged into, where a clone or
+/// `git remote set-head` told.
+pub fn default_branch(dir: &Path, env: &Env) -> Result<Option<String>> {
+    let branch = symbolic("refs/remotes/origin/HEAD", dir, env)?;
+    Ok(branch.and_then(|branch| branch.strip_prefix("refs/remotes/origin/").map(str::to_owned)))
+}
+
+/// The branch that is checked out; `None` where HEAD is a commit, or without a repository.
+pub fn current_branch(dir: &Path, env: &Env) -> Result<Option<String>> {
+    let branch = symbolic("HEAD", dir, env)?;
+    Ok(branch.and_then(|branch| branch.strip_prefix("refs/heads/").map(str::to_owned)))
+}
+
+/// What git calls the first branch of a new repository.
+pub fn new_branch(dir: &Path, env: &Env) -> Result<String> {
+    let asked = question(dir, env).args(["var", "GIT_DEFAULT_BRANCH"]);
+    Ok(text(said("var", &asked)?.trim_ascii()))
+}
+
+/// What a symbolic reference names.
+fn symbolic(name: &str, dir: &Path, env: &Env) -> Result<Option<String>> {
+    let asked = question(dir, env).args(["symbolic-ref", "--quiet", name]).output()?;
+    Ok(lines(&asked.stdout).next().filter(|_| asked.status.success()).map(text))
 }
 
 /// The commits after a tag up to HEAD, the newest first, merges aside: full names and the

@@ -13,11 +13,11 @@ use serde_json::{Map, Value};
 use super::host::{DOCKER_HUB_KEY, bare_key, keys};
 use crate::files::{self, limits};
 use crate::finding::{Finding, Place, failure};
-use crate::oci::tame;
+
 use crate::process::{Env, Program};
 use crate::reference::Repository;
 use crate::secret::Secret;
-use crate::term::Term;
+use crate::term::{Term, tame};
 
 /// Who asks.
 #[derive(Clone, Debug)]
@@ -318,7 +318,7 @@ fn ask(helper: &str, server: &str, env: &Env) -> Result<Option<Login>> {
     }
     let here = Path::new(".");
     let name = program_of(helper);
-    let program = Program::new(&name, here, env).arg("get");
+    let program = Program::new(&name, here, env).arg("get").with_logins();
     let output = program.input(server.as_bytes()).confined(HELPER, PRINTED).output()?;
     let said = String::from_utf8_lossy(&output.stdout);
     if !output.status.success() {

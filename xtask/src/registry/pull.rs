@@ -8,9 +8,10 @@ use super::{Access, Registry, Site};
 use crate::digest::Digest;
 use crate::finding::failure;
 use crate::http::{Call, Method, Response, Url};
-use crate::oci::{Blob, Found, Raw, Reads, Root, limits, media, sha256, tame};
+use crate::oci::{Blob, Found, Raw, Reads, Root, limits, media, sha256};
 use crate::reference::{Reference, Tag};
 use crate::target::Platform;
+use crate::term::tame;
 
 /// What is asked for under a tag.
 pub const ACCEPTED: &str = "application/vnd.oci.image.index.v1+json, \

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::tame::{markdown, tame};
+
 /// Rows of cells under a header.
 #[derive(Clone, Debug)]
 pub struct Table {
@@ -14,10 +16,10 @@ impl Table {
         Table { header: header.to_vec(), rows: Vec::new() }
     }
 
-    /// Adds a row; it has as many cells as the header.
+    /// Adds a row; it has as many cells as the header, each of them a line.
     pub fn row<const N: usize>(&mut self, cells: [String; N]) {
         debug_assert_eq!(N, self.header.len());
-        self.rows.push(cells.to_vec());
+        self.rows.push(cells.iter().map(|cell| tame(cell)).collect());
     }
 
     pub fn is_empty(&self) -> bool {
@@ -27,12 +29,12 @@ impl Table {
     /// The table as GitHub-flavoured Markdown, under a heading.
     pub fn markdown(&self, heading: &str) -> String {
         let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
-        let escape =
-            |cell: &String| cell.replace('|', "\\|").replace('\n', " ").replace('<', "&lt;");
         let mut text = format!("### {heading}\n\n");
         text += &line(self.header.iter().map(ToString::to_string).collect());
         text += &line(self.header.iter().map(|_| "---".to_owned()).collect());
-        self.rows.iter().for_each(|row| text += &line(row.iter().map(escape).collect()));
+        self.rows
+            .iter()
+            .for_each(|row| text += &line(row.iter().map(|cell| markdown(cell)).collect()));
         text + "\n"
     }
 }

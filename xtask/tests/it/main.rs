@@ -59,8 +59,9 @@ mod repositories;
 #[cfg(target_os = "linux")]
 mod reproducible;
 #[cfg(target_os = "linux")]
-mod sccache;
+mod said;
 #[cfg(target_os = "linux")]
+mod sccache;
 mod settings;
 #[cfg(target_os = "linux")]
 mod shards;

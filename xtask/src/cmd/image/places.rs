@@ -156,7 +156,7 @@ pub fn inspect(args: Inspect, common: &Common, world: &World) -> Result<ExitCode
             for of in referrers {
                 let kind =
                     of.artifact_type().as_ref().map_or_else(String::new, ToString::to_string);
-                table.row([of.digest().to_string(), oci::tame(&kind)]);
+                table.row([of.digest().to_string(), term::tame(&kind)]);
             }
             world.term.result(format_args!("\n{}", table.to_string().trim_end()))?;
         }
@@ -223,7 +223,7 @@ fn of_one(platform: Option<&Platform>, image: &Image) -> Result<Table> {
     let mut table = Table::new(&["platform", ""]);
     let mut row = |name: &str, value: String| {
         if !value.is_empty() {
-            table.row([name.to_owned(), oci::tame(&value)]);
+            table.row([name.to_owned(), term::tame(&value)]);
         }
     };
     row("name", platform.map_or_else(|| "an artifact".to_owned(), Platform::to_string));
