@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use glob::Pattern;
 use jiff::Timestamp;
 use tempfile::TempDir;
 
@@ -19,6 +20,7 @@ use crate::finding::{Help, failure};
 use crate::linkage::Binary;
 use crate::plan::{ArchivePlan, GeneratePlan, Joined};
 use crate::process::{self, Env, Program, TimedOut};
+use crate::target::Target;
 use crate::template;
 use crate::term::Term;
 
@@ -28,7 +30,7 @@ use folders::Folders;
 /// How long one call may take: it is only to write down what the program knows.
 const TIME: Duration = Duration::from_secs(10);
 /// How large a file may be, and all that is printed, in bytes.
-const SIZE: u64 = 16 << 20;
+pub const SIZE: u64 = 16 << 20;
 /// How many files one call may write.
 const COUNT: usize = 1000;
 
@@ -44,7 +46,7 @@ pub struct Generated {
 }
 
 /// A file that a program wrote, by its name in archives.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct File {
     pub name: String,
     pub path: PathBuf,
@@ -54,6 +56,55 @@ pub struct File {
 }
 
 impl Generated {
+    /// Takes files that other machines had the programs of `plans` write, by package: exactly
+    /// those that the plans ask for, under names that `archives` can hold. An error says what
+    /// does not fit.
+    pub fn received(
+        plans: &[GeneratePlan],
+        archives: &[ArchivePlan],
+        files: BTreeMap<String, Vec<File>>,
+    ) -> Result<Generated> {
+        for (package, own) in &files {
+            let outputs = || plans.iter().filter(|plan| plan.package == *package);
+            let mut known: Vec<&str> = Vec::new();
+            for file in own {
+                let mut asked = false;
+                for plan in outputs() {
+                    asked |= is_of(&plan.output, &file.name)?;
+                }
+                let why = match unfit(&file.name) {
+                    Some(why) => why,
+                    None if !asked => "no entry of `generate` writes it",
+                    None if known.contains(&&*file.name) => "it comes twice",
+                    None => {
+                        known.push(&file.name);
+                        continue;
+                    }
+                };
+                bail!("take {:?} of {package} from a shard: {why}", file.name);
+            }
+            for plan in outputs() {
+                let patterns = match &plan.output {
+                    Output::Stdout(name) => vec![Output::Stdout(name.clone())],
+                    Output::Files(all) => {
+                        all.iter().map(|it| Output::Files(vec![it.clone()])).collect()
+                    }
+                };
+                for output in patterns {
+                    let mut found = false;
+                    for name in &known {
+                        found |= is_of(&output, name)?;
+                    }
+                    if !found {
+                        bail!("take the files of {package} from a shard: {output} is not there");
+                    }
+                }
+            }
+            ensure_free(package, own, &[], archives, "a shard")?;
+        }
+        Ok(Generated { files, folders: Vec::new() })
+    }
+
     /// Adds a file that is made of others, each under its name.
     pub fn join(&mut self, package: &str, joined: &Joined) -> Result<()> {
         let mut text = Vec::new();
@@ -72,6 +123,11 @@ impl Generated {
         self.files.entry(package.to_owned()).or_default().push(file);
         self.folders.push(folder);
         Ok(())
+    }
+
+    /// All files, by package.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[File])> {
+        self.files.iter().map(|(package, files)| (&**package, &**files))
     }
 
     /// The files of a package, in no order that counts.
@@ -95,7 +151,8 @@ pub fn generate(
     let mut generated = Generated::default();
     for plan in plans {
         let Some(binary) = runnable(plan, binaries) else {
-            bail!("no binary {} of {} was made for {}", plan.bin, plan.package, plan.target);
+            let target = plan.target.as_ref().map_or("this machine", Target::as_str);
+            bail!("no binary {} of {} was made for {target}", plan.bin, plan.package);
         };
         let command = command_line(plan, env);
         term.step("generate", format_args!("{} of {}: `{command}`", plan.output, plan.package));
@@ -103,32 +160,57 @@ pub fn generate(
         let (files, folder) = twice(&call)
             .with_context(|| format!("generate files of {} by `{command}`", plan.package))?;
         let own = generated.files.entry(plan.package.clone()).or_default();
-        for file in &files {
-            let mut taken = archives
-                .iter()
-                .filter(|archive| archive.package == plan.package)
-                .flat_map(|archive| archive.entry_names(&[]))
-                .chain(own.iter().map(|file| file.name.clone()));
-            if taken.any(|name| name == file.name) {
-                let why = format!("`{command}` of {} wrote {}", plan.package, file.name);
-                bail!(failure(
-                    format!("{why}, and another entry of its archives has that name"),
-                    "rename one: archives are flat",
-                ));
-            }
-        }
+        ensure_free(&plan.package, &files, own, archives, &format!("`{command}`"))?;
         own.extend(files);
         generated.folders.push(folder);
     }
     Ok(generated)
 }
 
+/// Fails where another entry of the package's archives, or another generated file, has the
+/// name of one of the files that `writer` wrote.
+fn ensure_free(
+    package: &str,
+    files: &[File],
+    others: &[File],
+    archives: &[ArchivePlan],
+    writer: &str,
+) -> Result<()> {
+    for file in files {
+        let mut taken = archives
+            .iter()
+            .filter(|archive| archive.package == package)
+            .flat_map(|archive| archive.entry_names(&[]))
+            .chain(others.iter().map(|file| file.name.clone()));
+        if taken.any(|name| name == file.name) {
+            let why = format!("{writer} of {package} wrote {}", file.name);
+            bail!(failure(
+                format!("{why}, and another entry of its archives has that name"),
+                "rename one: archives are flat",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Whether an output may be a file of this name.
+fn is_of(output: &Output, name: &str) -> Result<bool> {
+    match output {
+        Output::Stdout(printed) => Ok(printed == name),
+        Output::Files(patterns) => {
+            let compiled = patterns.iter().map(|pattern| Pattern::new(pattern));
+            let compiled = compiled.collect::<Result<Vec<_>, _>>().context("read the patterns")?;
+            Ok(compiled.iter().any(|pattern| pattern.matches(name)))
+        }
+    }
+}
+
 /// The program that the plan means, where it was built.
 pub fn runnable<'a>(plan: &GeneratePlan, binaries: &'a [Binary]) -> Option<&'a Binary> {
     binaries.iter().find(|binary| {
         let compiled = binary.compiled();
-        (compiled.package(), compiled.bin(), compiled.target())
-            == (&*plan.package, &*plan.bin, &plan.target)
+        (compiled.package(), compiled.bin(), Some(compiled.target()))
+            == (&*plan.package, &*plan.bin, plan.target.as_ref())
     })
 }
 

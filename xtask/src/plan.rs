@@ -153,9 +153,7 @@ pub fn wanted(
 ) -> Result<Vec<Wanted>, Vec<Finding>> {
     let (selected, _) = select(config, project, request)?;
     let all = selected.iter().flat_map(|selected| {
-        let extra = (generate::wanted(selected, request) && !request.elsewhere)
-            .then(|| generate::extra(&selected.targets, project))
-            .flatten();
+        let extra = generate::extra(selected, project, request);
         let targets = selected.targets.iter().chain(&extra);
         let parts = targets.flat_map(Target::parts);
         parts.map(|part| selected.wanted(&part)).collect::<Vec<_>>()
@@ -206,9 +204,8 @@ fn decided(
         if bins.is_empty() || targets.is_empty() {
             continue;
         }
-        let runner = generate::wanted(selected, request)
-            .then(|| generate::runner(selected, &targets, &mut tools, project, request));
-        let runner = runner.transpose().unwrap_or_else(|unbuilt| {
+        let runner = generate::runner(selected, &targets, &mut tools, project, request);
+        let runner = runner.unwrap_or_else(|unbuilt| {
             left_out.push(unbuilt);
             None
         });
@@ -216,8 +213,8 @@ fn decided(
             build::plan(selected, project, request, &profile, bins, &targets, tools);
         findings.extend(found);
         findings.extend(rules::twins(&build));
-        if let Some(target) = runner {
-            let (plans, unbuilt) = generate::plan(selected, &build, &target);
+        if let Some(runner) = runner {
+            let (plans, unbuilt) = generate::plan(selected, &build, &runner);
             generated.extend(plans);
             left_out.extend(unbuilt);
         }

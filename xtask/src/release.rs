@@ -74,8 +74,15 @@ pub fn release(
             (proved(shards.compiled.clone(), term)?, Vec::new(), Duration::ZERO)
         }
     };
-    let generated =
-        generated(plan, project, &binaries, &mut left_out, term).map_err(explain_space)?;
+    let mut generated = match source {
+        Source::Cargo { .. } => generated(plan, project, &binaries, &mut left_out, term),
+        Source::Shards(shards) => {
+            left_out.extend(shards.left_out.iter().cloned());
+            Generated::received(&plan.generate, &plan.archives, shards.generated.clone())
+        }
+    }
+    .map_err(explain_space)?;
+    join(plan, &mut generated, term).map_err(explain_space)?;
     keep_others(plan, &staging, term)?;
     let (archives, mut rows) =
         archives(plan, &binaries, &generated, &staging, cache, term).map_err(explain_space)?;
@@ -365,25 +372,28 @@ fn generated(
     left_out.extend(unbuilt.into_iter().map(|plan| LeftOut {
         what: format!("{} of {}", plan.output, plan.package),
         target: None,
-        why: format!("{}, which writes it, was not built for {}", plan.bin, plan.target),
+        why: format!("{}, which writes it, was not built for this machine", plan.bin),
         fix: "build it too: why it was not is said in its own line".to_owned(),
         by_choice: false,
     }));
-    let (archives, time) = (&plan.archives, plan.time);
-    let mut generated = generate::generate(&plans, archives, binaries, time, &project.env, term)?;
+    generate::generate(&plans, &plan.archives, binaries, plan.time, &project.env, term)
+}
+
+/// Adds the licences that krew takes by one name alone.
+fn join(plan: &Plan, generated: &mut Generated, term: &Term) -> Result<()> {
     let mut joined: Vec<&str> = Vec::new();
-    for archive in archives {
+    for archive in &plan.archives {
         if let Some(own) = archive.joined.as_ref().filter(|_| !joined.contains(&&*archive.package))
         {
             let from = own.from.iter().filter_map(|path| path.file_name()?.to_str());
             let from = from.collect::<Vec<_>>().join(" and ");
             let what = format!("{} of {from} for {}", own.name, archive.package);
-            term.step("join", format_args!("{what}: krew takes no licence by another name"));
+            term.step("join", format!("{what}: krew takes no licence by another name"));
             generated.join(&archive.package, own)?;
             joined.push(&archive.package);
         }
     }
-    Ok(generated)
+    Ok(())
 }
 
 /// Makes all archives, as many at a time as there are processors.

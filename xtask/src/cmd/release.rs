@@ -237,7 +237,10 @@ fn split(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
     let is_wanted = |build: &BuildPlan| build.targets.iter().chain(&build.joined).any(asked);
     let (project, plan) = match known && !whole.builds.iter().any(is_wanted) {
         // The tag is of packages that are not for these targets: the shard holds nothing.
-        true => (world.project_and_config(common)?.0, Plan { builds: Vec::new(), ..whole.clone() }),
+        true => {
+            let plan = Plan { builds: Vec::new(), generate: Vec::new(), ..whole.clone() };
+            (world.project_and_config(common)?.0, plan)
+        }
         false => {
             let (project, plan, _) = world.plan_and_config(common, &request)?;
             (project, plan)
@@ -410,7 +413,9 @@ pub fn dry_run(
     }
     let mut generated = Table::new(&["generate", "by", "target", "arguments"]);
     for plan in &plan.generate {
-        let (output, target) = (plan.output.to_string(), plan.target.to_string());
+        let elsewhere = || "that of a shard".to_owned();
+        let target = plan.target.as_ref().map_or_else(elsewhere, ToString::to_string);
+        let output = plan.output.to_string();
         generated.row([output, plan.bin.clone(), target, plan.args.join(" ")]);
     }
     let left_out = release::left_out_table(&plan.left_out);

@@ -9,7 +9,7 @@ fn wrote(script: &str, output: Output) -> Result<Vec<(String, String)>, String> 
     let plan = GeneratePlan {
         package: "tool".to_owned(),
         bin: "tool".to_owned(),
-        target: Target::parse("x86_64-unknown-linux-musl").unwrap(),
+        target: Some(Target::parse("x86_64-unknown-linux-musl").unwrap()),
         args: vec!["{{ out }}".to_owned()],
         output,
     };

@@ -3,13 +3,23 @@
 use std::collections::BTreeMap;
 
 use super::tools::{self, Obstacle, Tools};
-use super::{BuildPlan, GeneratePlan, LeftOut, Request, Selected};
+use super::{BuildPlan, GeneratePlan, LeftOut, Mode, Part, Request, Selected};
 use crate::project::Project;
 use crate::target::Target;
 
-/// Whether the package has such files, and archives are made that hold them.
+/// Who runs a package's programs.
+pub enum Runner {
+    /// This machine runs those for the target.
+    Here(Target),
+    /// The machines that built them did.
+    Shards,
+}
+
+/// Whether the package has such files, and archives are made that hold them, here or by the
+/// machine that joins what several built.
 pub fn wanted(selected: &Selected<'_>, request: &Request) -> bool {
-    request.archives() && !selected.config.generate.is_empty()
+    let split = request.part == Part::Programs && request.mode != Mode::Local;
+    (request.archives() || split) && !selected.config.generate.is_empty()
 }
 
 /// What this machine runs, the surest first: it may have another glibc than the
@@ -23,22 +33,38 @@ fn run_here(project: &Project) -> Vec<Target> {
     musl.into_iter().chain(own).chain(universal).collect()
 }
 
-/// The target that is built for only to be run here, where none of the package's is.
-pub fn extra(targets: &[Target], project: &Project) -> Option<Target> {
+/// The target that is built for only to be run here, where none of the package's is. Of a
+/// package that several machines build, all targets count: another machine builds and runs
+/// what could be run here.
+pub fn extra(selected: &Selected<'_>, project: &Project, request: &Request) -> Option<Target> {
+    if !wanted(selected, request) || request.elsewhere {
+        return None;
+    }
+    let targets = match request.part {
+        Part::Programs => &selected.config.targets,
+        _ => &selected.targets,
+    };
     let here = run_here(project);
     let runs = |target: &Target| here.iter().any(|here| here.triple() == target.triple());
     here.first().filter(|_| !targets.iter().any(runs)).cloned()
 }
 
-/// The target whose programs are run; one that is not shipped is added to
-/// `tools`, and so to what is built.
+/// Who runs the package's programs: this machine those of the first of its targets that it
+/// can, or else those of one that is not shipped, which is added to `tools` and so to what is
+/// built. `None` where that is another machine's part.
 pub fn runner(
     selected: &Selected<'_>,
     targets: &[&Target],
     tools: &mut BTreeMap<Target, Tools>,
     project: &Project,
     request: &Request,
-) -> Result<Target, LeftOut> {
+) -> Result<Option<Runner>, LeftOut> {
+    if !wanted(selected, request) {
+        return Ok(None);
+    }
+    if request.elsewhere {
+        return Ok(Some(Runner::Shards));
+    }
     let left_out = |target, why, fix| {
         let what = format!("generated files of {}", selected.package.name);
         LeftOut { what, target, why, fix, by_choice: false }
@@ -47,24 +73,32 @@ pub fn runner(
     let shipped = here.iter().find_map(|here| {
         targets.iter().find(|target| target.triple() == here.triple()).copied().cloned()
     });
-    if request.elsewhere && shipped.is_none() {
-        let why = "none of its programs, which were built elsewhere, runs on this machine";
-        let fix = "join them on a machine of one of the targets".to_owned();
-        return Err(left_out(None, why.to_owned(), fix));
-    }
-    let Some(target) = shipped.or_else(|| here.first().cloned()) else {
+    let split = request.part == Part::Programs;
+    let extra = || match split {
+        true => extra(selected, project, request),
+        false => here.first().cloned(),
+    };
+    let Some(target) = shipped.or_else(extra) else {
+        if split {
+            return Ok(None);
+        }
         let why = format!("{:?} is no target that programs can be built for", project.rustc.host);
         return Err(left_out(None, why, "generate them on another machine".to_owned()));
     };
     let known = tools.contains_key(&target) || targets.contains(&&target);
     if !known {
-        let chosen = tools::choose(selected, &target, project, request);
-        let chosen = chosen.map_err(|Obstacle { why, fix }| {
-            left_out(Some(target.clone()), format!("no program that runs here: {why}"), fix)
-        })?;
+        let chosen = match tools::choose(selected, &target, project, request) {
+            Ok(chosen) => chosen,
+            // The machine that joins the shards says so, where no other could either.
+            Err(_) if split => return Ok(None),
+            Err(Obstacle { why, fix }) => {
+                let why = format!("no program that runs here: {why}");
+                return Err(left_out(Some(target), why, fix));
+            }
+        };
         tools.insert(target.clone(), chosen);
     }
-    Ok(target)
+    Ok(Some(Runner::Here(target)))
 }
 
 /// What the package's programs are asked for, and what cannot be asked because
@@ -72,7 +106,7 @@ pub fn runner(
 pub fn plan(
     selected: &Selected<'_>,
     build: &BuildPlan,
-    target: &Target,
+    runner: &Runner,
 ) -> (Vec<GeneratePlan>, Vec<LeftOut>) {
     let mut plans = Vec::new();
     let mut left_out = Vec::new();
@@ -92,7 +126,10 @@ pub fn plan(
         plans.push(GeneratePlan {
             package: build.package.clone(),
             bin: bin.clone(),
-            target: target.clone(),
+            target: match runner {
+                Runner::Here(target) => Some(target.clone()),
+                Runner::Shards => None,
+            },
             args: generator.args.clone(),
             output: generator.output.clone(),
         });

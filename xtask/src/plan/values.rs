@@ -146,8 +146,9 @@ impl ArchivePlan {
 pub struct GeneratePlan {
     pub package: String,
     pub bin: String,
-    /// The target whose program runs on this machine.
-    pub target: Target,
+    /// The target whose program runs on this machine; `None` where other machines, which
+    /// built the programs, ran them too.
+    pub target: Option<Target>,
     /// Templates that may name the folder [`config::OUT`].
     pub args: Vec<String>,
     pub output: Output,

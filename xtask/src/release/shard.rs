@@ -1,7 +1,7 @@
 //! Programs that were built on several machines, and how they come together: each machine
 //! leaves a shard in its dist/, and one joins them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -9,13 +9,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::{Staging, binaries, lock, name};
+use super::{Staging, binaries, generated, lock, name};
 use crate::checksum::{self, Made};
 use crate::compile::Compiled;
+use crate::config::unfit;
 use crate::digest::{self, Digest};
-use crate::files::{self, Boundary, limits};
+use crate::files::{self, Boundary, Limit, limits};
 use crate::finding::{Finding, Findings, Place, failure};
-use crate::plan::{BuildPlan, Plan};
+use crate::generate;
+use crate::linkage::Binary;
+use crate::plan::{BuildPlan, LeftOut, Mode, Plan};
 use crate::project::Project;
 use crate::target::Target;
 use crate::term::Term;
@@ -24,6 +27,9 @@ use crate::term::Term;
 pub const SHARD: &str = "shard.json";
 /// Where a shard has its programs: `programs/TARGET/PACKAGE/PROGRAM`.
 const PROGRAMS: &str = "programs";
+/// Where a shard has what they wrote: `generated/PACKAGE/FILE`.
+const GENERATED: &str = "generated";
+
 /// What a machine built of a release.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Shard {
@@ -36,6 +42,8 @@ struct Shard {
     /// The digest of the whole release's plan.
     plan: String,
     programs: Vec<Program>,
+    /// What this machine had programs write.
+    generated: Vec<File>,
 }
 
 /// A program in a shard.
@@ -45,6 +53,16 @@ struct Program {
     bin: String,
     target: String,
     digest: String,
+}
+
+/// A file that a package's programs wrote, in a shard.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct File {
+    package: String,
+    name: String,
+    digest: String,
+    /// Whether it can be run, which its file may lose on its way.
+    executable: bool,
 }
 
 /// What of a plan must be the same on all machines: everything but what a machine has of
@@ -63,7 +81,10 @@ pub fn plan_digest(whole: &Plan) -> Result<Digest> {
     let krew: Vec<_> = whole.krew.iter().map(|it| (&it.name, &it.platforms)).collect();
     let images: Vec<_> =
         whole.images.iter().map(|it| (&it.name, &it.platforms, &it.names)).collect();
+    let generate: Vec<_> =
+        whole.generate.iter().map(|it| (&it.package, &it.bin, &it.args, &it.output)).collect();
     let plan = json!({
+        "generate": generate,
         "mode": whole.mode,
         "version": whole.version,
         "tag": whole.tag,
@@ -75,11 +96,11 @@ pub fn plan_digest(whole: &Plan) -> Result<Digest> {
         "krew": krew,
     });
     let text = serde_json::to_vec(&plan).context("write the plan")?;
-    Ok(digest::of_parts([b"dockless plan 1".as_slice(), &text]))
+    Ok(digest::of_parts([b"dockless plan 2".as_slice(), &text]))
 }
 
-/// Builds the plan's programs for these targets and leaves them in dist/, as a shard of the
-/// release that the plan of this digest makes.
+/// Builds the plan's programs for these targets and leaves them in dist/ with what those of
+/// them wrote that run here, as a shard of the release that the plan of this digest makes.
 pub fn split(
     plan: &Plan,
     targets: &[String],
@@ -97,12 +118,15 @@ pub fn split(
     };
     let _lock = lock(project, term)?;
     let staging = Staging::open(&plan.dist)?;
-    let (binaries, left_out, _) = binaries(plan, project, offline, term)?;
+    let (binaries, mut left_out, _) = binaries(plan, project, offline, term)?;
+    let written = generated(plan, project, &binaries, &mut left_out, term)?;
     if let Some(left) = left_out.first() {
         bail!(Findings(vec![left.finding()]));
     }
     let mut programs = Vec::new();
-    for binary in binaries.iter().filter(|it| is_asked_for(it.compiled().target(), plan, targets)) {
+    // Others are parts of those that are asked for, or were built only to be run here.
+    let asked = |it: &&Binary| targets.contains(&it.compiled().target().to_string());
+    for binary in binaries.iter().filter(asked) {
         let compiled = binary.compiled();
         let bytes = files::read(compiled.path())?;
         let program = Program {
@@ -114,6 +138,17 @@ pub fn split(
         staging.write(&program.place(), &bytes)?;
         programs.push(program);
     }
+    let mut generated = Vec::new();
+    for (package, files) in written.iter() {
+        for file in files {
+            let (name, digest) = (file.name.clone(), file.digest.to_string());
+            let (package, executable) = (package.to_owned(), file.mode & 0o100 != 0);
+            let described = File { package, name, digest, executable };
+            staging.write(&described.place(), &files::read(&file.path)?)?;
+            generated.push(described);
+        }
+    }
+    generated.sort();
     let shard = Shard {
         dockless: env!("CARGO_PKG_VERSION").to_owned(),
         rustc: project.rustc.version(&project.root, &project.env)?,
@@ -121,6 +156,7 @@ pub fn split(
         version: plan.version.to_string(),
         plan: whole.to_string(),
         programs,
+        generated,
     };
     let mut text = serde_json::to_vec_pretty(&shard).context("write JSON")?;
     text.push(b'\n');
@@ -131,28 +167,31 @@ pub fn split(
     Ok(plan.dist.join(SHARD))
 }
 
-/// Whether a program is not only a part of one that is joined of several: whoever wants the
-/// part itself asks for it, maybe on another machine.
-fn is_asked_for(target: &Target, plan: &Plan, targets: &[String]) -> bool {
-    let mut joined = plan.builds.iter().flat_map(|build| &build.joined);
-    targets.contains(&target.to_string()) || !joined.any(|it| it.parts().contains(target))
-}
-
 impl Program {
     fn place(&self) -> String {
         format!("{PROGRAMS}/{}/{}/{}", self.target, self.package, self.bin)
     }
 }
 
-/// The programs of all shards, in a folder of this machine's own.
+impl File {
+    fn place(&self) -> String {
+        format!("{GENERATED}/{}/{}", self.package, self.name)
+    }
+}
+
+/// The programs of all shards and what they wrote, in a folder of this machine's own.
 pub struct Shards {
     pub compiled: Vec<Compiled>,
+    /// By package, as far as the plan asks for it.
+    pub generated: BTreeMap<String, Vec<generate::File>>,
+    /// What no shard holds and a snapshot goes without.
+    pub left_out: Vec<LeftOut>,
     _folder: TempDir,
 }
 
 /// Joins shards: each folder is one, or holds some. They must be of this plan's commit and
 /// digest, and of this version of the tool, and hold each program once; anything else is
-/// found at once. What they hold is copied, and its digest compared.
+/// found at once. What they hold is copied, and its digest compared; nothing of it is run.
 pub fn merge(dirs: &[PathBuf], plan: &Plan, whole: &Digest, project: &Project) -> Result<Shards> {
     let mut shards = Vec::new();
     for dir in dirs {
@@ -185,6 +224,8 @@ pub fn merge(dirs: &[PathBuf], plan: &Plan, whole: &Digest, project: &Project) -
             }
         }
     }
+    let (written, left_out, found) = written(plan, &shards);
+    findings.extend(found);
     if !findings.is_empty() {
         bail!(Findings(findings));
     }
@@ -199,10 +240,71 @@ pub fn merge(dirs: &[PathBuf], plan: &Plan, whole: &Digest, project: &Project) -
         let program = shard.and_then(|shard| shard.programs.iter().find(named));
         let program = program.context("find a program that was found before")?;
         let to = folder.path().join(program.place());
-        copy(program, path, &to)?;
+        let bytes = intact(path, &program.place(), &program.digest, limits::PROGRAM)?;
+        // On its way it may have lost that it can be run.
+        files::write_program(&to, &bytes)?;
         compiled.push(Compiled::from_elsewhere(build, bin, target, to));
     }
-    Ok(Shards { compiled, _folder: folder })
+    let mut generated: BTreeMap<String, Vec<generate::File>> = BTreeMap::new();
+    for (at, (path, file)) in written.into_iter().enumerate() {
+        if let Some(why) = unfit(&file.name) {
+            bail!("read {}: {:?} is no name of a file: {why}", path.display(), file.name);
+        }
+        let bytes = intact(path, &file.place(), &file.digest, Limit(generate::SIZE))?;
+        let to = folder.path().join(format!("{GENERATED}-{at}"));
+        files::write(&to, &bytes)?;
+        let (name, digest) = (file.name.clone(), Digest::of(&bytes));
+        let own = generated.entry(file.package.clone()).or_default();
+        let mode = if file.executable { 0o755 } else { 0o644 };
+        own.push(generate::File { name, path: to, digest, mode });
+    }
+    Ok(Shards { compiled, generated, left_out, _folder: folder })
+}
+
+/// What programs wrote for the plan, each with its shard; what a snapshot goes without; and
+/// what is wrong. Machines that ran the programs of one package must have got the same.
+fn written<'a>(
+    plan: &Plan,
+    shards: &'a [(PathBuf, Shard)],
+) -> (Vec<(&'a Path, &'a File)>, Vec<LeftOut>, Vec<Finding>) {
+    let (mut taken, mut left_out, mut findings) = (Vec::new(), Vec::new(), Vec::new());
+    let packages: BTreeSet<&str> = plan.generate.iter().map(|it| &*it.package).collect();
+    for package in packages {
+        let of = |shard: &'a Shard| {
+            let own = shard.generated.iter().filter(|file| file.package == package);
+            own.collect::<Vec<&File>>()
+        };
+        let all = shards.iter().map(|(path, shard)| (path, of(shard)));
+        let mut all = all.filter(|(_, files)| !files.is_empty());
+        let Some((first, files)) = all.next() else {
+            let missing = LeftOut {
+                what: format!("generated files of {package}"),
+                target: None,
+                why: "no shard holds them".to_owned(),
+                fix: "build one of its targets by `release --split` on a machine that runs it"
+                    .to_owned(),
+                by_choice: false,
+            };
+            match plan.mode {
+                Mode::Snapshot => left_out.push(missing),
+                _ => findings.push(missing.finding()),
+            }
+            continue;
+        };
+        for (path, others) in all {
+            let differs = |one: &[&File], two: &[&File]| {
+                one.iter().find(|file| !two.contains(file)).map(|file| file.name.clone())
+            };
+            if let Some(name) = differs(&files, &others).or_else(|| differs(&others, &files)) {
+                let first = first.display();
+                let why = format!("its {name:?} of {package} is not that of {first}");
+                let fix = "let the program write the same on every machine";
+                findings.push(Finding::error("shard-generated", Place::file(path), why, fix));
+            }
+        }
+        taken.extend(files.into_iter().map(|file| (first.as_path(), file)));
+    }
+    (taken, left_out, findings)
 }
 
 /// The programs that a release is made of.
@@ -271,17 +373,18 @@ fn found_in(dir: &Path) -> Result<Vec<(PathBuf, Shard)>> {
     Ok(shards)
 }
 
-/// Copies a program out of a shard, whose names were compared with the plan's by now. On its
-/// way it may have lost that it can be run.
-fn copy(program: &Program, shard: &Path, to: &Path) -> Result<()> {
-    let from = shard.with_file_name("").join(program.place());
-    let bytes = Boundary::new(&shard.with_file_name(""), &[])?.read(&from, limits::PROGRAM)?;
+/// A file of a shard, whose names were compared with the plan's by now, with the digest that
+/// the shard names.
+fn intact(shard: &Path, place: &str, digest: &str, limit: Limit) -> Result<Vec<u8>> {
+    let folder = shard.with_file_name("");
+    let from = folder.join(place);
+    let bytes = Boundary::new(&folder, &[])?.read(&from, limit)?;
     let there = Digest::of(&bytes);
-    if there.to_string() != program.digest {
+    if there.to_string() != digest {
         bail!(failure(
-            format!("{} is {there}, and not {}", from.display(), program.digest),
+            format!("{} is {there}, and not {digest}", from.display()),
             "build the shard again, and copy it without changing anything",
         ));
     }
-    files::write_program(to, &bytes)
+    Ok(bytes)
 }

@@ -70,6 +70,8 @@ mod streams;
 #[cfg(target_os = "linux")]
 mod targets;
 #[cfg(target_os = "linux")]
+mod tokens;
+#[cfg(target_os = "linux")]
 mod versions;
 #[cfg(target_os = "linux")]
 mod workflow_runs;

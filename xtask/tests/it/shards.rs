@@ -128,6 +128,88 @@ fn what_does_not_belong_together_is_not_joined() {
     join().ends_with(0);
 }
 
+/// What programs write is written where they are built, and comes with the shard.
+#[test]
+fn what_programs_wrote_comes_with_a_shard() {
+    let world = project();
+    let other = if HOST == X86_64 { AARCH64 } else { X86_64 };
+    let (a, b) = (split(&world, "a", HOST), split(&world, "b", other));
+    let written = a.join("generated/kubectl-tool/tool.bash");
+    assert!(written.is_file() && !b.join("generated").exists());
+    let third = machine(&world, "third");
+    let join = || {
+        let merge = format!("release --skip publish,check --merge {} {}", a.display(), b.display());
+        at(&world, &third, &merge)
+    };
+    let describes = a.join("shard.json");
+    let whole = fs::read_to_string(&describes).unwrap();
+    for (from, to, said) in [
+        ("\"name\": \"tool.bash\"", "\"name\": \"../tool.bash\"", "archives are flat"),
+        ("\"name\": \"tool.bash\"", "\"name\": \"shard.json\"", "is no file of at most"),
+        (
+            "\"package\": \"kubectl-tool\",\n      \"name\"",
+            "\"package\": \"..\",\n      \"name\"",
+            "generated files of kubectl-tool: no shard holds them",
+        ),
+    ] {
+        assert!(whole.contains(from), "{whole}");
+        fs::write(&describes, whole.replace(from, to)).unwrap();
+        join().ends_with(1).no_result().says(said);
+    }
+    fs::write(&describes, &whole).unwrap();
+    let bytes = fs::read(&written).unwrap();
+    fs::write(&written, "other\n").unwrap();
+    join().ends_with(1).says("and not sha256:");
+    fs::write(&written, bytes).unwrap();
+    join().ends_with(0).never_says("generate tool.bash");
+    assert!(!third.join("target").join(HOST).exists(), "nothing was compiled");
+}
+
+/// Two machines that ran a package's programs must have got the same of them.
+#[test]
+fn what_two_machines_wrote_is_compared() {
+    let world = World::empty();
+    let targets = [X86_64, AARCH64].into_iter().filter(|it| *it != HOST).collect::<Vec<_>>();
+    let gnu = if HOST == X86_64 { "x86_64-unknown-linux-gnu" } else { "aarch64-unknown-linux-gnu" };
+    let more = format!(
+        "[package.metadata.dockless]\ntargets = [{HOST:?}, {gnu:?}]\n\
+         [package.metadata.dockless.archive]\n\
+         generate = [{{ args = [\"completions\"], stdout = \"tool.bash\" }}]\n"
+    );
+    world.package("", "tool", "1.0.0", &more).file("LICENSE", "free\n").lock().commit();
+    world.git(["tag", "v1.0.0"]);
+    let (a, b) = (split(&world, "a", HOST), split(&world, "b", gnu));
+    let third = machine(&world, "third");
+    let merge = format!("release --skip publish,check --merge {} {}", a.display(), b.display());
+    at(&world, &third, &merge).ends_with(0);
+    let made = contents(&third.join("dist"));
+    let turned = format!("release --skip publish,check --merge {} {}", b.display(), a.display());
+    at(&world, &third, &turned).ends_with(0);
+    assert_eq!(contents(&third.join("dist")), made);
+    let written = b.join("generated/tool/tool.bash");
+    let (text, describes) = (fs::read(&written).unwrap(), b.join("shard.json"));
+    fs::write(&written, "other\n").unwrap();
+    let (old, new) = (crate::world::sha256(&text), crate::world::sha256(b"other\n"));
+    let shard = fs::read_to_string(&describes).unwrap();
+    assert!(shard.contains(&old), "{shard}");
+    fs::write(&describes, shard.replace(&old, &new)).unwrap();
+    at(&world, &third, &merge)
+        .ends_with(1)
+        .says("its \"tool.bash\" of tool is not that of ")
+        .says("let the program write the same on every machine");
+    // None of a package's targets runs here: the program is built once more, to be run.
+    let [foreign] = targets[..] else { panic!("{targets:?}") };
+    let more = more.replace(&format!("[{HOST:?}, {gnu:?}]"), &format!("[{foreign:?}]"));
+    world.package("", "tool", "1.0.1", &more).lock().commit();
+    world.git(["tag", "v1.0.1"]);
+    let alone = split(&world, "c", foreign);
+    assert!(alone.join("generated/tool/tool.bash").is_file());
+    assert!(!alone.join("programs").join(HOST).exists());
+    let fourth = machine(&world, "fourth");
+    let merge = format!("release --skip publish,check --merge {}", alone.display());
+    at(&world, &fourth, &merge).ends_with(0);
+}
+
 /// A tag that speaks of one package: machines that build others' targets have nothing to do.
 #[test]
 fn a_tag_of_one_package_leaves_other_machines_nothing() {

@@ -36,7 +36,11 @@ fn programs_are_run_for_a_target_of_this_machine() {
         let archives = Request { skip: vec![Skip::Image], ..request(Mode::Snapshot) };
         let plan = plan(&config, &project, &archives).unwrap();
         assert_eq!(plan.left_out, []);
-        assert_eq!(plan.generate[0].target.as_str(), runs, "{shipped:?} on {host}");
+        assert_eq!(
+            plan.generate[0].target.as_ref().unwrap().as_str(),
+            runs,
+            "{shipped:?} on {host}"
+        );
         assert_eq!(plan.builds[0].targets, targets(built), "{shipped:?} on {host}");
         assert_eq!(plan.archives.len(), shipped.len());
         let graphs = wanted(&config, &project, &request(Mode::Snapshot)).unwrap();
