@@ -10,6 +10,7 @@ use crate::target::Target;
 
 mod archive_files;
 mod audit;
+mod ci;
 mod generate;
 mod github;
 mod image;
@@ -45,6 +46,7 @@ struct WorkspaceKeys {
     audit: audit::AuditKeys,
     github: github::GitHubKeys,
     index: github::IndexKeys,
+    ci: ci::CiKeys,
 }
 
 /// A package's keys, as `default.toml` has them.
@@ -76,6 +78,8 @@ pub struct Config {
     pub network: Network,
     pub check: CheckConfig,
     pub github: GitHubConfig,
+    /// The project's own program that CI runs.
+    pub ci: Option<String>,
     /// Every package of the workspace that has a binary, sorted by name.
     pub packages: Vec<PackageConfig>,
     /// What is worth saying of the settings and does not stop the work.
@@ -139,10 +143,10 @@ pub fn resolve(raw: Vec<RawConfig>, project: &Project) -> Result<Config, Vec<Fin
     let github =
         github::github(workspace.github, workspace.index, of(None), project, &mut findings);
     findings.extend(no_tag_form(&workspace.tag, of(None)));
+    let ci = ci::ci(workspace.ci, of(None), &project.root, &mut findings);
+    let profile = workspace.profile;
     match findings.is_empty() {
-        true => {
-            Ok(Config { profile: workspace.profile, network, check, github, packages, warnings })
-        }
+        true => Ok(Config { profile, network, check, github, ci, packages, warnings }),
         false => Err(findings),
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use crate::config::Config;
-use crate::finding::{Finding, Place};
+use crate::finding::{Finding, Place, failure};
 use crate::plan::Plan;
 use crate::project::{Project, TagForm};
 use crate::target::Target;
@@ -14,6 +14,9 @@ use crate::template;
 
 /// By which such a file is known as this tool's own, in its first line.
 pub const MARK: &str = "Written by `dockless init`, which writes it anew";
+
+/// Where the workflow of CI is, from the workspace's root.
+pub const CI: &str = ".github/workflows/ci.yml";
 
 /// An action, pinned to the commit that its tag names. Dependabot raises both.
 struct Action {
@@ -61,7 +64,7 @@ pub struct Facts {
     pub images: bool,
     /// Whether a plugin goes to an index.
     pub krew: bool,
-    /// The branch that others are merged into.
+    /// The branch that others are merged into, as YAML.
     pub branch: String,
     /// Which tags a release is made of, as workflows match them.
     pub tags: String,
@@ -78,8 +81,9 @@ pub enum Tool {
     Installed { version: String },
 }
 
-/// Finds out what the workflows of a project depend on. `plan` is that of all its targets.
-pub fn facts(project: &Project, config: &Config, plan: &Plan) -> Facts {
+/// Finds out what the workflows of a project depend on. `plan` is that of all its targets;
+/// `branch` is the one that others are merged into, as YAML.
+pub fn facts(project: &Project, config: &Config, plan: &Plan, branch: String) -> Facts {
     let own = |name: &str| project.packages.iter().find(|package| package.name == name);
     let xtask = project.packages.iter().find(|package| package.is_xtask).or(own("dockless"));
     let bin = xtask.and_then(|package| package.bins.first().map(|bin| (package, bin)));
@@ -104,25 +108,21 @@ pub fn facts(project: &Project, config: &Config, plan: &Plan) -> Facts {
         }
     }
     let destinations = || plan.images.iter().flat_map(|image| image.destinations());
-    let script = project.root.join(SCRIPT).is_file().then(|| SCRIPT.to_owned());
     Facts {
         tool,
         targets,
         ghcr: destinations().any(|to| to.registry() == "ghcr.io"),
         images: destinations().next().is_some(),
         krew: !plan.krew.is_empty() && config.github.index.is_some(),
-        branch: "main".to_owned(),
+        branch,
         tags: project.tag_form.as_ref().map_or_else(|| TAGS.to_owned(), TagForm::pattern),
-        script,
+        script: config.ci.clone(),
     }
 }
 
 /// All forms of tags that count without a setting.
 /// <https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax#filter-pattern-cheat-sheet>
 const TAGS: &str = "**[0-9]+.[0-9]+.[0-9]+*";
-
-/// Where a project has its own program for CI.
-const SCRIPT: &str = ".ci/run";
 
 /// Where a target's programs are built.
 fn runner(target: &Target) -> &'static str {
@@ -135,12 +135,64 @@ fn runner(target: &Target) -> &'static str {
     }
 }
 
+/// The name of a runner's system in outputs of jobs.
+fn os(runner: &str) -> &'static str {
+    match runner {
+        MACOS => "macos",
+        WINDOWS => "windows",
+        _ => "linux",
+    }
+}
+
+/// A text as a scalar of YAML, quoted where it is more than a word.
+pub fn yaml(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._/-".contains(&byte);
+    let starts = |text: &str| text.starts_with(|c: char| c.is_ascii_alphabetic());
+    let starts = starts(text) || text.strip_prefix('.').is_some_and(starts) && text.contains('/');
+    // What YAML 1.1 takes for a truth value or nothing.
+    let words = ["true", "false", "yes", "no", "on", "off", "y", "n", "null"];
+    let is_word = words.iter().any(|word| word.eq_ignore_ascii_case(text));
+    match starts && text.bytes().all(plain) && !is_word {
+        true => text.to_owned(),
+        // Strings of JSON are strings of YAML.
+        false => serde_json::Value::from(text).to_string(),
+    }
+}
+
+/// The pattern by which GitHub's triggers know this one branch, as YAML.
+/// <https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax#filter-pattern-cheat-sheet>
+pub fn branch_pattern(branch: &str) -> String {
+    let special = |c: char| "*+?!$[]\\".contains(c);
+    let escape = |c: char| if special(c) { vec!['\\', c] } else { vec![c] };
+    yaml(&branch.chars().flat_map(escape).collect::<String>())
+}
+
+/// The branch in a ci.yml of this tool's, as YAML.
+pub fn branch_in(text: &str) -> Option<&str> {
+    let named =
+        text.lines().find_map(|line| line.trim().strip_prefix("branches: [")?.strip_suffix(']'));
+    named.filter(|branch| !branch.contains(',') && text.contains(MARK))
+}
+
+/// A name that stands in scripts, paths and patterns as it is: a word of all of them. No
+/// quoting holds in all these places, and `${{` is GitHub's in each.
+fn word<'a>(what: &str, name: &'a str) -> Result<&'a str> {
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if !name.is_empty() && name.chars().all(plain) && !name.starts_with(['-', '.']) {
+        return Ok(name);
+    }
+    Err(failure(
+        format!("{what} {name:?} is more than a word, and workflows would have to run it"),
+        "rename it: letters, digits, `-`, `_` and `.`",
+    ))
+}
+
 /// The files, by their paths from the workspace's root.
 pub fn workflows(facts: &Facts) -> Result<Vec<(PathBuf, String)>> {
     let values = values(facts)?;
     let values: Vec<(&str, &str)> = values.iter().map(|(name, value)| (*name, &**value)).collect();
     let files = [
-        (".github/workflows/ci.yml", include_str!("../templates/workflows/ci.yml")),
+        (CI, include_str!("../templates/workflows/ci.yml")),
         (".github/workflows/release.yml", include_str!("../templates/workflows/release.yml")),
         (".github/dependabot.yml", include_str!("../templates/workflows/dependabot.yml")),
     ];
@@ -163,7 +215,8 @@ fn values(facts: &Facts) -> Result<Vec<(&'static str, String)>> {
     }
     let (bin, build) = match &facts.tool {
         Tool::Package { package, bin } => {
-            (bin.clone(), format!("cargo build --locked --package {package} --bin {bin}"))
+            let (package, bin) = (word("the package", package)?, word("the program", bin)?);
+            (bin.to_owned(), format!("cargo build --locked --package {package} --bin {bin}"))
         }
         Tool::Installed { version } => {
             let bin = "cargo-dockless".to_owned();
@@ -172,49 +225,52 @@ fn values(facts: &Facts) -> Result<Vec<(&'static str, String)>> {
     };
     let folder = if facts.tool_is_built() { "target/debug" } else { "tool/bin" };
     let windows = if runners.contains(&WINDOWS) { "*" } else { "" };
-    let entries = facts.targets.iter().map(|(target, zig)| {
-        format!("          - {{ target: {target}, runner: {}, zig: {zig} }}", runner(target))
-    });
-    let run = |command: &str, name: &str| format!("      - name: {name}\n        run: {command}");
-    let steps = match (&facts.script, facts.tool_is_built()) {
-        (Some(script), _) => run(script, "all that CI is"),
-        (None, true) => [
-            run("cargo xtask ci --locked", "check and test"),
-            run("cargo xtask release --snapshot", "try a release"),
-        ]
-        .join("\n"),
-        (None, false) => [
-            run(&build, "install dockless"),
-            run("tool/bin/cargo-dockless ci --locked", "check and test"),
-            run("tool/bin/cargo-dockless release --snapshot", "try a release"),
-        ]
-        .join("\n"),
+    let (here, elsewhere): (Vec<_>, Vec<_>) =
+        facts.targets.iter().partition(|(target, _)| runner(target) == LINUX);
+    let tool = format!("{folder}/{bin}");
+    let steps = match &facts.script {
+        Some(script) => step("all that CI is", &yaml(&shell_word(script))),
+        None => tried(&tool, &build, &here, !elsewhere.is_empty()),
     };
     values.extend([
         ("mark", MARK.to_owned()),
         ("main-runner", LINUX.to_owned()),
         ("branch", facts.branch.clone()),
         ("tags", facts.tags.clone()),
-        ("runners", runners.join(", ")),
         ("build-tool", build),
-        ("tool-bin", bin.clone()),
-        ("tool-path", format!("{folder}/{bin}{windows}")),
-        ("matrix", entries.collect::<Vec<_>>().join("\n")),
+        ("tool-bin", bin),
+        ("tool-path", format!("{tool}{windows}")),
+        ("tool-here", tool),
+        ("matrix", entries(facts.targets.iter())),
+        ("try-matrix", entries(elsewhere.iter().copied())),
         ("steps", steps),
+        ("rust", include_str!("../templates/workflows/rust.yml").to_owned()),
     ]);
+    values.extend(machines(&runners));
     let block = |text: &str, wanted: bool, values: &[(&'static str, String)]| {
         let named: Vec<(&str, &str)> = values.iter().map(|(name, it)| (*name, &**it)).collect();
         if wanted { template::render_workflow(text, &named) } else { Ok(String::new()) }
     };
+    let take = |runner: &str, os: &str| {
+        let own = [("tool-name", format!("tool-{runner}")), ("tool-os", os.to_owned())];
+        let values: Vec<_> = values.iter().cloned().chain(own).collect();
+        block(include_str!("../templates/workflows/tool.yml"), true, &values)
+    };
+    let ours = take(LINUX, os(LINUX))?;
+    let matrix = take("${{ matrix.runner }}", "${{ matrix.os }}")?;
     let zig = facts.targets.iter().any(|(_, zig)| *zig);
     let zig = block(include_str!("../templates/workflows/zig.yml"), zig, &values)?;
     let login = block(include_str!("../templates/workflows/login.yml"), facts.ghcr, &values)?;
+    let tried = facts.script.is_none() && !elsewhere.is_empty();
+    let tried = block(include_str!("../templates/workflows/try.yml"), tried, &values)?;
     let packages = "      packages: write # images\n".to_owned();
     let token = "          KREW_GITHUB_TOKEN: ${{ secrets.KREW_GITHUB_TOKEN }}\n".to_owned();
     values.extend([
-        ("rust", include_str!("../templates/workflows/rust.yml").to_owned()),
+        ("take-tool", ours),
+        ("take-matrix-tool", matrix),
         ("zig", zig),
         ("login", login),
+        ("try", tried),
         ("packages", if facts.ghcr { packages } else { String::new() }),
         ("krew-token", if facts.krew { token } else { String::new() }),
     ]);
@@ -222,6 +278,63 @@ fn values(facts: &Facts) -> Result<Vec<(&'static str, String)>> {
     let attest = block(attest, facts.ghcr, &values)?;
     values.push(("attest-images", attest));
     Ok(values)
+}
+
+/// A line of a matrix for each target.
+fn entries<'a>(targets: impl Iterator<Item = &'a (Target, bool)>) -> String {
+    let entry = |(target, zig): &(Target, bool)| {
+        format!("          - {{ target: {target}, {}, zig: {zig} }}", on(runner(target)))
+    };
+    targets.map(entry).collect::<Vec<_>>().join("\n")
+}
+
+/// A runner in a matrix.
+fn on(runner: &str) -> String {
+    format!("runner: {runner}, os: {}", os(runner))
+}
+
+/// What is said of each runner: where the tool is built, and the digest of what was built there.
+fn machines(runners: &[&str]) -> Vec<(&'static str, String)> {
+    let each = |line: &dyn Fn(&str) -> String| {
+        runners.iter().map(|runner| line(runner)).collect::<Vec<_>>().join("\n")
+    };
+    let sum = |os: &str| format!("      {os}: ${{{{ steps.tool.outputs.{os} }}}}");
+    let wanted = |os: &str| format!("          sha256_{os}: ${{{{ needs.tool.outputs.{os} }}}}");
+    vec![
+        ("tool-matrix", each(&|runner| format!("          - {{ {} }}", on(runner)))),
+        ("tool-sums", each(&|runner| sum(os(runner)))),
+        ("tool-wanted", each(&|runner| wanted(os(runner)))),
+    ]
+}
+
+/// A step that runs one command, which is YAML.
+fn step(name: &str, command: &str) -> String {
+    format!("      - name: {name}\n        run: {command}")
+}
+
+/// The steps by which CI looks for what a release would: it checks, tests, and makes all that
+/// is made on its own system, the targets `here`. `others` are tried on theirs.
+fn tried(tool: &str, build: &str, here: &[&(Target, bool)], others: bool) -> String {
+    let mut steps =
+        vec![step("build the tool", build), step("check and test", &format!("{tool} ci --locked"))];
+    if here.iter().any(|(_, zig)| *zig) {
+        steps.push(step("install zig", &format!("{tool} setup --zig")));
+    }
+    let named = here.iter().filter(|_| others).map(|(target, _)| format!(" --target {target}"));
+    let release = format!("{tool} release --snapshot{}", named.collect::<String>());
+    if !here.is_empty() {
+        steps.push(step("try a release", &release));
+    }
+    steps.join("\n")
+}
+
+/// A text as one word of a shell.
+fn shell_word(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._/-".contains(&byte);
+    match text.bytes().all(plain) {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
 }
 
 /// A file's text with the pins of the one that is there, which Dependabot raises.

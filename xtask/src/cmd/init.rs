@@ -7,6 +7,7 @@ use crate::files::{self, limits};
 use crate::finding::{Findings, failure};
 use crate::init;
 use crate::plan::{Mode, Skip};
+use crate::project::{Project, git};
 
 /// Write the workflows by which GitHub checks and releases the project
 ///
@@ -35,7 +36,8 @@ pub fn run(args: &Args, common: &Common, world: &World) -> Result<ExitCode> {
     // What keeps this commit from being released is of no account to its workflows.
     let Some(plan) = plan else { bail!(Findings(errors)) };
     let mut wrong = Vec::new();
-    for (path, text) in init::workflows(&init::facts(&project, &config, &plan))? {
+    let branch = branch(&project, world)?;
+    for (path, text) in init::workflows(&init::facts(&project, &config, &plan, branch))? {
         let place = project.root.join(&path);
         // Nothing is written beyond the project, through a folder that is a link.
         if let Some(above) = place.ancestors().skip(1).find(|folder| folder.exists()) {
@@ -63,5 +65,28 @@ pub fn run(args: &Args, common: &Common, world: &World) -> Result<ExitCode> {
     match wrong.is_empty() {
         true => Ok(ExitCode::SUCCESS),
         false => Err(Findings(wrong).into()),
+    }
+}
+
+/// The branch that others are merged into, as YAML: that of the remote `origin`, or else the
+/// one that the workflow names, for the clone of a workflow does not know, or else the one
+/// that is checked out, or that git would make.
+fn branch(project: &Project, world: &World) -> Result<String> {
+    if let Some(branch) = git::default_branch(&project.root, &world.env)? {
+        return Ok(init::branch_pattern(&branch));
+    }
+    let there = files::read_if_there(&project.root.join(init::CI))?.unwrap_or_default();
+    if let Some(branch) = init::branch_in(&String::from_utf8_lossy(&there)) {
+        return Ok(branch.to_owned());
+    }
+    if project.git.is_none() {
+        return Ok(init::branch_pattern(&git::new_branch(&project.root, &world.env)?));
+    }
+    match git::current_branch(&project.root, &world.env)? {
+        Some(branch) => Ok(init::branch_pattern(&branch)),
+        None => bail!(failure(
+            "git knows no branch that others are merged into, which CI is to look at",
+            "check one out, or `git remote set-head origin --auto`",
+        )),
     }
 }

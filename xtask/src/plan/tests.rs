@@ -116,6 +116,7 @@ fn config(project: &Project) -> Config {
         image: image_config(),
     });
     Config {
+        ci: None,
         check: crate::config::CheckConfig::default(),
         profile: "dist".to_owned(),
         network: config::Network::default(),

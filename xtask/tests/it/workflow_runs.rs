@@ -39,7 +39,10 @@ impl Job {
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("${{") {
             let (name, after) = after.split_once("}}").unwrap();
-            let value = self.values.get(name.trim());
+            let name = name.trim();
+            let value = self.values.get(name).map(String::as_str);
+            // What a step did not say is empty.
+            let value = value.or(name.starts_with("steps.").then_some(""));
             out.push_str(before);
             out.push_str(value.unwrap_or_else(|| panic!("nobody knows {name:?}")));
             rest = after;
@@ -103,7 +106,10 @@ impl Runner<'_> {
         }
         for (output, value) in job["outputs"].as_object().into_iter().flatten() {
             let value = job_here.text(value.as_str().unwrap());
-            self.outputs.insert(format!("{name}.outputs.{output}"), value);
+            // One machine's outputs are not emptied by the next one's.
+            if !value.is_empty() {
+                self.outputs.insert(format!("{name}.outputs.{output}"), value);
+            }
         }
     }
 
@@ -273,8 +279,9 @@ fn the_release_workflow_releases() {
         Runner { world: &world, github: &github, artifacts, outputs, steps: 0, attested };
     runner.run(".github/workflows/release.yml");
     assert_eq!(
-        runner.steps, 9,
-        "the tool; a check, two targets and the release, each with its Rust"
+        runner.steps, 14,
+        "the tool and its digest; a check, two targets and the release, each with its Rust and a \
+         look at the tool"
     );
     let state = github.state();
     let release = &state.repositories["acme/tool"].releases[0];
@@ -283,7 +290,7 @@ fn the_release_workflow_releases() {
     assert_eq!(runner.attested, [String::from_utf8(checksums.bytes.to_vec()).unwrap()]);
     drop(state);
     runner.run(".github/workflows/ci.yml");
-    assert_eq!(runner.steps, 12, "installed, checked and tested, tried");
+    assert_eq!(runner.steps, 18, "a Rust; installed, checked and tested, tried");
 }
 
 /// This repository's own, on clones of it: it compiles the tool and all that it ships, for
@@ -334,6 +341,39 @@ fn advisories(folder: &Path) {
          [versions]\npatched = [\">= 1.0.0\"]\n```\n\n# Nothing\n\nNothing.\n"
     );
     fs::write(crates.join("RUSTSEC-2020-0001.md"), text).unwrap();
+}
+
+/// A tool that somebody changed on its way is not even made one that can be started.
+#[test]
+fn a_tool_that_was_changed_is_not_started() {
+    let world = World::empty();
+    world.package("", "tool", "1.0.0", "");
+    world.file("LICENSE", "free\n").lock().commit();
+    world.run("init --workflows").ends_with(0);
+    let workflow: Value =
+        serde_yaml::from_str(&world.read(".github/workflows/release.yml")).unwrap();
+    for job in ["check", "build", "release"] {
+        let needs = &workflow["jobs"][job]["needs"];
+        let tool = serde_json::json!("tool");
+        assert!(needs == "tool" || needs.as_array().unwrap().contains(&tool), "{job}");
+        let steps = workflow["jobs"][job]["steps"].as_array().unwrap();
+        let looks = steps.iter().find(|it| it["env"].get("sha256_linux").is_some()).unwrap()["run"]
+            .as_str();
+        let tool = world.script("tool/cargo-dockless", "exit 0\n");
+        let digest = crate::world::sha256(&fs::read(&tool).unwrap());
+        for (digest, code) in [(&*digest, 0), ("", 1), (&digest[1..], 1)] {
+            fs::set_permissions(&tool, fs::Permissions::from_mode(0o644)).unwrap();
+            let mut bash = world.with("bash", ["-eo", "pipefail", "-c", looks.unwrap()]);
+            bash.env("TOOL", &tool).env("sha256_linux", digest).env("OS", "linux");
+            run(&mut bash).ends_with(code);
+            let mode = fs::metadata(&tool).unwrap().permissions().mode();
+            assert_eq!(mode & 0o111 != 0, code == 0, "{job}: {digest}");
+        }
+    }
+    // The shell that has the tokens in its environment gives way to the tool.
+    let steps = workflow["jobs"]["release"]["steps"].as_array().unwrap();
+    let release = steps.iter().find(|it| it["env"].get("GITHUB_TOKEN").is_some()).unwrap();
+    assert!(release["run"].as_str().unwrap().starts_with("exec \"$TOOL\" "), "{release}");
 }
 
 /// The password of a registry comes by a pipe, and is no argument.

@@ -54,7 +54,7 @@ fn each_project_gets_what_it_needs() {
             String::new(),
             &[
                 "cargo install --locked --root tool dockless@",
-                "runner: [ubuntu-24.04]",
+                "          - { runner: ubuntu-24.04, os: linux }\n    #",
                 "zig: false",
                 "rustup toolchain install --no-self-update",
             ][..],
@@ -64,10 +64,11 @@ fn each_project_gets_what_it_needs() {
             "tool",
             format!("{all}{ghcr}"),
             &[
-                "runner: [ubuntu-24.04, windows-2025, macos-15]",
-                "{ target: universal2-apple-darwin, runner: macos-15, zig: false }",
-                "{ target: x86_64-pc-windows-msvc, runner: windows-2025, zig: false }",
-                "{ target: x86_64-unknown-linux-gnu, runner: ubuntu-24.04, zig: true }",
+                "          - { runner: windows-2025, os: windows }\n",
+                "      macos: ${{ steps.tool.outputs.macos }}\n",
+                "{ target: universal2-apple-darwin, runner: macos-15, os: macos, zig: false }",
+                "{ target: x86_64-pc-windows-msvc, runner: windows-2025, os: windows, zig: false }",
+                "{ target: x86_64-unknown-linux-gnu, runner: ubuntu-24.04, os: linux, zig: true }",
                 "path: tool/bin/cargo-dockless*",
                 "setup --zig",
                 login,
@@ -122,7 +123,9 @@ fn an_xtask_is_built_and_files_of_others_stay() {
         release.contains("run: cargo build --locked --package xtask --bin xtask\n"),
         "{release}"
     );
-    assert!(world.read(".github/workflows/ci.yml").contains("run: cargo xtask ci --locked\n"));
+    let ci = world.read(".github/workflows/ci.yml");
+    assert!(ci.contains("run: cargo build --locked --package xtask --bin xtask\n"), "{ci}");
+    assert!(ci.contains("run: target/debug/xtask ci --locked\n"), "{ci}");
     // Dependabot raises pins, and nobody lowers them again.
     let pin = release.split("actions/attest@").nth(1).unwrap().lines().next().unwrap();
     let raised = release.replace(pin, &format!("{} # v9.9.9", "5".repeat(40)));
@@ -134,5 +137,150 @@ fn an_xtask_is_built_and_files_of_others_stay() {
     world.run("init --workflows --check").ends_with(1).says("release.yml: it is not current");
     world.run("init --workflows").ends_with(0);
     assert_eq!(world.read(".github/workflows/release.yml"), release);
+    judged(&world, world.root());
+}
+
+/// CI tries what a release will do: with the same Rust, the same zig, on the same systems.
+#[test]
+fn ci_tries_what_a_release_does() {
+    let targets = |list: &str| format!("[package.metadata.dockless]\ntargets = [{list}]\n");
+    let rust = "rustup toolchain install --no-self-update";
+    let zig = "run: tool/bin/cargo-dockless setup --zig\n";
+    let tried = "run: tool/bin/cargo-dockless release --snapshot\n";
+    let elsewhere = "  try:\n";
+    let musl = "x86_64-unknown-linux-musl";
+    for (list, held, not_held) in [
+        (format!("{musl:?}"), vec![rust, tried], vec![zig, elsewhere]),
+        ("\"x86_64-pc-windows-gnu\"".to_owned(), vec![rust, zig, tried], vec![elsewhere]),
+        (format!("{musl:?}, \"x86_64-unknown-linux-gnu.2.17\""), vec![zig, tried], vec![]),
+        (
+            format!("{musl:?}, \"aarch64-apple-darwin\", \"x86_64-pc-windows-msvc\""),
+            vec![
+                "run: tool/bin/cargo-dockless release --snapshot --target x86_64-unknown-linux-musl\n",
+                elsewhere,
+                "{ target: aarch64-apple-darwin, runner: macos-15, os: macos, zig: false }",
+                "{ target: x86_64-pc-windows-msvc, runner: windows-2025, os: windows, zig: false }",
+                "release --snapshot --target \"$TARGET\"",
+            ],
+            vec![zig, tried],
+        ),
+        (
+            "\"aarch64-apple-darwin\"".to_owned(),
+            vec!["ci --locked\n", elsewhere],
+            vec![zig, tried, "--target aarch64"],
+        ),
+    ] {
+        let world = World::empty();
+        world.package("", "tool", "1.0.0", &targets(&list));
+        // A script that happens to lie there is nobody's order.
+        world.file("LICENSE", "free\n").file(".ci/run", "#!/bin/sh\n").lock().commit();
+        world.run("init --workflows").ends_with(0);
+        let ci = world.read(".github/workflows/ci.yml");
+        held.iter().for_each(|text| assert!(ci.contains(text), "no {text:?} in\n{ci}"));
+        not_held.iter().for_each(|text| assert!(!ci.contains(text), "{text:?} in\n{ci}"));
+        assert!(!ci.contains(".ci/run"), "{ci}");
+        judged(&world, world.root());
+    }
+}
+
+#[test]
+fn ci_runs_the_program_that_the_settings_name() {
+    let world = World::quick("1.0.0");
+    let set = |run: &str| {
+        let more = format!("[workspace]\n[workspace.metadata.dockless.ci]\nrun = {run:?}\n");
+        world.package("", "tool", "1.0.0", &more);
+    };
+    world.commit();
+    for (program, command) in [
+        (".ci/run", "run: .ci/run\n"),
+        ("./all checks", "run: \"'./all checks'\"\n"),
+        ("ci/it's; #1", "run: \"'ci/it'\\\\''s; #1'\"\n"),
+    ] {
+        world.file(program, "#!/bin/sh\n");
+        set(program);
+        world.run("init --workflows").ends_with(0);
+        let ci = world.read(".github/workflows/ci.yml");
+        assert!(ci.contains(command), "no {command:?} in\n{ci}");
+        assert!(ci.contains("rustup toolchain install"), "{ci}");
+        judged(&world, world.root());
+    }
+    for (program, why) in [
+        ("../run", "is no path of a file in the workspace"),
+        ("/bin/sh", "is no path of a file in the workspace"),
+        ("ci/${{ github.token }}", "is no path of a file in the workspace"),
+        ("run", "would be looked for on PATH"),
+        ("ci/none", "is no file"),
+    ] {
+        set(program);
+        world.run("init --workflows").ends_with(1).says(why).says("run = \".ci/run\"");
+    }
+}
+
+/// The branch is git's, and what a clone of a workflow cannot know stays as it was.
+#[test]
+fn ci_looks_at_the_branch_that_others_are_merged_into() {
+    let world = World::quick("1.0.0");
+    world.commit();
+    let named = || {
+        let ci = world.read(".github/workflows/ci.yml");
+        let line = ci.lines().find(|line| line.contains("branches:")).unwrap();
+        line.trim().to_owned()
+    };
+    for (branch, expected) in [
+        ("main", "branches: [main]"),
+        ("trunk", "branches: [trunk]"),
+        ("release/1.x", "branches: [release/1.x]"),
+        ("1.0", "branches: [\"1.0\"]"),
+        ("on", "branches: [\"on\"]"),
+        ("a,b#c", "branches: [\"a,b#c\"]"),
+        ("c++", r#"branches: ["c\\+\\+"]"#),
+    ] {
+        world.git(["checkout", "--quiet", "-B", branch]);
+        std::fs::remove_dir_all(world.path(".github")).ok();
+        world.run("init --workflows").ends_with(0);
+        assert_eq!(named(), expected);
+        judged(&world, world.root());
+    }
+    // A workflow's clone has a commit checked out, or a branch of its own.
+    std::fs::remove_dir_all(world.path(".github")).unwrap();
+    world.git(["checkout", "--quiet", "-B", "trunk"]);
+    world.run("init --workflows").ends_with(0);
+    world.git(["checkout", "--quiet", "--detach"]);
+    world.run("init --workflows --check").ends_with(0);
+    world.git(["checkout", "--quiet", "-B", "feature"]);
+    world.run("init --workflows --check").ends_with(0);
+    // What the remote says counts most.
+    world.git(["symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/develop"]);
+    world.run("init --workflows --check").ends_with(1).says("ci.yml: it is not current");
+    world.run("init --workflows").ends_with(0);
+    assert_eq!(named(), "branches: [develop]");
+    world.git(["symbolic-ref", "--delete", "refs/remotes/origin/HEAD"]);
+    std::fs::remove_dir_all(world.path(".github")).unwrap();
+    world.git(["checkout", "--quiet", "--detach"]);
+    world.run("init --workflows").ends_with(1).says("git knows no branch that others are merged");
+}
+
+/// Names that would be more than a word where workflows run them.
+#[test]
+fn a_name_that_is_more_than_a_word_is_refused() {
+    let dockless = format!("[dependencies]\ndockless.path = {:?}\n", env!("CARGO_MANIFEST_DIR"));
+    let world = World::empty();
+    world.file("Cargo.toml", "[workspace]\nresolver = \"3\"\nmembers = [\"tool\", \"xtask\"]\n");
+    world.package("tool", "tool", "1.0.0", "").package("xtask", "xtask", "0.0.0", &dockless);
+    world.file("LICENSE", "free\n").lock().commit();
+    for bin in ["x;id", "x $(id)", "x\n        run: id", "${{ github.token }}", "x # y", "-x", "x*"]
+    {
+        let more = format!("{dockless}[[bin]]\nname = {bin:?}\npath = \"src/main.rs\"\n");
+        world.package("xtask", "xtask", "0.0.0", &more);
+        world
+            .run("init --workflows")
+            .ends_with(1)
+            .says("is more than a word, and workflows would have to run it")
+            .says("rename it");
+        assert!(!world.path(".github").exists(), "{bin:?}");
+    }
+    let more = format!("{dockless}[[bin]]\nname = \"my_x.task-2\"\npath = \"src/main.rs\"\n");
+    world.package("xtask", "xtask", "0.0.0", &more);
+    world.run("init --workflows").ends_with(0);
     judged(&world, world.root());
 }
