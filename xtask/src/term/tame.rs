@@ -8,7 +8,8 @@ use crate::secret::redacted;
 /// Text on one line, on which nothing acts, and without logins in its addresses.
 pub fn tame(text: &str) -> String {
     let spaced = |c: char| if matches!(c, '\n' | '\r' | '\t') { ' ' } else { c };
-    quiet(&redacted(text).chars().map(spaced).map(shown).collect::<String>()).into_owned()
+    let text: String = text.chars().map(spaced).map(shown).collect();
+    quiet(&redacted(&text)).into_owned()
 }
 
 /// The same of text that has several lines.
