@@ -110,6 +110,22 @@ impl fmt::Display for Finding {
 #[derive(Debug)]
 pub struct Findings(pub Vec<Finding>);
 
+impl Findings {
+    /// What is said of them: where none is an error, each is, because the work stopped; and
+    /// where there is none, that.
+    pub fn said(&self) -> Vec<Finding> {
+        let mut said = self.0.clone();
+        if said.is_empty() {
+            let why = "the work stopped, and nothing says why";
+            said.push(Finding::error("unknown", Place::default(), why, "run it again with -vv"));
+        }
+        if said.iter().all(|finding| finding.severity == Severity::Warning) {
+            said.iter_mut().for_each(|finding| finding.severity = Severity::Error);
+        }
+        said
+    }
+}
+
 impl fmt::Display for Findings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let errors: Vec<String> = self.0.iter().map(Finding::to_string).collect();
@@ -141,4 +157,21 @@ pub fn said(error: &anyhow::Error) -> (String, Option<String>) {
 /// An error that says `why` and helps with `fix`.
 pub fn failure(why: impl Into<String>, fix: impl Into<String>) -> anyhow::Error {
     anyhow::Error::msg(why.into()).context(Help(fix.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whatever stops the work, something says `error`.
+    #[test]
+    fn findings_that_stopped_the_work_are_errors() {
+        let error = |why: &str| Finding::error("rule", Place::default(), why, "fix");
+        let warning = |why: &str| Finding::warning("rule", Place::default(), why, "fix");
+        let said = |found: Vec<Finding>| Findings(found).said();
+        assert_eq!(said(vec![warning("a"), warning("b")]), [error("a"), error("b")]);
+        assert_eq!(said(vec![error("a"), warning("b")]), [error("a"), warning("b")]);
+        let [none] = &said(Vec::new())[..] else { panic!("one is said of none") };
+        assert_eq!(none.severity, Severity::Error);
+    }
 }

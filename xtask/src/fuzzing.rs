@@ -14,7 +14,7 @@ use crate::http::Url;
 use crate::krew::{self, Archives};
 use crate::linkage::{Suspect, inspect};
 use crate::oci::tape::{Member, check_layer, walk, walk_file};
-use crate::oci::{Blob, Raw, Reads, sha256};
+use crate::oci::{At, BaseTree, Blob, Raw, Reads, Zstd, sha256};
 use crate::reference::{Reference, Repository};
 use crate::registry::{parse_challenge, parse_logins};
 use crate::target::Target;
@@ -130,12 +130,43 @@ pub fn tape(bytes: &[u8]) {
             let inside = |member: &Member| member.at + member.size <= bytes.len() as u64;
             assert!(members.iter().all(inside), "{members:?}");
             assert!(findings.len() <= 20, "{findings:?}");
+            base_tree(&members);
         }
         (Err(_), Err(seeking), Err(findings)) => {
             assert_eq!(seeking.to_string(), findings.to_string());
         }
         (read, seeking, findings) => panic!("{read:?}, {seeking:?}, {findings:?}"),
     }
+}
+
+/// Lays the members over each other, as those of three layers. Whatever they are, a path
+/// that is resolved has no link on its way, and the same tree is read as was kept.
+fn base_tree(members: &[Member]) {
+    let mut tree = BaseTree::default();
+    for (member, at) in members.iter().zip(0..) {
+        let layer = 1 + at * 3 / members.len();
+        if tree.apply(member, u16::try_from(layer).expect("there are three")).is_err() {
+            return;
+        }
+    }
+    let again = BaseTree::read(&tree.written().expect("it is small")).expect("it was written");
+    for member in members {
+        let path = String::from_utf8_lossy(&member.path);
+        let (found, same) = (tree.resolve(&path), again.resolve(&path));
+        assert_eq!(found, same, "{path:?}");
+        let Ok(found) = found else { continue };
+        let parts = found.path.match_indices('/').map(|(at, _)| &found.path[..at]);
+        for part in parts.chain([&*found.path]) {
+            let at = tree.at(part);
+            assert!(at.is_none_or(|at| matches!(at, At::Folder(_))), "{part:?}: {at:?}");
+        }
+    }
+}
+
+/// Unpacks all bytes as zstd, to no more than a MiB of it.
+pub fn zstd(bytes: &[u8]) {
+    let mut unpacked = Zstd::new(bytes).take(1 << 20);
+    drop(std::io::copy(&mut unpacked, &mut std::io::sink()));
 }
 
 /// Writes into each block that is not all zeros the checksum that a header would have.

@@ -35,13 +35,18 @@ mod source;
 pub mod tape;
 mod tree;
 mod validate;
+mod zstd;
 
 pub use assemble::Reads;
+#[cfg(any(fuzzing, test))]
+pub use base_tree::{At, Tree as BaseTree};
 pub use build::{Base, Built, base, build_image, on};
 pub use rootfs::labels as builtin_labels;
 pub use source::{CONTAINERD_NAME, Found, REF_NAME, index_of, open, parse};
 pub use tree::{names_folders, rootfs_tar};
 pub use validate::validate;
+#[cfg(any(fuzzing, test))]
+pub use zstd::Decoder as Zstd;
 
 /// The annotation and the label that tell a version.
 /// <https://github.com/opencontainers/image-spec/blob/main/annotations.md>

@@ -259,8 +259,9 @@ fn krew_index(
                 findings.extend(scopes.map(|scopes| fault(unfit(scopes))));
             }
             Err(error) => match error.downcast::<Findings>() {
-                Ok(Findings(found)) => {
-                    findings.extend(found.into_iter().filter(|it| it.severity == Severity::Error));
+                Ok(found) => {
+                    let said = found.said().into_iter();
+                    findings.extend(said.filter(|it| it.severity == Severity::Error));
                 }
                 Err(error) => findings.push(Finding::of("krew-index", place(), &error)),
             },

@@ -228,8 +228,8 @@ impl Term {
 
     /// An error as `main` ends with it: the chain joined by `: `, then its help.
     pub fn error(&self, error: &anyhow::Error) {
-        if let Some(Findings(findings)) = error.downcast_ref() {
-            return findings.iter().for_each(|finding| self.finding(finding));
+        if let Some(findings) = error.downcast_ref::<Findings>() {
+            return findings.said().iter().for_each(|finding| self.finding(finding));
         }
         let (said, help) = finding::said(error);
         self.problem(ERROR, "error", &said, help.as_deref(), "");

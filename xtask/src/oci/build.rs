@@ -118,11 +118,10 @@ fn tree_of(
     let mut tree = Tree::default();
     let mut each = |layer, member: &Member| tree.apply(member, layer);
     let findings = validate::image(&image, Some(platform), &mut each);
-    // What nobody looked into is not what an image can stand on.
-    let wrong =
-        |found: &Finding| found.severity == Severity::Error || found.rule == validate::NOT_CHECKED;
-    let (wrong, odd): (Vec<Finding>, Vec<Finding>) = findings.into_iter().partition(wrong);
+    let (mut wrong, odd): (Vec<Finding>, Vec<Finding>) = findings.into_iter().partition(wrong);
     if !wrong.is_empty() {
+        // Elsewhere it is a warning that a layer was not looked into.
+        wrong.iter_mut().for_each(|finding| finding.severity = Severity::Error);
         return Err(Findings(wrong).into());
     }
     odd.iter().for_each(|finding| term.finding(finding));
@@ -352,6 +351,12 @@ impl Making<'_> {
             .context("make the index")?;
         Ok(Index { manifest: Raw::of(&index, MediaType::ImageIndex)?, images })
     }
+}
+
+/// Whether an image cannot stand on a base of which this is found: what is in it has to be
+/// known.
+fn wrong(found: &Finding) -> bool {
+    found.severity == Severity::Error || found.rule == validate::NOT_CHECKED
 }
 
 /// One line of what `docker history` shows.

@@ -15,6 +15,10 @@ pub const LAYERS: usize = 500;
 /// The files of an image's archive, and the length of their names in bytes.
 pub const MEMBERS: usize = 100_000;
 pub const NAME: usize = 4096;
+/// What zstd may refer back to, in bytes, which is kept in memory: engines write 4 to 32 MiB,
+/// and zstd itself takes no more (ZSTD_WINDOWLOG_LIMIT_DEFAULT).
+/// <https://github.com/facebook/zstd/blob/dev/lib/zstd.h>
+pub const WINDOW: u64 = 128 << 20;
 /// The members of all layers of a base together; the largest images of distributions
 /// hold some hundred thousand.
 pub const BASE_MEMBERS: u64 = 2_000_000;

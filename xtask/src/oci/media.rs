@@ -44,6 +44,13 @@ pub fn is_schema_1(media_type: &str) -> bool {
     media_type.starts_with(DOCKER_SCHEMA_1)
 }
 
+/// Whether a layer is kept by others, and need not be where the image is.
+/// <https://github.com/opencontainers/image-spec/blob/main/layer.md#non-distributable-layers>
+pub fn is_foreign(media_type: &MediaType) -> bool {
+    let name = media_type.as_ref();
+    name.contains(".nondistributable.") || name.contains(".foreign.")
+}
+
 /// How a layer is compressed; `None` for what is no layer of a file system.
 pub fn compression(media_type: &MediaType) -> Option<Compression> {
     Some(match media_type {

@@ -10,7 +10,7 @@ use flate2::bufread::MultiGzDecoder;
 use super::bounded::Allowance;
 use super::media::{self, Compression};
 use super::tape::{self, Member};
-use super::{Image, Layer, Raw, Root, digest_of};
+use super::{Image, Layer, Raw, Root, digest_of, zstd};
 use crate::digest::{Digest, HashingReader};
 use crate::finding::{Finding, Place};
 use crate::target::Platform;
@@ -65,10 +65,14 @@ fn one(image: &Image, platform: Option<&Platform>, checks: Checks<'_>) -> Vec<Fi
     if media::is_config(image.config.descriptor.media_type()) {
         findings.extend(config(image, platform));
     }
+    let artifact = image.is_artifact();
     for (at, number) in image.layers.iter().zip(1..) {
         if !(checks.fresh)(at) {
             continue;
         }
+        let known = media::compression(at.descriptor.media_type()).is_some();
+        // An artifact's blobs are no file systems, and nobody expects to look into them.
+        findings.extend((!known && !artifact).then(|| at.unread()));
         match layer(at, checks.allowance, &mut |member| (checks.each)(number, member)) {
             Ok(found) => findings.extend(found),
             Err(error) => findings.push(fault("image-layer", at.place(), format!("{error:#}"))),
@@ -128,6 +132,14 @@ impl Layer {
     fn place(&self) -> Place {
         Place::item(format!("layer {}", self.descriptor.digest()))
     }
+
+    /// The finding that there is no way to look into it.
+    fn unread(&self) -> Finding {
+        let kind = tame(self.descriptor.media_type().as_ref());
+        let why = format!("what it holds was not looked into, because nobody here reads {kind}");
+        let fix = "make the image anew with layers of tar, with gzip, zstd or nothing around it";
+        Finding::warning(NOT_CHECKED, self.place(), why, fix)
+    }
 }
 
 /// Reads the layer once: its bytes, its tar, and what the tar holds.
@@ -137,7 +149,13 @@ fn layer(
     each: &mut dyn FnMut(&Member) -> Result<()>,
 ) -> Result<Vec<Finding>> {
     let size = layer.descriptor.size();
-    let blob = BufReader::with_capacity(BUFFER, HashingReader::new(layer.blob.open(size)?));
+    let opened = layer.blob.open(size).map_err(|error| {
+        match media::is_foreign(layer.descriptor.media_type()) {
+            true => error.context("it is distributed by others, and not with the image"),
+            false => error,
+        }
+    })?;
+    let blob = BufReader::with_capacity(BUFFER, HashingReader::new(opened));
     let Some(compression) = media::compression(layer.descriptor.media_type()) else {
         return Ok(compare(layer, blob)?.into_iter().collect());
     };
@@ -165,10 +183,10 @@ fn layer(
             gzip.into_inner().into_inner()
         }
         Compression::Zstd => {
-            let fix = "recompress it, for example with `skopeo copy --dest-compress-format gzip`";
-            let why = "its tar was not looked into, because it is compressed with zstd";
-            findings.push(Finding::warning(NOT_CHECKED, layer.place(), why, fix));
-            blob
+            let bounded = allowance.reader(zstd::Decoder::new(blob), size);
+            let (zstd, found) = unpack(bounded, &layer.place(), each).context("unpack it")?;
+            complain(found);
+            zstd.into_inner().into_inner()
         }
     };
     findings.extend(compare(layer, blob)?);

@@ -14,6 +14,7 @@ use crate::world::{World, only_host, run};
 mod damaged;
 mod memory;
 mod tars;
+mod zstd;
 
 /// A project whose image stands on `base`.
 fn based_on(base: &str) -> World {

@@ -15,19 +15,29 @@ pub fn kept(cache: &Cache, key: &Digest) -> Result<Option<Tree>> {
     if cache.get(Kind::Layer, key, &mut bytes)?.is_none() {
         return Ok(None);
     }
-    let mut rest = &bytes[..];
-    let tree = number::<1>(&mut rest).and_then(|rooted| {
-        let root = dir(&mut rest, 0)?;
-        rest.is_empty().then(|| Tree { root, rooted: rooted == 1, ..Tree::default() })
-    });
-    Ok(tree)
+    Ok(Tree::read(&bytes))
 }
 
 /// Keeps the tree under the key.
 pub fn keep(tree: &Tree, cache: &Cache, key: &Digest) -> Result<()> {
-    let mut bytes = vec![u8::from(tree.rooted)];
-    write(&tree.root, &mut bytes).context("write the base's tree")?;
+    let bytes = tree.written().context("write the base's tree")?;
     cache.put(Kind::Layer, key, &Digest::of(&bytes), &bytes[..])
+}
+
+impl Tree {
+    /// The tree that these bytes are of.
+    pub fn read(bytes: &[u8]) -> Option<Tree> {
+        let mut rest = bytes;
+        let rooted = number::<1>(&mut rest)? == 1;
+        let root = dir(&mut rest, 0)?;
+        rest.is_empty().then(|| Tree { root, rooted, ..Tree::default() })
+    }
+
+    pub fn written(&self) -> Result<Vec<u8>> {
+        let mut bytes = vec![u8::from(self.rooted)];
+        write(&self.root, &mut bytes)?;
+        Ok(bytes)
+    }
 }
 
 fn write(dir: &Dir, to: &mut Vec<u8>) -> Result<()> {

@@ -73,7 +73,9 @@ fn listed(tree: &Tree) -> Vec<String> {
 
 #[test]
 fn layers_come_to_what_overlays_show() {
-    let cases: &[(&str, &[&[&str]], &[&str])] = &[
+    /// What is tried, the layers, and what they come to.
+    type Case<'a> = (&'a str, &'a [&'a [&'a str]], &'a [&'a str]);
+    let cases: &[Case<'_>] = &[
         (
             "a folder keeps what it is like",
             &[&["tmp/ 1777 0 0 9", "tmp/x"]],

@@ -98,10 +98,12 @@ fn is_for(descriptor: &Value, platform: Option<&str>) -> bool {
 fn applied(layers: impl Iterator<Item = Vec<u8>>) -> BTreeMap<String, Node> {
     let mut tree = BTreeMap::new();
     for layer in layers {
-        let gzip = layer.starts_with(&[0x1f, 0x8b]);
-        let reader: Box<dyn Read + '_> = match gzip {
-            true => Box::new(flate2::read::GzDecoder::new(&layer[..])),
-            false => Box::new(&layer[..]),
+        let reader: Box<dyn Read + '_> = match &layer[..] {
+            [0x1f, 0x8b, ..] => Box::new(flate2::read::GzDecoder::new(&layer[..])),
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => {
+                Box::new(ruzstd::decoding::StreamingDecoder::new(&layer[..]).unwrap())
+            }
+            _ => Box::new(&layer[..]),
         };
         apply(&mut tree, tar::Archive::new(reader));
     }
