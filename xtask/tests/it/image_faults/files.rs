@@ -133,7 +133,8 @@ fn files_that_would_lie_on_or_in_one_another_are_refused() {
         ),
         (
             r#"{ from = "plain", to = "/etc/os-release/x" }"#,
-            "/etc/os-release/x would lie in /etc/os-release, which is no folder in the base",
+            // Where the base's link leads.
+            "/etc/os-release/x would lie in /usr/lib/os-release, which is no folder in the base",
         ),
     ] {
         let refused = configure(&world, &format!("files = [{files}]")).run("image -q");
