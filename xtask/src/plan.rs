@@ -236,6 +236,7 @@ fn decided(
         }
         builds.push(build);
     }
+    findings.extend(rules::bins(&selected, &builds, request));
     findings.extend(rules::names(&builds, &archives, &generated));
     findings.extend(match request.only_images() && images.is_empty() {
         true => image::missing(&left_out, request),

@@ -18,13 +18,16 @@ pub struct Boundary {
     root: PathBuf,
     /// Without links.
     closed: Vec<PathBuf>,
+    /// Where git's folder is, should it be a link.
+    git: Option<PathBuf>,
 }
 
 impl Boundary {
     /// `root` is there. The closed folders need not be.
     pub fn new(root: &Path, closed: &[PathBuf]) -> Result<Boundary> {
         let closed = closed.iter().map(|path| resolve(path).unwrap_or_else(|_| path.clone()));
-        Ok(Boundary { root: resolve(root)?, closed: closed.collect() })
+        let git = resolve(&root.join(".git")).ok();
+        Ok(Boundary { root: resolve(root)?, closed: closed.collect(), git })
     }
 
     /// Whether what lies at the path is of no concern, so that a search leaves it aside. Links
@@ -49,7 +52,8 @@ impl Boundary {
             let why = format!("{} leads out of {}", path.display(), self.root.display());
             bail!(failure(why, fix));
         };
-        let gits = within.components().any(|part| is_gits(part.as_os_str()));
+        let gits = within.components().any(|part| is_gits(part.as_os_str()))
+            || self.git.as_ref().is_some_and(|git| real.starts_with(git));
         let closed = self.closed.iter().find(|closed| real.starts_with(closed));
         match closed {
             _ if gits => {
@@ -210,5 +214,5 @@ fn open_without_links(path: &Path) -> io::Result<File> {
     open_calmly(path)
 }
 
-#[cfg(all(test, unix))]
+#[cfg(all(test, target_os = "linux"))]
 mod tests;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{BuildPlan, ImageConfig, ImagePlan, ImagePlatform, LeftOut, Mode, Request, Selected};
-use crate::config::{self, Base};
+use crate::config::{self, Base, ImageNode};
 use crate::finding::{Finding, Place, Severity};
 use crate::project::{self, Project};
 use crate::reference::{Above, Reference, Repository, Tag};
@@ -212,7 +212,7 @@ fn platforms(
     (platforms, left_out)
 }
 
-/// Files that would lie where binaries do.
+/// Files that would lie where binaries do, and folders that would lie where files do.
 fn collisions(selected: &Selected<'_>, image: &ImagePlan) -> Vec<Finding> {
     let bins: BTreeSet<String> = image.bins.iter().map(|bin| format!("{BIN}/{bin}")).collect();
     let taken = image.files.iter().filter(|file| {
@@ -221,13 +221,30 @@ fn collisions(selected: &Selected<'_>, image: &ImagePlan) -> Vec<Finding> {
             && bins.iter().any(|bin| bin.starts_with(&format!("{}/", file.to)));
         bins.contains(&file.to) || through || blocks
     });
-    let place =
-        || Place::within(&selected.package.manifest, "[package.metadata.dockless.image] files");
+    let item = |key: &str| {
+        let item = format!("[package.metadata.dockless.image] {key}");
+        Place::within(&selected.package.manifest, item)
+    };
+    let place = || item("files");
+    let files = image.files.iter().filter(|file| matches!(file.node, ImageNode::File(_)));
+    let files: BTreeSet<&str> =
+        files.map(|file| &*file.to).chain(bins.iter().map(|bin| &**bin)).collect();
+    let folders = image.config.volumes.iter().map(|path| ("volumes", path));
+    let folders = folders.chain(image.config.workdir.iter().map(|path| ("workdir", path)));
+    let through = folders.filter_map(|(key, path)| {
+        let within = path.trim_start_matches('/');
+        let mut above = within.match_indices('/').map(|(at, _)| &within[..at]).chain([within]);
+        let file = above.find(|path| files.contains(path))?;
+        let why = format!("{path:?} is to be a folder, and /{file} is a file of the image");
+        Some(Finding::error("image-files", item(key), why, "name another folder"))
+    });
+    let through: Vec<Finding> = through.collect();
     taken
         .map(|file| {
             let why = format!("/{} is where a binary of the package lies", file.to);
             Finding::error("image-files", place(), why, "give the file another `to`")
         })
+        .chain(through)
         .collect()
 }
 

@@ -209,6 +209,20 @@ pub fn other_tag(selected: &Selected<'_>, project: &Project, mode: Mode) -> Opti
     })
 }
 
+/// Binaries that the command line names beside others, and that no package has.
+pub fn bins(selected: &[Selected<'_>], builds: &[BuildPlan], request: &Request) -> Vec<Finding> {
+    let has = |name: &&String| {
+        selected.iter().any(|it| it.config.bins.iter().any(|bin| bin.name == **name))
+    };
+    let unknown = request.bins.iter().filter(|name| !builds.is_empty() && !has(name));
+    let finding = |name: &String| {
+        let why = format!("no package that is built has a binary {name:?}");
+        let fix = "see which binaries there are with `release --dry-run`";
+        Finding::error("bin", Place::item("--bin"), why, fix)
+    };
+    unknown.map(finding).collect()
+}
+
 /// A name that no profile of cargo's can have.
 /// <https://doc.rust-lang.org/cargo/reference/profiles.html#custom-profiles>
 pub fn profile(name: &str) -> Option<Finding> {

@@ -131,8 +131,8 @@ fn a_layout_is_read_inside_its_folder() {
         let layout = Layout::at(&world.path("base"));
         let plain = tar(&[file("a", "a")]);
         let (config, layer) = (layout.config(&[&plain]), layout.put(GZIP, gzip(&plain)));
-        let image = layout.json(MANIFEST, &manifest(&config, &[layer.clone()]));
-        layout.name(&[image.clone()]);
+        let image = layout.json(MANIFEST, &manifest(&config, std::slice::from_ref(&layer)));
+        layout.name(std::slice::from_ref(&image));
         let blob = |of: &serde_json::Value| {
             let digest = of["digest"].as_str().unwrap().strip_prefix("sha256:").unwrap();
             format!("blobs/sha256/{digest}")

@@ -114,6 +114,11 @@ fn names_on_the_command_line_are_checked() {
         .says("error: --package: no package \"gamma\" to build\n")
         .says("  help: packages with a binary are: alpha, beta\n");
     world
+        .run("build --bin alpha --bin gamma")
+        .ends_with(1)
+        .no_result()
+        .says("error: --bin: no package that is built has a binary \"gamma\"\n");
+    world
         .run("build --bin gamma")
         .ends_with(1)
         .no_result()

@@ -1,5 +1,20 @@
 use super::*;
 
+/// Whatever the braces, each text that comes of them stands for itself alone.
+#[test]
+fn braces_come_to_an_end() {
+    arbtest::arbtest(|u| {
+        let pieces = ["{", "}", ",", "a", "/", "*", "ü"];
+        let count = u.int_in_range(0..=24)?;
+        let text: Vec<&str> =
+            (0..count).map(|_| u.choose(&pieces).copied()).collect::<Result<_, _>>()?;
+        for text in alternatives(&text.concat()).unwrap_or_default() {
+            assert_eq!(alternatives(&text).unwrap(), [&*text]);
+        }
+        Ok(())
+    });
+}
+
 #[test]
 fn braces_stand_for_texts() {
     for (text, expected) in [

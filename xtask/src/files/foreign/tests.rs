@@ -1,8 +1,7 @@
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
-use std::process::Command;
 
-use super::super::{limits, make_dir, write};
+use super::super::{limits, make_dir, rename, write};
 use super::*;
 
 /// A project in a folder, with what lies around it.
@@ -47,8 +46,8 @@ fn around() -> Around {
     ] {
         symlink(to, root.join(link)).unwrap();
     }
-    let made = Command::new("mkfifo").arg(root.join("pipe")).status().unwrap();
-    assert!(made.success());
+    let pipe = rustix::fs::FileType::Fifo;
+    rustix::fs::mknodat(rustix::fs::CWD, root.join("pipe"), pipe, 0o600.into(), 0).unwrap();
     drop(UnixListener::bind(root.join("socket")).unwrap());
     let closed = [root.join("target"), root.join("dist"), root.join("not-there")];
     let boundary = Boundary::new(&root, &closed).unwrap();
@@ -107,6 +106,18 @@ fn what_leads_elsewhere_or_is_no_file_is_refused() {
         for error in errors {
             assert!(format!("{error:#}").contains(why), "{}: {error:#}", path.display());
         }
+    }
+}
+
+#[test]
+fn gits_folder_may_be_a_link() {
+    let Around { root, _folder, .. } = around();
+    rename(&root.join(".git"), &root.join("kept-elsewhere")).unwrap();
+    symlink("kept-elsewhere", root.join(".git")).unwrap();
+    let boundary = Boundary::new(&root, &[]).unwrap();
+    for path in ["kept-elsewhere/config", ".git/config", "to-git"] {
+        let error = boundary.open(&root.join(path)).unwrap_err();
+        assert!(format!("{error:#}").contains("leads into git's own files"), "{error:#}");
     }
 }
 

@@ -85,6 +85,12 @@ fn what_no_engine_takes_is_refused_by_both() {
         ("entrypoint = [\"/a\\u0000b\"]", "holds a NUL"),
         ("entrypoint = [\"/a\", \"\\u0000\"]", "holds a NUL"),
         ("cmd = [\"a\\u0000b\"]", "holds a NUL"),
+        ("volumes = [\"/usr/local/bin/tool\"]", "is to be a folder, and /usr/local/bin/tool is a"),
+        ("workdir = \"/usr/local/bin/tool/x\"", "is to be a folder, and /usr/local/bin/tool is a"),
+        (
+            "files = [{ from = \"LICENSE\", to = \"/a/b\" }]\nvolumes = [\"/a/b\"]",
+            "and /a/b is a file",
+        ),
         ("tags = [\"\"]", "name a tag such as"),
     ] {
         both(setting, Some(why));
