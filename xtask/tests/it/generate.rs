@@ -251,7 +251,7 @@ fn every_fault_of_the_settings_is_named_at_once() {
     run.says("generate[1].arg: unknown key `arg`\n  help: did you mean `args`?\n");
     set(&world, &[HOST], "[{ args = [], stdout = \"LICENSE\" }]");
     let run = world.run("release --dry-run --snapshot");
-    run.ends_with(1).says("two entries would be named \"LICENSE\": archives are flat\n");
+    run.ends_with(1).says("two entries would be named \"LICENSE\": archives are flat; they are ");
     run.says(
         "  help: narrow `files`, or rename in `generate`, in [package.metadata.dockless.archive]",
     );
