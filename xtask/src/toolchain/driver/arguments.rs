@@ -173,6 +173,10 @@ fn windows(arg: &str, arch: &str) -> Change {
     match arg {
         "-lgcc_eh" | "-lgcc_s" if arch == "i686" => Change::To(vec!["-lc++".to_owned()]),
         "-lgcc_eh" | "-lgcc_s" => Change::To(vec!["-lunwind".to_owned()]),
+        // winres puts resources into a library of that name, where nothing refers to them.
+        "-lresource" => Change::To(
+            ["-Wl,--whole-archive", arg, "-Wl,--no-whole-archive"].map(str::to_owned).to_vec(),
+        ),
         // zig then looks for import libraries as well as for static ones.
         "-Wl,-Bdynamic" => Change::To(vec!["-Wl,-search_paths_first".to_owned()]),
         _ if WITHIN.contains(&arg) => Change::Drop,
@@ -212,6 +216,11 @@ mod tests {
             ),
             ("x86_64-unknown-linux-gnu", "-lgcc_s -fuse-ld=lld -B/x -lc", "-lunwind -lc"),
             ("x86_64-pc-windows-gnu", "-lmsvcrt -lgcc_eh x.o", "-lunwind x.o"),
+            (
+                "x86_64-pc-windows-gnu",
+                "-lresource x.o",
+                "-Wl,--whole-archive -lresource -Wl,--no-whole-archive x.o",
+            ),
             ("aarch64-apple-darwin", "-isysroot /zig -arch arm64", "-arch arm64"),
         ] {
             let args = args.split(' ').map(OsString::from).collect();
