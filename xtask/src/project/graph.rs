@@ -12,6 +12,7 @@ use super::Project;
 use crate::cache::{Cache, Kind};
 use crate::digest::{self, Digest};
 use crate::files::{self, limits};
+use crate::process::Program;
 use crate::target::Target;
 use crate::term::Term;
 
@@ -110,19 +111,16 @@ pub fn learn(
     }
     // cargo fetches what it does not have, silently, as long as it is asked.
     term.step("resolve", "the dependency graph (cargo metadata)");
-    let packages = Packages::ask(project, &missing, offline)?;
+    let question = Question::new(project, offline)?;
+    let packages = Packages::ask(&question, &missing)?;
     for wanted in missing {
-        let record = packages.record(project, wanted, offline)?;
+        let record = packages.record(&question, wanted)?;
         let bytes = serde_json::to_vec(&record).context("write a dependency graph")?;
-        // The lock file may have been made by the question itself.
+        // Without a lock file the next answer may be another.
         if project.has_lock {
             cache.put(Kind::Graph, &key(wanted), &Digest::of(&bytes), &bytes[..])?;
         }
         graphs.insert(wanted.clone(), record.graph);
-    }
-    if !project.has_lock {
-        // cargo answers only with a lock file in place; a question leaves no trace.
-        files::remove(&project.root.join("Cargo.lock"))?;
     }
     Ok(graphs)
 }
@@ -144,6 +142,39 @@ fn kept(key: &Digest, cache: &Cache) -> Result<Option<Graph>> {
     Ok(Some(record.graph))
 }
 
+/// How cargo is asked about dependencies. It answers with a lock file alone, and makes one
+/// where there is none: then it is told to make it elsewhere, so that a question leaves no
+/// trace, and a Cargo.lock that another cargo makes meanwhile is nobody's but that one's.
+struct Question<'a> {
+    project: &'a Project,
+    offline: bool,
+    /// Where the lock file is that the project lacks.
+    elsewhere: Option<tempfile::TempDir>,
+}
+
+impl<'a> Question<'a> {
+    fn new(project: &'a Project, offline: bool) -> Result<Question<'a>> {
+        let elsewhere = (!project.has_lock).then(files::temporary_dir).transpose()?;
+        Ok(Question { project, offline, elsewhere })
+    }
+
+    /// Since cargo 1.97 the setting is there for all; some versions before it took it as an
+    /// unstable one, and those that know nothing of it leave a Cargo.lock in the project, as
+    /// every command of theirs does.
+    /// <https://doc.rust-lang.org/cargo/reference/config.html#resolverlockfile-path>
+    fn cargo(&self, subcommand: &str) -> Program<'a> {
+        let cargo = self.project.cargo(subcommand);
+        match &self.elsewhere {
+            None => cargo.arg("--locked"),
+            Some(dir) => cargo
+                .var("CARGO_RESOLVER_LOCKFILE_PATH", dir.path().join("Cargo.lock"))
+                .var("CARGO_UNSTABLE_LOCKFILE_PATH", "true")
+                .var("RUSTC_BOOTSTRAP", "1"),
+        }
+        .args(self.offline.then_some("--offline"))
+    }
+}
+
 /// All packages that any part of the workspace could use.
 struct Packages {
     by_name: BTreeMap<(String, String), cargo_metadata::Package>,
@@ -155,16 +186,15 @@ struct Packages {
 impl Packages {
     /// Asks only for what the wanted builds could compile: cargo fetches the
     /// sources of all that it lists.
-    fn ask(project: &Project, wanted: &[&Wanted], offline: bool) -> Result<Packages> {
+    fn ask(question: &Question<'_>, wanted: &[&Wanted]) -> Result<Packages> {
+        let project = question.project;
         let targets: BTreeSet<&str> = wanted.iter().map(|wanted| wanted.target.triple()).collect();
         let features = wanted.iter().any(|wanted| !wanted.feature_args.is_empty());
-        let cargo = project
+        let cargo = question
             .cargo("metadata")
             .args(["--format-version", "1"])
             .args(targets.iter().flat_map(|target| ["--filter-platform", target]))
-            .args(features.then_some("--all-features"))
-            .args(project.has_lock.then_some("--locked"))
-            .args(offline.then_some("--offline"));
+            .args(features.then_some("--all-features"));
         let text = cargo.read()?;
         let metadata = MetadataCommand::parse(&text)
             .with_context(|| format!("read the output of `{cargo}`"))?;
@@ -199,9 +229,9 @@ impl Packages {
         Ok(packages)
     }
 
-    fn record(&self, project: &Project, wanted: &Wanted, offline: bool) -> Result<Record> {
+    fn record(&self, question: &Question<'_>, wanted: &Wanted) -> Result<Record> {
         let mut found = BTreeSet::new();
-        for (name, version, features) in compiled(project, wanted, offline)? {
+        for (name, version, features) in compiled(question, wanted)? {
             let unlisted = || format!("cargo lists no package {name} {version}, which is compiled");
             let key = (name.clone(), version.clone());
             let package = self.by_name.get(&key).with_context(unlisted)?;
@@ -216,17 +246,14 @@ impl Packages {
 /// features. `cargo tree` resolves features as the build of this one package
 /// does, where `cargo metadata` unites those of the whole workspace and of tests.
 fn compiled(
-    project: &Project,
+    question: &Question<'_>,
     wanted: &Wanted,
-    offline: bool,
 ) -> Result<Vec<(String, String, Vec<String>)>> {
-    let tree = project
+    let tree = question
         .cargo("tree")
         .args(["--package", &wanted.package, "--target", wanted.target.triple()])
         .args(["--edges", "normal,no-proc-macro", "--prefix", "none", "--format", "{p}\t{f}\t"])
-        .args(&wanted.feature_args)
-        .args(project.has_lock.then_some("--locked"))
-        .args(offline.then_some("--offline"));
+        .args(&wanted.feature_args);
     let text = tree.read()?;
     let crates = text.lines().filter_map(|line| {
         let (package, rest) = line.split_once('\t')?;

@@ -214,6 +214,25 @@ fn a_dry_run_makes_nothing() {
     assert_eq!(world.names(), before, "without a lock file");
 }
 
+/// A Cargo.lock that another cargo makes while this one is asked is that one's.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_lock_file_of_anothers_stays() {
+    let world = World::quick("1.2.3");
+    let lock = world.read("Cargo.lock");
+    fs::remove_file(world.path("Cargo.lock")).unwrap();
+    fs::write(world.outside("theirs"), &lock).unwrap();
+    let made = format!(
+        "if tr '\\0' ' ' < /proc/$PPID/cmdline | grep -q -- --filter-platform; then\n\
+         cp {} {}\nfi\nexec rustc \"$@\"\n",
+        world.outside("theirs").display(),
+        world.path("Cargo.lock").display()
+    );
+    let rustc = world.script("rustc", &made);
+    run(world.tool(["release", "--dry-run", "--snapshot"]).env("RUSTC", rustc)).ends_with(0);
+    assert_eq!(world.read("Cargo.lock"), lock);
+}
+
 #[test]
 fn a_step_can_be_skipped() {
     let world = World::quick("1.2.3");
