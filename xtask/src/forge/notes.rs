@@ -41,7 +41,11 @@ fn speaks_of(heading: &str, version: &Version) -> bool {
     let version = version.to_string();
     // A date or a comment may follow, and name another version.
     let words = heading.split(end).filter(|word| !word.is_empty()).take(2);
-    let plain = |word: &str| word.strip_prefix('v').unwrap_or(word).to_owned();
+    let plain = |word: &str| {
+        let word = word.strip_prefix('v').unwrap_or(word);
+        // No version here has build metadata.
+        word.split('+').next().unwrap_or(word).to_owned()
+    };
     words.map(plain).any(|word| word == version)
 }
 
@@ -96,7 +100,7 @@ All of it.
 ### Fixed
 - Two, of 1.1.0.
 
-## v1.1.0 (since 1.0.0)
+## v1.1.0+b1 (since 1.0.0)
 
 Three.
 

@@ -202,6 +202,48 @@ fn tags_are_read_strictly() {
     }
 }
 
+/// Whatever a tag is called, what is read of it is safe to name, and is its own.
+#[test]
+fn any_name_is_a_tag_of_plain_letters_or_none() {
+    const PIECES: [&str; 20] = [
+        "v",
+        "1.2.3",
+        "0.0.1-rc.1",
+        "+b1",
+        "-",
+        "/",
+        "@",
+        "tool",
+        "a_b",
+        ".",
+        "..",
+        " ",
+        "$(id)",
+        "\n",
+        "é",
+        "*",
+        "1",
+        "-v",
+        "@{",
+        "\u{1b}",
+    ];
+    arbtest::arbtest(|u| {
+        let mut name = String::new();
+        for _ in 0..u.int_in_range(0..=6)? {
+            name.push_str(u.choose(&PIECES)?);
+        }
+        if let Some(tag) = ReleaseTag::parse(&name) {
+            assert_eq!(tag.to_string(), name);
+            let plain = |c: char| c.is_ascii_alphanumeric() || "-_.+/@".contains(c);
+            assert!(name.chars().all(plain), "{name:?}");
+            assert!(name.ends_with(&tag.written()), "{name:?}");
+            assert_eq!(tag.sibling(&name), Some(tag.version.clone()), "{name:?}");
+            assert!(tag.package.is_none_or(|package| name.starts_with(&package)), "{name:?}");
+        }
+        Ok(())
+    });
+}
+
 /// A tag with build metadata is of what Cargo.toml says with the same; one without is of both.
 #[test]
 fn build_metadata_is_compared_and_dropped() {

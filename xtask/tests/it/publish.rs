@@ -188,6 +188,40 @@ fn is_silent(stage: &Stage, run: &Run) {
     }
 }
 
+/// The tag keeps its form wherever it is named; versions keep theirs.
+#[test]
+fn a_tag_in_another_form_is_published_under_its_own_name() {
+    for (tag, in_address) in [
+        ("1.0.0", "1.0.0"),
+        ("kubectl-tool/v1.0.0", "kubectl-tool%2Fv1.0.0"),
+        ("kubectl-tool@1.0.0", "kubectl-tool%401.0.0"),
+    ] {
+        let Some(stage) = Stage::at("1.0.0") else { return };
+        stage.world.git(["tag", tag, "v1.0.0"]);
+        stage.world.git(["tag", "--delete", "v1.0.0"]);
+        stage.github.push(REPOSITORY, stage.world.root());
+        {
+            // The release before had the same form.
+            let mut state = stage.github.state();
+            let entry = state.text(INDEX, "main", ENTRY).unwrap();
+            let before = format!("/download/{}/", in_address.replace("1.0.0", "0.9.0"));
+            let entry = entry.replace("/download/v0.9.0/", &before);
+            state.commit(INDEX, "main", ENTRY, &entry);
+        }
+        stage.release().ends_with(0);
+        let state = stage.github.state();
+        let release = &state.repositories[REPOSITORY].releases[0];
+        assert_eq!((&*release.tag, release.draft, release.latest), (tag, false, true));
+        let names: BTreeSet<&str> = release.assets.iter().map(|it| &*it.name).collect();
+        assert!(names.contains(&*format!("kubectl-tool-v1.0.0-{HOST}.tar.gz")), "{names:?}");
+        let branch = format!("acme-tool-tool-{tag}");
+        let text = state.text(FORK, &branch, ENTRY).unwrap();
+        assert!(text.contains("version: v1.0.0\n"), "{text}");
+        let uri = format!("/releases/download/{in_address}/kubectl-tool-v1.0.0-{HOST}.tar.gz\n");
+        assert!(text.contains(&uri), "{text}");
+    }
+}
+
 #[test]
 fn a_tag_is_published_everywhere_and_a_second_run_changes_nothing() {
     let Some(stage) = Stage::at("1.0.0") else { return };

@@ -187,6 +187,13 @@ fn an_address_is_made_of_a_template() {
     // A tag of the package's own, and a server of another kind.
     let tagged = github.replace("/v1.2.3/", "/tool-v1.2.3/");
     assert_eq!(uri(&["tool-v1.2.3"], here, "").unwrap(), tagged);
+    // In an address a tag is one part of it, whatever is in its name.
+    for (tag, part) in
+        [("1.2.3", "1.2.3"), ("tool/v1.2.3", "tool%2Fv1.2.3"), ("tool@1.2.3", "tool%401.2.3")]
+    {
+        let tagged = github.replace("/v1.2.3/", &format!("/{part}/"));
+        assert_eq!(uri(&[tag], here, "").unwrap(), tagged);
+    }
     let forge = uri(&["v1.2.3"], "https://git.test/group/acme/tool", "").unwrap();
     assert_eq!(
         forge,
