@@ -434,6 +434,7 @@ impl World {
         let config: Config = config::resolve(raw, &project).map_err(Findings)?;
         let wanted = plan::wanted(&config, &project, request).map_err(Findings)?;
         project.learn_graphs(&wanted, common.offline, &self.cache, &self.term)?;
+        project.learn_inputs(&plan::inputs(&config, &project, request))?;
         let (plan, errors) = plan::plan(&config, &project, request);
         Ok(Drafted { project, plan, errors, config })
     }

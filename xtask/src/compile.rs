@@ -13,6 +13,7 @@ use crate::term::Term;
 use crate::toolchain::Ready;
 
 mod cause;
+mod inputs;
 mod universal;
 
 /// A binary that cargo made and nobody has looked at yet.
@@ -23,6 +24,7 @@ pub struct Compiled {
     target: Target,
     path: PathBuf,
     native: Vec<NativeCrate>,
+    inputs: Vec<PathBuf>,
 }
 
 impl Compiled {
@@ -55,7 +57,13 @@ impl Compiled {
             target: target.clone(),
             path,
             native: build.native.get(target).cloned().unwrap_or_default(),
+            inputs: Vec::new(),
         }
+    }
+
+    /// The files that cargo built it of here, but for those that it fetched itself.
+    pub fn inputs(&self) -> &[PathBuf] {
+        &self.inputs
     }
 
     /// The crates that could have brought in a library.
@@ -125,6 +133,7 @@ fn joined(
         target: target.clone(),
         path,
         native,
+        inputs: Vec::new(),
     }))
 }
 
@@ -167,6 +176,9 @@ fn call(
             ensure!(made, "cargo succeeded, but named no executable {bin} for {target}");
         }
     }
+    for made in &mut compiled {
+        made.inputs = inputs::of(&made.path, &project.root)?;
+    }
     compiled.sort_by(|a, b| (&a.bin, &a.target).cmp(&(&b.bin, &b.target)));
     Ok(compiled)
 }
@@ -200,5 +212,6 @@ fn executable(line: &str, build: &BuildPlan, targets: &[&Target]) -> Result<Opti
         target: (*target).clone(),
         native: build.native.get(*target).cloned().unwrap_or_default(),
         path: path.into_std_path_buf(),
+        inputs: Vec::new(),
     }))
 }

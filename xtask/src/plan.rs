@@ -2,11 +2,12 @@
 //! why. Pure: facts and settings in, a value out.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::config::{self, Config, KeptBack, PackageConfig, Slug};
+use crate::config::{self, Config, ImageNode, KeptBack, PackageConfig, Slug};
 use crate::finding::{Finding, Place, Severity};
 use crate::project::{Package, Project, Wanted};
 use crate::reference::Above;
@@ -27,6 +28,7 @@ mod values;
 pub use image::BIN;
 pub use krew::{LICENSES, PLATFORMS};
 pub use publish::repository;
+pub use rules::unheld;
 pub use tools::Tools;
 pub use values::{
     ArchivePlan, BuildPlan, Format, GeneratePlan, GitHubPlan, ImageConfig, ImagePlan,
@@ -159,6 +161,24 @@ pub fn wanted(
         parts.map(|part| selected.wanted(&part)).collect::<Vec<_>>()
     });
     Ok(all.collect())
+}
+
+/// The files that the settings name, of the packages that take part.
+pub fn inputs(config: &Config, project: &Project, request: &Request) -> Vec<PathBuf> {
+    let Ok((selected, _)) = select(config, project, request) else { return Vec::new() };
+    let mut files = Vec::new();
+    for selected in &selected {
+        if request.archives() {
+            files.extend(selected.config.archive_files.iter().map(|file| file.path.clone()));
+        }
+        if image::wanted(selected, request) {
+            files.extend(selected.config.image.files.iter().filter_map(|file| match &file.node {
+                ImageNode::File(path) => Some(path.clone()),
+                ImageNode::Dir | ImageNode::Walked | ImageNode::Link(_) => None,
+            }));
+        }
+    }
+    files
 }
 
 /// Decides everything that is made. All faults are found at once; with any the plan is good

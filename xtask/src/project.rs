@@ -24,6 +24,7 @@ pub mod cargo_config;
 pub mod cross;
 pub mod git;
 pub mod graph;
+mod inputs;
 mod profile;
 pub mod rustc;
 mod rustup;
@@ -55,6 +56,8 @@ pub struct Project {
     /// The workspace's root, absolute and without links.
     pub root: PathBuf,
     pub target_dir: PathBuf,
+    /// The folders that cargo puts into what builds make.
+    pub made: Vec<PathBuf>,
     /// The workspace's packages, sorted by name.
     pub packages: Vec<Package>,
     pub git: Option<Git>,
@@ -182,6 +185,7 @@ impl Project {
         term: &Term,
     ) -> Result<()> {
         self.graphs = graph::learn(self, wanted, offline, cache, term)?;
+        self.learn_outside()?;
         let foreign = |wanted: &Wanted| {
             let graph = self.graphs.get(wanted);
             !wanted.target.is_musl() || graph.is_some_and(|it| it.compiling_c().next().is_some())
@@ -277,9 +281,11 @@ pub fn discover(select: &Select, cache: &Cache) -> Result<(Project, Vec<RawConfi
     let packaged_commit = if git.is_none() { packaged_commit(&root, &boundary)? } else { None };
     let packages = packages(&metadata, git.as_ref())?;
     let (cargo, env) = cargo(&rustc, &env);
-    let project = Project {
+    let certain = git.as_ref().map(|git| inputs::certain(&metadata, git)).transpose()?;
+    let mut project = Project {
         target_dir,
         time: time(&env, git.as_ref())?,
+        made: made(&metadata),
         profiles: profile::read(&root, &env)?,
         has_lock: root.join("Cargo.lock").is_file(),
         bases: bases::read(&root, &boundary)?,
@@ -298,7 +304,16 @@ pub fn discover(select: &Select, cache: &Cache) -> Result<(Project, Vec<RawConfi
         cargo,
         env,
     };
+    project.learn_inputs(&certain.unwrap_or_default())?;
     Ok((project, raw))
+}
+
+/// Where cargo puts programs, and what it makes on the way, which may lie elsewhere.
+fn made(metadata: &Metadata) -> Vec<PathBuf> {
+    let dirs = [Some(&metadata.target_directory), metadata.build_directory.as_ref()];
+    let made = dirs.into_iter().flatten().map(|dir| dir.clone().into_std_path_buf());
+    // Where one is a link, what is read from it is known by where it leads.
+    made.flat_map(|dir| [files::resolve(&dir).unwrap_or_else(|_| dir.clone()), dir]).collect()
 }
 
 /// The toolchain's own cargo, named as rustup's proxy would name it to itself:

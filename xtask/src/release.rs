@@ -31,14 +31,15 @@ use crate::version::Version;
 mod bases;
 mod calls;
 mod held;
+mod locks;
 mod outcome;
 mod plugins;
 mod publish;
 mod shard;
 
 pub use calls::calls;
-use held::lock_target;
-pub use held::{Held, lock, lock_dist};
+use locks::lock_target;
+pub use locks::{Held, lock, lock_dist};
 pub use outcome::{Outcome, left_out_table};
 use outcome::{Row, title};
 pub use plugins::{check_plugins, plugins_of_head, released_plugins};
@@ -322,6 +323,7 @@ pub fn binaries(
     let started = Instant::now();
     let compiled = compile(&plan.builds, &ready, project, term)?;
     let cargo = started.elapsed();
+    held::ensure(&compiled, plan, project, term)?;
     Ok((proved(compiled, term)?, ready.left_out, cargo))
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::tools::{self, Obstacle, Tools};
 use super::{ArchivePlan, BuildPlan, GeneratePlan, LeftOut, Mode, Request, Selected};
 use crate::finding::{Finding, Place};
-use crate::project::git::{Mark, MarkPlace, Tagged};
+use crate::project::git::{Change, ChangeKind, Mark, MarkPlace, Tagged};
 use crate::project::{Git, Package, Project};
 use crate::target::Target;
 use crate::version::{ReleaseTag, Versioned};
@@ -26,11 +26,56 @@ pub fn versions(selected: &[Selected<'_>], project: &Project, mode: Mode) -> Vec
             findings.push(finding);
         }
     }
+    let changes = project.git.as_ref().map(|git| &*git.tree.changes).unwrap_or_default();
+    findings.extend(unheld(changes, mode));
     if mode == Mode::Release {
         findings.extend(unreleasable(selected, project, tagged));
         findings.extend(several(&released));
     }
     findings
+}
+
+/// How many files are named; the others are counted.
+const MOST_NAMED: usize = 10;
+
+/// What something is made of though the commit does not hold it, and `git status` does not
+/// show it.
+pub fn unheld(changes: &[Change], mode: Mode) -> Vec<Finding> {
+    let unseen: Vec<&Change> = changes.iter().filter(|it| !it.kind.is_shown()).collect();
+    let more = unseen.len().saturating_sub(MOST_NAMED);
+    let named = unseen.into_iter().take(MOST_NAMED).enumerate().filter_map(|(at, change)| {
+        let (mut why, fix) = match change.kind {
+            ChangeKind::Hidden => (
+                "it is not what the commit holds, and the index says not to look at it".to_owned(),
+                "run `git update-index --no-assume-unchanged --no-skip-worktree` on it, or \
+                 `git sparse-checkout disable`; then commit or restore it",
+            ),
+            ChangeKind::Elsewhere => (
+                "it is changed, in a repository of its own".to_owned(),
+                "commit it there, or restore it",
+            ),
+            ChangeKind::Ignored => (
+                "it is read, and git ignores it, so the commit does not hold it".to_owned(),
+                "commit it, with `git add --force`, or build without it",
+            ),
+            ChangeKind::Outside => (
+                "it is read, and lies in no repository, so nothing tells what it was".to_owned(),
+                "bring it into this repository, or into one of its own",
+            ),
+            ChangeKind::Converted => (
+                "the checkout changed its line ends, so it is not what the commit holds".to_owned(),
+                "say in .gitattributes what its line ends are, or unset core.autocrlf and \
+                 core.eol, and check it out again",
+            ),
+            ChangeKind::Changed | ChangeKind::Untracked => return None,
+        };
+        if at + 1 == MOST_NAMED && more > 0 {
+            why.push_str(&format!(" (and {more} files more)"));
+        }
+        let finding = if mode == Mode::Release { Finding::error } else { Finding::warning };
+        Some(finding("release-input", Place::file(&change.path), why, fix))
+    });
+    named.collect()
 }
 
 /// Tags of the version that is released: on another commit they leave open what it is, and on
@@ -109,7 +154,8 @@ fn unreleasable(selected: &[Selected<'_>], project: &Project, tagged: bool) -> V
         )];
     };
     let mut findings = Vec::new();
-    if git.dirty {
+    let shown = git.tree.changes.iter().any(|change| change.kind.is_shown());
+    if git.dirty && (shown || git.tree.changes.is_empty()) {
         let fix =
             "commit or stash them (`git status` lists them), or make a snapshot with --snapshot";
         findings.push(fault(
@@ -117,7 +163,7 @@ fn unreleasable(selected: &[Selected<'_>], project: &Project, tagged: bool) -> V
             "the tree has changes that the tag does not hold",
             fix,
         ));
-    } else if !tagged {
+    } else if !git.dirty && !tagged {
         let likely =
             selected.first().map(|it| project.tag_for(&it.package.name, &it.package.cargo_version));
         let likely = likely.unwrap_or_else(|| "v1.2.3".to_owned());

@@ -5,7 +5,7 @@ use super::*;
 use crate::config::{ArchiveFile, Base};
 use crate::process::Env;
 use crate::project::cross::{Clang, Zig};
-use crate::project::git::{Mark, MarkPlace};
+use crate::project::git::{Mark, MarkPlace, Tree};
 use crate::project::{About, Bin, Cross, Git, Graph, NativeCrate, Rustc};
 use crate::version::{Head, ReleaseTag, Version};
 
@@ -57,7 +57,7 @@ fn git(tags: &[&str]) -> Git {
         time: Some(Timestamp::constant(1_700_000_000, 0)),
         describe: Some("described".to_owned()),
         dirty: false,
-        changes: Vec::new(),
+        tree: Tree::default(),
         shallow: false,
         marks,
         tags: Vec::new(),
@@ -71,6 +71,7 @@ fn project(packages: Vec<Package>, git: Option<Git>) -> Project {
     Project {
         root: "/p".into(),
         target_dir: "/p/target".into(),
+        made: vec!["/p/target".into()],
         packages,
         time: git.as_ref().and_then(|git| git.time),
         git,

@@ -1,6 +1,7 @@
 //! What git says of the sources.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -17,7 +18,7 @@ mod tree;
 
 pub use ask::program;
 use ask::{fields, lines, printed, question, said, text};
-pub use tree::{Change, ChangeKind};
+pub use tree::{Change, ChangeKind, Tree, look as tree};
 
 /// The file by which cargo marks sources that it has packaged.
 pub const VCS_INFO: &str = ".cargo_vcs_info.json";
@@ -35,8 +36,7 @@ pub struct Git {
     pub describe: Option<String>,
     /// Whether there are changes outside dist/.
     pub dirty: bool,
-    /// What the work tree has that the commit does not hold, untracked files included, sorted.
-    pub changes: Vec<Change>,
+    pub tree: Tree,
     /// Whether history was cut off, so that tags and counts may be missing.
     pub shallow: bool,
     /// The tags reachable from HEAD whose names are text, and with one on HEAD all others too.
@@ -87,8 +87,50 @@ impl Git {
             path.parent() == dist.parent() && name.starts_with(".dist.dockless-")
         };
         let made = |path: &Path| path.ancestors().any(|path| path == dist || beside(path));
-        self.changes.retain(|change| !made(&change.path));
-        self.dirty = !self.changes.is_empty();
+        self.tree.changes.retain(|change| !made(&change.path));
+        self.dirty = !self.tree.changes.is_empty();
+    }
+
+    /// Adds changes that were found otherwise.
+    pub fn add(&mut self, changes: Vec<Change>) {
+        self.tree.changes.extend(changes);
+        self.tree.changes.sort();
+        self.tree.changes.dedup();
+        self.dirty = !self.tree.changes.is_empty();
+    }
+
+    /// Whether a path, or a folder that it lies in, is among the changes.
+    pub fn is_known(&self, path: &Path) -> bool {
+        self.tree.changes.iter().any(|change| path.starts_with(&change.path))
+    }
+
+    /// Those of the files, all in the index, whose line ends the checkout changed, and not
+    /// because the commit's own attributes say so.
+    /// <https://git-scm.com/docs/git-ls-files#Documentation/git-ls-files.txt---eol>
+    pub fn converted(&self, files: &[PathBuf], env: &Env) -> Result<Vec<PathBuf>> {
+        let mut own = Vec::new();
+        for file in files {
+            // Only those are asked about that have such an end.
+            if file.is_file() && begins_with_crlf(file)? {
+                own.extend(file.strip_prefix(&self.top).ok());
+            }
+        }
+        let mut converted = Vec::new();
+        for files in own.chunks(tree::AT_ONCE) {
+            let asked = question(&self.top, env).args(["--literal-pathspecs", "ls-files", "-z"]);
+            let listed = said("ls-files", &asked.args(["--eol", "--"]).args(files))?;
+            for entry in fields(&listed) {
+                let Some(at) = entry.iter().position(|byte| *byte == b'\t') else { continue };
+                let (about, path) = (text(&entry[..at]), ask::path(&entry[at + 1..]));
+                let mut ends = about.split_whitespace().map(|it| it.split_once('/'));
+                let (index, tree) = (ends.next().flatten(), ends.next().flatten());
+                let same = index.map(|(_, end)| end) == tree.map(|(_, end)| end);
+                if !same && !about.contains("eol=crlf") {
+                    converted.push(self.top.join(path));
+                }
+            }
+        }
+        Ok(converted)
     }
 
     /// Settles which tags announce releases, now that the project's form of them is known.
@@ -167,14 +209,27 @@ impl Git {
     }
 }
 
+/// Whether the first line of a text ends with CR LF. Where a checkout wrote one such end, it
+/// wrote them all.
+fn begins_with_crlf(file: &Path) -> Result<bool> {
+    const LONGEST: u64 = 64 << 10;
+    let mut start = Vec::new();
+    let read = files::open_regular(file)?.take(LONGEST).read_to_end(&mut start);
+    read.with_context(|| format!("read {}", file.display()))?;
+    let end = start.iter().position(|byte| *byte == b'\n');
+    Ok(end.is_some_and(|at| start[..at].ends_with(b"\r")))
+}
+
+/// The folder that holds the `.git` of what lies at a path, where there is one.
+pub fn top_of(path: &Path) -> Option<&Path> {
+    path.ancestors().find(|dir| dir.join(".git").symlink_metadata().is_ok())
+}
+
 /// Looks for the repository that `dir` belongs to; `None` where there is none.
 /// A repository that cannot be read is an error, never taken for none.
 pub fn look(dir: &Path, env: &Env) -> Result<Option<Git>> {
     // Where git, too, would look; its variables do not reach it from here.
-    let Some(found) = dir.ancestors().find(|dir| dir.join(".git").symlink_metadata().is_ok())
-    else {
-        return Ok(None);
-    };
+    let Some(found) = top_of(dir) else { return Ok(None) };
     if process::find("git", env).is_none() {
         let why = format!("read the repository {}: git is not on PATH", found.display());
         return Err(failure(why, "install git"));
@@ -194,11 +249,11 @@ pub fn look(dir: &Path, env: &Env) -> Result<Option<Git>> {
         return Ok(None);
     }
     let changed = tree.changes.iter().any(|change| change.kind != ChangeKind::Untracked);
-    let (dirty, changes) = (!tree.changes.is_empty(), tree.changes);
+    let dirty = !tree.changes.is_empty();
     let Some(history) = history.map_err(panicked)?? else {
         let (commit, time, describe) = Default::default();
         let (marks, tags, counts) = Default::default();
-        let git = Git { top, commit, time, describe, dirty, changes, shallow, marks, tags, counts };
+        let git = Git { top, commit, time, describe, dirty, tree, shallow, marks, tags, counts };
         return Ok(Some(git));
     };
     let described = printed("describe", describe.map_err(panicked)??)?;
@@ -207,7 +262,7 @@ pub fn look(dir: &Path, env: &Env) -> Result<Option<Git>> {
     let History { commit, time, marks, counts } = history;
     let (commit, time) = (Some(commit), Some(time));
     let tags = read_all(&marks, ReleaseTag::parse);
-    Ok(Some(Git { top, commit, time, describe, dirty, changes, shallow, marks, tags, counts }))
+    Ok(Some(Git { top, commit, time, describe, dirty, tree, shallow, marks, tags, counts }))
 }
 
 /// `--dirty` would look at the work tree once more; what is known of it says the same.

@@ -1,51 +1,28 @@
-//! What a run has to itself while others wait.
+//! What programs were built of, and whether the commit holds it.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::files::{self, Lock};
+use crate::compile::Compiled;
+use crate::finding::Findings;
+use crate::plan::{self, Mode, Plan};
 use crate::project::Project;
 use crate::term::Term;
 
-/// What a folder that need not be backed up holds. <https://bford.info/cachedir/>
-const CACHEDIR_TAG: &[u8] = b"Signature: 8a477f597d28d172789f06886806bc55\n";
-
-/// What a run that makes dist/ has to itself.
-#[derive(Debug)]
-pub struct Held {
-    _dist: Lock,
-    _target: Lock,
-}
-
-/// One run at a time makes a checkout's dist/; the others wait. All take dist/ before the
-/// folder of what cargo made, so that no two wait for each other.
-pub fn lock(project: &Project, term: &Term) -> Result<Held> {
-    let dist = lock_dist(project, term)?;
-    Ok(Held { _dist: dist, _target: lock_target(project, term)? })
-}
-
-/// dist/, for those who use nothing that cargo made. It lies beside the sources, and so
-/// does its lock, whatever the runs' target folders are.
-pub fn lock_dist(project: &Project, term: &Term) -> Result<Lock> {
-    Lock::of_dist(&project.dist(), &purpose(project), |other| {
-        term.step("wait", format_args!("for another dockless in this checkout: {other}"));
-    })
-}
-
-/// The programs that cargo made, which another run would replace before they are shipped:
-/// checkouts may share the folder.
-pub fn lock_target(project: &Project, term: &Term) -> Result<Lock> {
-    let target_dir = &project.target_dir;
-    if !target_dir.exists() {
-        // cargo marks the folder for backup programs only when it makes it itself.
-        files::write(&target_dir.join("CACHEDIR.TAG"), CACHEDIR_TAG)?;
+/// What the compiler read must be in the commit that is released; of a snapshot it is said.
+pub fn ensure(compiled: &[Compiled], plan: &Plan, project: &Project, term: &Term) -> Result<()> {
+    if plan.mode == Mode::Local {
+        return Ok(());
     }
-    Lock::acquire(&target_dir.join(".dockless-lock"), &purpose(project), |other| {
-        let folder = target_dir.display();
-        term.step("wait", format_args!("for another dockless that builds in {folder}: {other}"));
-    })
-}
-
-/// What those who wait are told of this run.
-fn purpose(project: &Project) -> String {
-    project.root.display().to_string()
+    let read: BTreeSet<PathBuf> =
+        compiled.iter().flat_map(|it| it.inputs().iter().cloned()).collect();
+    let lacking = project.lacking(&read.into_iter().collect::<Vec<_>>())?;
+    let findings = plan::unheld(&lacking, plan.mode);
+    if plan.mode == Mode::Release && !findings.is_empty() {
+        return Err(Findings(findings).into());
+    }
+    findings.iter().for_each(|finding| term.finding(finding));
+    Ok(())
 }

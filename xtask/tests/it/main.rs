@@ -32,6 +32,7 @@ mod hostile_images;
 mod image_faults;
 #[cfg(target_os = "linux")]
 mod images;
+mod inputs;
 #[cfg(target_os = "linux")]
 mod kills;
 #[cfg(target_os = "linux")]

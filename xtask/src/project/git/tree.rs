@@ -25,10 +25,14 @@ pub enum ChangeKind {
     Untracked,
     /// It was changed, or is not there, and the index says not to look.
     Hidden,
+    /// It was changed, or is new, in a submodule or in another repository.
+    Elsewhere,
     /// It is read, and git ignores it.
     Ignored,
     /// It is read, and lies in no repository.
     Outside,
+    /// It is read, and the checkout changed its line ends.
+    Converted,
 }
 
 impl ChangeKind {
@@ -47,6 +51,14 @@ pub struct Tree {
     pub ignored: Vec<PathBuf>,
     /// The files in the index, sorted.
     pub held: Vec<PathBuf>,
+}
+
+impl Change {
+    /// The same, seen from a repository that is another.
+    pub fn elsewhere(self) -> Change {
+        let kind = if self.kind.is_shown() { ChangeKind::Elsewhere } else { self.kind };
+        Change { kind, ..self }
+    }
 }
 
 impl Tree {
@@ -72,7 +84,7 @@ pub fn look(top: &Path, env: &Env) -> Result<Tree> {
     tree.changes.extend(really_changed(top, hidden, env)?);
     for submodule in submodules {
         let within = within(&submodule, env)?;
-        tree.changes.extend(within.changes);
+        tree.changes.extend(within.changes.into_iter().map(Change::elsewhere));
         tree.ignored.extend(within.ignored);
         tree.held.extend(within.held);
     }
@@ -84,12 +96,13 @@ pub fn look(top: &Path, env: &Env) -> Result<Tree> {
 /// What is changed below `top`. Of submodules only which commit they are at is looked at, as
 /// theirs is looked for apart: what a repository says of how much of that to show, or what it
 /// has git start meanwhile, then counts for nothing. Renames are no matter here, and to find
-/// them git would read contents, which a partial clone would have to fetch.
+/// them git would read contents, which a partial clone would have to fetch. Folders that a pattern
+/// ignores are not walked.
 fn status(top: &Path, env: &Env) -> Result<Vec<u8>> {
     let status = question(top, env)
         .args(ask::without_filters(top, env)?)
         .args(["status", "--porcelain", "-z", "--no-renames", "--untracked-files=normal"])
-        .args(["--ignored=traditional", "--ignore-submodules=dirty"]);
+        .args(["--ignored=matching", "--ignore-submodules=dirty"]);
     said("status", &status)
 }
 
@@ -135,7 +148,7 @@ fn read_index(top: &Path, listed: &[u8], tree: &mut Tree) -> (Vec<Hidden>, Vec<P
 }
 
 /// How many files are named in one call, which systems bound.
-const AT_ONCE: usize = 200;
+pub(super) const AT_ONCE: usize = 200;
 
 /// Those that are not what the index has for them.
 fn really_changed(top: &Path, hidden: Vec<Hidden>, env: &Env) -> Result<Vec<Change>> {

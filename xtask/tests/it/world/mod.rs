@@ -198,6 +198,18 @@ impl World {
         self.sha()
     }
 
+    /// Adds a submodule `sub` of one file, `lib.rs`, which nobody has committed yet.
+    pub fn submodule(&self) {
+        let of = self.outside("of");
+        fs::create_dir_all(&of).unwrap();
+        fs::write(of.join("lib.rs"), "").unwrap();
+        let of = of.to_str().unwrap();
+        self.git(["init", "--quiet", of]);
+        self.git(["-C", of, "add", "--all"]);
+        self.git(["-C", of, "commit", "--quiet", "--message", "sub"]);
+        self.git(["submodule", "--quiet", "add", of, "sub"]);
+    }
+
     /// The first 12 digits of HEAD's commit.
     pub fn sha(&self) -> String {
         self.git(["rev-parse", "HEAD"])[..12].to_owned()

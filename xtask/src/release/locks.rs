@@ -1,0 +1,51 @@
+//! What a run has to itself while others wait.
+
+use anyhow::Result;
+
+use crate::files::{self, Lock};
+use crate::project::Project;
+use crate::term::Term;
+
+/// What a folder that need not be backed up holds. <https://bford.info/cachedir/>
+const CACHEDIR_TAG: &[u8] = b"Signature: 8a477f597d28d172789f06886806bc55\n";
+
+/// What a run that makes dist/ has to itself.
+#[derive(Debug)]
+pub struct Held {
+    _dist: Lock,
+    _target: Lock,
+}
+
+/// One run at a time makes a checkout's dist/; the others wait. All take dist/ before the
+/// folder of what cargo made, so that no two wait for each other.
+pub fn lock(project: &Project, term: &Term) -> Result<Held> {
+    let dist = lock_dist(project, term)?;
+    Ok(Held { _dist: dist, _target: lock_target(project, term)? })
+}
+
+/// dist/, for those who use nothing that cargo made. It lies beside the sources, and so
+/// does its lock, whatever the runs' target folders are.
+pub fn lock_dist(project: &Project, term: &Term) -> Result<Lock> {
+    Lock::of_dist(&project.dist(), &purpose(project), |other| {
+        term.step("wait", format_args!("for another dockless in this checkout: {other}"));
+    })
+}
+
+/// The programs that cargo made, which another run would replace before they are shipped:
+/// checkouts may share the folder.
+pub fn lock_target(project: &Project, term: &Term) -> Result<Lock> {
+    let target_dir = &project.target_dir;
+    if !target_dir.exists() {
+        // cargo marks the folder for backup programs only when it makes it itself.
+        files::write(&target_dir.join("CACHEDIR.TAG"), CACHEDIR_TAG)?;
+    }
+    Lock::acquire(&target_dir.join(".dockless-lock"), &purpose(project), |other| {
+        let folder = target_dir.display();
+        term.step("wait", format_args!("for another dockless that builds in {folder}: {other}"));
+    })
+}
+
+/// What those who wait are told of this run.
+fn purpose(project: &Project) -> String {
+    project.root.display().to_string()
+}
