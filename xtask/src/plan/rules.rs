@@ -78,29 +78,32 @@ pub fn unheld(changes: &[Change], mode: Mode) -> Vec<Finding> {
     named.collect()
 }
 
-/// Tags of the version that is released: on another commit they leave open what it is, and on
-/// the same one of two is used.
+/// Tags of the version that is released, or that was released last: on another commit they
+/// leave open what it is, and on the same one of two is used.
 fn twice_tagged(selected: &Selected<'_>, project: &Project, mode: Mode) -> Vec<Finding> {
     let (package, Some(git)) = (selected.package, &project.git) else { return Vec::new() };
-    let Some(tag) = git.head(&package.name, |tag| announced(tag, package)).tag else {
-        return Vec::new();
-    };
+    let head = git.head(&package.name, |tag| announced(tag, package));
+    let counted = head.tag.or(head.last).and_then(|tag| git.tags.iter().find(|it| it.tag == *tag));
+    let Some(Tagged { tag, commit, .. }) = counted else { return Vec::new() };
     let (here, elsewhere): (Vec<&Tagged>, Vec<&Tagged>) =
-        git.twins(tag, &package.name).partition(|it| it.place == MarkPlace::OnHead);
+        git.twins(tag, &package.name).partition(|it| it.commit == *commit);
     let mut findings = Vec::new();
     if !elsewhere.is_empty() {
         let others: Vec<String> =
             elsewhere.iter().map(|it| format!("{} at {:.12}", it.tag, it.commit)).collect();
-        let why =
-            format!("{} is tagged twice: {tag} at HEAD, and {}", tag.version, others.join(" and "));
-        let fix = "release another version, or remove the tag that is wrong, here and where it was pushed";
-        let finding = if mode == Mode::Release { Finding::error } else { Finding::warning };
+        let place = if head.tag.is_some() { "HEAD" } else { &commit[..12.min(commit.len())] };
+        let (version, others) = (&tag.version, others.join(" and "));
+        let why = format!("{version} is tagged twice: {tag} at {place}, and {others}");
+        let fix = "release another version, or remove the tag that is wrong, here and where it \
+                   was pushed";
+        let stops = mode == Mode::Release && head.tag.is_some();
+        let finding = if stops { Finding::error } else { Finding::warning };
         findings.push(finding("release-tag", Place::item("git"), why, fix));
     }
-    if !here.is_empty() {
+    if !here.is_empty() && head.tag.is_some() {
         let others: Vec<String> = here.iter().map(|it| it.tag.to_string()).collect();
-        let why =
-            format!("HEAD has {tag} and {}, of one version: {tag} is used", others.join(" and "));
+        let others = others.join(" and ");
+        let why = format!("HEAD has {tag} and {others}, of one version: {tag} is used");
         let fix = "keep one of them, or set `tag` in [workspace.metadata.dockless]";
         findings.push(Finding::warning("release-tag", Place::item("git"), why, fix));
     }

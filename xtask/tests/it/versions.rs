@@ -379,6 +379,12 @@ fn a_version_that_is_tagged_twice_is_not_released() {
             snapshot.ends_with(0).says(&format!("warning: git: {why}\n"));
         };
         twice(&before);
+        // What comes after it stands on one of them.
+        world.git(["checkout", "--quiet", "-b", "later"]);
+        world.commit();
+        let snapshot = world.run("release --dry-run --snapshot");
+        snapshot.ends_with(0).says("warning: git: 1.2.3 is tagged twice: ");
+        world.git(["checkout", "--quiet", "main"]);
         // On a branch that HEAD does not stand on it is one as well.
         world.git(["checkout", "--quiet", "-b", "other", "HEAD~1"]);
         let apart = world.commit();
