@@ -310,7 +310,7 @@ fn planned(
     for wanted in wanted(&config, &project, &request(Mode::Snapshot)).unwrap() {
         let native = krate.clone().into_iter().collect();
         let sources = vec![("/elsewhere".into(), "/deps/x".into())];
-        project.graphs.insert(wanted, Graph { native, sources });
+        project.graphs.insert(wanted, Graph { native, sources, outside: Vec::new() });
     }
     let request = Request { skip: vec![Skip::Image], ..request(Mode::Snapshot) };
     plan(&config, &project, &request)

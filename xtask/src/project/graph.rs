@@ -23,7 +23,7 @@ const C_COMPILERS: [&str; 7] =
 const LIBRARY_FINDERS: [&str; 3] = ["pkg-config", "system-deps", "vcpkg"];
 
 /// Raised when what is kept of a graph changes.
-const FORMAT: &[u8] = b"graph 2";
+const FORMAT: &[u8] = b"graph 3";
 
 /// What a package's dependency graph for one target says about linking.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +33,8 @@ pub struct Graph {
     /// Folders outside the workspace that sources are read from, which must
     /// not be named in a binary: `(folder, stable name)`.
     pub sources: Vec<(PathBuf, String)>,
+    /// The manifests of the packages outside the workspace, named by a path, that are compiled.
+    pub outside: Vec<PathBuf>,
 }
 
 /// A crate that could bring more than Rust into a binary.
@@ -231,13 +233,20 @@ impl Packages {
 
     fn record(&self, question: &Question<'_>, wanted: &Wanted) -> Result<Record> {
         let mut found = BTreeSet::new();
+        let mut outside = BTreeSet::new();
         for (name, version, features) in compiled(question, wanted)? {
             let unlisted = || format!("cargo lists no package {name} {version}, which is compiled");
             let key = (name.clone(), version.clone());
             let package = self.by_name.get(&key).with_context(unlisted)?;
             found.extend(native(package, &features));
+            let manifest = package.manifest_path.as_std_path();
+            outside.extend(self.outside.contains_key(manifest).then(|| manifest.to_owned()));
         }
-        let graph = Graph { native: found.into_iter().collect(), sources: self.sources.clone() };
+        let graph = Graph {
+            native: found.into_iter().collect(),
+            sources: self.sources.clone(),
+            outside: outside.into_iter().collect(),
+        };
         Ok(Record { graph, outside: self.outside.clone() })
     }
 }

@@ -1,6 +1,6 @@
 //! What is made of files that the commit does not hold.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -9,6 +9,25 @@ use cargo_metadata::{Metadata, TargetKind};
 use super::git::{self, Change, ChangeKind, Git, Tree};
 use super::{Project, versioned};
 use crate::files;
+
+/// Where the headers and libraries of a system lie, and those of the managers of packages that
+/// people use beside it. What build scripts read of them is as little of the commit's as the
+/// compiler is.
+const SYSTEM: [&str; 13] = [
+    "/Applications/Xcode.app",
+    "/Library",
+    "/System",
+    "/gnu/store",
+    "/lib",
+    "/nix/store",
+    "/opt/homebrew",
+    "/usr/include",
+    "/usr/lib",
+    "/usr/local/include",
+    "/usr/local/lib",
+    "/usr/local/share",
+    "/usr/share",
+];
 
 /// More files than this are no folder of sources.
 const MOST: usize = 10_000;
@@ -25,25 +44,20 @@ impl Project {
     /// Looks at the packages outside the workspace that are compiled, in their repositories.
     pub(super) fn learn_outside(&mut self) -> Result<()> {
         let Some(git) = &self.git else { return Ok(()) };
-        let sources = self.graphs.values().flat_map(|graph| &graph.sources);
-        let outside = sources.filter(|(dir, name)| {
-            // What git looks at anyway is not looked at again.
-            name.starts_with("/deps/") && !dir.starts_with(&git.top)
-        });
+        let all = self.graphs.values().flat_map(|graph| graph.outside.iter().cloned());
+        // What git looks at anyway is not looked at again.
+        let manifests: BTreeSet<PathBuf> = all.filter(|it| !it.starts_with(&git.top)).collect();
         let mut found = Vec::new();
-        let mut manifests: Vec<PathBuf> = Vec::new();
-        for (dir, _) in outside {
-            let manifest = dir.join("Cargo.toml");
-            if manifests.contains(&manifest) {
+        for manifest in &manifests {
+            let Some((dir, top)) = manifest.parent().and_then(|dir| Some((dir, git::top_of(dir)?)))
+            else {
                 continue;
-            }
-            if let Some(top) = git::top_of(dir) {
-                let changes = git::tree(top, &self.env)?.changes.into_iter();
-                let own = changes.filter(|change| change.path.starts_with(dir));
-                found.extend(own.map(Change::elsewhere));
-            }
-            manifests.push(manifest);
+            };
+            let changes = git::tree(top, &self.env)?.changes.into_iter();
+            let own = changes.filter(|change| change.path.starts_with(dir));
+            found.extend(own.map(Change::elsewhere));
         }
+        let manifests: Vec<PathBuf> = manifests.into_iter().collect();
         self.learn_changes(found);
         self.learn_inputs(&manifests)
     }
@@ -111,6 +125,9 @@ impl Project {
                 return Ok(files.map(|path| of(path, ChangeKind::Ignored)).collect());
             }
             return Ok(vec![of(path, ChangeKind::Ignored)]);
+        }
+        if SYSTEM.iter().any(|system| path.starts_with(system)) {
+            return Ok(Vec::new());
         }
         let Some(top) = git::top_of(&path) else {
             return Ok(vec![of(path, ChangeKind::Outside)]);

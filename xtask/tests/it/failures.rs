@@ -158,6 +158,12 @@ fn a_path_with_spaces_and_other_alphabets() {
     world.package("", "tool", "1.0.0", &format!("{more}{}", only_host()));
     world.package("../ein Nachbar", "helper", "0.1.0", "[workspace]\n");
     world.file("../ein Nachbar/src/lib.rs", "");
+    // A release takes what lies elsewhere of a repository alone.
+    let neighbour = "../ein Nachbar";
+    world.file("../ein Nachbar/.gitignore", "/target\n");
+    world.git(["init", "--quiet", neighbour]);
+    world.git(["-C", neighbour, "add", "--all"]);
+    world.git(["-C", neighbour, "commit", "--quiet", "--message", "a neighbour"]);
     world.file("LICENSE", "free\n").file("docs/Über uns.md", "").lock().commit();
     let files = "[package.metadata.dockless.archive]\nfiles = [\"LICENSE\", \"docs/*.md\"]\n";
     world.package("", "tool", "1.0.0", &format!("{more}{}{files}", only_host()));

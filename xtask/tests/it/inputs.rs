@@ -324,6 +324,8 @@ fn what_nothing_is_made_of_stops_nothing() {
     let world = World::committed("1.2.3");
     dependency_with_git(&world);
     submodule(&world);
+    let script = "fn main() { println!(\"cargo::rerun-if-changed=/usr/lib\"); }\n";
+    world.file("build.rs", script);
     world.file(".gitignore", "/target\n*.log\n/notes\n").file("a.txt", "a").commit();
     world.git(["tag", "v1.2.3"]);
     world.file("x.log", "").file("src/x.log", "").file("notes/a.rs", "").file("sub/.git-x/y", "");

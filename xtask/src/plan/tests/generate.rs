@@ -76,7 +76,7 @@ fn what_cannot_be_generated_is_left_out_of_a_snapshot_and_stops_a_release() {
     for wanted in wanted(&config, &project, &request(Mode::Snapshot)).unwrap() {
         let musl = wanted.target.is_musl();
         let native = musl.then(|| native("ring", &["cc"], &[])).into_iter().collect();
-        project.graphs.insert(wanted, Graph { native, sources: Vec::new() });
+        project.graphs.insert(wanted, Graph { native, ..Graph::default() });
     }
     let snapshot = plan(&config, &project, &request(Mode::Snapshot)).unwrap();
     assert_eq!(snapshot.left_out[0].what, "generated files of tool");
