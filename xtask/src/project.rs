@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use cargo_metadata::{Metadata, MetadataCommand, TargetKind};
+use cargo_metadata::{Metadata, MetadataCommand};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
@@ -14,7 +14,6 @@ use crate::cache::Cache;
 use crate::files::{self, Boundary, limits};
 use crate::finding::{Help, failure};
 use crate::process::{Env, Program};
-use crate::secret::Address;
 use crate::target::Target;
 use crate::term::Term;
 use crate::version::{ReleaseTag, Version, Versioned};
@@ -25,6 +24,7 @@ pub mod cross;
 pub mod git;
 pub mod graph;
 mod inputs;
+mod packages;
 mod profile;
 pub mod rustc;
 mod rustup;
@@ -279,7 +279,7 @@ pub fn discover(select: &Select, cache: &Cache) -> Result<(Project, Vec<RawConfi
     let top = git.as_ref().map_or(&root, |git| &git.top);
     let boundary = Boundary::new(top, &[target_dir.clone(), root.join("dist")])?;
     let packaged_commit = if git.is_none() { packaged_commit(&root, &boundary)? } else { None };
-    let packages = packages(&metadata, git.as_ref())?;
+    let packages = packages::of(&metadata, git.as_ref())?;
     let (cargo, env) = cargo(&rustc, &env);
     let certain = git.as_ref().map(|git| inputs::certain(&metadata, git)).transpose()?;
     let mut project = Project {
@@ -380,11 +380,6 @@ fn metadata(
     Ok((text.into_bytes(), metadata))
 }
 
-/// An address of the project, as all may know it.
-fn public(address: &str) -> String {
-    Address::new(address).shown().to_owned()
-}
-
 fn raw_configs(metadata: &Metadata) -> Vec<RawConfig> {
     let table = |value: &Value| value.get("dockless").cloned();
     let workspace = table(&metadata.workspace_metadata).map(|value| RawConfig {
@@ -418,63 +413,6 @@ fn tag_form(raw: &[RawConfig]) -> Option<TagForm> {
     let workspace = raw.iter().find(|raw| raw.package.is_none())?;
     let text = workspace.value.get("tag")?.as_str().filter(|text| !text.is_empty())?;
     TagForm::parse(text).ok()
-}
-
-fn packages(metadata: &Metadata, git: Option<&Git>) -> Result<Vec<Package>> {
-    let mut packages = Vec::new();
-    for package in &metadata.packages {
-        let cargo_version = Version::from_cargo(&package.version);
-        let cargo_build = package.version.build.to_string();
-        let manifest = package.manifest_path.clone().into_std_path_buf();
-        let dir_of = manifest.parent().context("find the manifest's folder")?.to_owned();
-        let versioned = versioned(&package.name, &cargo_version, &cargo_build, git);
-        let bins = package.targets.iter().filter(|target| target.kind.contains(&TargetKind::Bin));
-        let named = [("license-file", &package.license_file), ("readme", &package.readme)];
-        packages.push(Package {
-            name: package.name.to_string(),
-            spec: format!("{}@{}", package.name, package.version),
-            versioned,
-            cargo_version,
-            cargo_build,
-            bins: bins
-                .map(|bin| Bin {
-                    name: bin.name.clone(),
-                    required_features: bin.required_features.clone(),
-                })
-                .collect(),
-            features: package
-                .features
-                .iter()
-                .map(|(name, on)| (name.clone(), on.clone()))
-                .collect(),
-            about: About {
-                license: said(&package.license),
-                description: said(&package.description),
-                repository: said(&package.repository).as_deref().map(public),
-                homepage: said(&package.homepage).as_deref().map(public),
-            },
-            named_files: named
-                .into_iter()
-                .filter_map(|(key, file)| Some((key, dir_of.join(file.as_ref()?))))
-                .collect(),
-            is_xtask: package.dependencies.iter().any(|dependency| dependency.name == "dockless"),
-            dir: dir_of,
-            manifest,
-        });
-    }
-    packages.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(packages)
-}
-
-/// What a package's version is: `cargo` and `build` are what Cargo.toml says.
-fn versioned(package: &str, cargo: &Version, build: &str, git: Option<&Git>) -> Versioned {
-    let head = git.map(|git| git.head(package, |tag| tag.announces(cargo, build)));
-    Versioned::decide(cargo, build, head.as_ref())
-}
-
-/// What Cargo.toml says for a key; an empty text says nothing.
-fn said(text: &Option<String>) -> Option<String> {
-    text.clone().filter(|text| !text.trim().is_empty())
 }
 
 /// The commit in `.cargo_vcs_info.json`, which `cargo package` writes.

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use cargo_metadata::{Metadata, TargetKind};
 
+use super::Project;
 use super::git::{self, Change, ChangeKind, Git, Tree};
-use super::{Project, versioned};
+use super::packages::versioned;
 use crate::files;
 
 /// Where the headers and libraries of a system lie, and those of the managers of packages that

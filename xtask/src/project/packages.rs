@@ -1,0 +1,71 @@
+//! The packages of the workspace, as cargo lists them.
+
+use anyhow::{Context, Result};
+use cargo_metadata::{Metadata, TargetKind};
+
+use super::{About, Bin, Git, Package};
+use crate::secret::Address;
+use crate::version::{Version, Versioned};
+
+/// The packages that cargo lists, with their versions by what git says, sorted by name.
+pub fn of(metadata: &Metadata, git: Option<&Git>) -> Result<Vec<Package>> {
+    let mut packages = Vec::new();
+    for package in &metadata.packages {
+        let cargo_version = Version::from_cargo(&package.version);
+        let cargo_build = package.version.build.to_string();
+        let manifest = package.manifest_path.clone().into_std_path_buf();
+        let dir_of = manifest.parent().context("find the manifest's folder")?.to_owned();
+        let versioned = versioned(&package.name, &cargo_version, &cargo_build, git);
+        let bins = package.targets.iter().filter(|target| target.kind.contains(&TargetKind::Bin));
+        let named = [("license-file", &package.license_file), ("readme", &package.readme)];
+        packages.push(Package {
+            name: package.name.to_string(),
+            spec: format!("{}@{}", package.name, package.version),
+            versioned,
+            cargo_version,
+            cargo_build,
+            bins: bins
+                .map(|bin| Bin {
+                    name: bin.name.clone(),
+                    required_features: bin.required_features.clone(),
+                })
+                .collect(),
+            features: package
+                .features
+                .iter()
+                .map(|(name, on)| (name.clone(), on.clone()))
+                .collect(),
+            about: About {
+                license: said(&package.license),
+                description: said(&package.description),
+                repository: said(&package.repository).as_deref().map(public),
+                homepage: said(&package.homepage).as_deref().map(public),
+            },
+            named_files: named
+                .into_iter()
+                .filter_map(|(key, file)| Some((key, dir_of.join(file.as_ref()?))))
+                .collect(),
+            is_xtask: package.dependencies.iter().any(|dependency| dependency.name == "dockless"),
+            dir: dir_of,
+            manifest,
+        });
+    }
+    packages.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(packages)
+}
+
+/// What a package's version is: `cargo` and `build` are what Cargo.toml says.
+pub fn versioned(package: &str, cargo: &Version, build: &str, git: Option<&Git>) -> Versioned {
+    let head = git.map(|git| git.head(package, |tag| tag.announces(cargo, build)));
+    Versioned::decide(cargo, build, head.as_ref())
+}
+
+/// What Cargo.toml says for a key; an empty text says nothing.
+fn said(text: &Option<String>) -> Option<String> {
+    text.clone().filter(|text| !text.trim().is_empty())
+}
+
+/// An address of the project, as all may know it.
+fn public(address: &str) -> String {
+    Address::new(address).shown().to_owned()
+}
