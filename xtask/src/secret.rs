@@ -184,13 +184,16 @@ fn is_git(user: &str) -> bool {
     user == "git"
 }
 
-/// The text with something else in place of parts of it, which stand in order.
+/// The text with something else in place of parts of it, in the order of their beginnings:
+/// addresses may stand within a secret of another.
 fn without(text: &str, parts: impl Iterator<Item = Range<usize>>, instead: &str) -> String {
     let (mut left, mut at) = (String::with_capacity(text.len()), 0);
     for part in parts.filter(|part| !part.is_empty()) {
-        left.push_str(&text[at.min(part.start)..part.start]);
-        left.push_str(instead);
-        at = part.end;
+        if part.start >= at {
+            left.push_str(&text[at..part.start]);
+            left.push_str(instead);
+        }
+        at = at.max(part.end);
     }
     left + &text[at..]
 }
@@ -263,6 +266,11 @@ mod tests {
             ("https://h/x, mail me@example.com", "https://h/x, mail me@example.com"),
             ("https://é:ü@h", "https://…@h"),
             ("://@", "://@"),
+            // A secret in which another address stands goes as a whole.
+            (
+                "https://h?token=s3cr3t://u:p@s3cr3t&a=b://v:q@w",
+                "https://h?token=…&a=b://…@w",
+            ),
         ] {
             assert_eq!(redacted(text), expected, "{text}");
         }
