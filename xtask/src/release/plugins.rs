@@ -94,8 +94,10 @@ pub fn manifests(
 /// is of: that must be the release that HEAD is. No index gets a development version.
 pub fn plugins_of_head(names: &[String], project: &Project) -> Result<(Vec<Release>, Of)> {
     let dist = project.dist();
+    // Damage to it is said as such: without it dist/ would seem to be another's.
+    let of = Of::read(&dist)?;
     let plugins = released_plugins(names, &dist)?;
-    let of = Of::read(&dist)?.context("find what dist/ is of")?;
+    let of = of.context("find what dist/ is of")?;
     let git = project.git.as_ref();
     let head = git.map_or(project.packaged_commit.as_ref(), |git| git.commit.as_ref());
     let (head_is, announced) = announced(project);

@@ -211,10 +211,10 @@ fn of_two_runs_at_once_the_second_waits_and_says_for_whom() {
     let line = said.by_ref().lines().map(Result::unwrap).find(|line| line.contains("wait"));
     let line = line.unwrap_or_default();
     let waits = format!(
-        "      wait for another dockless in this checkout: process {holder} ({}) [",
+        "      wait for another dockless in this checkout: process {holder} ({})",
         world.root().display()
     );
-    assert!(line.starts_with(&waits), "{line:?}");
+    assert_eq!(line, waits);
     fs::write(world.outside("go"), "").unwrap();
     ended(first).ends_with(0).never_says("wait for");
     let mut rest = String::new();
