@@ -75,7 +75,8 @@ fn branch(project: &Project, world: &World) -> Result<String> {
     if let Some(branch) = git::default_branch(&project.root, &world.env)? {
         return Ok(init::branch_pattern(&branch));
     }
-    let there = files::read_if_there(&project.root.join(init::CI))?.unwrap_or_default();
+    let ci = project.root.join(init::CI);
+    let there = project.boundary.read_if_there(&ci, limits::SETTINGS)?.unwrap_or_default();
     if let Some(branch) = init::branch_in(&String::from_utf8_lossy(&there)) {
         return Ok(branch.to_owned());
     }

@@ -208,7 +208,11 @@ fn of_two_runs_at_once_the_second_waits_and_says_for_whom() {
     wait_for(&world.outside("begun"));
     let mut second = held_back(&world).spawn().unwrap();
     let mut said = BufReader::new(second.stderr.take().unwrap());
-    let line = said.by_ref().lines().map(Result::unwrap).find(|line| line.contains("wait"));
+    let line = said
+        .by_ref()
+        .lines()
+        .map(Result::unwrap)
+        .find(|line| line.trim_start().starts_with("wait "));
     let line = line.unwrap_or_default();
     let waits = format!(
         "      wait for another dockless in this checkout: process {holder} ({})",
@@ -234,7 +238,7 @@ fn a_lock_ends_with_its_holder_and_clean_respects_it() {
     let mut clean = world.tool(["clean"]);
     let mut clean = clean.stderr(Stdio::piped()).spawn().unwrap();
     let mut said = BufReader::new(clean.stderr.take().unwrap()).lines().map(Result::unwrap);
-    let line = said.find(|line| line.contains("wait")).unwrap_or_default();
+    let line = said.find(|line| line.trim_start().starts_with("wait ")).unwrap_or_default();
     assert!(line.contains(&format!("process {}", first.id())), "{line:?}");
     assert_eq!(clean.try_wait().unwrap(), None);
     first.kill().unwrap();

@@ -9,7 +9,9 @@ use crate::world::strace::{injected, may_trace};
 /// The line by which a run says that it waits, and what it says after that.
 fn waits(child: &mut Child) -> (String, BufReader<std::process::ChildStderr>) {
     let mut said = BufReader::new(child.stderr.take().unwrap());
-    let line = said.by_ref().lines().map(Result::unwrap).find(|line| line.contains("wait"));
+    // cargo waits for its own locks, and says so in other words.
+    let waits = |line: &String| line.trim_start().starts_with("wait ");
+    let line = said.by_ref().lines().map(Result::unwrap).find(waits);
     (line.unwrap_or_default(), said)
 }
 
