@@ -207,13 +207,20 @@ impl Registry<'_> {
         let stop = || self.http.stop();
         let found = parallel::map_until(&all, 2 * self.jobs, stop, |asked| match asked {
             Asked::Manifest(digest, size) => {
-                Ok(self.has_manifest(site, digest, *size)?.then_some(*digest))
+                Ok(Some(self.has_manifest(site, digest, *size)?.then_some(*digest)))
             }
-            Asked::Blob(digest, size) => Ok(self.has_blob(site, digest, *size)?.then_some(*digest)),
-            Asked::Tag(tag) => self.tagged(site, tag),
+            Asked::Blob(digest, size) => {
+                Ok(Some(self.has_blob(site, digest, *size)?.then_some(*digest)))
+            }
+            Asked::Tag(tag) => match self.tagged(site, tag) {
+                // As with manifests, the answer only saves time: it is asked after again.
+                Err(error) if matches!(status(&error), Some(403 | 405)) => Ok(None),
+                named => named.map(Some),
+            },
         })?;
         let (mut there, mut named) = (BTreeSet::new(), BTreeMap::new());
         for (asked, found) in all.into_iter().zip(found) {
+            let Some(found) = found else { continue };
             match asked {
                 Asked::Tag(tag) => drop(named.insert(tag.clone(), found)),
                 Asked::Manifest(..) | Asked::Blob(..) => there.extend(found),
