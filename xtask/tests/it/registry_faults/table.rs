@@ -134,6 +134,8 @@ const PLACED: &[(Work, Step)] = &[
     (Work::Mount, Step::Mount),
 ];
 /// Those that bring a token.
+/// Mounts are not among them: those of several layers at a time expire each other's tokens, and
+/// whether an upload in their place still gets through is a matter of time.
 const WITH_TOKEN: &[(Work, Step)] = &[
     (Work::Push, Step::BlobHead),
     (Work::Push, Step::Post),
@@ -143,7 +145,6 @@ const WITH_TOKEN: &[(Work, Step)] = &[
     (Work::Push, Step::TagPut),
     (Work::Resume, Step::Status),
     (Work::Resume, Step::Patch),
-    (Work::Mount, Step::Mount),
     (Work::Pull, Step::ManifestGet),
     (Work::Pull, Step::BlobGet),
 ];
