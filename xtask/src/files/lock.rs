@@ -189,7 +189,7 @@ pub fn neither_follow_nor_wait(options: &mut OpenOptions) {
         options.custom_flags(flags.bits().cast_signed());
     }
     #[cfg(not(unix))]
-    drop(options);
+    let _ = options;
 }
 
 /// What the holder of a lock wrote; `None` where it is another file's text.
@@ -224,7 +224,7 @@ fn is_at(file: &File, path: &Path) -> Result<bool> {
     }
     #[cfg(not(unix))]
     {
-        drop((file, path));
+        let _ = (file, path);
         Ok(true)
     }
 }
