@@ -34,7 +34,7 @@ mod sink;
 mod generate;
 
 mod archive;
-mod checksum;
+mod artifacts;
 mod dockerfile;
 mod krew;
 

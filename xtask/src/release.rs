@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use crate::archive::{Archive, archive};
+use crate::artifacts::{self, IMAGES, Made, Of};
 use crate::cache::{Blobs, Cache};
-use crate::checksum::{self, IMAGES, Made, Of};
 use crate::compile::{Compiled, compile};
 use crate::config::ImageNode;
 use crate::dockerfile;
@@ -100,7 +100,7 @@ pub fn release(
     let made =
         Made { archives: &archives, manifests: &manifests, images: &images, binaries: &binaries };
     let artifacts =
-        checksum::describe(plan, name(plan, project), &made, &staging).map_err(explain_space)?;
+        artifacts::describe(plan, name(plan, project), &made, &staging).map_err(explain_space)?;
     staging.commit(plan.time)?;
     let left_out = plan.left_out.iter().cloned().chain(left_out).collect();
     let (title, version) = (title(plan), plan.version.to_string());
@@ -178,7 +178,7 @@ pub fn dockerfiles(
         written.push(plan.dist.join(&place).join("Dockerfile"));
     }
     let made = Made { archives: &[], manifests: &[], images: &[], binaries: &[] };
-    checksum::describe(plan, name(plan, project), &made, &staging)?;
+    artifacts::describe(plan, name(plan, project), &made, &staging)?;
     staging.commit(plan.time)?;
     Ok(written)
 }

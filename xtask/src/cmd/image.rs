@@ -5,8 +5,8 @@ use anyhow::{Result, bail};
 use serde::Serialize;
 
 use super::{Common, NetworkArgs, Selection, World};
+use crate::artifacts::IMAGES;
 use crate::cache::Cache;
-use crate::checksum::IMAGES;
 use crate::files::explain_space;
 use crate::finding::failure;
 use crate::oci::Built;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use super::{Common, Selection, World, release};
-use crate::checksum::KREW;
+use crate::artifacts::KREW;
 use crate::files::{self, limits};
 use crate::finding::{Finding, Findings, Place, Severity};
 use crate::krew::{self, Archives};

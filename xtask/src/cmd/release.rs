@@ -9,9 +9,9 @@ use serde_json::json;
 use super::{
     Common, Drafted, GITHUB_TOKEN, KREW_GITHUB_TOKEN, NetworkArgs, Selection, World, check,
 };
+use crate::artifacts::IMAGES;
 use crate::cache::Cache;
 use crate::check as checks;
-use crate::checksum::IMAGES;
 use crate::config::Config;
 use crate::files;
 use crate::finding::{Finding, Findings, failure};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::archive::Archive;
-use crate::checksum::Artifact;
+use crate::artifacts::Artifact;
 use crate::oci::Built;
 use crate::plan::{LeftOut, Mode, Part, Plan};
 use crate::term::{self, Table, Term};

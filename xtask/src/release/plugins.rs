@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::archive::Archive;
+use crate::artifacts::{KREW, Of};
 use crate::cache::{Cache, Kind};
-use crate::checksum::{KREW, Of};
 use crate::digest::{self, Digest};
 use crate::files::{self, Boundary, Staging, limits};
 use crate::finding::{Finding, Findings, Place, Severity, failure};

@@ -10,7 +10,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::{Staging, binaries, generated, lock, name};
-use crate::checksum::{self, Made};
+use crate::artifacts::{self, Made};
 use crate::compile::Compiled;
 use crate::config::unfit;
 use crate::digest::{self, Digest};
@@ -162,7 +162,7 @@ pub fn split(
     text.push(b'\n');
     staging.write(SHARD, &text)?;
     let made = Made { archives: &[], manifests: &[], images: &[], binaries: &[] };
-    checksum::describe(plan, name(plan, project), &made, &staging)?;
+    artifacts::describe(plan, name(plan, project), &made, &staging)?;
     staging.commit(plan.time)?;
     Ok(plan.dist.join(SHARD))
 }

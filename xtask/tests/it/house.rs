@@ -17,7 +17,7 @@ const ROOMS: [&str; 15] = [
     "generate",
     "archive sbom sign dockerfile",
     "krew",
-    "checksum",
+    "artifacts",
     "github > forge",
     "check preflight resolve verify init",
     "release",

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use serde::Serialize;
 
 use super::super::{Common, World};
-use crate::checksum::KREW;
+use crate::artifacts::KREW;
 use crate::files::{self, limits};
 use crate::finding::{Finding, Findings, Place, Severity, failure};
 use crate::krew::{self, Archives, Change, Release};

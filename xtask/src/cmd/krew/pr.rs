@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
 use super::super::{Common, KREW_GITHUB_TOKEN, NetworkArgs, Selection, World};
-use crate::checksum::Of;
+use crate::artifacts::Of;
 use crate::config::Slug;
 use crate::finding::failure;
 use crate::forge::index::{self, Change, Submission, Submitted};
