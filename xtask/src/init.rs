@@ -229,7 +229,7 @@ fn values(facts: &Facts) -> Result<Vec<(&'static str, String)>> {
         facts.targets.iter().partition(|(target, _)| runner(target) == LINUX);
     let tool = format!("{folder}/{bin}");
     let steps = match &facts.script {
-        Some(script) => step("all that CI is", &yaml(&shell_word(script))),
+        Some(script) => step("run the project's CI", &yaml(&shell_word(script))),
         None => tried(&tool, &build, &here, !elsewhere.is_empty()),
     };
     values.extend([

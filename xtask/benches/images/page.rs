@@ -1,4 +1,4 @@
-//! Tables, and what was to be reached.
+//! Tables and goals.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use crate::race::Times;
 
-/// What a number is held against.
+/// The goal that a number is compared with.
 #[derive(Clone, Copy, Debug)]
 pub enum Goal {
     AtMost(f64),
@@ -17,19 +17,20 @@ pub enum Goal {
 pub fn head(machine: &str) -> String {
     format!(
         "# How fast images are made\n\n\
-         The same binary on the same base, by each program in turn, so that noise hits all\n\
-         alike; ratios are those of medians, against the faster way of each engine. Nothing is\n\
-         compiled: binaries that differ in one place are put where cargo keeps its own, and each\n\
-         run is checked to have imaged the newest. buildah and podman write an OCI layout with\n\
-         gzip, as this tool does; docker's daemon can only save an archive, and does not compress.\n\
-         \"cargo's share off\" is what is left of a run after that of cargo in the same round.\n\n\
+         Every tool makes the same image from the same binary and base, in turn, so that noise\n\
+         affects all of them alike. Ratios are those of the medians, against the fastest way of each\n\
+         engine. Nothing is compiled: before each run a binary that differs in one place replaces the\n\
+         one that cargo built, and after it the image is checked to contain that binary. buildah and\n\
+         podman write an OCI layout with gzip, as dockless does. docker can only save an archive, and\n\
+         does not compress it.\n\
+         \"cargo's share off\" is the time of a run without cargo's time in the same round.\n\n\
          {machine}\n\n\
          `cargo bench -p dockless --bench images -- --write` makes this page.\n\n"
     )
 }
 
-/// The rows with their ratios to each engine, of whose ways in `peers` (engine, row)
-/// the fastest counts.
+/// The rows with their ratios to each engine. An engine has several rows in `peers` (engine,
+/// row); the fastest one counts.
 pub fn table(work: &str, rows: &[Times], peers: &[(&str, &str)]) -> Result<String> {
     let mut engines: Vec<&str> = peers.iter().map(|(engine, _)| *engine).collect();
     engines.dedup();
@@ -58,7 +59,7 @@ pub fn table(work: &str, rows: &[Times], peers: &[(&str, &str)]) -> Result<Strin
     Ok(text)
 }
 
-/// The row's median over that of the engine's fastest way; `None` without the engine.
+/// The row's median divided by that of the engine's fastest row; `None` without the engine.
 pub fn share(
     rows: &[Times],
     name: &str,
@@ -83,24 +84,23 @@ fn said(time: Duration) -> String {
     }
 }
 
-/// A line for the most memory that a program itself had, in bytes, and for how much
-/// it was to have at most.
+/// A line for a program's peak memory, in bytes, without its children, and for its goal.
 pub fn memory(name: &str, bytes: Option<u64>, most: Option<u64>) -> String {
     let mib = |bytes: u64| bytes as f64 / 1_048_576.0;
     let what = format!("peak memory of {name}, in MiB");
     match (bytes, most) {
-        (None, _) => format!("- {what}: not told here\n"),
+        (None, _) => format!("- {what}: unknown\n"),
         (Some(bytes), None) => format!("- {what}: {:.1}\n", mib(bytes)),
         (Some(bytes), Some(most)) => goal(&what, Goal::AtMost(mib(most)), mib(bytes)),
     }
 }
 
-/// A line for what was found, and whether it is what was to be reached.
+/// A line for a measured number and whether it reaches its goal.
 pub fn goal(what: &str, goal: Goal, found: f64) -> String {
     let (reached, wanted) = match goal {
         Goal::AtMost(most) => (found <= most, format!("at most {most}")),
         Goal::AtLeast(least) => (found >= least, format!("at least {least}")),
     };
     let verdict = if reached { "reached" } else { "MISSED" };
-    format!("- {what}: {found:.2}, and it was to be {wanted}: {verdict}\n")
+    format!("- {what}: {found:.2} (goal: {wanted}, {verdict})\n")
 }

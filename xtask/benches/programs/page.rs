@@ -67,14 +67,14 @@ pub fn record(row: &Row) -> Result<()> {
     };
     let mut text = format!(
         "# Published programs, released as they are\n\n\
-         Sources as their authors published them, no line of configuration, and\n\
-         `cargo dockless release --snapshot` for both default targets, after\n\
-         `cargo dockless setup --zig`. Every binary is unpacked from its archive, read for an\n\
-         interpreter, of which a static binary has none, and started: the native one as it is, the\n\
-         other by qemu. The time is that of the whole release for both targets, from empty target\n\
-         folders ({}).\n\n\
-         `cargo bench -p dockless --bench programs -- --write` makes this page; names after it\n\
-         make the lines of those programs alone.\n\n{HEAD}",
+         The sources are as their authors published them, without any configuration. After\n\
+         `cargo dockless setup --zig`, `cargo dockless release --snapshot` builds both default\n\
+         targets. Every binary is unpacked from its archive, read for an interpreter, which a static\n\
+         binary does not have, and started: the native one directly, the other with qemu. The time is\n\
+         that of the whole release for both targets, from empty target folders\n\
+         ({}).\n\n\
+         `cargo bench -p dockless --bench programs -- --write` writes this page. Names of programs\n\
+         after it update only their rows.\n\n{HEAD}",
         machine()?
     );
     for program in &PROGRAMS {

@@ -66,8 +66,8 @@ fn each_command_has_its_page() {
 fn the_settings_have_their_page() {
     let default = include_str!("../../src/config/default.toml");
     let page = format!(
-        "# Settings\n\nThis file is what the program reads its defaults from. Write what differs\n\
-         into Cargo.toml.\n\n```toml\n{default}```\n"
+        "# Settings\n\ndockless reads its defaults from this file. Write the settings that differ to\n\
+         Cargo.toml.\n\n```toml\n{default}```\n"
     );
     golden("docs/config.md", &page);
 }
