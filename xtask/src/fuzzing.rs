@@ -6,15 +6,15 @@ use std::path::Path;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use oci_spec::image::{Descriptor, MediaType};
+use oci_spec::image::MediaType;
 
 use crate::digest::Digest;
 use crate::finding::{Finding, Place, Severity};
 use crate::http::Url;
 use crate::krew::{self, Archives};
 use crate::linkage::{Suspect, inspect};
-use crate::oci::tape::{Member, check_layer, walk, walk_file};
-use crate::oci::{At, BaseTree, Blob, Raw, Reads, Zstd, sha256};
+use crate::oci::tar_reader::{TarMember, check_layer, walk, walk_file};
+use crate::oci::{At, BaseTree, Blob, Descriptor, Raw, Reads, Zstd};
 use crate::reference::{Reference, Repository};
 use crate::registry::{parse_challenge, parse_logins};
 use crate::target::Target;
@@ -91,19 +91,18 @@ pub fn answer(bytes: &[u8]) {
     let blob = |_: &Digest, _| Ok(Blob::Bytes(bytes.into()));
     let reads = Reads { json: &absent, blob: &blob, at_a_time: 1 };
     for media_type in [MediaType::ImageManifest, MediaType::ImageIndex] {
-        let digest = sha256(&Digest::of(bytes));
-        let descriptor = Descriptor::new(media_type, bytes.len() as u64, digest);
+        let raw = Raw::new(bytes.into(), media_type, Digest::of(bytes));
         // Nothing that it could name is there, but for an index of nothing.
-        if let Ok(root) = reads.of(Raw { bytes: bytes.into(), descriptor }, &[]) {
+        if let Ok(root) = reads.of(raw, &[]) {
             assert_eq!(root.images().len(), 0);
         }
     }
 }
 
 /// Reads all bytes but the last as a tar, by reading and by seeking, with the same
-/// result. No member is accepted whose content is not there. An odd last byte asks
-/// for checksums that fit, which no mutation finds.
-pub fn tape(bytes: &[u8]) {
+/// result. A member without its content is refused. An odd last byte asks for
+/// checksums that fit, which no mutation finds.
+pub fn tar_reader(bytes: &[u8]) {
     let Some((choice, bytes)) = bytes.split_last() else { return };
     let mut bytes = bytes.to_vec();
     if choice % 2 == 1 {
@@ -127,7 +126,7 @@ pub fn tape(bytes: &[u8]) {
     match (read, seeking, findings) {
         (Ok(()), Ok(()), Ok(findings)) => {
             assert_eq!(members, sought);
-            let inside = |member: &Member| member.at + member.size <= bytes.len() as u64;
+            let inside = |member: &TarMember| member.at + member.size <= bytes.len() as u64;
             assert!(members.iter().all(inside), "{members:?}");
             assert!(findings.len() <= 20, "{findings:?}");
             base_tree(&members);
@@ -139,9 +138,9 @@ pub fn tape(bytes: &[u8]) {
     }
 }
 
-/// Lays the members over each other, as those of three layers. Whatever they are, a path
-/// that is resolved has no link on its way, and the same tree is read as was kept.
-fn base_tree(members: &[Member]) {
+/// Applies the members as three layers. A resolved path has no link on its way, and a tree
+/// that was written is read as the same.
+fn base_tree(members: &[TarMember]) {
     let mut tree = BaseTree::default();
     for (member, at) in members.iter().zip(0..) {
         let layer = 1 + at * 3 / members.len();

@@ -1,22 +1,22 @@
-//! Images as values: read from somewhere, made of layers, written by sinks.
+//! Images as values: read from a source, made of layers, written by sinks.
 //!
-//! A value holds its manifests and configs as the bytes that were hashed, and
-//! says of layers where they lie. <https://github.com/opencontainers/image-spec>
+//! A value holds its manifests and configs as the bytes that were hashed, and the places
+//! of its layers. <https://github.com/opencontainers/image-spec>
 
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{Cursor, Read, Seek, SeekFrom, Take, Write};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
-use oci_spec::image::{Descriptor, DigestAlgorithm, MediaType, Sha256Digest};
+use anyhow::{Context, Result, bail, ensure};
+use oci_spec::image::MediaType;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::digest::{Digest, HashingWriter};
 use crate::files;
 use crate::finding::failure;
-use crate::reference::Repository;
+use crate::reference::{Reference, Repository};
 use crate::target::Platform;
 
 mod archive;
@@ -24,6 +24,7 @@ mod assemble;
 mod base_tree;
 mod bounded;
 mod build;
+mod descriptor;
 mod entry;
 mod gzip;
 pub mod json;
@@ -32,27 +33,30 @@ pub mod limits;
 pub mod media;
 mod rootfs;
 mod source;
-pub mod tape;
+pub mod tar_reader;
 mod tree;
 mod validate;
 mod zstd;
 
+pub use archive::SavedImage;
 pub use assemble::Reads;
 #[cfg(any(fuzzing, test))]
 pub use base_tree::{At, Tree as BaseTree};
 pub use build::{Base, Built, base, build_image, on};
+pub use descriptor::{CONTAINERD_NAME, Descriptor, REF_NAME, RawDescriptor, RawIndex};
+pub use json::parse;
 pub use rootfs::labels as builtin_labels;
-pub use source::{CONTAINERD_NAME, Found, REF_NAME, index_of, open, parse};
+pub use source::{index_of, open};
 pub use tree::{names_folders, rootfs_tar};
 pub use validate::validate;
 #[cfg(any(fuzzing, test))]
 pub use zstd::Decoder as Zstd;
 
-/// The annotation and the label that tell a version.
+/// The annotation and the label for an image's version.
 /// <https://github.com/opencontainers/image-spec/blob/main/annotations.md>
 const VERSION: &str = "org.opencontainers.image.version";
 
-/// JSON as it is stored, and what manifests above it say of it.
+/// JSON as it is stored, and its descriptor.
 #[derive(Clone, Debug)]
 pub struct Raw {
     pub bytes: Arc<[u8]>,
@@ -63,21 +67,21 @@ pub struct Raw {
 #[derive(Clone, Debug)]
 pub enum Blob {
     Bytes(Arc<[u8]>),
-    /// In a file from this offset on, as many as the descriptor says.
+    /// In a file, from this offset on.
     File {
         path: PathBuf,
         at: u64,
     },
-    /// In a registry still. Whoever writes it elsewhere gets it first.
+    /// Still in a registry. It is fetched before it is written elsewhere.
     Remote(Repository),
 }
 
-/// A layer of a file system; or, of an artifact, any blob, whose diff ID then is
-/// its digest.
+/// A layer of a file system. For an artifact, it is any blob, and the diff ID is its
+/// digest.
 #[derive(Clone, Debug)]
 pub struct Layer {
     pub descriptor: Descriptor,
-    /// The digest of the tar that the blob holds.
+    /// The digest of the uncompressed tar.
     pub diff_id: Digest,
     pub blob: Blob,
 }
@@ -97,38 +101,36 @@ pub struct Index {
     pub images: Vec<(Platform, Image)>,
 }
 
-/// What a reference leads to.
+/// What a reference names.
 #[derive(Clone, Debug)]
 pub enum Root {
     Image(Box<Image>),
     Index(Box<Index>),
 }
 
-/// A digest as oci-spec has it.
-pub fn sha256(digest: &Digest) -> Sha256Digest {
-    digest.hex().parse().expect("64 hex digits are a SHA-256 digest")
-}
-
-/// The digest that a descriptor names.
-pub fn digest_of(descriptor: &Descriptor) -> Result<Digest> {
-    let digest = descriptor.digest();
-    match digest.algorithm() {
-        DigestAlgorithm::Sha256 => Digest::parse(digest.as_ref()),
-        other => bail!("{digest} is a {} digest, and only sha256 is read", other.as_ref()),
-    }
+/// An image in a registry, a folder or a file.
+pub struct FoundImage {
+    pub root: Root,
+    /// Its full names there.
+    pub names: Vec<Reference>,
 }
 
 impl Raw {
-    /// Serialises the value, once.
+    /// Serialises and hashes the value, once.
     pub fn of(value: &impl Serialize, media_type: MediaType) -> Result<Raw> {
         let bytes = json::bytes(value)?;
-        let descriptor =
-            Descriptor::new(media_type, bytes.len() as u64, sha256(&Digest::of(&bytes)));
-        Ok(Raw { bytes: bytes.into(), descriptor })
+        let digest = Digest::of(&bytes);
+        Ok(Raw::new(bytes, media_type, digest))
     }
 
-    pub fn digest(&self) -> Result<Digest> {
-        digest_of(&self.descriptor)
+    /// Bytes whose digest is known.
+    pub fn new(bytes: Vec<u8>, media_type: MediaType, digest: Digest) -> Raw {
+        let descriptor = Descriptor::new(media_type, digest, bytes.len() as u64);
+        Raw { bytes: bytes.into(), descriptor }
+    }
+
+    pub fn digest(&self) -> Digest {
+        self.descriptor.digest
     }
 
     fn blob(&self) -> (&Descriptor, Blob) {
@@ -137,7 +139,7 @@ impl Raw {
 }
 
 impl Image {
-    /// Everything below the manifest, and it, last.
+    /// All blobs, with the manifest last.
     fn blobs(&self) -> impl Iterator<Item = (&Descriptor, Blob)> {
         let layers = self.layers.iter().map(|layer| (&layer.descriptor, layer.blob.clone()));
         layers.chain([self.config.blob(), self.manifest.blob()])
@@ -152,11 +154,11 @@ impl Root {
         }
     }
 
-    pub fn digest(&self) -> Result<Digest> {
+    pub fn digest(&self) -> Digest {
         self.raw().digest()
     }
 
-    /// The images, with the platforms that an index names.
+    /// The images, with their platforms where an index names them.
     pub fn images(&self) -> Vec<(Option<&Platform>, &Image)> {
         match self {
             Root::Image(image) => vec![(None, image)],
@@ -166,74 +168,61 @@ impl Root {
         }
     }
 
-    /// All blobs by digest, each once, what is referred to before what refers to
-    /// it: so a copy that ends early refers to nothing that is missing.
-    pub fn blobs(&self) -> Result<Vec<(Digest, u64, Blob)>> {
-        let images = self.images();
-        let below = images.iter().flat_map(|(_, image)| image.blobs());
-        let index = match self {
-            Root::Index(index) => Some(index.manifest.blob()),
-            Root::Image(_) => None,
-        };
-        let mut seen = BTreeMap::new();
-        let mut blobs = Vec::new();
-        for (descriptor, blob) in below.chain(index) {
-            let digest = digest_of(descriptor)?;
-            match seen.insert(digest, descriptor.size()) {
-                None => blobs.push((digest, descriptor.size(), blob)),
-                Some(size) if size == descriptor.size() => {}
-                Some(size) => {
-                    bail!(
-                        "{digest} has {size} bytes in one place and {} in another",
-                        descriptor.size()
-                    )
-                }
-            }
+    /// All blobs by digest, each once. A blob comes before those that refer to it, so a copy
+    /// that is cut short refers to nothing that is missing.
+    pub fn blobs(&self) -> Vec<(Digest, u64, Blob)> {
+        let mut seen = BTreeSet::new();
+        let all = self.all_blobs().into_iter();
+        let each = all.filter(|(descriptor, _)| seen.insert(descriptor.digest));
+        each.map(|(descriptor, blob)| (descriptor.digest, descriptor.size, blob)).collect()
+    }
+
+    /// The size of all blobs, each counted once, in bytes.
+    pub fn size(&self) -> u64 {
+        self.blobs().iter().map(|(_, size, _)| size).sum()
+    }
+
+    fn all_blobs(&self) -> Vec<(&Descriptor, Blob)> {
+        let images = self.images().into_iter();
+        let mut all: Vec<_> = images.flat_map(|(_, image)| image.blobs()).collect();
+        if let Root::Index(index) = self {
+            all.push(index.manifest.blob());
         }
-        Ok(blobs)
+        all
     }
 
-    /// What its blobs take together, each once, in bytes.
-    pub fn size(&self) -> Result<u64> {
-        let blobs = self.blobs()?;
-        let size = blobs.iter().try_fold(0u64, |sum, (_, size, _)| sum.checked_add(*size));
-        size.context("its blobs are said to have more bytes together than 64 bits can count")
+    /// Fails where one blob has two sizes, or where the sum of all sizes overflows.
+    fn check_sizes(&self) -> Result<()> {
+        let mut sizes = BTreeMap::new();
+        for (Descriptor { digest, size, .. }, _) in self.all_blobs() {
+            let other = *sizes.entry(*digest).or_insert(*size);
+            ensure!(
+                other == *size,
+                "{digest} has {other} bytes in one place and {size} in another"
+            );
+        }
+        let sum = sizes.values().try_fold(0u64, |sum, size| sum.checked_add(*size));
+        sum.context("the sizes of its blobs add up to more than 64 bits can count")?;
+        Ok(())
     }
 
-    /// The version that it says it has.
+    /// The version in its annotations or its labels.
     pub fn version(&self) -> Option<String> {
-        #[derive(serde::Deserialize)]
-        struct Annotated {
-            #[serde(default)]
-            annotations: BTreeMap<String, String>,
-        }
-        let own = parse::<Annotated>(&self.raw().bytes, "the manifest").ok();
-        let own = own.and_then(|it| it.annotations.get(VERSION).cloned());
+        let own: Option<Value> = parse(&self.raw().bytes, "the manifest").ok();
+        let own = own.and_then(|own| own["annotations"][VERSION].as_str().map(str::to_owned));
         own.or_else(|| {
             let images = self.images();
             let config = images.first()?.1.parsed().ok()?;
             config.config().as_ref()?.labels().as_ref()?.get(VERSION).cloned()
         })
     }
-
-    /// The image that runs on the platform.
-    pub fn narrow(&self, platform: &Platform) -> Result<Image> {
-        let images = self.images();
-        let known: Vec<(Platform, &Image)> = images
-            .into_iter()
-            .map(|(named, image)| Ok((named.cloned().map_or_else(|| image.platform(), Ok)?, image)))
-            .collect::<Result<_>>()?;
-        let nearest = platform.nearest(known.iter().map(|(platform, image)| (platform, *image)));
-        let missing = || assemble::missing(platform, known.iter().map(|(named, _)| named));
-        nearest.cloned().ok_or_else(missing)
-    }
 }
 
 impl Blob {
-    /// The bytes, no more than `size` of them.
-    pub fn open(&self, size: u64) -> Result<BlobReader> {
+    /// A reader of its first `size` bytes.
+    pub fn open(&self, size: u64) -> Result<Box<dyn Read + '_>> {
         Ok(match self {
-            Blob::Bytes(bytes) => BlobReader::Bytes(Cursor::new(bytes.clone())),
+            Blob::Bytes(bytes) => Box::new(&bytes[..]),
             Blob::File { path, at } => {
                 let mut file = files::open_regular(path)?;
                 let context = || format!("read {}", path.display());
@@ -242,14 +231,16 @@ impl Blob {
                     bail!("{} ends before its {size} bytes do", path.display());
                 }
                 file.seek(SeekFrom::Start(*at)).with_context(context)?;
-                BlobReader::File(file.take(size))
+                Box::new(file.take(size))
             }
-            Blob::Remote(repository) => bail!("it is in {repository}, and was not got from there"),
+            Blob::Remote(repository) => {
+                bail!("it is in {repository}, and was not fetched from there")
+            }
         })
     }
 
-    /// Writes the bytes to `to`, and fails where they are not those of the digest:
-    /// what was written is worth nothing then.
+    /// Writes the bytes to `to`. Fails where they do not match the digest; what was written
+    /// must then be discarded.
     pub fn copy(&self, digest: &Digest, size: u64, to: impl Write) -> Result<()> {
         let mut to = HashingWriter::new(to);
         let mut from = self.open(size).with_context(|| format!("read {digest}"))?;
@@ -263,25 +254,10 @@ impl Blob {
             };
             bail!(failure(
                 format!("the blob {digest} of {size} bytes{place} holds other bytes: {found}"),
-                "it was damaged or changed: make or copy that image anew",
+                "it was damaged or changed: make or copy that image again",
             ));
         }
         Ok(())
-    }
-}
-
-/// A blob's bytes.
-pub enum BlobReader {
-    Bytes(Cursor<Arc<[u8]>>),
-    File(Take<File>),
-}
-
-impl Read for BlobReader {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        match self {
-            BlobReader::Bytes(bytes) => bytes.read(buffer),
-            BlobReader::File(file) => file.read(buffer),
-        }
     }
 }
 

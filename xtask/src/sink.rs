@@ -1,4 +1,4 @@
-//! Where images go: folders, files, engines and registries.
+//! The places that images are written to: folders, files, engines and registries.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::oci::Root;
 use crate::process::Env;
-use crate::reference::{Form, Location, Reference, Repository, Stored, Tag};
+use crate::reference::{Form, Location, Reference, Repository, Tag};
 use crate::registry::Registry;
 use crate::term::Term;
 
@@ -17,10 +17,10 @@ mod layout;
 pub use engine::Engine;
 pub use layout::write as layout;
 
-/// A place for an image.
+/// A place that an image is written to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sink {
-    /// A folder, which may hold other images already.
+    /// A folder, which may have other images.
     Layout(PathBuf),
     OciArchive(PathBuf),
     DockerArchive(PathBuf),
@@ -29,28 +29,23 @@ pub enum Sink {
 }
 
 impl Sink {
-    /// The place that a stored image's name means.
-    pub fn of(stored: &Stored) -> Sink {
-        let path = stored.path.clone();
-        match stored.form {
-            Form::Layout => Sink::Layout(path),
-            Form::OciArchive => Sink::OciArchive(path),
-            Form::DockerArchive => Sink::DockerArchive(path),
-        }
-    }
-
-    /// The place that a location means, without the name there.
+    /// The place of a location, without the image's name there.
     pub fn at(location: &Location) -> Sink {
-        match location {
-            Location::Stored(stored) => Sink::of(stored),
-            Location::Registry(reference) => Sink::Registry(reference.repository.clone()),
+        let stored = match location {
+            Location::Stored(stored) => stored.clone(),
+            Location::Registry(reference) => return Sink::Registry(reference.repository.clone()),
+        };
+        match stored.form {
+            Form::Layout => Sink::Layout(stored.path),
+            Form::OciArchive => Sink::OciArchive(stored.path),
+            Form::DockerArchive => Sink::DockerArchive(stored.path),
         }
     }
 }
 
-/// Writes the image to its place under these names, and returns by what it is found
-/// there. What was there under the same names is replaced; a failure leaves it. Layers
-/// that are in a registry still are got from there, unless that is where they go.
+/// Writes the image to the sink under these names, and returns the name by which it is found
+/// there. It replaces an image with the same names; a failure leaves that as it is. Layers
+/// that are still in a registry are downloaded, unless the sink is that registry.
 pub fn store(
     root: &Root,
     names: &[Reference],
@@ -59,7 +54,7 @@ pub fn store(
     env: &Env,
     term: &Term,
 ) -> Result<String> {
-    let digest = root.digest()?;
+    let digest = root.digest();
     let fetched = || registry.fetch(root);
     match sink {
         Sink::Layout(dir) => {

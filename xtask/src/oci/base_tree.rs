@@ -1,11 +1,11 @@
-//! The tree of a base: the folders and links that a container of it sees, and where
-//! files are. Layers that stand on it repeat its folders and go through its links.
+//! The tree of a base: the folders, links and files that its containers see. Layers on top of
+//! it repeat its folders and follow its links.
 
 use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
-use super::entry::{Entry, Node};
+use super::entry::{LayerEntry, Node};
 use super::limits;
 
 mod apply;
@@ -13,41 +13,42 @@ mod store;
 
 pub use store::{keep, kept};
 
-/// The version of what is read and kept: raised when the same layers come to another tree.
+/// The version of what is kept. It is raised when the same layers give another tree.
 pub const FORMAT: &str = "1";
 
-/// A tree below a root. What files hold is not in it.
+/// A tree below a root, without the contents of files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tree {
     root: Dir,
-    /// Whether a layer says what the root itself is like.
+    /// Whether a layer has an entry for the root itself.
     rooted: bool,
-    /// What was read of layers, for the limits.
+    /// What was read of layers, against the limits.
     read: Read,
 }
 
-/// What is counted of what was read.
+/// How much was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Read {
     members: u64,
-    /// Of all members but the last: its content is there only if another follows.
+    /// Of all members but the last, whose content is only known to be there when another
+    /// follows.
     size: u64,
     last: u64,
     folders: usize,
     names: usize,
 }
 
-/// What a folder is like.
+/// A folder's mode, owner and time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Folder {
     pub mode: u32,
     pub uid: u32,
     pub gid: u32,
-    /// In seconds since 1970.
+    /// Seconds since 1970.
     pub time: u64,
 }
 
-/// What engines make where a layer names no folder that leads to its files.
+/// What engines make of a folder that no layer has an entry for.
 impl Default for Folder {
     fn default() -> Folder {
         Folder { mode: 0o755, uid: 0, gid: 0, time: 0 }
@@ -58,12 +59,12 @@ impl Default for Folder {
 struct Dir {
     folder: Folder,
     below: BTreeMap<Box<[u8]>, Named>,
-    /// Everything else in it, by the name's digest: there may be very many.
+    /// All other entries, by their names' digests, because there may be very many.
     files: BTreeMap<u64, u16>,
-    /// The layer, from 1 on, that named it last.
+    /// The last layer that has an entry for it, from 1 on.
     layer: u16,
-    /// The layer in which nothing of those below is left in it.
-    swept: u16,
+    /// The layer that removed all that lower layers have in it.
+    cleared: u16,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,16 +78,16 @@ enum Named {
 pub enum At {
     Folder(Folder),
     Link,
-    /// A file, a device or a pipe.
+    /// A file, a device or a fifo.
     File,
 }
 
-/// Why a path leads to no folder.
+/// Why a path does not lead to a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Blocked {
-    /// What is no folder is on the way, at this path.
+    /// Something that is not a folder is on the way, at this path.
     File(String),
-    /// Links lead from one to the next without an end; this is one of them.
+    /// Links form a loop; this is one of them.
     Endless(String),
     /// A link leads to a name that is not UTF-8.
     NotText(String),
@@ -95,21 +96,21 @@ pub enum Blocked {
 /// Where a path leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolved {
-    /// Without links as far as the tree goes, and as it was written from there on.
+    /// Without links as far as the tree has it, and as it was written from there on.
     pub path: String,
-    /// The links that led there, by their paths.
+    /// The paths of the links that were followed.
     pub through: Vec<String>,
 }
 
 impl Tree {
-    /// The tree of a base that is made here, of entries whose folders come first.
-    pub fn of(entries: &[Entry]) -> Tree {
+    /// The tree of a base that is made here. Folders come before what is in them.
+    pub fn of(entries: &[LayerEntry]) -> Tree {
         let mut tree = Tree::default();
         for entry in entries {
             let (dir, name) = split(entry.path.as_bytes());
             let dir = tree.root.make(dir, 1);
             match &entry.node {
-                Node::Dir => dir.enter(name, 1).folder = entry.folder(),
+                Node::Dir => dir.make_folder(name, 1).folder = entry.folder(),
                 Node::Symlink(target) => dir.link(name, target.as_bytes(), 1),
                 Node::File(_) | Node::Hardlink(_) => dir.file(name, 1),
             }
@@ -117,12 +118,12 @@ impl Tree {
         tree
     }
 
-    /// The root, where a layer says what it is like.
+    /// The root, where a layer has an entry for it.
     pub fn root(&self) -> Option<Folder> {
         self.rooted.then_some(self.root.folder)
     }
 
-    /// What is at a path, which has no link on its way.
+    /// What is at a path that has no link on its way.
     pub fn at(&self, path: &str) -> Option<At> {
         let (dir, name) = split(path.as_bytes());
         if name.is_empty() {
@@ -131,35 +132,36 @@ impl Tree {
         self.root.find(dir)?.at(name)
     }
 
-    /// Where a path leads that is to be a folder's, links followed as in a container: none
-    /// of them out of the root. An error is a file on the way, or links without an end.
+    /// Where the path of a folder leads. Links are followed as in a container, where none leads
+    /// out of the root.
     pub fn resolve(&self, path: &str) -> Result<Resolved, Blocked> {
         let mut here = path.as_bytes().to_vec();
         let mut through: Vec<String> = Vec::new();
-        // Each round takes away a link, or a `..` that a link brought.
+        // Each round replaces a link, or a `..` of a link's target.
         while through.len() <= limits::LINKS && here.len() <= limits::NAME {
-            let led = self.root.led(&here, &|_| true).map_err(|file| Blocked::File(text(&file)))?;
-            let Some(led) = led else {
+            let followed =
+                self.root.follow(&here, &|_| true).map_err(|file| Blocked::File(text(&file)))?;
+            let Some(followed) = followed else {
                 let last = || Blocked::NotText(through.last().cloned().unwrap_or_default());
                 let path = String::from_utf8(plain(&here)).map_err(|_| last())?;
                 return Ok(Resolved { path, through });
             };
-            through.extend(led.link.as_deref().map(text));
-            here = led.path;
+            through.extend(followed.link.as_deref().map(text));
+            here = followed.path;
         }
         Err(Blocked::Endless(through.last().cloned().unwrap_or_default()))
     }
 }
 
-impl Entry {
-    /// What it is like as a folder.
+impl LayerEntry {
+    /// Its mode, owner and time as a folder.
     pub fn folder(&self) -> Folder {
         Folder { mode: self.mode, uid: self.uid, gid: self.gid, time: self.time }
     }
 }
 
-/// One step of following a path.
-struct Led {
+/// A path with its first link or `..` replaced.
+struct Followed {
     path: Vec<u8>,
     /// The link that was followed.
     link: Option<Vec<u8>>,
@@ -181,9 +183,9 @@ impl Dir {
         }
     }
 
-    /// The same place without its first link, of those that are to be followed, or its
-    /// first `..`; `None` where there is none. A file on the way is an error: its path.
-    fn led(&self, path: &[u8], follow: &dyn Fn(u16) -> bool) -> Result<Option<Led>, Vec<u8>> {
+    /// Replaces the path's first link that is to be followed, or its first `..`. `None` where
+    /// there is neither. The error is the path of a file on the way.
+    fn follow(&self, path: &[u8], of: &dyn Fn(u16) -> bool) -> Result<Option<Followed>, Vec<u8>> {
         let mut dir = Some(self);
         let mut done: Vec<&[u8]> = Vec::new();
         let mut rest = path;
@@ -196,17 +198,17 @@ impl Dir {
                 b".." => {
                     done.pop();
                     let path = [&done.join(&b'/')[..], rest].join(&b'/');
-                    return Ok(Some(Led { path, link: None }));
+                    return Ok(Some(Followed { path, link: None }));
                 }
                 _ => {}
             }
             match dir.map(|dir| (dir.below.get(part), dir)) {
                 Some((Some(Named::Dir(below)), _)) => dir = Some(below),
-                Some((Some(Named::Link { target, layer }), _)) if follow(*layer) => {
+                Some((Some(Named::Link { target, layer }), _)) if of(*layer) => {
                     let from = if target.starts_with(b"/") { Vec::new() } else { done.join(&b'/') };
                     let path = [&from[..], target, rest].join(&b'/');
                     done.push(part);
-                    return Ok(Some(Led { path, link: Some(done.join(&b'/')) }));
+                    return Ok(Some(Followed { path, link: Some(done.join(&b'/')) }));
                 }
                 Some((None, at)) if at.files.contains_key(&short(part)) => {
                     done.push(part);
@@ -219,18 +221,18 @@ impl Dir {
         Ok(None)
     }
 
-    /// The folder at the path, made where it is missing.
+    /// The folder at the path, made if it is missing.
     fn make(&mut self, path: &[u8], layer: u16) -> &mut Dir {
-        parts(path).fold(self, |dir, part| dir.enter(part, layer))
+        parts(path).fold(self, |dir, part| dir.make_folder(part, layer))
     }
 
-    /// The folder of that name, which takes the place of what is none.
-    fn enter(&mut self, name: &[u8], layer: u16) -> &mut Dir {
+    /// The folder of that name, made if it is missing or not a folder.
+    fn make_folder(&mut self, name: &[u8], layer: u16) -> &mut Dir {
         if !self.below.contains_key(name) {
             self.files.remove(&short(name));
             self.below.insert(name.into(), Named::Dir(Box::new(Dir::new(layer))));
         }
-        let named = self.below.get_mut(name).expect("it was there, or was put there");
+        let named = self.below.get_mut(name).expect("it was there, or was inserted");
         if let Named::Link { .. } = named {
             *named = Named::Dir(Box::new(Dir::new(layer)));
         }
@@ -251,11 +253,11 @@ impl Dir {
     }
 
     fn new(layer: u16) -> Dir {
-        Dir { layer, swept: layer, ..Dir::default() }
+        Dir { layer, cleared: layer, ..Dir::default() }
     }
 }
 
-/// Half a quarter of a name's SHA-256: of a million names, no two are taken for one.
+/// The first 64 bits of a name's SHA-256: a million names have no two alike.
 fn short(name: &[u8]) -> u64 {
     let digest = Sha256::digest(name);
     u64::from_le_bytes(std::array::from_fn(|at| digest[at]))

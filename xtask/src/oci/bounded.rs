@@ -1,11 +1,10 @@
-//! Layers unpacked no further than they are worth: what a few bytes can be made to give has
-//! no bound else.
+//! A limit on what layers unpack to: a few bytes can be made to give any number.
 
 use std::io::{self, Read};
 
 use super::limits::{RATIO, UNPACKED};
 
-/// What the layers of one image may still give, in bytes, beyond what their sizes allow.
+/// How many bytes the layers of one image may still unpack to, beyond what their sizes allow.
 pub struct Allowance(u64);
 
 impl Default for Allowance {
@@ -15,23 +14,17 @@ impl Default for Allowance {
 }
 
 impl Allowance {
-    /// Reads what a blob of so many bytes gives.
+    /// Limits a reader that unpacks a blob of this size.
     pub fn reader<R: Read>(&mut self, inner: R, size: u64) -> Bounded<'_, R> {
         Bounded { inner, paid: size.saturating_mul(RATIO), beyond: &mut self.0 }
     }
 }
 
-/// Fails where too much comes.
+/// A reader that fails at its limit.
 pub struct Bounded<'a, R> {
     inner: R,
     paid: u64,
     beyond: &'a mut u64,
-}
-
-impl<R> Bounded<'_, R> {
-    pub fn into_inner(self) -> R {
-        self.inner
-    }
 }
 
 impl<R: Read> Read for Bounded<'_, R> {
@@ -40,7 +33,8 @@ impl<R: Read> Read for Bounded<'_, R> {
         let paid = self.paid.min(given as u64);
         self.paid -= paid;
         let Some(beyond) = self.beyond.checked_sub(given as u64 - paid) else {
-            let why = format!("it gives more than {RATIO} times its size, as no image needs to");
+            let why =
+                format!("it unpacks to more than {RATIO} times its size, which no image needs");
             return Err(io::Error::other(why));
         };
         *self.beyond = beyond;

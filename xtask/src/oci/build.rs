@@ -1,21 +1,20 @@
-//! Images made of a base, files and binaries, each a layer of its own.
+//! Images made of a base, files and programs, each in a layer of its own.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail};
 use indicatif::ProgressBar;
 use jiff::Timestamp;
-use oci_spec::image::{
-    Arch, Config, Descriptor, History, ImageConfiguration, ImageIndexBuilder, ImageManifestBuilder,
-    MediaType, Os, PlatformBuilder, RootFs,
-};
+use oci_spec::image::{Config, MediaType};
+use serde_json::{Map, Value, json};
 
 use super::base_tree::{self, Tree};
-use super::entry::{Content, Entry};
+use super::descriptor::{RawDescriptor, RawIndex, RawManifest};
+use super::entry::{Content, LayerEntry};
 use super::layer::layer;
-use super::tape::Member;
-use super::tree::{self, Wish};
-use super::{Found, Image, Index, Layer, Raw, Root, media, rootfs, validate};
+use super::tar_reader::TarMember;
+use super::tree::{self, Requested};
+use super::{FoundImage, Image, Index, Layer, Raw, Root, media, rootfs, validate};
 use crate::cache::{Blobs, Cache};
 use crate::config;
 use crate::digest::{self, Digest};
@@ -27,16 +26,15 @@ use crate::reference::Reference;
 use crate::target::Platform;
 use crate::term::Term;
 
-/// How many layers are made at a time: each is compressed on all processors.
+/// How many layers are made at a time. Each is compressed on all processors.
 const LAYERS_AT_A_TIME: usize = 2;
 
-/// What an image stands on, at hand.
+/// The base of an image, read.
 #[derive(Clone, Debug)]
 pub enum Base {
     Builtin,
     Scratch,
-    /// Each platform's image, checked, the digest of the whole, and its name where one
-    /// is known.
+    /// The digest of the whole, its name where it has one, and each platform's image, checked.
     Stored {
         digest: Digest,
         name: Option<Reference>,
@@ -44,21 +42,21 @@ pub enum Base {
     },
 }
 
-/// An image that was made of a plan.
+/// An image, and the plan that it was made from.
 #[derive(Clone, Debug)]
 pub struct Built {
     pub plan: ImagePlan,
     pub root: Root,
 }
 
-/// The image of a base for one platform, and the tree that its layers come to.
+/// The image of a base for one platform, and the tree of its layers.
 #[derive(Clone, Debug)]
 pub struct BaseImage {
     image: Image,
     tree: Tree,
 }
 
-/// Finds the plan's base where it is no registry's.
+/// Reads the plan's base where it is not in a registry.
 pub fn base(plan: &ImagePlan, cache: &Cache, term: &Term) -> Result<Base> {
     let stored = match &plan.base {
         config::Base::Builtin => return Ok(Base::Builtin),
@@ -71,17 +69,17 @@ pub fn base(plan: &ImagePlan, cache: &Cache, term: &Term) -> Result<Base> {
     on(plan, found, &|root| Ok(root.clone()), cache, term).with_context(context)
 }
 
-/// What was found, as the plan's base: an image for each of its platforms. `fetch` returns
-/// an image with its layers at hand: they are read once for each digest. Fails where the
-/// plan's files and programs have no place on it, before anything is made of them.
+/// Makes the plan's base of an image that was found. `fetch` downloads an image's layers, which
+/// are read once for each digest. Fails where the plan's files and programs have no place on
+/// the base, before anything is made of them.
 pub fn on(
     plan: &ImagePlan,
-    found: Found,
+    found: FoundImage,
     fetch: &dyn Fn(&Root) -> Result<Root>,
     cache: &Cache,
     term: &Term,
 ) -> Result<Base> {
-    let Found { root, mut names } = found;
+    let FoundImage { root, mut names } = found;
     let images = platforms(plan).into_iter().map(|platform| {
         let image = root.narrow(&platform)?;
         let tree = tree_of(&image, &platform, fetch, cache, term)?;
@@ -90,15 +88,15 @@ pub fn on(
     });
     let images = images.collect::<Result<_>>()?;
     let name = (!names.is_empty()).then(|| names.remove(0));
-    Ok(Base::Stored { digest: root.digest()?, name, images })
+    Ok(Base::Stored { digest: root.digest(), name, images })
 }
 
 fn platforms(plan: &ImagePlan) -> Vec<Platform> {
     plan.platforms.iter().map(|it| it.platform.clone()).collect()
 }
 
-/// The tree of a base's image, as it was found before, or by reading its layers: it is
-/// foreign, and so checked in the same pass. Fails where the image is not what it says.
+/// The tree of a base's image, from the cache or else from its layers, which are checked in
+/// the same pass. Fails where the image is not valid.
 fn tree_of(
     image: &Image,
     platform: &Platform,
@@ -106,21 +104,21 @@ fn tree_of(
     cache: &Cache,
     term: &Term,
 ) -> Result<Tree> {
-    let digest = image.manifest.digest()?.hex();
+    let digest = image.manifest.digest().hex();
     let parts = ["tree", base_tree::FORMAT, &digest, &platform.to_string()];
     let key = digest::of_parts(parts.iter().map(|part| part.as_bytes()));
     if let Some(tree) = base_tree::kept(cache, &key)? {
         return Ok(tree);
     }
     let Root::Image(image) = fetch(&Root::Image(Box::new(image.clone())))? else {
-        bail!("what was fetched of {digest} is no image");
+        bail!("what was fetched of {digest} is not an image");
     };
     let mut tree = Tree::default();
-    let mut each = |layer, member: &Member| tree.apply(member, layer);
+    let mut each = |layer, member: &TarMember| tree.apply(member, layer);
     let findings = validate::image(&image, Some(platform), &mut each);
     let (mut wrong, odd): (Vec<Finding>, Vec<Finding>) = findings.into_iter().partition(wrong);
     if !wrong.is_empty() {
-        // Elsewhere it is a warning that a layer was not looked into.
+        // A layer that was not checked is a warning elsewhere.
         wrong.iter_mut().for_each(|finding| finding.severity = Severity::Error);
         return Err(Findings(wrong).into());
     }
@@ -130,7 +128,7 @@ fn tree_of(
 }
 
 impl Base {
-    /// What the base of others holds, for each platform.
+    /// The trees of a base of others, one a platform.
     pub fn trees(&self) -> Vec<&Tree> {
         match self {
             Base::Builtin | Base::Scratch => Vec::new(),
@@ -138,8 +136,8 @@ impl Base {
         }
     }
 
-    /// The entries of a base that is made here.
-    fn entries(&self) -> Vec<Entry> {
+    /// The entries of the builtin base.
+    fn entries(&self) -> Vec<LayerEntry> {
         match self {
             Base::Builtin => rootfs::entries(),
             Base::Scratch | Base::Stored { .. } => Vec::new(),
@@ -147,19 +145,18 @@ impl Base {
     }
 }
 
-/// An image in the making, and what is said of it in several places.
+/// What all parts of an image are made from.
 struct Making<'a> {
     plan: &'a ImagePlan,
     base: &'a Base,
     time: Timestamp,
-    /// What is known of the base only once it is at hand.
+    /// Labels and annotations about the base.
     provenance: Vec<(String, String)>,
 }
 
-/// Makes the image of the plan's binaries and files on the base: an index, or a
-/// manifest alone where there is one platform. Layers that were made before come
-/// from the cache; `blobs` is where all of them lie. `time` is when it is said to
-/// be created; `bar` is moved on by the size of the files.
+/// Makes the image of the plan's programs and files on the base: an index, or a manifest
+/// alone for one platform. Layers that were made before come from the cache. All layers are
+/// in `blobs`. `time` is the time of creation. `bar` advances by the size of the files.
 pub fn build_image(
     plan: &ImagePlan,
     base: &Base,
@@ -169,7 +166,7 @@ pub fn build_image(
     blobs: &Blobs,
     bar: &ProgressBar,
 ) -> Result<Root> {
-    let wishes = tree::wishes(plan, &Content::of)?;
+    let requested = tree::requested(plan, &Content::of)?;
     let entries = base.entries();
     let own = Tree::of(&entries);
     let mut recipes = Recipes::default();
@@ -180,7 +177,7 @@ pub fn build_image(
             Base::Stored { images, .. } => &of(images, &platform.platform)?.tree,
             Base::Builtin | Base::Scratch => &own,
         };
-        let lower = tree::lower(plan, tree, &wishes)?;
+        let lower = tree::lower(plan, tree, &requested)?;
         let programs = lower.with(programs(plan, platform, binaries)?)?;
         let (files, programs) = (recipes.add(lower.into_files()), recipes.add(programs));
         layers.push([("base", lowest), ("files", files), ("programs", programs)]);
@@ -202,13 +199,13 @@ pub fn build_image(
     }
 }
 
-/// What layers are made of, each kind once: platforms share what is the same for them.
+/// The entries of all layers, each layer once: platforms share layers that are the same.
 #[derive(Default)]
-struct Recipes(Vec<Vec<Entry>>);
+struct Recipes(Vec<Vec<LayerEntry>>);
 
 impl Recipes {
-    /// Where the layer of these entries is.
-    fn add(&mut self, entries: Vec<Entry>) -> usize {
+    /// The index of the layer of these entries.
+    fn add(&mut self, entries: Vec<LayerEntry>) -> usize {
         let at = self.0.iter().position(|other| *other == entries);
         at.unwrap_or_else(|| {
             self.0.push(entries);
@@ -217,8 +214,12 @@ impl Recipes {
     }
 }
 
-/// The binaries of a platform, where they are to lie.
-fn programs(plan: &ImagePlan, platform: &ImagePlatform, binaries: &[Binary]) -> Result<Vec<Wish>> {
+/// The entries of a platform's programs.
+fn programs(
+    plan: &ImagePlan,
+    platform: &ImagePlatform,
+    binaries: &[Binary],
+) -> Result<Vec<Requested>> {
     let programs = plan.bins.iter().map(|bin| {
         let made = binaries.iter().find(|binary| {
             let compiled = binary.compiled();
@@ -240,134 +241,131 @@ fn of<'a>(images: &'a BTreeMap<Platform, BaseImage>, of: &Platform) -> Result<&'
 }
 
 impl Making<'_> {
-    /// The image for one platform: the base's layers with ours, named, on top.
+    /// The image for one platform: the base's layers, and ours, with their names, on top.
     fn image(&self, platform: &Platform, own: Vec<(&str, Layer)>) -> Result<Image> {
         let below = match self.base {
             Base::Stored { images, .. } => Some(&of(images, platform)?.image),
             Base::Builtin | Base::Scratch => None,
         };
-        let mut config =
-            below.map_or_else(|| Ok(ImageConfiguration::default()), |image| image.parsed())?;
         let mut layers = below.map_or_else(Vec::new, |image| image.layers.clone());
         for layer in &mut layers {
-            let media_type = media::oci(layer.descriptor.media_type());
-            layer.descriptor.set_media_type(media_type);
+            layer.descriptor.media_type = media::oci(&layer.descriptor.media_type);
         }
-        let mut history = config.history().clone().unwrap_or_default();
-        let mut told = history.iter().filter(|step| step.empty_layer() != Some(true)).count();
+        let known = below.map(Image::parsed).transpose()?.unwrap_or_default();
+        let mut config = below.map(Image::config_json).transpose()?.unwrap_or_default();
+        let mut history = match config.remove("history") {
+            Some(Value::Array(steps)) => steps,
+            _ => Vec::new(),
+        };
+        let mut told = history.iter().filter(|step| step["empty_layer"] != true).count();
         if told > layers.len() {
-            // Docker shows no history of more layers than there are.
+            // Docker shows no history that has more layers than the image.
             (told, history) = (0, Vec::new());
         }
         history.extend((told..layers.len()).map(|_| step("base", None)));
         history.extend(own.iter().map(|(name, _)| step(name, Some(self.time))));
         layers.extend(own.into_iter().map(|(_, layer)| layer));
-        let diff_ids = layers.iter().map(|layer| layer.diff_id.to_string()).collect();
-        let mut rootfs = RootFs::default();
-        rootfs.set_diff_ids(diff_ids);
-        let container = self.container(config.config().clone().unwrap_or_default());
-        config
-            .set_created(Some(self.time.to_string()))
-            .set_author(None)
-            .set_os(Os::from(&*platform.os))
-            .set_architecture(Arch::from(&*platform.architecture))
-            .set_variant(platform.variant.clone())
-            .set_config(Some(container))
-            .set_rootfs(rootfs)
-            .set_history(Some(history));
+        let diff_ids: Vec<Digest> = layers.iter().map(|layer| layer.diff_id).collect();
+        let mut container = match config.remove("config") {
+            Some(Value::Object(container)) => container,
+            _ => Map::new(),
+        };
+        self.set_container(&mut container, &known.config().clone().unwrap_or_default());
+        set_fields(
+            &mut config,
+            [
+                ("architecture", json!(platform.architecture)),
+                ("author", Value::Null),
+                ("config", Value::Object(container)),
+                ("created", json!(self.time.to_string())),
+                ("history", Value::Array(history)),
+                ("os", json!(platform.os)),
+                ("rootfs", json!({ "type": "layers", "diff_ids": diff_ids })),
+                ("variant", json!(platform.variant)),
+            ],
+        );
         let config = Raw::of(&config, MediaType::ImageConfig)?;
-        let manifest = ImageManifestBuilder::default()
-            .schema_version(2u32)
-            .media_type(MediaType::ImageManifest)
-            .config(config.descriptor.clone())
-            .layers(layers.iter().map(|layer| layer.descriptor.clone()).collect::<Vec<_>>())
-            .annotations(self.annotations())
-            .build()
-            .context("make the manifest")?;
+        let descriptors = layers.iter().map(|layer| &layer.descriptor);
+        let manifest = RawManifest {
+            annotations: Some(self.with_provenance(&self.plan.config.annotations)),
+            ..RawManifest::new(&config.descriptor, descriptors)
+        };
         Ok(Image { manifest: Raw::of(&manifest, MediaType::ImageManifest)?, config, layers })
     }
 
-    /// How containers run, laid over what the base says. Of the base the labels and the
-    /// command are left: they speak of another program.
-    fn container(&self, mut config: Config) -> Config {
+    /// Sets how containers run. `known` is the base's config, of which all is kept but the
+    /// labels and the command, which are another program's.
+    fn set_container(&self, container: &mut Map<String, Value>, known: &Config) {
         let ours = &self.plan.config;
-        let mut env = config.env().clone().unwrap_or_default();
+        let mut env = known.env().clone().unwrap_or_default();
         let named = |entry: &String| entry.split('=').next().unwrap_or(entry).to_owned();
         let set: Vec<String> = env.iter().map(named).collect();
         let defaults = ours.default_env.iter().filter(|(name, _)| !set.contains(name));
         let variables: BTreeMap<&String, &String> = defaults.chain(&ours.env).collect();
         env.retain(|entry| !variables.contains_key(&named(entry)));
         env.extend(variables.iter().map(|(name, value)| format!("{name}={value}")));
-        let merged = |base: &Option<Vec<String>>, own: &[String]| {
-            let mut all: Vec<String> = base.iter().flatten().chain(own).cloned().collect();
-            all.sort();
-            all.dedup();
-            Some(all).filter(|all| !all.is_empty())
+        // In Go a set is a map to empty objects.
+        let union = |base: &Option<Vec<String>>, own: &[String]| {
+            let names = base.iter().flatten().chain(own);
+            let all: Map<_, _> = names.map(|name| (name.clone(), json!({}))).collect();
+            if all.is_empty() { Value::Null } else { Value::Object(all) }
         };
-        let ports = merged(config.exposed_ports(), &ours.ports);
-        let volumes = merged(config.volumes(), &ours.volumes);
-        let workdir = ours.workdir.clone().or_else(|| config.working_dir().clone());
-        let signal = ours.stop_signal.clone().or_else(|| config.stop_signal().clone());
-        let mut labels: HashMap<String, String> = ours.labels.clone().into_iter().collect();
-        labels.extend(self.provenance.iter().cloned());
-        config
-            .set_env(Some(env))
-            .set_entrypoint(
-                Some(ours.entrypoint.clone()).filter(|entrypoint| !entrypoint.is_empty()),
-            )
-            .set_cmd(Some(ours.cmd.clone()).filter(|cmd| !cmd.is_empty()))
-            .set_user(Some(ours.user.clone()))
-            .set_working_dir(workdir)
-            .set_exposed_ports(ports)
-            .set_volumes(volumes)
-            .set_stop_signal(signal)
-            .set_labels(Some(labels));
-        config
+        let list = |list: &[String]| if list.is_empty() { Value::Null } else { json!(list) };
+        let workdir = ours.workdir.as_ref().or(known.working_dir().as_ref());
+        let signal = ours.stop_signal.as_ref().or(known.stop_signal().as_ref());
+        set_fields(
+            container,
+            [
+                ("Cmd", list(&ours.cmd)),
+                ("Entrypoint", list(&ours.entrypoint)),
+                ("Env", json!(env)),
+                ("ExposedPorts", union(known.exposed_ports(), &ours.ports)),
+                ("Labels", json!(self.with_provenance(&ours.labels))),
+                ("StopSignal", json!(signal)),
+                ("User", json!(ours.user)),
+                ("Volumes", union(known.volumes(), &ours.volumes)),
+                ("WorkingDir", json!(workdir)),
+            ],
+        );
     }
 
-    fn annotations(&self) -> HashMap<String, String> {
-        let own = self.plan.config.annotations.clone().into_iter();
-        own.chain(self.provenance.iter().cloned()).collect()
+    fn with_provenance(&self, own: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+        own.clone().into_iter().chain(self.provenance.iter().cloned()).collect()
     }
 
     fn index(&self, images: Vec<(Platform, Image)>) -> Result<Index> {
-        let manifests = images.iter().map(|(platform, image)| {
-            let mut named = PlatformBuilder::default()
-                .os(Os::from(&*platform.os))
-                .architecture(Arch::from(&*platform.architecture))
-                .build()
-                .context("name a platform")?;
-            named.set_variant(platform.variant.clone());
-            let mut descriptor: Descriptor = image.manifest.descriptor.clone();
-            descriptor.set_platform(Some(named));
-            Ok(descriptor)
-        });
-        let index = ImageIndexBuilder::default()
-            .schema_version(2u32)
-            .media_type(MediaType::ImageIndex)
-            .manifests(manifests.collect::<Result<Vec<_>>>()?)
-            .annotations(self.annotations())
-            .build()
-            .context("make the index")?;
+        let manifests = images
+            .iter()
+            .map(|(platform, image)| RawDescriptor::from(&image.manifest.descriptor).on(platform));
+        let index = RawIndex {
+            annotations: Some(self.with_provenance(&self.plan.config.annotations)),
+            ..RawIndex::new(manifests.collect())
+        };
         Ok(Index { manifest: Raw::of(&index, MediaType::ImageIndex)?, images })
     }
 }
 
-/// Whether an image cannot stand on a base of which this is found: what is in it has to be
-/// known.
+/// Sets fields of a JSON object, and removes all that are null.
+fn set_fields<const COUNT: usize>(object: &mut Map<String, Value>, fields: [(&str, Value); COUNT]) {
+    object.extend(fields.map(|(name, value)| (name.to_owned(), value)));
+    object.retain(|_, value| !value.is_null());
+}
+
+/// Whether a finding rules the image out as a base. All that is in a base has to be known.
 fn wrong(found: &Finding) -> bool {
     found.severity == Severity::Error || found.rule == validate::NOT_CHECKED
 }
 
-/// One line of what `docker history` shows.
-fn step(name: &str, time: Option<Timestamp>) -> History {
-    let mut step = History::default();
-    step.set_created(time.map(|time| time.to_string()));
-    step.set_created_by(Some(format!("dockless: {name}")));
+/// One line of `docker history`.
+fn step(name: &str, time: Option<Timestamp>) -> Value {
+    let mut step = json!({ "created_by": format!("dockless: {name}") });
+    if let Some(time) = time {
+        step["created"] = json!(time.to_string());
+    }
     step
 }
 
-/// What is known of the base only once it is at hand.
+/// Labels and annotations about the base.
 fn provenance(base: &Base) -> Vec<(String, String)> {
     match base {
         Base::Builtin => rootfs::labels(),

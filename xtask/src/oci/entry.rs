@@ -1,7 +1,6 @@
-//! What a layer is made of.
+//! The entries of the layers that are made here.
 
 use std::borrow::Cow;
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -10,18 +9,18 @@ use anyhow::{Context, Result};
 use crate::digest::Digest;
 use crate::files;
 
-/// One entry of a layer. `path` is relative to the root, with `/`, and without
-/// one at its beginning or end.
+/// One entry of a layer. `path` is relative to the root, and neither begins nor ends with
+/// `/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct LayerEntry {
     pub path: String,
     pub node: Node,
-    /// Permission bits, with the sticky one.
+    /// Permission bits and the sticky bit.
     pub mode: u32,
     pub uid: u32,
     pub gid: u32,
-    /// In seconds since 1970: 0 for all but what a base has, so that a layer whose files
-    /// did not change is the same layer in every commit. ko and distroless have the same.
+    /// Seconds since 1970. It is 0 but for folders of a base, so that a layer of the same
+    /// files is the same in every commit, as with ko and distroless.
     pub time: u64,
 }
 
@@ -29,13 +28,13 @@ pub struct Entry {
 pub enum Node {
     Dir,
     File(Content),
-    /// To the target as it is written, relative to the link or absolute.
+    /// The target as it is written, relative to the link or absolute.
     Symlink(String),
-    /// To the path of an earlier entry of the same layer.
+    /// The path of an earlier entry of the same layer.
     Hardlink(String),
 }
 
-/// A file's bytes, or where they are and which they must be.
+/// A file's bytes, or where they are and what they must be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
     Bytes(Cow<'static, [u8]>),
@@ -67,27 +66,11 @@ impl Content {
         }
     }
 
-    /// What gives the bytes, no more of them than there were.
-    pub fn open(&self) -> Result<Opened<'_>> {
+    /// A reader of the bytes. Bytes that were added to a file since are left out.
+    pub fn open(&self) -> Result<Box<dyn Read + '_>> {
         Ok(match self {
-            Content::Bytes(bytes) => Opened::Bytes(bytes),
-            Content::File { path, size, .. } => {
-                Opened::File(files::open_regular(path)?.take(*size))
-            }
+            Content::Bytes(bytes) => Box::new(&bytes[..]),
+            Content::File { path, size, .. } => Box::new(files::open_regular(path)?.take(*size)),
         })
-    }
-}
-
-pub enum Opened<'a> {
-    Bytes(&'a [u8]),
-    File(std::io::Take<File>),
-}
-
-impl Read for Opened<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        match self {
-            Opened::Bytes(bytes) => bytes.read(buffer),
-            Opened::File(file) => file.read(buffer),
-        }
     }
 }

@@ -1,7 +1,7 @@
-//! gzip on all processors: the input is cut into blocks, each compressed by
-//! itself with the end of the one before it as its dictionary, and what comes
-//! out is one plain gzip stream. pigz does the same. The bytes depend on the
-//! blocks' size and not on how many processors there are.
+//! gzip on all processors, as pigz does it: the input is cut into blocks, and each is
+//! compressed by itself with the end of the block before as its dictionary. The result is one
+//! plain gzip stream. Its bytes depend on the size of the blocks, and not on how many
+//! processors there are.
 
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
@@ -13,19 +13,18 @@ use flate2::{Compress, Compression, Crc, FlushCompress, Status};
 
 use crate::parallel;
 
-/// In bytes: large enough that a block's own beginning and end cost little, and
-/// small enough that those under way fit into a few MiB.
+/// The size of a block in bytes: large enough that its beginning and end cost little, and
+/// small enough that all blocks in memory take a few MiB.
 const BLOCK: usize = 128 * 1024;
 /// How far back deflate looks, in bytes. RFC 1951, section 2.
 const WINDOW: usize = 32 * 1024;
-/// RFC 1952, section 2.3: deflate, no flags, no time, no hint, and an unknown
-/// operating system, for the host's own would differ between hosts.
+/// RFC 1952, section 2.3: deflate, no flags, no time, no hint, and an unknown operating
+/// system, because the host's would differ between hosts.
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
-/// More threads than this mostly wait for the one that reads and hashes, and each
-/// takes memory.
+/// More threads would mostly wait for the one that reads and hashes, and each takes memory.
 const THREADS: usize = 4;
 
-/// A block to compress, and where the result goes.
+/// A block to compress, and where its result goes.
 struct Job {
     dictionary: Vec<u8>,
     bytes: Vec<u8>,
@@ -38,8 +37,8 @@ struct Compressed {
     crc: Crc,
 }
 
-/// Compresses all that `produce` writes into `out`, which is returned.
-/// `level` is deflate's, 1 to 9.
+/// Compresses what `produce` writes into `out`, and returns `out`. `level` is deflate's, 1
+/// to 9.
 pub fn compress<W: Write + Send>(
     out: W,
     level: u32,
@@ -48,14 +47,14 @@ pub fn compress<W: Write + Send>(
     compress_on(parallel::processors().min(THREADS), out, level, produce)
 }
 
-/// The same on so many threads, beside that which reads and that which writes.
+/// The same with this many threads that compress, beside one that reads and one that writes.
 fn compress_on<W: Write + Send>(
     threads: usize,
     out: W,
     level: u32,
     produce: impl FnOnce(&mut Blocks) -> Result<()>,
 ) -> Result<W> {
-    // No more blocks are under way than have a place in the order.
+    // The order's capacity bounds how many blocks are in memory.
     let (jobs, taken) = channel::<Job>();
     let (order, ordered) = sync_channel(threads + 1);
     let taken = Mutex::new(taken);
@@ -68,7 +67,7 @@ fn compress_on<W: Write + Send>(
         let written =
             writer.join().unwrap_or_else(|_| Err(anyhow!("a thread that writes panicked")));
         let worked = workers.into_iter().all(|worker| worker.join().is_ok());
-        // A writer that failed is why there is nobody to hand blocks to.
+        // Where the writer failed, the producer fails too, and the writer's error is the cause.
         let out = match (produced, written) {
             (_, Err(error)) | (Err(error), Ok(_)) => return Err(error),
             (Ok(()), Ok(out)) => out,
@@ -124,18 +123,19 @@ fn work(jobs: &Mutex<Receiver<Job>>, level: u32) {
     loop {
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = job else { return };
-        let washed = wash(&mut compressor, &mut scratch);
-        // Nobody waits for a result after a failure.
-        drop(job.reply.send(washed.and_then(|()| deflate(&mut compressor, &job))));
+        let result = reset(&mut compressor, &mut scratch);
+        let result = result.and_then(|()| deflate(&mut compressor, &job));
+        // After a failure nobody waits for results.
+        drop(job.reply.send(result));
     }
 }
 
-/// Makes a used compressor like a new one, which would take more memory and time. A
-/// reset alone is not enough: zlib-rs 0.6 leaves the window as it was, hashes some of
-/// its bytes with the dictionary's last, and so finds other matches; and which block a
-/// thread had before is chance. A window's worth of zeros writes it over, twice, for
-/// the window is twice as long as deflate looks back.
-fn wash(compressor: &mut Compress, scratch: &mut Vec<u8>) -> Result<()> {
+/// Makes a used compressor equal to a new one, which would take more memory and time.
+/// `Compress::reset` is not enough: zlib-rs 0.6 keeps the window's old bytes, hashes some of
+/// them with the end of the dictionary, and so finds other matches. Which block a thread
+/// compressed before is chance. Zeros overwrite the window, which is twice as long as deflate
+/// looks back.
+fn reset(compressor: &mut Compress, scratch: &mut Vec<u8>) -> Result<()> {
     static ZEROS: [u8; 2 * WINDOW] = [0; 2 * WINDOW];
     compressor.reset();
     while compressor.total_in() < ZEROS.len() as u64 {
@@ -150,7 +150,7 @@ fn wash(compressor: &mut Compress, scratch: &mut Vec<u8>) -> Result<()> {
     Ok(())
 }
 
-/// Compresses a block to a whole number of bytes, so that the next can follow.
+/// Compresses a block to a whole number of bytes, so that the next block can follow.
 fn deflate(compressor: &mut Compress, job: &Job) -> Result<Compressed> {
     let mut crc = Crc::new();
     crc.update(&job.bytes);
@@ -166,7 +166,7 @@ fn deflate(compressor: &mut Compress, job: &Job) -> Result<Compressed> {
             .compress_vec(&job.bytes[taken..], &mut bytes, flush)
             .context("compress a block")?;
         let all = compressor.total_in() == job.bytes.len() as u64;
-        // With room left, nothing waits to be flushed.
+        // Where the buffer has room left, all is flushed.
         let flushed = all && bytes.len() < bytes.capacity();
         if status == Status::StreamEnd || (flushed && !job.last) {
             return Ok(Compressed { bytes, crc });
@@ -175,7 +175,7 @@ fn deflate(compressor: &mut Compress, job: &Job) -> Result<Compressed> {
     }
 }
 
-/// Writes the blocks in their order, and what stands around them.
+/// Writes the header, the blocks in their order, and the trailer.
 fn write<W: Write>(mut out: W, ordered: &Receiver<Receiver<Result<Compressed>>>) -> Result<W> {
     out.write_all(&HEADER).context("write the compressed layer")?;
     let mut crc = Crc::new();

@@ -1,14 +1,16 @@
-//! JSON whose bytes depend on its content alone.
+//! JSON: how that of others is read, and how ours is written, whose bytes depend on its
+//! content alone.
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result};
-use serde::Serialize;
+use anyhow::{Context, Result, anyhow};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// A value whose objects are sorted by key, whatever order they were built in:
-/// oci-spec keeps labels and annotations in hash maps, and serde_json keeps a
-/// map's order where another crate of the build turns that on.
+use crate::term::tame;
+
+/// A value whose objects are sorted by key. oci-spec has hash maps, and serde_json keeps the
+/// order of insertion where another crate of the build enables that.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Sorted {
@@ -27,6 +29,12 @@ impl Sorted {
             leaf => Sorted::Leaf(leaf),
         }
     }
+}
+
+/// Parses JSON of others. `what` names it in errors.
+pub fn parse<T: for<'de> Deserialize<'de>>(bytes: &[u8], what: &str) -> Result<T> {
+    let parsed = serde_json::from_slice(bytes);
+    parsed.map_err(|error| anyhow!(tame(&error.to_string())).context(format!("parse {what}")))
 }
 
 /// One line without spaces, keys sorted.

@@ -1,31 +1,31 @@
-//! Layers: written in one pass, kept in the cache.
+//! Layers, written in one pass and kept in the cache.
 
 use std::io::{BufWriter, Write};
 
 use anyhow::{Context, Result, bail};
 use indicatif::ProgressBar;
-use oci_spec::image::{Descriptor, MediaType};
+use oci_spec::image::MediaType;
 use serde::{Deserialize, Serialize};
 use tar::{EntryType, Header};
 
-use super::entry::{Content, Entry, Node};
-use super::{Blob, Layer, gzip, sha256};
+use super::entry::{Content, LayerEntry, Node};
+use super::{Blob, Descriptor, Layer, gzip};
 use crate::cache::{Blobs, Cache, Kind};
 use crate::digest::{self, Digest, HashingReader, HashingWriter};
 
-/// The version of what is written: raised when the same entries come out as other
-/// bytes, which the golden digests in this room's tests say. It is part of the
-/// cache's key and of the builtin base's os-release.
+/// The version of the layers' format. It is raised when the same entries give other bytes,
+/// which the golden digests in this room's tests show. The cache's key and the builtin base's
+/// os-release contain it.
 pub const LAYOUT: &str = "2";
 
 /// The level of deflate. Measured on a binary of 1.4 MB: 3 takes 15 % longer than
 /// 2 for 3 % of size, and 6 takes 30 % longer than 3 for 2 %.
 const LEVEL: u32 = 3;
 
-/// In bytes. What passes from the tar to the digest and the compressor at a time.
+/// How many bytes the tar hands on at a time.
 const BUFFER: usize = 64 * 1024;
 
-/// What the cache remembers of a layer.
+/// What the cache keeps about a layer.
 #[derive(Serialize, Deserialize)]
 struct Known {
     digest: Digest,
@@ -33,9 +33,14 @@ struct Known {
     diff_id: Digest,
 }
 
-/// Makes the layer of these entries, or takes it from the cache where it was made
-/// before. `bar` is moved on by the size of the files.
-pub fn layer(entries: &[Entry], cache: &Cache, blobs: &Blobs, bar: &ProgressBar) -> Result<Layer> {
+/// Makes the layer of these entries, or takes it from the cache. `bar` advances by the size of
+/// the files.
+pub fn layer(
+    entries: &[LayerEntry],
+    cache: &Cache,
+    blobs: &Blobs,
+    bar: &ProgressBar,
+) -> Result<Layer> {
     let key = key(entries);
     let known = match kept(&key, cache, blobs)? {
         Some(known) => known,
@@ -47,11 +52,11 @@ pub fn layer(entries: &[Entry], cache: &Cache, blobs: &Blobs, bar: &ProgressBar)
         }
     };
     let blob = Blob::File { path: blobs.path(&known.digest), at: 0 };
-    let descriptor = Descriptor::new(MediaType::ImageLayerGzip, known.size, sha256(&known.digest));
+    let descriptor = Descriptor::new(MediaType::ImageLayerGzip, known.digest, known.size);
     Ok(Layer { descriptor, diff_id: known.diff_id, blob })
 }
 
-fn key(entries: &[Entry]) -> Digest {
+fn key(entries: &[LayerEntry]) -> Digest {
     let mut parts = vec!["layer".to_owned(), LAYOUT.to_owned()];
     for entry in entries {
         let (kind, rest) = match &entry.node {
@@ -66,21 +71,21 @@ fn key(entries: &[Entry]) -> Digest {
     digest::of_parts(parts.iter().map(String::as_bytes))
 }
 
-/// What is known under the key, where the blob is there too and is what it was.
+/// What the cache has under the key, where the blob is there too and unchanged.
 fn kept(key: &Digest, cache: &Cache, blobs: &Blobs) -> Result<Option<Known>> {
     let mut text = Vec::new();
     if cache.get(Kind::Layer, key, &mut text)?.is_none() {
         return Ok(None);
     }
-    // What another version wrote is as good as nothing.
+    // Another version may have written another format.
     let Ok(known) = serde_json::from_slice::<Known>(&text) else {
         return Ok(None);
     };
     Ok(blobs.verify(&known.digest, known.size)?.then_some(known))
 }
 
-/// tar, both digests, gzip and the file in one pass.
-fn write(entries: &[Entry], blobs: &Blobs, bar: &ProgressBar) -> Result<Known> {
+/// Writes tar, both digests, gzip and the file in one pass.
+fn write(entries: &[LayerEntry], blobs: &Blobs, bar: &ProgressBar) -> Result<Known> {
     blobs.make(|file| {
         let out = HashingWriter::new(BufWriter::with_capacity(BUFFER, file));
         let mut diff_id = None;
@@ -99,7 +104,7 @@ fn write(entries: &[Entry], blobs: &Blobs, bar: &ProgressBar) -> Result<Known> {
 }
 
 /// Writes the entries as a tar and returns `out`.
-pub fn write_tar<W: Write>(entries: &[Entry], out: W, bar: &ProgressBar) -> Result<W> {
+pub fn write_tar<W: Write>(entries: &[LayerEntry], out: W, bar: &ProgressBar) -> Result<W> {
     let mut tar = tar::Builder::new(out);
     for entry in entries {
         append(&mut tar, entry, bar).with_context(|| format!("add /{}", entry.path))?;
@@ -107,7 +112,7 @@ pub fn write_tar<W: Write>(entries: &[Entry], out: W, bar: &ProgressBar) -> Resu
     tar.into_inner().context("finish the layer")
 }
 
-fn append(tar: &mut tar::Builder<impl Write>, entry: &Entry, bar: &ProgressBar) -> Result<()> {
+fn append(tar: &mut tar::Builder<impl Write>, entry: &LayerEntry, bar: &ProgressBar) -> Result<()> {
     let mut header = Header::new_ustar();
     header.set_mode(entry.mode);
     header.set_uid(entry.uid.into());
@@ -132,15 +137,15 @@ fn append(tar: &mut tar::Builder<impl Write>, entry: &Entry, bar: &ProgressBar) 
     }
 }
 
-/// Names the entry and what it links to: in the header where they fit, else in a
-/// PAX header before it.
+/// Writes the entry's name and its link's target: into the header where they fit, and else
+/// into a PAX header before it.
 fn name(
     tar: &mut tar::Builder<impl Write>,
     header: &mut Header,
-    entry: &Entry,
+    entry: &LayerEntry,
     link: Option<&String>,
 ) -> Result<()> {
-    // Folders are written with a slash, as every other tool does, and the root as `./`.
+    // Folders end with a slash, as with every other tool, and the root is `./`.
     let slash = if entry.node == Node::Dir { "/" } else { "" };
     let root = if entry.path.is_empty() { "." } else { "" };
     let path = format!("{root}{}{slash}", entry.path);
@@ -150,7 +155,7 @@ fn name(
         header.set_path(short(&entry.path)).context("name it")?;
     }
     if let Some(link) = link {
-        // As it is written: the crate would take a leading slash or dots for a mistake.
+        // As it is written: the crate refuses a leading slash and dots.
         let fits = header.as_ustar_mut().filter(|ustar| link.len() <= ustar.linkname.len());
         match fits {
             Some(ustar) => ustar.linkname[..link.len()].copy_from_slice(link.as_bytes()),
@@ -161,16 +166,16 @@ fn name(
         Node::File(content) => content.size(),
         _ => 0,
     };
-    // More than the header's octal digits hold.
+    // The header's octal digits hold no more.
     let size = (size >= 1 << 33).then(|| size.to_string());
     extensions.extend(size.iter().map(|size| ("size", size.as_bytes())));
-    match extensions.is_empty() {
-        true => Ok(()),
-        false => tar.append_pax_extensions(extensions).context("write its long name"),
+    if extensions.is_empty() {
+        return Ok(());
     }
+    tar.append_pax_extensions(extensions).context("write its long name")
 }
 
-/// A name that stands in for a long one, for readers that know no PAX headers.
+/// A short name for readers without PAX headers.
 fn short(path: &str) -> String {
     let digest = Digest::of(path.as_bytes()).hex();
     format!("PaxHeaders/{}", &digest[..32])

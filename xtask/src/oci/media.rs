@@ -1,4 +1,4 @@
-//! What media types say, Docker's older names too.
+//! Media types: OCI's, and Docker's older names for the same.
 
 use oci_spec::image::MediaType;
 
@@ -24,12 +24,12 @@ pub fn is_index(media_type: &MediaType) -> bool {
     *media_type == MediaType::ImageIndex || media_type.as_ref() == DOCKER_LIST
 }
 
-/// Whether a config is that of a container, and not of an artifact.
+/// Whether a config is a container's, and not an artifact's.
 pub fn is_config(media_type: &MediaType) -> bool {
     *media_type == MediaType::ImageConfig || media_type.as_ref() == DOCKER_CONFIG
 }
 
-/// OCI's name for the same kind of layer: a manifest of one kind holds no others.
+/// OCI's name for the same kind of layer. An OCI manifest must not mix in Docker's names.
 pub fn oci(media_type: &MediaType) -> MediaType {
     match compression(media_type) {
         Some(Compression::None) => MediaType::ImageLayer,
@@ -39,19 +39,19 @@ pub fn oci(media_type: &MediaType) -> MediaType {
     }
 }
 
-/// Docker's first format, which names no config and cannot be verified.
+/// Whether it is Docker's first format, which has no config and cannot be verified.
 pub fn is_schema_1(media_type: &str) -> bool {
     media_type.starts_with(DOCKER_SCHEMA_1)
 }
 
-/// Whether a layer is kept by others, and need not be where the image is.
+/// Whether others distribute a layer, so that it may be missing beside the image.
 /// <https://github.com/opencontainers/image-spec/blob/main/layer.md#non-distributable-layers>
 pub fn is_foreign(media_type: &MediaType) -> bool {
     let name = media_type.as_ref();
     name.contains(".nondistributable.") || name.contains(".foreign.")
 }
 
-/// How a layer is compressed; `None` for what is no layer of a file system.
+/// How a layer is compressed; `None` where it is not a layer of a file system.
 pub fn compression(media_type: &MediaType) -> Option<Compression> {
     Some(match media_type {
         MediaType::ImageLayer | MediaType::ImageLayerNonDistributable => Compression::None,

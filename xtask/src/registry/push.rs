@@ -133,7 +133,7 @@ impl Registry<'_> {
         tags: &[&Tag],
         others: &[Repository],
     ) -> Result<Pushed> {
-        let (manifests, blobs) = parts(root)?;
+        let (manifests, blobs) = parts(root);
         let mut sources: Vec<Repository> = others.to_vec();
         sources.extend(blobs.iter().filter_map(|wanted| match &wanted.blob {
             Blob::Remote(repository) => Some(repository.clone()),
@@ -171,16 +171,14 @@ impl Registry<'_> {
         });
         bar.finish_and_clear();
         brought?;
-        let digest = root.digest()?;
+        let digest = root.digest();
         let (children, last): (Vec<&Raw>, Vec<&Raw>) =
-            manifests.into_iter().partition(|raw| raw.digest().is_ok_and(|it| it != digest));
+            manifests.into_iter().partition(|raw| raw.digest() != digest);
         for level in [children, last] {
             let absent: Vec<&Raw> = level
                 .into_iter()
                 // What has a subject is put again: it may never have been listed there.
-                .filter(|raw| {
-                    raw.digest().is_ok_and(|it| !there.contains(&it)) || referrers::refers(raw)
-                })
+                .filter(|raw| !there.contains(&raw.digest()) || referrers::refers(raw))
                 .collect();
             parallel::map_until(&absent, self.jobs, stop, |raw| {
                 self.put(&site, raw, &blobs, near, &counts)
@@ -199,10 +197,10 @@ impl Registry<'_> {
         tags: &[&Tag],
     ) -> Result<(BTreeSet<Digest>, Named)> {
         let manifests =
-            manifests.iter().map(|raw| Ok(Asked::Manifest(raw.digest()?, raw.bytes.len() as u64)));
-        let blobs = blobs.iter().map(|wanted| Ok(Asked::Blob(wanted.digest, wanted.size)));
-        let tags = tags.iter().map(|tag| Ok(Asked::Tag(tag)));
-        let all: Vec<Asked<'_>> = manifests.chain(blobs).chain(tags).collect::<Result<_>>()?;
+            manifests.iter().map(|raw| Asked::Manifest(raw.digest(), raw.bytes.len() as u64));
+        let blobs = blobs.iter().map(|wanted| Asked::Blob(wanted.digest, wanted.size));
+        let tags = tags.iter().map(|tag| Asked::Tag(tag));
+        let all: Vec<Asked<'_>> = manifests.chain(blobs).chain(tags).collect();
         // These are small and the way is long, so more go at a time than blobs do.
         let stop = || self.http.stop();
         let found = parallel::map_until(&all, 2 * self.jobs, stop, |asked| match asked {
@@ -275,7 +273,7 @@ impl Registry<'_> {
         near: Option<&Repository>,
         counts: &Counts,
     ) -> Result<()> {
-        let url = site.manifest(&raw.digest()?);
+        let url = site.manifest(&raw.digest());
         let put = match self.put_at(site, raw, &url) {
             Err(error) if forgets(&error) => {
                 self.term.detail("the registry misses what it said it had");
@@ -287,7 +285,7 @@ impl Registry<'_> {
             }
             put => put,
         };
-        put.with_context(|| format!("put the manifest {}", raw.descriptor.digest()))?;
+        put.with_context(|| format!("put the manifest {}", raw.digest()))?;
         counts.manifests.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
@@ -310,12 +308,12 @@ impl Registry<'_> {
     }
 
     pub(super) fn put_raw(&self, site: &Site, raw: &Raw, url: &Url) -> Result<Response> {
-        let headers = &[("content-type", raw.descriptor.media_type().as_ref())];
+        let headers = &[("content-type", raw.descriptor.media_type.as_ref())];
         let body = Body::Bytes(&raw.bytes);
         let call = Call { headers, body, ..Call::new(Method::PUT, url, LITTLE) };
         // ECR answers without a Location, which nothing here needs.
         let answer = self.send(site, &call)?;
-        answers::ensure_put(&answer, &raw.digest()?)?;
+        answers::ensure_put(&answer, &raw.digest())?;
         Ok(answer)
     }
 }
@@ -343,16 +341,16 @@ fn forgets(error: &anyhow::Error) -> bool {
 
 /// The manifests of the image, children first, and the blobs that they name, each once,
 /// the largest first, so that no large one is left to the end.
-fn parts(root: &Root) -> Result<(Vec<&Raw>, Vec<Wanted>)> {
+fn parts(root: &Root) -> (Vec<&Raw>, Vec<Wanted>) {
     let mut manifests: BTreeMap<Digest, &Raw> = BTreeMap::new();
     for (_, image) in root.images() {
-        manifests.insert(image.manifest.digest()?, &image.manifest);
+        manifests.insert(image.manifest.digest(), &image.manifest);
     }
-    manifests.insert(root.digest()?, root.raw());
-    let all = root.blobs()?.into_iter();
+    manifests.insert(root.digest(), root.raw());
+    let all = root.blobs().into_iter();
     let blobs = all.filter(|(digest, ..)| !manifests.contains_key(digest));
     let mut blobs: Vec<Wanted> =
         blobs.map(|(digest, size, blob)| Wanted { digest, size, blob }).collect();
     blobs.sort_by_key(|wanted| std::cmp::Reverse(wanted.size));
-    Ok((manifests.into_values().collect(), blobs))
+    (manifests.into_values().collect(), blobs)
 }

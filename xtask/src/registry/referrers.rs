@@ -2,16 +2,16 @@
 //! not list them get an index under a tag instead, which clients keep.
 //! <https://github.com/opencontainers/distribution-spec/blob/main/spec.md#listing-referrers>
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
-use oci_spec::image::{Descriptor, ImageIndex, ImageIndexBuilder, MediaType};
+use oci_spec::image::MediaType;
 
 use super::{Access, Registry, Site, status};
 use crate::digest::Digest;
 use crate::http::limits::{REFERRERS, REFERRERS_LIST};
 use crate::http::{Call, Method, Pages, Response, Url};
-use crate::oci::{self, Raw, digest_of, limits, media};
+use crate::oci::{self, Descriptor, Raw, RawDescriptor, RawIndex, limits, media};
 use crate::reference::{Reference, Repository, Tag};
 
 /// How often the index under a tag is written, where others write it too.
@@ -26,29 +26,35 @@ const COSIGN: [&str; 3] = ["sig", "att", "sbom"];
 
 impl Registry<'_> {
     /// The manifests in the repository that name this one as their subject.
-    pub fn referrers(&self, repository: &Repository, digest: &Digest) -> Result<Vec<Descriptor>> {
+    pub fn referrers(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<Vec<RawDescriptor>> {
         let context = || format!("list what refers to {}", repository.at(digest));
         let site = self.site(repository, Access::Pull, &[]).with_context(context)?;
         self.listed(&site, digest).with_context(context)
     }
 
-    fn listed(&self, site: &Site, digest: &Digest) -> Result<Vec<Descriptor>> {
+    fn listed(&self, site: &Site, digest: &Digest) -> Result<Vec<RawDescriptor>> {
         let mut url = site.url(&format!("referrers/{digest}"));
-        let mut all: Vec<Descriptor> = Vec::new();
+        let mut all: Vec<RawDescriptor> = Vec::new();
         let mut pages = Pages::new(self.http, REFERRERS, REFERRERS_LIST);
         loop {
             let response = match self.send(site, &of_index(&url)) {
                 Ok(response) => response,
                 // So do those answer that know nothing of this list.
                 Err(error) if matches!(status(&error), Some(400 | 404 | 405 | 406)) => {
-                    return Ok(self.fallback(site, digest)?.map_or_else(Vec::new, manifests));
+                    return Ok(self
+                        .fallback(site, digest)?
+                        .map_or_else(Vec::new, |it| it.manifests));
                 }
                 Err(error) => return Err(error),
             };
             let Some(index) = as_index(&response)? else {
-                return Ok(self.fallback(site, digest)?.map_or_else(Vec::new, manifests));
+                return Ok(self.fallback(site, digest)?.map_or_else(Vec::new, |it| it.manifests));
             };
-            all.extend(manifests(index));
+            all.extend(index.manifests);
             match pages.next(&url, &response)? {
                 Some(next) => url = next,
                 None => return Ok(all),
@@ -57,7 +63,7 @@ impl Registry<'_> {
     }
 
     /// The index that clients keep under a tag; `None` where there is none.
-    fn fallback(&self, site: &Site, digest: &Digest) -> Result<Option<ImageIndex>> {
+    fn fallback(&self, site: &Site, digest: &Digest) -> Result<Option<RawIndex>> {
         let url = site.tag(&fallback_tag(digest)?);
         let Some(response) = self.look(site, &of_index(&url))? else { return Ok(None) };
         let index = as_index(&response)?;
@@ -72,20 +78,14 @@ impl Registry<'_> {
             return Ok(());
         }
         let tag = fallback_tag(&subject)?;
-        let context = || format!("list {} under the tag {tag}", raw.descriptor.digest());
+        let context = || format!("list {} under the tag {tag}", raw.digest());
         for _ in 0..WRITES {
             let before = self.fallback(site, &subject).with_context(context)?;
-            let mut listed = before.map_or_else(Vec::new, manifests);
-            if listed.iter().any(|other| other.digest() == entry.digest()) {
+            let mut index = before.unwrap_or_else(|| RawIndex::new(Vec::new()));
+            if index.manifests.iter().any(|other| other.digest == entry.digest) {
                 return Ok(());
             }
-            listed.push(entry.clone());
-            let index = ImageIndexBuilder::default()
-                .schema_version(2u32)
-                .media_type(MediaType::ImageIndex)
-                .manifests(listed)
-                .build()
-                .context("make the index")?;
+            index.manifests.push(entry.clone());
             let index = Raw::of(&index, MediaType::ImageIndex)?;
             self.put_raw(site, &index, &site.tag(&tag)).with_context(context)?;
             // Another may have written it meanwhile, and then it is read and written again.
@@ -107,7 +107,7 @@ impl Registry<'_> {
         while let Some(digest) = seen.get(at).copied() {
             at += 1;
             for referrer in self.referrers(from, &digest)? {
-                let referrer = digest_of(&referrer)?;
+                let referrer = referrer.parse()?.digest;
                 if !seen.contains(&referrer) {
                     ensure!(
                         seen.len() <= limits::MANIFESTS,
@@ -143,17 +143,13 @@ fn of_index<'a>(url: &'a Url) -> Call<'a> {
 }
 
 /// The answer as an index; `None` where it says that it is something else.
-fn as_index(response: &Response) -> Result<Option<ImageIndex>> {
+fn as_index(response: &Response) -> Result<Option<RawIndex>> {
     let said = response.header("content-type").unwrap_or_default();
     let said = said.split(';').next().unwrap_or_default().trim();
     if !media::is_index(&MediaType::from(said)) {
         return Ok(None);
     }
     oci::parse(&response.body, "the list").map(Some)
-}
-
-fn manifests(index: ImageIndex) -> Vec<Descriptor> {
-    index.manifests().clone()
 }
 
 /// <https://github.com/opencontainers/distribution-spec/blob/main/spec.md#referrers-tag-schema>
@@ -168,24 +164,22 @@ pub(super) fn refers(raw: &Raw) -> bool {
 
 /// The subject of a manifest, and how the manifest is listed under it; `None` where it
 /// has none.
-fn entry(raw: &Raw) -> Result<Option<(Digest, Descriptor)>> {
+fn entry(raw: &Raw) -> Result<Option<(Digest, RawDescriptor)>> {
     #[derive(serde::Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Referring {
-        subject: Option<Descriptor>,
+        subject: Option<RawDescriptor>,
         artifact_type: Option<MediaType>,
-        config: Option<Descriptor>,
-        annotations: Option<HashMap<String, String>>,
+        config: Option<RawDescriptor>,
+        annotations: Option<BTreeMap<String, String>>,
     }
     let own: Referring = oci::parse(&raw.bytes, "the manifest")?;
     let Some(subject) = own.subject else { return Ok(None) };
-    let mut listed = Descriptor::new(
-        raw.descriptor.media_type().clone(),
-        raw.descriptor.size(),
-        raw.descriptor.digest().clone(),
-    );
-    let of_config = own.config.map(|config| config.media_type().clone());
-    listed.set_artifact_type(own.artifact_type.or(of_config));
-    listed.set_annotations(own.annotations.filter(|it| !it.is_empty()));
-    Ok(Some((digest_of(&subject)?, listed)))
+    let Descriptor { media_type, digest, size, .. } = raw.descriptor.clone();
+    let mut listed = Descriptor::new(media_type, digest, size);
+    let artifact_type = own.artifact_type.or(own.config.map(|config| config.media_type));
+    let artifact_type = artifact_type.map(|it| ("artifactType".to_owned(), it.as_ref().into()));
+    listed.other.extend(artifact_type);
+    listed.annotations = own.annotations.unwrap_or_default();
+    Ok(Some((subject.parse()?.digest, RawDescriptor::from(&listed))))
 }

@@ -1,76 +1,60 @@
-//! Tar files of one image.
+//! Writes tar files of one image.
 
 use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use serde::Serialize;
 use tar::{EntryType, Header};
 
 use super::layout;
 use crate::files;
-use crate::oci::{Image, Root, digest_of, json};
+use crate::oci::{Descriptor, Image, RawIndex, Root, SavedImage, json};
 use crate::reference::{Reference, Tag};
 use crate::target::Platform;
 
-/// An entry of `manifest.json`.
-/// <https://github.com/moby/docker-image-spec/blob/main/v1.2.md#combined-image-json--filesystem-changeset-format>
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Entry {
-    config: String,
-    repo_tags: Vec<String>,
-    layers: Vec<String>,
-}
-
 /// Writes a layout as a tar file.
 pub fn oci(root: &Root, names: &[Reference], path: &Path) -> Result<()> {
-    let index = layout::index(layout::descriptors(root, names))?;
+    let index = json::bytes(&RawIndex::new(layout::descriptors(root, names)))?;
     write(root, &[("index.json", index), ("oci-layout", layout::MARK.to_vec())], path)
 }
 
-/// Writes what `docker load` reads, every version of it: a layout and a
-/// `manifest.json` in one. That knows no platforms: where there are several, each
-/// image gets its own name there, `NAME:TAG-amd64`, and the index has the plain one.
+/// Writes what every version of `docker load` reads: a layout and a `manifest.json` in one.
+/// `manifest.json` has no platforms: of an index, each image has its own name there,
+/// `NAME:TAG-amd64`, and the index has the plain name.
 pub fn docker(root: &Root, names: &[Reference], path: &Path) -> Result<()> {
-    let entries = match root {
-        Root::Image(image) => vec![entry(image, None, names)?],
-        Root::Index(index) => {
-            let images = index.images.iter();
-            images
-                .map(|(platform, image)| entry(image, Some(platform), names))
-                .collect::<Result<_>>()?
-        }
-    };
+    let images = root.images().into_iter();
+    let saved = images.map(|(platform, image)| saved_image(image, platform, names));
+    let saved = saved.collect::<Result<Vec<_>>>()?;
     let files = [
-        ("index.json", layout::index(layout::descriptors(root, names))?),
-        ("manifest.json", json::bytes(&entries)?),
+        ("index.json", json::bytes(&RawIndex::new(layout::descriptors(root, names)))?),
+        ("manifest.json", json::bytes(&saved)?),
         ("oci-layout", layout::MARK.to_vec()),
     ];
     write(root, &files, path)
 }
 
-fn entry(image: &Image, platform: Option<&Platform>, names: &[Reference]) -> Result<Entry> {
-    let path = |of| Ok(format!("blobs/sha256/{}", digest_of(of)?.hex()));
+fn saved_image(
+    image: &Image,
+    platform: Option<&Platform>,
+    names: &[Reference],
+) -> Result<SavedImage> {
+    let path = |of: &Descriptor| format!("blobs/sha256/{}", of.digest.hex());
     let named = |name: &Reference| {
         let suffix = platform.map_or_else(String::new, |it| format!("-{}", it.suffix()));
         let tag = Tag::parse(&format!("{}{suffix}", name.tag_or_digest()))?;
         Ok(format!("{}:{tag}", name.repository.familiar()))
     };
-    Ok(Entry {
-        config: path(&image.config.descriptor)?,
-        // A name without a tag, as containerd keeps them, is none for Docker.
-        repo_tags: names
-            .iter()
-            .filter(|name| name.tag.is_some())
-            .map(named)
-            .collect::<Result<_>>()?,
-        layers: image.layers.iter().map(|it| path(&it.descriptor)).collect::<Result<_>>()?,
+    // Docker takes no name without a tag, as containerd does.
+    let tagged = names.iter().filter(|name| name.tag.is_some());
+    Ok(SavedImage {
+        config: path(&image.config.descriptor),
+        repo_tags: Some(tagged.map(named).collect::<Result<_>>()?),
+        layers: image.layers.iter().map(|it| path(&it.descriptor)).collect(),
     })
 }
 
-/// Writes the files and all blobs, beside the place and renamed into it.
+/// Writes the files and all blobs to a temporary file, and renames it.
 fn write(root: &Root, small: &[(&str, Vec<u8>)], path: &Path) -> Result<()> {
     let context = || format!("write {}", path.display());
     let dir = path.parent().filter(|dir| *dir != Path::new("")).unwrap_or(Path::new("."));
@@ -105,7 +89,7 @@ fn fill(root: &Root, small: &[(&str, Vec<u8>)], mut out: impl Write) -> Result<(
     for folder in ["blobs/", "blobs/sha256/"] {
         header(&mut out, folder, EntryType::Directory, 0)?;
     }
-    let mut blobs = root.blobs()?;
+    let mut blobs = root.blobs();
     blobs.sort_by_key(|(digest, ..)| *digest);
     for (digest, size, blob) in blobs {
         header(&mut out, &format!("blobs/sha256/{}", digest.hex()), EntryType::Regular, size)?;

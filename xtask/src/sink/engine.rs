@@ -1,4 +1,4 @@
-//! Engines on this machine, asked through their own programs.
+//! Engines on this machine, through their own programs.
 
 use std::path::Path;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::reference::Reference;
 use crate::target::Platform;
 use crate::term::Term;
 
-/// What runs containers here.
+/// A program on this machine that runs containers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Engine {
@@ -27,7 +27,7 @@ pub enum Engine {
     Kind,
 }
 
-/// An engine that does not say what it is within this time does not answer.
+/// How long an engine may take to answer.
 const ANSWER: Duration = Duration::from_secs(30);
 
 impl Engine {
@@ -40,8 +40,8 @@ impl Engine {
         }
     }
 
-    /// Fails where the engine is not there or does not answer, before anything is
-    /// made for it. Returns what it runs, where it has one platform.
+    /// Fails where the engine is missing or does not answer, before anything is made for it.
+    /// Returns its platform, where it has one.
     pub fn probe(self, env: &Env) -> Result<Option<Platform>> {
         let ask: &[&str] = match self {
             Engine::Docker => &["version", "--format", "{{.Server.Os}}/{{.Server.Arch}}"],
@@ -63,7 +63,7 @@ impl Engine {
         }
     }
 
-    /// The engine's own words, and what to do.
+    /// The engine's error, with what the user can do.
     fn explain(self, error: anyhow::Error) -> anyhow::Error {
         if error.is::<Help>() {
             return error;
@@ -77,18 +77,18 @@ impl Engine {
         error.context(Help(fix.to_owned()))
     }
 
-    /// Hands the image over, under its names, and returns by what the engine knows it.
+    /// Loads the image under its names, and returns the name by which the engine has it.
     pub fn load(self, root: &Root, names: &[Reference], env: &Env, term: &Term) -> Result<String> {
         let platform = self.probe(env)?;
         let root = match platform {
-            // Docker's own store knows no index.
+            // Docker's classic store has no indexes.
             Some(platform) if self == Engine::Docker => {
                 Root::Image(Box::new(root.narrow(&platform)?))
             }
             _ => root.clone(),
         };
         let name = names.first().context("name the image")?;
-        let digest = root.digest()?;
+        let digest = root.digest();
         let digested =
             Reference { repository: name.repository.clone(), tag: None, digest: Some(digest) };
         let temp = files::temporary_dir()?;
@@ -97,13 +97,13 @@ impl Engine {
             Engine::Docker => archive::docker(&root, names, &file)?,
             // podman takes one name at a time.
             Engine::Podman => archive::oci(&root, layout::one(names), &file)?,
-            // containerd finds an image by its digest only where that is a name too.
+            // containerd finds an image by its digest only where a name has the digest.
             Engine::Containerd | Engine::Kind => {
                 let names: Vec<Reference> = names.iter().chain([&digested]).cloned().collect();
                 archive::oci(&root, &names, &file)?;
             }
         }
-        let size = crate::term::size(root.size()?);
+        let size = crate::term::size(root.size());
         term.step("load", format_args!("{size} into {}", self.program()));
         let run = |args: &[&str]| {
             let program = Program::new(self.program(), temp.path(), env).args(args);
@@ -135,12 +135,12 @@ impl Engine {
     }
 }
 
-/// The ID by which Docker runs the image, where it is that of what was loaded: the
-/// config's digest, or with containerd's store the image's.
+/// The ID by which Docker has the image: the config's digest, or the image's digest with
+/// containerd's store. Fails where the ID is another image's.
 fn known(root: &Root, name: &Reference, id: &str) -> Result<String> {
     let images = root.images();
-    let configs = images.iter().map(|(_, image)| image.config.descriptor.digest().to_string());
-    let ids: Vec<String> = configs.chain([root.digest()?.to_string()]).collect();
+    let configs = images.iter().map(|(_, image)| image.config.digest().to_string());
+    let ids: Vec<String> = configs.chain([root.digest().to_string()]).collect();
     ensure!(
         ids.iter().any(|known| known == id),
         "docker says that {name} is {id}, and {} was loaded",

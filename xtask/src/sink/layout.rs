@@ -1,35 +1,34 @@
-//! Folders as the image specification lays them out.
+//! Writes layouts, the folders of the image specification.
 //! <https://github.com/opencontainers/image-spec/blob/main/image-layout.md>
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io::BufWriter;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use oci_spec::image::{Descriptor, ImageIndexBuilder, MediaType};
 
 use crate::digest::Digest;
 use crate::files::{self, Lock};
 use crate::finding::failure;
-use crate::oci::{self, Blob, CONTAINERD_NAME, REF_NAME, Root, json};
+use crate::oci::{self, Blob, CONTAINERD_NAME, REF_NAME, RawDescriptor, RawIndex, Root, json};
 use crate::reference::Reference;
 use crate::term::Term;
 
-/// The file that says that a folder is a layout, and of which version.
+/// The content of `oci-layout`, which marks a layout and its version.
 pub const MARK: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 
-/// Writes a layout of this image alone into a folder that nobody else sees yet.
-/// A blob that an earlier layout, `reuse`, has is not written again.
+/// Writes a layout of this image alone into a new folder. Blobs that the earlier layout
+/// `reuse` has are linked from there.
 pub fn write(root: &Root, names: &[Reference], dir: &Path, reuse: &Path) -> Result<()> {
     blobs(root, dir, Some(reuse))?;
-    let index = index(descriptors(root, one(names)))?;
+    let index = json::bytes(&RawIndex::new(descriptors(root, one(names))))?;
     files::write(&dir.join("oci-layout"), MARK)?;
     files::write(&dir.join("index.json"), &index)
 }
 
-/// Adds the image to the layout, which is made when it isn't there. The index is
-/// replaced last, so that a run killed before leaves the layout as it was.
+/// Adds the image to the layout, which is made if it is missing. The index is replaced last,
+/// so that a run that is killed before leaves the layout as it was.
 pub fn add(root: &Root, names: &[Reference], dir: &Path, term: &Term) -> Result<()> {
     let context = || format!("write the OCI layout {}", dir.display());
     ensure_layout(dir)?;
@@ -39,37 +38,33 @@ pub fn add(root: &Root, names: &[Reference], dir: &Path, term: &Term) -> Result<
         term.step("wait", format_args!("for another dockless that writes {folder}: {other}"));
     })
     .with_context(context)?;
-    // Without an index it is one that a killed run began.
-    let there = dir.join("index.json").exists();
-    let there = there.then(|| oci::index_of(dir)).transpose().with_context(context)?;
+    // A run that was killed leaves a layout without an index.
+    let mut index = if dir.join("index.json").exists() {
+        oci::index_of(dir).with_context(context)?
+    } else {
+        RawIndex::new(Vec::new())
+    };
     let ours = descriptors(root, one(names));
-    let note = |of: &Descriptor, key: &str| of.annotations().as_ref()?.get(key).cloned();
-    // Two images of two names may well have one tag.
-    let same = |one: &Descriptor, other: &Descriptor| {
-        let full = note(one, CONTAINERD_NAME).zip(note(other, CONTAINERD_NAME));
-        let short = note(one, REF_NAME).zip(note(other, REF_NAME));
-        let named = full.or(short).map(|(one, other)| one == other);
-        named.unwrap_or_else(|| one.digest() == other.digest())
-    };
-    let others = there.iter().flat_map(|index| index.manifests().iter());
-    let kept = others.filter(|other| !ours.iter().any(|own| same(own, other)));
-    let manifests = kept.chain(&ours).cloned().collect();
-    let index = match there.clone() {
-        Some(mut index) => {
-            index.set_manifests(manifests);
-            json::bytes(&index)?
-        }
-        None => index(manifests)?,
-    };
-    // What a killed run left: the lock says that nobody writes it any more.
+    index.manifests.retain(|other| !ours.iter().any(|own| replaces(own, other)));
+    index.manifests.extend(ours);
+    let index = json::bytes(&index)?;
+    // These are of a run that was killed: with the lock, nobody else writes here.
     files::remove_stale(dir, Duration::ZERO)?;
     blobs(root, dir, None).with_context(context)?;
     files::write(&dir.join("oci-layout"), MARK)?;
     files::write(&dir.join("index.json"), &index)
 }
 
-/// Fails where the folder holds something else. Another run may be about to begin a
-/// layout there: what it has by now is looked at before the marks of a layout are.
+/// Whether a new image stands for one that is listed: by its name, or else by its digest.
+/// Two images of two names may well have one tag.
+fn replaces(new: &RawDescriptor, old: &RawDescriptor) -> bool {
+    let both = |name| new.annotation(name).zip(old.annotation(name));
+    let names = both(CONTAINERD_NAME).or_else(|| both(REF_NAME));
+    names.map_or_else(|| new.digest == old.digest, |(new, old)| new == old)
+}
+
+/// Fails where the folder has other files. Another run may be starting a layout there, so the
+/// files are listed before the marks of a layout are read.
 fn ensure_layout(dir: &Path) -> Result<()> {
     files::make_dir(dir)?;
     let mut foreign = false;
@@ -81,56 +76,46 @@ fn ensure_layout(dir: &Path) -> Result<()> {
             _ => !files::is_temporary(&entry.path),
         };
     }
-    // What a first run that was killed has left is a beginning.
+    // A first run that was killed leaves the start of a layout.
     if !foreign || dir.join("oci-layout").exists() || dir.join("blobs/sha256").is_dir() {
         return Ok(());
     }
     Err(failure(
-        format!("{} is no OCI layout, and holds other files", dir.display()),
+        format!("{} is not an OCI layout, and has other files", dir.display()),
         "name a new folder, or an empty one",
     ))
 }
 
-/// The first of the names. A layout with one image under two names would be one with
-/// two images to skopeo and podman, which then want to know which of them is meant.
+/// The first of the names. skopeo and podman take one image under two names for two images,
+/// and ask which is meant.
 pub fn one(names: &[Reference]) -> &[Reference] {
     &names[..names.len().min(1)]
 }
 
-/// The image's descriptor once for each name; once without any.
-pub fn descriptors(root: &Root, names: &[Reference]) -> Vec<Descriptor> {
-    let bare = &root.raw().descriptor;
+/// The image's descriptor, once for each name; once, where there is none.
+pub fn descriptors(root: &Root, names: &[Reference]) -> Vec<RawDescriptor> {
+    let bare = RawDescriptor::from(&root.raw().descriptor);
+    if names.is_empty() {
+        return vec![bare];
+    }
     let named = |name: &Reference| {
         let short = (REF_NAME.to_owned(), name.tag_or_digest());
         let full = (CONTAINERD_NAME.to_owned(), name.to_string());
-        let mut descriptor = bare.clone();
-        descriptor.set_annotations(Some(HashMap::from([short, full])));
-        descriptor
+        RawDescriptor { annotations: Some(BTreeMap::from([short, full])), ..bare.clone() }
     };
-    if names.is_empty() { vec![bare.clone()] } else { names.iter().map(named).collect() }
+    names.iter().map(named).collect()
 }
 
-/// The text of index.json.
-pub fn index(manifests: Vec<Descriptor>) -> Result<Vec<u8>> {
-    let index = ImageIndexBuilder::default()
-        .schema_version(2u32)
-        .media_type(MediaType::ImageIndex)
-        .manifests(manifests)
-        .build()
-        .context("make index.json")?;
-    json::bytes(&index)
-}
-
-/// Puts every blob into its place, unless it is there, and right.
+/// Writes every blob that is missing or damaged.
 fn blobs(root: &Root, dir: &Path, reuse: Option<&Path>) -> Result<()> {
     let folder = dir.join("blobs/sha256");
     files::make_dir(&folder)?;
-    // The caller alone writes here, so that these are of a run that was killed.
+    // Only the caller writes here, so these are of a run that was killed.
     files::remove_stale(&folder, Duration::ZERO)?;
-    for (digest, size, blob) in root.blobs()? {
+    for (digest, size, blob) in root.blobs() {
         let path = folder.join(digest.hex());
         let old = reuse.map(|reuse| reuse.join("blobs/sha256").join(digest.hex()));
-        // What is in memory is written sooner than an old copy of it is checked.
+        // To write bytes from memory is faster than to check an old copy.
         let checked = matches!(blob, Blob::File { .. });
         if checked && holds(&path, &digest, size)? {
             continue;
@@ -148,10 +133,10 @@ fn blobs(root: &Root, dir: &Path, reuse: Option<&Path>) -> Result<()> {
     Ok(())
 }
 
-/// Whether the file is there with the bytes of the digest.
+/// Whether the file is there and has the digest.
 fn holds(path: &Path, digest: &Digest, size: u64) -> Result<bool> {
     match files::list_one(path)? {
-        // A link holds no bytes, whatever it leads to.
+        // A symlink is not a blob, whatever it leads to.
         Some(entry) if entry.size == size && !path.is_symlink() => {
             let found = Digest::of_reader(files::open_regular(path)?);
             Ok(found.with_context(|| format!("read {}", path.display()))? == *digest)

@@ -75,7 +75,7 @@ fn a_manifest_that_is_not_what_it_says_is_refused() {
                 both["manifests"] = json!([]);
                 to.json(MANIFEST, &both)
             },
-            &["is not of the kind that it is said to be"],
+            &["does not match its media type"],
         ),
         (
             "a manifest and an index at once, read as an index",
@@ -85,7 +85,7 @@ fn a_manifest_that_is_not_what_it_says_is_refused() {
                 both["manifests"] = json!([]);
                 to.json(INDEX, &both)
             },
-            &["is not of the kind that it is said to be"],
+            &["does not match its media type"],
         ),
         (
             "an index within an index",
@@ -167,7 +167,7 @@ fn a_manifest_that_is_not_what_it_says_is_refused() {
                 other["digest"] = format!("sha256:{}", "0".repeat(64)).into();
                 to.manifest(&twice, &[layer, other])
             },
-            &["more bytes together than 64 bits can count", "9223372036854775808 are named"],
+            &["add up to more than 64 bits can count", "9223372036854775808 are named"],
         ),
         (
             "a layer by SHA-512",

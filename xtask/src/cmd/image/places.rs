@@ -11,7 +11,7 @@ use crate::config::Network;
 use crate::digest::Digest;
 use crate::files::explain_space;
 use crate::finding::{Finding, Findings, Severity, failure};
-use crate::oci::{self, Found, Image, Root};
+use crate::oci::{self, FoundImage, Image, Root};
 use crate::reference::{Location, Reference, Tag};
 use crate::registry::Registry;
 use crate::sink::{self, Engine, Sink};
@@ -100,7 +100,7 @@ fn open(
     only: &[Platform],
     registry: &Registry<'_>,
     world: &World,
-) -> Result<Found> {
+) -> Result<FoundImage> {
     match place.clone().anchored(&world.dir) {
         Location::Stored(stored) => oci::open(&stored, only),
         Location::Registry(reference) => registry.pull(&reference, only),
@@ -124,7 +124,7 @@ pub fn validate(args: Validate, common: &Common, world: &World) -> Result<ExitCo
             return Err(Findings(wrong).into());
         }
         if !world.term.json_wanted() {
-            world.term.result(root.digest()?)?;
+            world.term.result(root.digest())?;
         }
         Ok(ExitCode::SUCCESS)
     })
@@ -135,7 +135,7 @@ pub fn inspect(args: Inspect, common: &Common, world: &World) -> Result<ExitCode
         let found = open(&args.image, &[], registry, world)?;
         let referrers = match (&args.image, args.referrers) {
             (Location::Registry(of), true) => {
-                Some(registry.referrers(&of.repository, &found.root.digest()?)?)
+                Some(registry.referrers(&of.repository, &found.root.digest())?)
             }
             (Location::Stored(stored), true) => {
                 bail!("{stored} lists no referrers: a registry does")
@@ -154,9 +154,8 @@ pub fn inspect(args: Inspect, common: &Common, world: &World) -> Result<ExitCode
         if let Some(referrers) = referrers {
             let mut table = Table::new(&["referrer", "type"]);
             for of in referrers {
-                let kind =
-                    of.artifact_type().as_ref().map_or_else(String::new, ToString::to_string);
-                table.row([of.digest().to_string(), term::tame(&kind)]);
+                let kind = of.other.get("artifactType").and_then(Value::as_str);
+                table.row([of.digest.to_string(), term::tame(kind.unwrap_or_default())]);
             }
             world.term.result(format_args!("\n{}", table.to_string().trim_end()))?;
         }
@@ -164,43 +163,43 @@ pub fn inspect(args: Inspect, common: &Common, world: &World) -> Result<ExitCode
     })
 }
 
-fn described(found: &Found) -> Result<Value> {
-    let Found { root, names } = found;
+fn described(found: &FoundImage) -> Result<Value> {
+    let FoundImage { root, names } = found;
     let images = root.images().into_iter().map(|(platform, image)| {
         let layers = image.layers.iter().map(|layer| {
             json!({
-                "digest": layer.descriptor.digest().to_string(),
+                "digest": layer.descriptor.digest,
                 "diffId": layer.diff_id,
-                "mediaType": layer.descriptor.media_type().to_string(),
-                "size": layer.descriptor.size(),
+                "mediaType": layer.descriptor.media_type,
+                "size": layer.descriptor.size,
             })
         });
         let config: Value = oci::parse(&image.config.bytes, "the config")?;
         Ok(json!({
             "platform": runs_on(platform, image)?,
-            "digest": image.manifest.digest()?,
+            "digest": image.manifest.digest(),
             "layers": layers.collect::<Vec<_>>(),
             "config": config,
         }))
     });
     Ok(json!({
-        "digest": root.digest()?,
+        "digest": root.digest(),
         "names": names,
-        "size": root.size()?,
+        "size": root.size(),
         "images": images.collect::<Result<Vec<_>>>()?,
     }))
 }
 
 /// The same for people: what is most asked for.
-fn show(found: &Found, world: &World) -> Result<()> {
-    let Found { root, names } = found;
+fn show(found: &FoundImage, world: &World) -> Result<()> {
+    let FoundImage { root, names } = found;
     let names: Vec<String> = names.iter().map(ToString::to_string).collect();
     let mut about = Table::new(&["image", ""]);
-    about.row(["digest".to_owned(), root.digest()?.to_string()]);
+    about.row(["digest".to_owned(), root.digest().to_string()]);
     if !names.is_empty() {
         about.row(["names".to_owned(), names.join(", ")]);
     }
-    about.row(["size".to_owned(), term::size(root.size()?)]);
+    about.row(["size".to_owned(), term::size(root.size())]);
     world.term.result(about.to_string().trim_end())?;
     for (platform, image) in root.images() {
         let platform = runs_on(platform, image)?;
@@ -227,7 +226,7 @@ fn of_one(platform: Option<&Platform>, image: &Image) -> Result<Table> {
         }
     };
     row("name", platform.map_or_else(|| "an artifact".to_owned(), Platform::to_string));
-    row("digest", image.manifest.digest()?.to_string());
+    row("digest", image.manifest.digest().to_string());
     if let Ok(parsed) = image.parsed() {
         let config = parsed.config().clone().unwrap_or_default();
         let list = |list: &Option<Vec<String>>| list.clone().unwrap_or_default();
@@ -244,7 +243,7 @@ fn of_one(platform: Option<&Platform>, image: &Image) -> Result<Table> {
         labels.into_iter().for_each(|(name, value)| row("label", format!("{name}={value}")));
     }
     for layer in &image.layers {
-        let (digest, size) = (layer.descriptor.digest(), term::size(layer.descriptor.size()));
+        let (digest, size) = (layer.descriptor.digest, term::size(layer.descriptor.size));
         row("layer", format!("{digest}  {size}"));
     }
     Ok(table)
@@ -269,12 +268,12 @@ pub fn copy(args: Copy, common: &Common, world: &World) -> Result<ExitCode> {
     let places: Vec<&Location> = [Some(&args.from), target].into_iter().flatten().collect();
     with_registry(&places, &world.cache, &args.network, common, world, |registry| {
         let only: Vec<Platform> = args.platform.iter().cloned().collect();
-        let Found { root, names } = open(&args.from, &only, registry, world)?;
+        let FoundImage { root, names } = open(&args.from, &only, registry, world)?;
         let root = match &args.platform {
             Some(platform) => Root::Image(Box::new(root.narrow(platform)?)),
             None => root,
         };
-        let digest = root.digest()?;
+        let digest = root.digest();
         let names = match (target, args.name.is_empty()) {
             (Some(Location::Registry(to)), true) => checked(vec![to.clone()], &digest)?,
             (_, true) => names,
@@ -297,7 +296,7 @@ pub fn copy(args: Copy, common: &Common, world: &World) -> Result<ExitCode> {
             };
             let mut digests = vec![digest];
             for (_, image) in root.images() {
-                digests.push(image.manifest.digest()?);
+                digests.push(image.manifest.digest());
             }
             digests.dedup();
             let copied = registry.copy_referrers(&digests, &from.repository, &to.repository)?;

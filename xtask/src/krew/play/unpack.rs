@@ -8,7 +8,7 @@ use flate2::read::MultiGzDecoder;
 
 use super::tree::{File, InTheWay, Node};
 use super::{Fault, shown, zip};
-use crate::oci::tape::{Member, MemberKind, walk};
+use crate::oci::tar_reader::{TarMember, TarMemberKind, walk};
 
 /// In bytes: of all that an archive unpacks to. The largest plugins of the index have
 /// some 200 MB.
@@ -87,20 +87,20 @@ fn tar(archive: &mut impl Read, budget: &Budget, to: &mut Unpacked) -> Result<()
 }
 
 impl Unpacked {
-    fn member(&mut self, member: &Member) -> Result<(), Fault> {
+    fn member(&mut self, member: &TarMember) -> Result<(), Fault> {
         if member.path == GLOBAL_HEADER {
             return Ok(());
         }
         match member.kind {
-            MemberKind::Directory => self.folder(&member.path, member.mode),
-            MemberKind::File => {
+            TarMemberKind::Directory => self.folder(&member.path, member.mode),
+            TarMemberKind::File => {
                 self.file(&member.path, File { mode: member.mode, was_link: false })
             }
             kind => {
                 let name = shown(&member.path);
                 let what = match kind {
-                    MemberKind::Symlink | MemberKind::Hardlink => "a link",
-                    MemberKind::Fifo => "a pipe",
+                    TarMemberKind::Symlink | TarMemberKind::Hardlink => "a link",
+                    TarMemberKind::Fifo => "a pipe",
                     _ => "a device",
                 };
                 let why = format!("{name} is {what}, and krew unpacks files and folders only");

@@ -1,40 +1,40 @@
-//! Layers of a base, laid one over the other.
+//! How the layers of a base become one tree.
 
 use anyhow::{Result, ensure};
 
 use super::{Dir, Folder, Named, Tree, parts, short, split};
 use crate::oci::limits;
-use crate::oci::tape::{Member, MemberKind, Place, normal};
+use crate::oci::tar_reader::{Place, TarMember, TarMemberKind, normal};
 
 impl Tree {
-    /// Lays a member of a layer over what is there. Layers are counted from 1 on. Within
-    /// one, whiteouts count for those before it alone, wherever they stand.
+    /// Applies a member of a layer. Layers are counted from 1 on. A whiteout removes what lower
+    /// layers have, and nothing of its own layer, wherever it is in it.
     /// <https://github.com/opencontainers/image-spec/blob/main/layer.md#applying-changesets>
     ///
-    /// An error is a base that is larger than any.
-    pub fn apply(&mut self, member: &Member, layer: u16) -> Result<()> {
+    /// Fails where the base exceeds a limit.
+    pub fn apply(&mut self, member: &TarMember, layer: u16) -> Result<()> {
         self.count(member)?;
-        // What has no place is refused by whoever looks at the layer itself.
+        // The layer's own check refuses a member that has no place.
         let Ok(place) = member.place() else { return Ok(()) };
         match place {
             Place::Entry(path) if path.is_empty() => {
-                if member.kind == MemberKind::Directory {
+                if member.kind == TarMemberKind::Directory {
                     (self.root.folder, self.rooted) = (folder(member)?, true);
                 }
                 Ok(())
             }
-            Place::Entry(path) => self.enter(member, &path, layer),
+            Place::Entry(path) => self.add(member, &path, layer),
             Place::Whiteout(path) => {
                 let (dir, name) = split(&path);
-                if let Some(dir) = self.there(dir, layer)? {
-                    dir.hide(name, layer);
+                if let Some(dir) = self.existing(dir, layer)? {
+                    dir.whiteout(name, layer);
                 }
                 Ok(())
             }
             Place::Opaque(path) => {
-                if let Some(dir) = self.there(&path, layer)? {
+                if let Some(dir) = self.existing(&path, layer)? {
                     let folder = dir.folder;
-                    dir.sweep(layer);
+                    dir.clear_lower(layer);
                     dir.folder = folder;
                 }
                 Ok(())
@@ -42,7 +42,7 @@ impl Tree {
         }
     }
 
-    fn count(&mut self, member: &Member) -> Result<()> {
+    fn count(&mut self, member: &TarMember) -> Result<()> {
         let read = &mut self.read;
         read.members += 1;
         read.size = read.size.saturating_add(read.last);
@@ -50,15 +50,15 @@ impl Tree {
         let (most, size) = (limits::BASE_MEMBERS, limits::BASE_SIZE);
         ensure!(read.members <= most, "the layers hold more than {most} files together");
         ensure!(read.size <= size, "the files of the layers have more than {size} bytes together");
-        if !matches!(member.kind, MemberKind::Directory | MemberKind::Symlink) {
+        if !matches!(member.kind, TarMemberKind::Directory | TarMemberKind::Symlink) {
             return Ok(());
         }
         read.folders += 1;
         read.names += member.path.len() + member.link.as_ref().map_or(0, Vec::len);
-        self.ensure_few()
+        self.check_limits()
     }
 
-    fn ensure_few(&self) -> Result<()> {
+    fn check_limits(&self) -> Result<()> {
         let (most, names) = (limits::BASE_FOLDERS, limits::BASE_NAMES);
         ensure!(self.read.folders <= most, "the layers hold more than {most} folders and links");
         let few = self.read.names <= names;
@@ -66,24 +66,24 @@ impl Tree {
         Ok(())
     }
 
-    fn enter(&mut self, member: &Member, path: &[u8], layer: u16) -> Result<()> {
+    fn add(&mut self, member: &TarMember, path: &[u8], layer: u16) -> Result<()> {
         // A hard link to a link is a link.
-        let same = member.link.as_deref().filter(|_| member.kind == MemberKind::Hardlink);
+        let same = member.link.as_deref().filter(|_| member.kind == TarMemberKind::Hardlink);
         let same = same.and_then(|target| normal(target).ok());
         let same = same.and_then(|target| self.target(&target));
         let (dir, name) = split(path);
-        let Some(dir) = self.way(dir, layer)? else { return Ok(()) };
+        let Some(dir) = self.unpacked_at(dir, layer)? else { return Ok(()) };
         if self.root.find(&dir).is_none() {
             self.read.folders += parts(&dir).count();
-            self.ensure_few()?;
+            self.check_limits()?;
         }
         let dir = self.root.make(&dir, layer);
         match (member.kind, same) {
-            (MemberKind::Directory, _) => {
-                let below = dir.enter(name, layer);
+            (TarMemberKind::Directory, _) => {
+                let below = dir.make_folder(name, layer);
                 (below.folder, below.layer) = (folder(member)?, layer);
             }
-            (MemberKind::Symlink, _) => {
+            (TarMemberKind::Symlink, _) => {
                 dir.link(name, member.link.as_deref().unwrap_or_default(), layer);
             }
             (_, Some(target)) => dir.link(name, &target, layer),
@@ -92,7 +92,7 @@ impl Tree {
         Ok(())
     }
 
-    /// Where the link at the path leads, where there is one.
+    /// The target of the link at the path.
     fn target(&self, path: &[u8]) -> Option<Vec<u8>> {
         let (dir, name) = split(path);
         match self.root.find(dir)?.below.get(name)? {
@@ -101,25 +101,25 @@ impl Tree {
         }
     }
 
-    /// Where engines unpack what a layer has in a folder: through its own links, and over
-    /// those of the layers below. `None` where its links have no end, which they refuse.
-    fn way(&self, dir: &[u8], layer: u16) -> Result<Option<Vec<u8>>> {
+    /// Where engines unpack what a layer has in a folder: they follow the layer's own links, and
+    /// replace those of lower layers. `None` where its links form a loop, which they refuse.
+    fn unpacked_at(&self, dir: &[u8], layer: u16) -> Result<Option<Vec<u8>>> {
         let mut path = dir.to_vec();
         for _ in 0..limits::LINKS {
             let depth = parts(&path).count();
             let deep = depth < limits::BASE_DEPTH && path.len() <= 2 * limits::NAME;
             ensure!(deep, "a path of the layers is {depth} folders deep");
-            // A file on the way is replaced.
-            match self.root.led(&path, &|of| of == layer) {
-                Ok(Some(led)) => path = led.path,
+            // Engines replace a file on the way.
+            match self.root.follow(&path, &|of| of == layer) {
+                Ok(Some(followed)) => path = followed.path,
                 Ok(None) | Err(_) => return Ok(Some(path)),
             }
         }
         Ok(None)
     }
 
-    fn there(&mut self, dir: &[u8], layer: u16) -> Result<Option<&mut Dir>> {
-        let Some(path) = self.way(dir, layer)? else { return Ok(None) };
+    fn existing(&mut self, dir: &[u8], layer: u16) -> Result<Option<&mut Dir>> {
+        let Some(path) = self.unpacked_at(dir, layer)? else { return Ok(None) };
         Ok(parts(&path).try_fold(&mut self.root, |dir, part| match dir.below.get_mut(part) {
             Some(Named::Dir(dir)) => Some(&mut **dir),
             _ => None,
@@ -128,10 +128,10 @@ impl Tree {
 }
 
 impl Dir {
-    /// Takes away what lower layers have under the name.
-    fn hide(&mut self, name: &[u8], layer: u16) {
+    /// Removes what lower layers have under the name.
+    fn whiteout(&mut self, name: &[u8], layer: u16) {
         let gone = match self.below.get_mut(name) {
-            Some(Named::Dir(dir)) => !dir.sweep(layer),
+            Some(Named::Dir(dir)) => !dir.clear_lower(layer),
             Some(Named::Link { layer: of, .. }) => *of != layer,
             None => false,
         };
@@ -144,16 +144,16 @@ impl Dir {
         }
     }
 
-    /// Takes away what is of lower layers, and returns whether anything is left.
+    /// Removes what is of lower layers, and returns whether anything is left.
     ///
-    /// A folder is gone through at most once for each layer, so that layers of nothing but
-    /// whiteouts take no longer than others.
-    fn sweep(&mut self, layer: u16) -> bool {
-        if self.swept != layer {
-            self.swept = layer;
+    /// Each layer visits a folder at most once, so that layers of nothing but whiteouts take no
+    /// longer than others.
+    fn clear_lower(&mut self, layer: u16) -> bool {
+        if self.cleared != layer {
+            self.cleared = layer;
             self.files.retain(|_, of| *of == layer);
             self.below.retain(|_, named| match named {
-                Named::Dir(dir) => dir.sweep(layer),
+                Named::Dir(dir) => dir.clear_lower(layer),
                 Named::Link { layer: of, .. } => *of == layer,
             });
             if self.layer != layer {
@@ -164,7 +164,7 @@ impl Dir {
     }
 }
 
-fn folder(member: &Member) -> Result<Folder> {
+fn folder(member: &TarMember) -> Result<Folder> {
     let id = |id: u64| {
         let id = u32::try_from(id).ok();
         id.ok_or_else(|| anyhow::anyhow!("a folder of the layers has an owner beyond 32 bits"))

@@ -1,5 +1,5 @@
-//! Trees as they are kept: numbers with the lowest byte first, each folder with all that
-//! is in it, names with their lengths before them.
+//! Trees in the cache: numbers are little-endian, names have their lengths before them, and
+//! each folder is followed by what is in it.
 
 use anyhow::{Context, Result};
 
@@ -8,8 +8,8 @@ use crate::cache::{Cache, Kind};
 use crate::digest::Digest;
 use crate::oci::limits;
 
-/// The tree kept under the key; `None` where there is none, or none that this version
-/// wrote.
+/// The tree that the cache has under the key; `None` where there is none, or another version
+/// wrote it.
 pub fn kept(cache: &Cache, key: &Digest) -> Result<Option<Tree>> {
     let mut bytes = Vec::new();
     if cache.get(Kind::Layer, key, &mut bytes)?.is_none() {
@@ -25,7 +25,7 @@ pub fn keep(tree: &Tree, cache: &Cache, key: &Digest) -> Result<()> {
 }
 
 impl Tree {
-    /// The tree that these bytes are of.
+    /// Reads a tree. `None` where the bytes are not one.
     pub fn read(bytes: &[u8]) -> Option<Tree> {
         let mut rest = bytes;
         let rooted = number::<1>(&mut rest)? == 1;

@@ -1,14 +1,14 @@
-use super::super::tape::{Member, MemberKind};
+use super::super::tar_reader::{TarMember, TarMemberKind};
 use super::*;
 use crate::cache::Cache;
 use crate::digest::Digest;
 
 /// A member as a line: `PATH` is a file, `PATH/ [MODE UID GID TIME]` a folder, `PATH -> TARGET`
 /// a symlink, `PATH = TARGET` a hard link.
-fn member(line: &str) -> Member {
-    let mut member = Member {
+fn member(line: &str) -> TarMember {
+    let mut member = TarMember {
         path: line.into(),
-        kind: MemberKind::File,
+        kind: TarMemberKind::File,
         link: None,
         mode: 0o644,
         uid: 0,
@@ -17,7 +17,7 @@ fn member(line: &str) -> Member {
         size: 0,
         at: 0,
     };
-    let link = [(" -> ", MemberKind::Symlink), (" = ", MemberKind::Hardlink)];
+    let link = [(" -> ", TarMemberKind::Symlink), (" = ", TarMemberKind::Hardlink)];
     for (mark, kind) in link {
         if let Some((path, target)) = line.split_once(mark) {
             (member.path, member.kind, member.link) = (path.into(), kind, Some(target.into()));
@@ -26,11 +26,11 @@ fn member(line: &str) -> Member {
     if let Some((path, about)) = line.split_once("/ ") {
         let about: Vec<&str> = about.split(' ').collect();
         let number = |at: usize| about[at].parse().unwrap();
-        (member.path, member.kind) = (path.into(), MemberKind::Directory);
+        (member.path, member.kind) = (path.into(), TarMemberKind::Directory);
         member.mode = u32::from_str_radix(about[0], 8).unwrap();
         (member.uid, member.gid, member.time) = (number(1), number(2), number(3));
     } else if line.ends_with('/') && member.link.is_none() {
-        (member.kind, member.mode) = (MemberKind::Directory, 0o755);
+        (member.kind, member.mode) = (TarMemberKind::Directory, 0o755);
     }
     member
 }
@@ -243,14 +243,14 @@ fn a_base_is_bounded() {
     let error = deep.apply(&member(&path(limits::BASE_DEPTH)), 1).unwrap_err().to_string();
     assert!(error.contains("256 folders deep"), "{error}");
     let mut large = Tree::default();
-    let huge = Member { size: limits::BASE_SIZE, ..member("x") };
+    let huge = TarMember { size: limits::BASE_SIZE, ..member("x") };
     large.apply(&huge, 1).unwrap();
-    let one = Member { size: 1, ..member("y") };
+    let one = TarMember { size: 1, ..member("y") };
     large.apply(&one, 2).unwrap();
     let error = large.apply(&one, 2).unwrap_err().to_string();
     assert!(error.contains("bytes together"), "{error}");
     let mut names = Tree::default();
-    let long = Member { link: Some(vec![b'a'; 1 << 20]), ..member("x -> y") };
+    let long = TarMember { link: Some(vec![b'a'; 1 << 20]), ..member("x -> y") };
     let error = (1..20).find_map(|layer| names.apply(&long, layer).err()).unwrap().to_string();
     assert!(error.contains("the names of folders"), "{error}");
     // Implied folders count as well.

@@ -1,10 +1,10 @@
 use super::*;
-use crate::oci::tape::{Member, MemberKind};
+use crate::oci::tar_reader::{TarMember, TarMemberKind};
 
 /// A base whose folders have rights of their own, and as many links as those of Debian.
 fn base() -> Tree {
     let mut tree = Tree::default();
-    let member = |path: &str, kind, link: Option<&str>, mode, uid| Member {
+    let member = |path: &str, kind, link: Option<&str>, mode, uid| TarMember {
         path: path.into(),
         kind,
         link: link.map(|link| link.into()),
@@ -15,9 +15,9 @@ fn base() -> Tree {
         size: 0,
         at: 0,
     };
-    let folder = |path, mode, uid| member(path, MemberKind::Directory, None, mode, uid);
-    let link = |path, target| member(path, MemberKind::Symlink, Some(target), 0o777, 0);
-    let file = |path| member(path, MemberKind::File, None, 0o644, 0);
+    let folder = |path, mode, uid| member(path, TarMemberKind::Directory, None, mode, uid);
+    let link = |path, target| member(path, TarMemberKind::Symlink, Some(target), 0o777, 0);
+    let file = |path| member(path, TarMemberKind::File, None, 0o644, 0);
     for member in [
         folder("./", 0o555, 0),
         folder("tmp", 0o1777, 0),
@@ -43,24 +43,24 @@ fn base() -> Tree {
 
 /// `PATH` is a file, `PATH/` a folder that is asked for, `PATH//` one on the way to others,
 /// `PATH -> TARGET` a link.
-fn wish(line: &str) -> Wish {
-    let entry = |path: &str, node| Entry { node, mode: 0o600, uid: 9, gid: 9, ..folder(path) };
+fn request(line: &str) -> Requested {
+    let entry = |path: &str, node| LayerEntry { node, mode: 0o600, uid: 9, gid: 9, ..folder(path) };
     let content = Content::Bytes(line.as_bytes().to_vec().into());
     if let Some((path, target)) = line.split_once(" -> ") {
-        return Wish { entry: entry(path, Node::Symlink(target.to_owned())), walked: false };
+        return Requested { entry: entry(path, Node::Symlink(target.to_owned())), walked: false };
     }
     match (line.strip_suffix("//"), line.strip_suffix('/')) {
-        (Some(path), _) => Wish { entry: entry(path, Node::Dir), walked: true },
-        (_, Some(path)) => Wish { entry: entry(path, Node::Dir), walked: false },
-        _ => Wish { entry: entry(line, Node::File(content)), walked: false },
+        (Some(path), _) => Requested { entry: entry(path, Node::Dir), walked: true },
+        (_, Some(path)) => Requested { entry: entry(path, Node::Dir), walked: false },
+        _ => Requested { entry: entry(line, Node::File(content)), walked: false },
     }
 }
 
 /// The entries as `PATH MODE UID TIME`, a folder's path with its slash.
-fn placed(tree: &Tree, wishes: &[&str]) -> Result<Vec<String>> {
+fn placed(tree: &Tree, requested: &[&str]) -> Result<Vec<String>> {
     let lower = Lower { tree, files: BTreeMap::new() };
-    let entries = lower.with(wishes.iter().map(|line| wish(line)).collect())?;
-    let line = |entry: Entry| {
+    let entries = lower.with(requested.iter().map(|line| request(line)).collect())?;
+    let line = |entry: LayerEntry| {
         let slash = if entry.node == Node::Dir { "/" } else { "" };
         format!("{}{slash} {:o} {} {}", entry.path, entry.mode, entry.uid, entry.time)
     };
@@ -71,7 +71,7 @@ fn placed(tree: &Tree, wishes: &[&str]) -> Result<Vec<String>> {
 fn a_layer_repeats_the_folders_of_the_base_and_goes_through_its_links() {
     let base = base();
     let root = "/ 555 0 7";
-    for (wishes, expected) in [
+    for (requested, expected) in [
         (&[][..], &[][..]),
         (&["tmp/x"], &[root, "tmp/ 1777 0 7", "tmp/x 600 9 0"]),
         (
@@ -117,7 +117,7 @@ fn a_layer_repeats_the_folders_of_the_base_and_goes_through_its_links() {
             &[root, "usr/ 755 0 7", "usr/lib/ 711 0 7", "usr/lib/a/ 600 9 0"],
         ),
     ] {
-        assert_eq!(placed(&base, wishes).unwrap(), expected, "{wishes:?}");
+        assert_eq!(placed(&base, requested).unwrap(), expected, "{requested:?}");
     }
     // On nothing, all of it is made.
     let made = placed(&Tree::default(), &["a/b/c"]).unwrap();
@@ -127,7 +127,7 @@ fn a_layer_repeats_the_folders_of_the_base_and_goes_through_its_links() {
 #[test]
 fn what_has_no_place_is_named_with_what_is_there() {
     let base = base();
-    for (wishes, expected) in [
+    for (requested, expected) in [
         (&["tmp"][..], "/tmp is a folder of the base, and would become a file"),
         (&["lib"], "/lib is a folder of the base, and would become a file"),
         (&["usr -> x"], "/usr is a folder of the base, and would become a file"),
@@ -135,18 +135,18 @@ fn what_has_no_place_is_named_with_what_is_there() {
             &["usr/lib/libc.so/"],
             "/usr/lib/libc.so is a file of the base, and would become a folder",
         ),
-        (&["etc-release/"], "/etc-release would lie in /usr/lib/libc.so, which is no folder"),
-        (&["lib/libc.so/x"], "/lib/libc.so/x would lie in /usr/lib/libc.so, which is no folder"),
-        (&["etc-release/x"], "/etc-release/x would lie in /usr/lib/libc.so, which is no folder"),
-        (&["loop/x"], "/loop/x leads through links without an end, such as /loop"),
+        (&["etc-release/"], "/etc-release would lie in /usr/lib/libc.so, which is not a folder"),
+        (&["lib/libc.so/x"], "/lib/libc.so/x would lie in /usr/lib/libc.so, which is not a folder"),
+        (&["etc-release/x"], "/etc-release/x would lie in /usr/lib/libc.so, which is not a folder"),
+        (&["loop/x"], "/loop/x leads through a loop of links, such as /loop"),
         (&["lib/a", "usr/lib/a"], "/lib/a and /usr/lib/a are one place in the base, /usr/lib/a"),
         (&["lib64/x", "lib -> tmp"], "/lib64/x leads through the base's link /lib, which would be"),
-        (&["gone", "run/x"], "/run/x would lie in /gone, which is no folder"),
+        (&["gone", "run/x"], "/run/x would lie in /gone, which is not a folder"),
     ] {
-        let error = placed(&base, wishes).unwrap_err();
+        let error = placed(&base, requested).unwrap_err();
         let (said, help) = crate::finding::said(&error);
-        assert!(said.contains(expected), "{wishes:?}: {said}");
-        assert!(help.is_some(), "{wishes:?}");
+        assert!(said.contains(expected), "{requested:?}: {said}");
+        assert!(help.is_some(), "{requested:?}");
     }
 }
 
@@ -155,12 +155,13 @@ fn what_has_no_place_is_named_with_what_is_there() {
 fn the_programs_lie_in_what_the_files_made_of_the_base() {
     let base = base();
     let lower = Lower { tree: &base, files: BTreeMap::new() };
-    let files = lower.place(vec![wish("usr/local/bin/"), wish("usr/local/bin/data")]).unwrap();
+    let files =
+        lower.place(vec![request("usr/local/bin/"), request("usr/local/bin/data")]).unwrap();
     let lower = Lower { files, ..lower };
-    let programs = lower.with(vec![wish("usr/local/bin/tool")]).unwrap();
+    let programs = lower.with(vec![request("usr/local/bin/tool")]).unwrap();
     let seen: Vec<(&str, u32)> = programs.iter().map(|it| (&*it.path, it.mode)).collect();
     let expected = [("", 0o555), ("opt", 0o750), ("opt/bin", 0o600), ("opt/bin/tool", 0o600)];
     assert_eq!(seen, expected);
-    let below = lower.with(vec![wish("opt/bin/data/x")]).unwrap_err().to_string();
+    let below = lower.with(vec![request("opt/bin/data/x")]).unwrap_err().to_string();
     assert!(below.contains("another `to`"), "{below}");
 }

@@ -151,7 +151,7 @@ fn a_layer_that_gives_more_than_any_is_not_read_to_its_end() {
         let run = run(&mut within(&world.tool(args.split(' ')), SPACE));
         match works {
             true => drop(run.ends_with(0)),
-            false => drop(run.ends_with(1).says("gives more than 200 times its size")),
+            false => drop(run.ends_with(1).says("unpacks to more than 200 times its size")),
         }
         fs::remove_dir_all(&layout.dir).unwrap();
         assert!(!what.is_empty());

@@ -1,4 +1,4 @@
-//! Layers that are compressed with zstd, and those that nobody here reads.
+//! Layers that are compressed with zstd, and those of unknown types.
 
 use std::io::Write;
 use std::process::Stdio;
@@ -149,7 +149,7 @@ fn a_layer_that_nobody_reads_is_said_to_be_unread() {
     for kind in ["tar+brotli", "tar+zip", "tar+gzip+encrypted", "erofs"] {
         let media_type = format!("application/vnd.oci.image.layer.v1.{kind}");
         put(&world, &plain, &media_type, b"secret");
-        let said = format!("was not looked into, because nobody here reads {media_type}");
+        let said = format!("was not checked: {media_type} is not supported");
         let validated = world.run("image validate oci:base");
         validated.ends_with(0).says("warning: layer sha256:").says(&said);
         world.run("image inspect oci:base").ends_with(0);
@@ -162,7 +162,7 @@ fn a_layer_that_nobody_reads_is_said_to_be_unread() {
         fs::remove_dir_all(&copied).ok();
         world.run(&format!("image copy oci:base oci:{}", copied.display())).ends_with(0);
     }
-    // One that is distributed by others is read where it is there.
+    // A layer that others distribute is read where it is there.
     for (media_type, blob) in [
         ("application/vnd.oci.image.layer.nondistributable.v1.tar+gzip", gzip(&plain)),
         ("application/vnd.oci.image.layer.nondistributable.v1.tar+zstd", zstd(&plain)),
@@ -177,7 +177,7 @@ fn a_layer_that_nobody_reads_is_said_to_be_unread() {
         for args in ["image validate oci:base", "image -q"] {
             let refused = world.run(args);
             refused.ends_with(1).no_result().says("error: layer sha256:");
-            refused.says("it is distributed by others, and not with the image");
+            refused.says("others distribute it, and not with the image");
         }
     }
 }

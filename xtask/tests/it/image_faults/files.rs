@@ -129,12 +129,12 @@ fn files_that_would_lie_on_or_in_one_another_are_refused() {
         ),
         (
             r#"{ from = "plain", to = "/etc/passwd/x" }"#,
-            "/etc/passwd/x would lie in /etc/passwd, which is no folder in the base",
+            "/etc/passwd/x would lie in /etc/passwd, which is not a folder in the base",
         ),
         (
             r#"{ from = "plain", to = "/etc/os-release/x" }"#,
             // Where the base's link leads.
-            "/etc/os-release/x would lie in /usr/lib/os-release, which is no folder in the base",
+            "/etc/os-release/x would lie in /usr/lib/os-release, which is not a folder in the base",
         ),
     ] {
         let refused = configure(&world, &format!("files = [{files}]")).run("image -q");

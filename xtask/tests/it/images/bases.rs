@@ -2,7 +2,8 @@
 
 use super::overlays::{distroless, folder, link, linked, plain, put, set};
 use super::*;
-use crate::world::sketch::{INDEX, Layout, index, tar};
+use crate::world::sha256;
+use crate::world::sketch::{CONFIG, GZIP, INDEX, Layout, gzip, here, index, tar};
 
 /// A base for each architecture, in `base`.
 fn put_both(world: &World, layers: [(&str, Vec<u8>); 2]) {
@@ -56,6 +57,53 @@ files = [{ from = "LICENSE", to = "/lib/" }]
     world.run("image validate oci:dist/images/tool").ends_with(0);
 }
 
+/// A base's healthcheck, and what no version of the specification knows, goes into the
+/// image that stands on it; a copy has every byte.
+#[test]
+fn what_a_base_says_beyond_the_specification_stays() {
+    let world = World::quick("1.0.0");
+    let plain = tar(&[folder("etc/", 0o755, 0)]);
+    let layout = Layout::at(&world.path("base"));
+    let healthcheck = serde_json::json!({ "Test": ["CMD", "/probe"], "Retries": 3 });
+    let config = serde_json::json!({
+        "os": "linux",
+        "architecture": here(),
+        "rootfs": { "type": "layers", "diff_ids": [format!("sha256:{}", sha256(&plain))] },
+        "config": { "Healthcheck": healthcheck, "com.example.run": [1] },
+        "com.example.top": { "kept": true },
+    });
+    let config = layout.json(CONFIG, &config);
+    let mut layer = layout.put(GZIP, gzip(&plain));
+    layer["com.example.layer"] = "kept".into();
+    let mut image = layout.manifest(&config, std::slice::from_ref(&layer));
+    image["com.example.image"] = "kept".into();
+    layout.name(&[image]);
+
+    set(&world, "oci:base", "");
+    let (dir, digest) = printed(world.run("image -q").ends_with(0).line());
+    let manifest = blob(&dir, &digest);
+    assert_eq!(manifest["layers"][0], layer);
+    let built = blob(&dir, manifest["config"]["digest"].as_str().unwrap());
+    assert_eq!(built["config"]["Healthcheck"], healthcheck);
+    assert_eq!(built["config"]["com.example.run"], serde_json::json!([1]));
+    assert_eq!(built["com.example.top"], serde_json::json!({ "kept": true }));
+    world.run("image validate oci:dist/images/tool").ends_with(0);
+
+    // Beside another image, which stays as it is listed.
+    let copy = Layout::at(&world.path("copy"));
+    let mut other = copy.image(&[&plain]);
+    other["platform"] = serde_json::json!({ "os": "linux", "architecture": here(), "x": 1 });
+    copy.name(std::slice::from_ref(&other));
+    world.run("image copy oci:base oci:copy").ends_with(0);
+    let listed = json(&world.path("copy/index.json"));
+    assert_eq!(listed["manifests"][0], other);
+    assert_eq!(listed["manifests"][1]["com.example.image"], "kept");
+    for name in names(&world.path("base/blobs/sha256")) {
+        let at = |layout: &str| fs::read(world.path(layout).join("blobs/sha256").join(&name));
+        assert_eq!(at("copy").unwrap(), at("base").unwrap(), "{name}");
+    }
+}
+
 /// Said before anything is compiled, with both names.
 #[test]
 fn what_has_no_place_on_the_base_is_an_error() {
@@ -65,7 +113,7 @@ fn what_has_no_place_on_the_base_is_an_error() {
     for (files, said) in [
         (
             r#"{ from = "LICENSE", to = "/lib/libc.so.6/LICENSE" }"#,
-            "/lib/libc.so.6/LICENSE would lie in /usr/lib/libc.so.6, which is no folder",
+            "/lib/libc.so.6/LICENSE would lie in /usr/lib/libc.so.6, which is not a folder",
         ),
         (
             r#"{ from = "LICENSE", to = "/tmp" }"#,
@@ -95,7 +143,7 @@ fn what_has_no_place_on_the_base_is_an_error() {
     for (layers, said) in [
         (
             tar_of(&[plain("usr/local", "x")]),
-            "/usr/local/bin/tool would lie in /usr/local, which is no folder",
+            "/usr/local/bin/tool would lie in /usr/local, which is not a folder",
         ),
         (
             tar_of(&[folder("usr/local/bin/tool/", 0o755, 0)]),
@@ -103,7 +151,7 @@ fn what_has_no_place_on_the_base_is_an_error() {
         ),
         (
             tar_of(&[link("usr", "/opt"), link("opt", "usr")]),
-            "/usr/local/bin/tool leads through links without an end",
+            "/usr/local/bin/tool leads through a loop of links",
         ),
     ] {
         put(&world, &layers);

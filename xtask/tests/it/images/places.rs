@@ -38,7 +38,7 @@ fn what_would_harm_an_image_is_refused() {
         ),
         (
             "{ from = \"LICENSE\", to = \"/etc/passwd/x\" }",
-            "/etc/passwd, which is no folder in the base",
+            "/etc/passwd, which is not a folder in the base",
         ),
         ("{ from = \".\", to = \"/srv\" }", "would go into the image; name narrower folders"),
         (
@@ -153,7 +153,7 @@ fn names_are_kept_apart() {
 fn a_folder_of_something_else_does_not_become_a_layout() {
     let world = World::quick("1.0.0");
     let refused = world.run("image --output oci:src");
-    refused.ends_with(1).no_result().says("src is no OCI layout, and holds other files");
+    refused.ends_with(1).no_result().says("src is not an OCI layout, and has other files");
     assert_eq!(names(&world.path("src")), ["main.rs"]);
     let tagged = world.run("image --output oci:new:1.0");
     tagged.ends_with(1).says("names a tag or a digest, and an image brings its own");

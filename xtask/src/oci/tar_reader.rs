@@ -9,93 +9,47 @@ use anyhow::{Context, Result, ensure};
 
 mod check;
 mod header;
+mod member;
 mod place;
 
 pub use check::check_layer;
+pub use member::{TarMember, TarMemberKind};
 pub use place::{Place, normal};
 
-use header::{Extension, Kind, Record};
+use header::{Extension, HeaderKind, Record};
+use member::{BLOCK, shown};
 
-/// In bytes: of every header, and what contents are filled up to.
-/// <https://pubs.opengroup.org/onlinepubs/9799919799/utilities/pax.html#tag_20_94_13_06>
-const BLOCK: u64 = 512;
-
-/// In bytes: of a long name, or of a PAX header. Go's archive/tar, which the
-/// engines read with, has the same limit.
+/// The largest long name or PAX header that is read, in bytes. Engines use Go's archive/tar,
+/// which has the same limit.
 /// <https://github.com/golang/go/blob/master/src/archive/tar/common.go>
 const LARGEST_EXTENSION: u64 = 1024 * 1024;
 
 /// The largest images of distributions hold some hundred thousand files.
 const MOST_MEMBERS: u64 = 1_000_000;
 
-/// One member of a tar stream, as its headers say.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Member {
-    /// As it is written, which need not be UTF-8; [`Member::place`] says where it leads.
-    pub path: Vec<u8>,
-    pub kind: MemberKind,
-    /// The target of a link, as it is written.
-    pub link: Option<Vec<u8>>,
-    /// The lowest 12 bits: permissions, setuid, setgid and the sticky one.
-    pub mode: u32,
-    pub uid: u64,
-    pub gid: u64,
-    /// When it was changed, in seconds since 1970; 0 where that was before, or is not said.
-    pub time: u64,
-    /// In bytes; 0 for all but files.
-    pub size: u64,
-    /// Where the content begins, in bytes from where the stream does.
-    pub at: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MemberKind {
-    File,
-    Hardlink,
-    Symlink,
-    CharacterDevice,
-    BlockDevice,
-    Directory,
-    Fifo,
-}
-
-impl Member {
-    /// In bytes: what fills up the content's last block.
-    fn padding(&self) -> u64 {
-        self.size.next_multiple_of(BLOCK) - self.size
-    }
-
-    /// What is said where that many bytes of the content are missing.
-    fn cut_off(&self, missing: u64) -> String {
-        let (name, size) = (shown(&self.path), self.size);
-        let there = size - missing;
-        format!("{name} says it has {size} bytes, and the file ends after {there}")
-    }
-}
-
-/// Calls `each` for every member in order. Its content may be read from the given
-/// reader; what is left of it is skipped. What follows the end of the archive is
-/// not read: who hashes the stream has to drain it.
+/// Calls `each` for every member in order, with a reader of its content. What `each` leaves
+/// unread is skipped. Bytes after the end of the archive are not read: a caller that hashes
+/// the stream has to read them itself.
 ///
-/// An error is a stream that is not a tar, is cut off, or that readers would
-/// understand differently; or what `each` returned.
+/// Fails where the stream is not a tar, is cut off, or would be understood differently by
+/// different readers; and where `each` fails.
 pub fn walk(
     mut reader: impl Read,
-    each: impl FnMut(&Member, &mut dyn Read) -> Result<()>,
+    each: impl FnMut(&TarMember, &mut dyn Read) -> Result<()>,
 ) -> Result<()> {
     let skip = |reader: &mut _, size| io::copy(&mut Read::take(reader, size), &mut io::sink());
     walk_with(&mut reader, MOST_MEMBERS, skip, each)
 }
 
-/// The same for a file that can seek, from its beginning: contents are skipped
-/// without being read.
+/// The same for a file that can seek, from its beginning: contents are skipped without
+/// being read.
 pub fn walk_file(
     file: &mut (impl Read + Seek),
-    each: impl FnMut(&Member, &mut dyn Read) -> Result<()>,
+    each: impl FnMut(&TarMember, &mut dyn Read) -> Result<()>,
 ) -> Result<()> {
     let end = file.seek(SeekFrom::End(0)).context("find the end of the tar")?;
     file.rewind().context("go to the beginning of the tar")?;
-    // A seek beyond the end succeeds, so what is there has to be counted.
+    // A seek beyond the end succeeds, so the bytes that remain are counted here.
     let skip = |file: &mut _, size: u64| {
         let here = Seek::stream_position(file)?;
         let there = size.min(end.saturating_sub(here));
@@ -105,53 +59,53 @@ pub fn walk_file(
     walk_with(file, MOST_MEMBERS, skip, each)
 }
 
-/// `most` is how many members there may be. `skip` passes over as many bytes as it
-/// is told, or as there are, and returns how many those were.
+/// Reads at most `most` members. `skip` skips that many bytes, or all that remain, and
+/// returns how many it skipped.
 fn walk_with<R: Read>(
     reader: &mut R,
     most: u64,
     skip: impl Fn(&mut R, u64) -> io::Result<u64>,
-    mut each: impl FnMut(&Member, &mut dyn Read) -> Result<()>,
+    mut each: impl FnMut(&TarMember, &mut dyn Read) -> Result<()>,
 ) -> Result<()> {
-    let mut tape = Tape { reader, skip, at: 0 };
+    let mut tar = TarReader { reader, skip, at: 0 };
     for _ in 0..most {
-        let member = match tape.next()? {
+        let member = match tar.next()? {
             Next::Member(member) => member,
             Next::Global => continue,
             Next::End => return Ok(()),
         };
-        let mut content = Content { reader: &mut *tape.reader, left: member.size, member: &member };
+        let mut content = Content { reader: &mut *tar.reader, left: member.size, member: &member };
         each(&member, &mut content)?;
         let left = content.left;
         let name = shown(&member.path);
-        let there = (tape.skip)(tape.reader, left).with_context(|| format!("read {name}"))?;
+        let there = (tar.skip)(tar.reader, left).with_context(|| format!("read {name}"))?;
         ensure!(there == left, member.cut_off(left - there));
         let padding = member.padding();
-        let filled = (tape.skip)(tape.reader, padding).with_context(|| format!("read {name}"))?;
+        let filled = (tar.skip)(tar.reader, padding).with_context(|| format!("read {name}"))?;
         ensure!(filled == padding, "the tar is cut off: it ends within the last block of {name}");
-        tape.at = member.at + member.size + padding;
+        tar.at = member.at + member.size + padding;
     }
-    ensure!(matches!(tape.next()?, Next::End), "the tar has more than {most} members");
+    ensure!(matches!(tar.next()?, Next::End), "the tar has more than {most} members");
     Ok(())
 }
 
-/// What stands next in a tar stream.
+/// What comes next in a tar stream.
 enum Next {
-    Member(Member),
-    /// A header that would speak of all members that follow; engines ignore it.
+    Member(TarMember),
+    /// A header for all members that follow; engines ignore it.
     Global,
     End,
 }
 
 /// A tar stream, and how far it has been read.
-struct Tape<'a, R, S> {
+struct TarReader<'a, R, S> {
     reader: &'a mut R,
     skip: S,
     at: u64,
 }
 
-impl<R: Read, S: Fn(&mut R, u64) -> io::Result<u64>> Tape<'_, R, S> {
-    /// Goes on to the next member, with all that the headers before it say of it.
+impl<R: Read, S: Fn(&mut R, u64) -> io::Result<u64>> TarReader<'_, R, S> {
+    /// Reads the next member and the extension headers before it.
     fn next(&mut self) -> Result<Next> {
         let mut extension = Extension::default();
         loop {
@@ -167,19 +121,19 @@ impl<R: Read, S: Fn(&mut R, u64) -> io::Result<u64>> Tape<'_, R, S> {
                 Record::parse(&block).with_context(|| format!("the tar's header at byte {at}"))?;
             let whose = || format!("the tar's extension header at byte {at}");
             match record.kind {
-                Kind::LongPath => extension.long_path(self.content(&record).with_context(whose)?),
-                Kind::LongLink => extension.long_link(self.content(&record).with_context(whose)?),
-                Kind::Pax => extension.pax(&self.content(&record).with_context(whose)?),
-                Kind::Global => {
-                    // Go forgets what stood before it, and GNU tar doesn't.
+                HeaderKind::LongPath => extension.long_path(self.content(&record).with_context(whose)?),
+                HeaderKind::LongLink => extension.long_link(self.content(&record).with_context(whose)?),
+                HeaderKind::Pax => extension.pax(&self.content(&record).with_context(whose)?),
+                HeaderKind::Global => {
+                    // Go drops an extension before it, and GNU tar keeps it.
                     ensure!(
                         extension == Extension::default(),
-                        "the tar's global header at byte {at} parts another from its member"
+                        "the tar's global header at byte {at} separates an extension header from its member"
                     );
                     self.content(&record).with_context(whose)?;
                     return Ok(Next::Global);
                 }
-                Kind::Member(kind) => {
+                HeaderKind::Member(kind) => {
                     return extension.member(record, kind, self.at).map(Next::Member);
                 }
             }
@@ -187,8 +141,8 @@ impl<R: Read, S: Fn(&mut R, u64) -> io::Result<u64>> Tape<'_, R, S> {
         }
     }
 
-    /// The next header, or `None` at the end of the archive: a block of zeros and
-    /// another, or nothing more. GNU tar and Go's archive/tar take the same for the end.
+    /// The next header, or `None` at the end of the archive. The end is two blocks of zeros,
+    /// or one that nothing follows, as for GNU tar and Go's archive/tar.
     fn header(&mut self) -> Result<Option<[u8; BLOCK as usize]>> {
         let first = self.block()?;
         match first {
@@ -223,7 +177,7 @@ impl<R: Read, S: Fn(&mut R, u64) -> io::Result<u64>> Tape<'_, R, S> {
         Ok(Some(block))
     }
 
-    /// The content of an extension header, without what fills its last block.
+    /// The content of an extension header, without its padding.
     fn content(&mut self, record: &Record) -> Result<Vec<u8>> {
         let size = record.size;
         ensure!(
@@ -241,8 +195,8 @@ impl<R: Read, S: Fn(&mut R, u64) -> io::Result<u64>> Tape<'_, R, S> {
         Ok(bytes)
     }
 
-    /// As many bytes, or as there are. The memory is taken at once, so the size
-    /// has to be known to be small.
+    /// Reads that many bytes, or all that remain. Memory is allocated at once, so the caller
+    /// must know that the size is small.
     fn bytes(&mut self, size: u64) -> Result<Vec<u8>> {
         let mut bytes = Vec::with_capacity(size as usize);
         let at = self.at;
@@ -254,12 +208,12 @@ impl<R: Read, S: Fn(&mut R, u64) -> io::Result<u64>> Tape<'_, R, S> {
     }
 }
 
-/// What a member holds. That the stream ends before it does is an error, or a file
-/// that is cut off would look like a shorter one.
+/// A member's content. A stream that ends within it is an error, or a file that is cut off
+/// would look like a shorter one.
 struct Content<'a, R> {
     reader: &'a mut R,
     left: u64,
-    member: &'a Member,
+    member: &'a TarMember,
 }
 
 impl<R: Read> Read for Content<'_, R> {
@@ -276,13 +230,6 @@ impl<R: Read> Read for Content<'_, R> {
         self.left -= given as u64;
         Ok(given)
     }
-}
-
-/// A path for an error: quoted, and cut where it is long.
-fn shown(path: &[u8]) -> String {
-    let end = path.len().min(200);
-    let dots = if end < path.len() { "..." } else { "" };
-    format!("{:?}{dots}", String::from_utf8_lossy(&path[..end]))
 }
 
 #[cfg(test)]

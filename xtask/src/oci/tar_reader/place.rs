@@ -1,31 +1,30 @@
-//! Where the members of a layer go.
+//! Where a layer's members go.
 
 use anyhow::{Result, ensure};
 
-use super::Member;
+use super::member::TarMember;
 
-/// What begins the name of a whiteout.
+/// The prefix of a whiteout's name.
 /// <https://github.com/opencontainers/image-spec/blob/main/layer.md#whiteouts>
 const WHITEOUT: &[u8] = b".wh.";
-/// The whole name of an opaque whiteout.
+/// The name of an opaque whiteout.
 const OPAQUE: &[u8] = b".wh..wh..opq";
 
-/// A path in an image, and what a member does there. Paths are relative to the
-/// root, without a `/` at the end; the root's own is empty.
+/// A path in an image, and what a member does there. Paths are relative to the root and do
+/// not end with `/`; the root's own is empty.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Place {
-    /// The member stands there.
+    /// The member is put there.
     Entry(Vec<u8>),
-    /// What lower layers have there is gone.
+    /// What lower layers have there is removed.
     Whiteout(Vec<u8>),
-    /// What lower layers have in this folder is gone.
+    /// What lower layers have in this folder is removed.
     Opaque(Vec<u8>),
 }
 
-impl Member {
-    /// Where a layer's member goes. `./`, `//` and a `/` at the beginning are
-    /// left out, as containerd does; a path that climbs, is empty or holds a NUL
-    /// is an error.
+impl TarMember {
+    /// Where a layer's member goes. `./`, `//` and a leading `/` are dropped, as containerd
+    /// does. A path that is empty or holds `..` or a NUL is an error.
     pub fn place(&self) -> Result<Place> {
         let path = normal(&self.path)?;
         let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or(&path);
@@ -34,7 +33,7 @@ impl Member {
             return Ok(Place::Opaque(dir.to_vec()));
         }
         let Some(hidden) = name.strip_prefix(WHITEOUT) else { return Ok(Place::Entry(path)) };
-        // `.wh.` would take away the folder itself, and `.wh...` the one above it.
+        // `.wh.` would remove the folder itself, and `.wh...` its parent.
         ensure!(
             !hidden.is_empty() && hidden != b"." && hidden != b"..",
             "is a whiteout of no name"
@@ -46,7 +45,7 @@ impl Member {
     }
 }
 
-/// A path without what says nothing, relative to the root.
+/// A path relative to the root, without empty parts and `.`.
 pub fn normal(path: &[u8]) -> Result<Vec<u8>> {
     ensure!(!path.is_empty(), "is empty");
     ensure!(!path.contains(&0), "holds a NUL");
@@ -56,8 +55,7 @@ pub fn normal(path: &[u8]) -> Result<Vec<u8>> {
     Ok(parts.join(&b'/'))
 }
 
-/// Whether the target of a symlink that stands at this normal path climbs above
-/// the root on its way.
+/// Whether a symlink at this normal path, with this target, leads above the root.
 pub fn leads_out(path: &[u8], target: &[u8]) -> bool {
     let parts = |path: &[u8]| path.split(|byte| *byte == b'/').filter(|it| !it.is_empty()).count();
     let mut depth = if target.starts_with(b"/") { 0 } else { parts(path).saturating_sub(1) };

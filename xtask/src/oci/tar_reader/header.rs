@@ -4,16 +4,16 @@
 use anyhow::{Context, Result, bail, ensure};
 use tar::Header;
 
-use super::{BLOCK, Member, MemberKind, shown};
+use super::member::{BLOCK, TarMember, TarMemberKind, shown};
 
-/// In bytes: of the prefix in the headers of star, which keeps times behind it.
+/// The size of the prefix in star's headers, in bytes. star has times after it.
 const STAR_PREFIX: usize = 131;
 
-/// What a header says by itself.
+/// One header, without its extensions.
 pub struct Record {
-    pub kind: Kind,
+    pub kind: HeaderKind,
     pub size: u64,
-    /// Whether it has no flag of its kind, as in V7's tar.
+    /// Whether the header has no type flag, as in V7's tar.
     unmarked: bool,
     path: Vec<u8>,
     link: Vec<u8>,
@@ -23,10 +23,10 @@ pub struct Record {
     time: u64,
 }
 
-/// What a header is of.
+/// What a header describes.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    Member(MemberKind),
+pub enum HeaderKind {
+    Member(TarMemberKind),
     /// The path of the member that follows, GNU's `L`.
     LongPath,
     /// The link of the member that follows, GNU's `K`.
@@ -38,8 +38,8 @@ pub enum Kind {
 }
 
 impl Record {
-    /// The numbers are not read by `tar`: it drops the upper bytes of a size that
-    /// overruns 64 bits, and refuses an empty field, which Go writes.
+    /// The crate `tar` does not read the numbers: it drops the upper bytes of a size over 64
+    /// bits, and refuses an empty field, which Go writes.
     pub fn parse(block: &[u8; BLOCK as usize]) -> Result<Record> {
         let header = Header::from_byte_slice(block);
         let fields = header.as_old();
@@ -62,33 +62,33 @@ impl Record {
             mode: mode as u32,
             uid: number(&fields.uid).context("its uid")?,
             gid: number(&fields.gid).context("its gid")?,
-            // Of a time, nothing depends on its being read: what is odd counts for none.
+            // Nothing depends on times, so one that cannot be read is ignored.
             time: number(&fields.mtime).unwrap_or(0),
             path,
         })
     }
 }
 
-fn kind(flag: u8, path: &[u8]) -> Result<Kind> {
+fn kind(flag: u8, path: &[u8]) -> Result<HeaderKind> {
     Ok(match flag {
-        // `7` asks for a file in one piece, which POSIX lets be any file.
-        0 | b'0' | b'7' => Kind::Member(MemberKind::File),
-        b'1' => Kind::Member(MemberKind::Hardlink),
-        b'2' => Kind::Member(MemberKind::Symlink),
-        b'3' => Kind::Member(MemberKind::CharacterDevice),
-        b'4' => Kind::Member(MemberKind::BlockDevice),
-        b'5' => Kind::Member(MemberKind::Directory),
-        b'6' => Kind::Member(MemberKind::Fifo),
-        b'L' => Kind::LongPath,
-        b'K' => Kind::LongLink,
-        b'x' => Kind::Pax,
-        b'g' => Kind::Global,
+        // `7` is a contiguous file, which POSIX lets readers treat as any file.
+        0 | b'0' | b'7' => HeaderKind::Member(TarMemberKind::File),
+        b'1' => HeaderKind::Member(TarMemberKind::Hardlink),
+        b'2' => HeaderKind::Member(TarMemberKind::Symlink),
+        b'3' => HeaderKind::Member(TarMemberKind::CharacterDevice),
+        b'4' => HeaderKind::Member(TarMemberKind::BlockDevice),
+        b'5' => HeaderKind::Member(TarMemberKind::Directory),
+        b'6' => HeaderKind::Member(TarMemberKind::Fifo),
+        b'L' => HeaderKind::LongPath,
+        b'K' => HeaderKind::LongLink,
+        b'x' => HeaderKind::Pax,
+        b'g' => HeaderKind::Global,
         b'S' => bail!("{} is a sparse file, which is not supported", shown(path)),
         flag => bail!("{} is of an unknown kind, {:?}", shown(path), char::from(flag)),
     })
 }
 
-/// What extension headers say of the member that follows them.
+/// The extension headers before a member.
 #[derive(Default, PartialEq, Eq)]
 pub struct Extension {
     long_path: Option<Vec<u8>>,
@@ -96,7 +96,7 @@ pub struct Extension {
     pax: Option<Fields>,
 }
 
-/// The fields of a PAX header that count here.
+/// The fields of a PAX header that are used here.
 #[derive(Default, PartialEq, Eq)]
 struct Fields {
     path: Option<Vec<u8>>,
@@ -132,7 +132,7 @@ impl Extension {
             );
             let known =
                 [&b"path"[..], b"linkpath", b"size", b"uid", b"gid", b"mtime"].contains(&key);
-            // An empty value takes back what a global header said, and so says nothing.
+            // An empty value only cancels that of a global header.
             if !known || value.is_empty() {
                 continue;
             }
@@ -143,7 +143,7 @@ impl Extension {
                     format!("{} of {} is not a number of 64 bits", shown(value), shown(key))
                 })
             };
-            // A C program would take the beginning for the whole. Go refuses it too.
+            // C programs stop reading at a NUL. Go refuses it too.
             let text = || {
                 ensure!(!value.contains(&0), "{} of {} holds a NUL", shown(value), shown(key));
                 Ok(value.to_vec())
@@ -160,22 +160,20 @@ impl Extension {
         once(&mut self.pax, fields)
     }
 
-    /// The member of that header, whose content begins at byte `at`.
-    pub fn member(self, record: Record, kind: MemberKind, at: u64) -> Result<Member> {
+    /// The member that the header and the extensions describe. Its content begins at `at`.
+    pub fn member(self, record: Record, kind: TarMemberKind, at: u64) -> Result<TarMember> {
         let fields = self.pax.unwrap_or_default();
         let path = agreed(self.long_path, fields.path)?.unwrap_or(record.path);
         let link = agreed(self.long_link, fields.link)?.unwrap_or(record.link);
-        // V7's tar knew no flag for folders either.
-        let kind = match kind == MemberKind::File && record.unmarked && path.ends_with(b"/") {
-            true => MemberKind::Directory,
-            false => kind,
-        };
+        // V7's tar has no flag for folders.
+        let folder = kind == TarMemberKind::File && record.unmarked && path.ends_with(b"/");
+        let kind = if folder { TarMemberKind::Directory } else { kind };
         let size = fields.size.unwrap_or(record.size);
-        let links = matches!(kind, MemberKind::Hardlink | MemberKind::Symlink);
-        // GNU tar skips such a content and Go takes it for the next header, so one
-        // stream would be two archives.
+        let links = matches!(kind, TarMemberKind::Hardlink | TarMemberKind::Symlink);
+        // GNU tar skips such content, and Go reads it as the next header: they would see
+        // different archives.
         ensure!(
-            size == 0 || kind == MemberKind::File,
+            size == 0 || kind == TarMemberKind::File,
             "{} has {size} bytes of content, and only files have one",
             shown(&path)
         );
@@ -185,7 +183,7 @@ impl Extension {
             "{} says it has {size} bytes, which is more than any file",
             shown(&path)
         );
-        Ok(Member {
+        Ok(TarMember {
             path,
             kind,
             link: links.then_some(link),
@@ -199,37 +197,37 @@ impl Extension {
     }
 }
 
-/// The whole seconds of a time of PAX, such as `1350244992.023960108`; 0 for what is none.
+/// The whole seconds of a PAX time such as `1350244992.023960108`; 0 where it is not one.
 fn seconds(value: &[u8]) -> u64 {
     let whole = value.split(|byte| *byte == b'.').next().unwrap_or_default();
     std::str::from_utf8(whole).ok().and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
-/// Which of two would count differs between readers.
+/// Sets a field that is not set. Readers differ in which of two they use.
 fn once<T>(field: &mut Option<T>, value: T) -> Result<()> {
-    ensure!(field.is_none(), "another of its kind stands before the same member");
+    ensure!(field.is_none(), "the member has another of the same kind");
     *field = Some(value);
     Ok(())
 }
 
-/// A name of GNU's. Go goes by the header's own where it is empty, and GNU tar doesn't.
+/// A GNU long name. Go ignores an empty one, and GNU tar uses it.
 fn long_name(content: &[u8]) -> Result<Vec<u8>> {
     let name = until_nul(content);
     ensure!(!name.is_empty(), "its long name is empty");
     Ok(name.to_vec())
 }
 
-/// GNU's name and PAX's, of which no writer has both.
+/// The name from GNU's or PAX's extension. No writer uses both.
 fn agreed(gnu: Option<Vec<u8>>, pax: Option<Vec<u8>>) -> Result<Option<Vec<u8>>> {
     if let (Some(gnu), Some(pax)) = (&gnu, &pax) {
-        ensure!(gnu == pax, "GNU's name {} and PAX's {} are of one member", shown(gnu), shown(pax));
+        ensure!(gnu == pax, "GNU's name {} and PAX's {} differ", shown(gnu), shown(pax));
     }
     Ok(gnu.or(pax))
 }
 
 /// The first record's key and value, and what follows it.
 fn record(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
-    // More digits than a length of 1 MiB has are no length.
+    // A length of at most 1 MiB has no more than 7 digits.
     let space = bytes.iter().take(8).position(|byte| *byte == b' ')?;
     let digits = &bytes[..space];
     let length: usize = std::str::from_utf8(digits).ok()?.parse().ok()?;
@@ -243,13 +241,13 @@ fn record(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     (!key.is_empty()).then_some((key, value, after))
 }
 
-/// A number in octal, filled up with spaces and NUL, or in base 256 where the first
-/// bit is set; 0 for an empty field.
+/// A number: octal, padded with spaces and NUL; or base 256, where the first bit is set.
+/// An empty field is 0.
 fn number(field: &[u8]) -> Result<u64> {
     if let [first, rest @ ..] = field
         && first & 0x80 != 0
     {
-        // The second bit is the sign of a two's complement.
+        // The second bit is the sign.
         ensure!(first & 0x40 == 0, "is negative");
         return rest.iter().try_fold(u64::from(first & 0x3f), |number, byte| {
             ensure!(number >> 56 == 0, "is larger than 64 bits");
@@ -265,13 +263,13 @@ fn number(field: &[u8]) -> Result<u64> {
     })
 }
 
-/// The sum of all bytes, where the sum itself counts as spaces. Old programs
-/// summed signed bytes.
+/// Compares the checksum: the sum of all bytes, with spaces for the checksum itself. Old
+/// programs summed signed bytes.
 fn check_sum(block: &[u8; BLOCK as usize], field: &[u8; 8]) -> Result<()> {
     let said = number(field).context("its checksum")?;
     let sum = |bytes: &[u8]| bytes.iter().map(|byte| u64::from(*byte)).sum::<u64>();
     let unsigned = sum(block) - sum(field) + 8 * u64::from(b' ');
-    // Each byte with the first bit set is 256 less where bytes are signed.
+    // As signed, each byte with the first bit set is 256 less.
     let high = |bytes: &[u8]| bytes.iter().filter(|byte| !byte.is_ascii()).count() as u64;
     let signed = unsigned.checked_sub(256 * (high(block) - high(field)));
     ensure!(
