@@ -202,7 +202,7 @@ fn read_once<T: DeserializeOwned>(response: &Response) -> Result<T, HttpError> {
     serde_json::from_slice(&response.body).map_err(|error| HttpError {
         call: format!("read what {} answers", response.url),
         // It was done, and what came of it can be looked up.
-        fault: Fault::Cut(error.to_string()),
+        fault: Fault::Transient(error.to_string()),
         tries: 1,
     })
 }

@@ -1,5 +1,5 @@
-//! The one room that reaches the network. Every phase has a time-out, every answer a
-//! limit, and a secret goes to the origin that it is for and nowhere else.
+//! The only room that reaches the network. Every phase has a time-out and every response
+//! a size limit. A secret goes to its own origin and nowhere else.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -22,14 +22,14 @@ mod body;
 mod early;
 mod error;
 pub mod limits;
-mod named;
+mod location;
 mod pages;
 mod proxy;
 mod retry;
 mod tls;
 mod url;
 
-pub use body::Reading;
+pub use body::ResponseReader;
 pub use error::{Fault, HttpError};
 pub use pages::Pages;
 pub use proxy::Proxies;
@@ -38,31 +38,31 @@ pub use tls::Trust;
 pub use ureq::http::Method;
 pub use url::{Origin, Scheme, Url, escaped};
 
-/// How servers are spoken to.
+/// How the client connects.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub trust: Trust,
     pub proxies: Proxies,
-    /// `host` or `host:port` of servers without TLS, beside those of this machine.
+    /// `host` or `host:port` of servers without TLS. Loopback needs no entry.
     pub plain_http: Vec<String>,
-    /// Without any progress for so long, a connection is given up.
+    /// A connection that makes no progress for this long fails.
     pub timeout: Duration,
     /// How often a request is tried again.
     pub retries: u32,
-    /// Whether nothing is to be sent at all.
+    /// Whether every request fails before it is sent.
     pub offline: bool,
 }
 
-/// Connections that are kept for more requests, to one server.
+/// Idle connections that are kept for each server.
 const IDLE: usize = 16;
 
-/// What a request brings. It can be sent again.
+/// A request's body. It can be sent again.
 #[derive(Clone, Copy)]
 pub enum Body<'a> {
     Empty,
     Bytes(&'a [u8]),
-    /// `size` bytes of a file, from this offset on. The bar moves on with them. Where they
-    /// are not those of the digest, not all of them are sent.
+    /// `size` bytes of a file, from the offset `from`. The bar advances with them. If they
+    /// do not match the digest, the last of them are not sent.
     File {
         path: &'a Path,
         from: u64,
@@ -78,45 +78,45 @@ pub struct Call<'a> {
     pub method: Method,
     pub url: &'a Url,
     pub headers: &'a [(&'a str, &'a str)],
-    /// What to send as Authorization, and to whom alone.
+    /// The value of `Authorization`, and the only origin that it is sent to.
     pub auth: Option<(&'a Origin, &'a Secret)>,
     pub body: Body<'a>,
-    /// How much of an answer is read, in bytes; more is an error.
+    /// The largest response body in bytes. A larger one is an error.
     pub limit: u64,
 }
 
 impl<'a> Call<'a> {
-    /// A request without a body, for an answer of at most `limit` bytes.
+    /// A request without a body, for a response of at most `limit` bytes.
     pub fn new(method: Method, url: &'a Url, limit: u64) -> Call<'a> {
         Call { method, url, headers: &[], auth: None, body: Body::Empty, limit }
     }
 }
 
-/// A whole answer.
+/// A response whose body was read.
 #[derive(Debug)]
 pub struct Response {
     pub status: u16,
     headers: HeaderMap,
-    /// Where it came from, after all redirects.
+    /// The address that answered, after all redirects.
     pub url: Url,
     pub body: Vec<u8>,
 }
 
 impl Response {
-    /// A header's value, where it is text.
+    /// A header's value, if it is text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 }
 
-/// The transport. Connections are kept and used again.
+/// The HTTP client. Connections are kept and reused.
 pub struct Http<'a> {
     settings: Settings,
     term: &'a Term,
-    agents: Mutex<BTreeMap<(Scheme, proxy::Way), Agent>>,
-    /// Where hosts are that servers named.
-    reaches: Mutex<BTreeMap<String, Vec<named::Reach>>>,
-    /// What servers asked to wait for.
+    agents: Mutex<BTreeMap<(Scheme, proxy::Route), Agent>>,
+    /// Resolved hosts of addresses that servers named.
+    reaches: Mutex<BTreeMap<String, Vec<location::Reach>>>,
+    /// Waits that servers asked for.
     waits: Mutex<retry::Waits>,
     stopped: AtomicBool,
 }
@@ -131,7 +131,7 @@ impl<'a> Http<'a> {
         Http { settings, term, agents, reaches, waits, stopped: AtomicBool::new(false) }
     }
 
-    /// Ends what other threads wait for, because it is of no use any more.
+    /// Makes the requests and waits of all threads fail, because another one failed.
     pub fn stop(&self) {
         self.stopped.store(true, Ordering::Relaxed);
     }
@@ -140,7 +140,7 @@ impl<'a> Http<'a> {
         self.stopped.load(Ordering::Relaxed)
     }
 
-    /// Waits, unless it is stopped.
+    /// Sleeps until the time is over or [`Http::stop`] is called.
     pub fn sleep(&self, time: Duration) {
         const SLICE: Duration = Duration::from_millis(50);
         let until = Instant::now() + time;
@@ -153,7 +153,7 @@ impl<'a> Http<'a> {
         }
     }
 
-    /// Whether a server of this name is spoken to without TLS.
+    /// Whether the server may be contacted without TLS.
     pub fn is_plain(&self, authority: &str) -> bool {
         let host = |text: &str| Origin::new(Scheme::Http, text).ok();
         let named =
@@ -161,8 +161,8 @@ impl<'a> Http<'a> {
         host(authority).is_some_and(|host| host.is_loopback() || named(&host))
     }
 
-    /// Sends a request until there is an answer to be had, and reads it. What an
-    /// earlier try may have done must not matter.
+    /// Sends a request, with retries, and reads the response. The request must be
+    /// idempotent: an earlier try may have taken effect.
     pub fn send(&self, call: &Call<'_>) -> Result<Response, HttpError> {
         let mut patience = Patience::new(self);
         loop {
@@ -173,81 +173,84 @@ impl<'a> Http<'a> {
         }
     }
 
-    /// Sends a request once and reads the answer.
+    /// Sends a request once and reads the response.
     pub fn once(&self, call: &Call<'_>) -> Result<Response, HttpError> {
-        let Reading { status, headers, url, body, .. } = self.open(call)?;
-        let mut body = body.within(self.settings.timeout * limits::WHOLE);
+        let ResponseReader { status, headers, url, body, .. } = self.open(call)?;
+        let mut body = body.within(self.settings.timeout * limits::BODY_TIMEOUTS);
         let mut bytes = Vec::new();
-        // One byte more tells that there is more.
+        // One byte more shows that the body is too large.
         let read = body.by_ref().take(call.limit.saturating_add(1)).read_to_end(&mut bytes);
         read.map_err(|error| call.cut(&error))?;
         if bytes.len() as u64 > call.limit {
             let why = format!("the answer has more than {} bytes", call.limit);
-            return Err(call.failed(Fault::Refused(why)));
+            return Err(call.failed(Fault::Permanent(why)));
         }
         Ok(Response { status, headers, url, body: bytes })
     }
 
-    /// Sends a request once, follows where it is sent to, and returns the answer with
-    /// its body still to be read. An answer of 400 and above is an error.
-    pub fn open(&self, call: &Call<'_>) -> Result<Reading<'_>, HttpError> {
+    /// Sends a request once, follows redirects, and returns the response with its body
+    /// unread. A status of 400 and above is an error.
+    pub fn open(&self, call: &Call<'_>) -> Result<ResponseReader<'_>, HttpError> {
         let mut url = call.url.clone();
-        for _ in 0..limits::HOPS {
+        for _ in 0..limits::REDIRECTS {
             let reading = self.hop(call, &url)?;
             let (status, headers) = (reading.status, &reading.headers);
             match status {
                 200..=299 => return Ok(reading),
                 301 | 302 | 303 | 307 | 308 => {
-                    url = self.next(call, &url, status, headers)?;
+                    url = self.redirect(call, &url, status, headers)?;
                 }
-                _ => return Err(self.refusal(call, reading)),
+                _ => return Err(self.status_error(call, reading)),
             }
         }
-        Err(call.failed(Fault::Refused(format!("it was sent on more than {} times", limits::HOPS))))
+        Err(call.failed(Fault::Permanent(format!(
+            "it was redirected more than {} times",
+            limits::REDIRECTS
+        ))))
     }
 
-    /// Where a redirect leads, if it may be followed.
-    fn next(
+    /// The target of a redirect, if it may be followed.
+    fn redirect(
         &self,
         call: &Call<'_>,
         from: &Url,
         status: u16,
         headers: &HeaderMap,
     ) -> Result<Url, HttpError> {
-        let refused = |why: String| call.failed(Fault::Refused(why));
+        let refused = |why: String| call.failed(Fault::Permanent(why));
         let reads = matches!(call.method, Method::GET | Method::HEAD);
         if !reads && matches!(status, 301..=303) {
-            return Err(refused(format!("the server answers {status}, which loses what is sent")));
+            return Err(refused(format!("the server answers {status}, which drops the body")));
         }
         let location = headers.get("location").and_then(|value| value.to_str().ok());
         let location = location
-            .ok_or_else(|| refused(format!("the server answers {status} and says not where to")))?;
+            .ok_or_else(|| refused(format!("the server answers {status} without a Location")))?;
         let next = self
-            .named(from, location)
-            .map_err(|error| refused(format!("the server sends on: {error:#}")))?;
-        // A body may hold a secret, and is for the one that it was sent to.
+            .resolve_url(from, location)
+            .map_err(|error| refused(format!("the server redirects: {error:#}")))?;
+        // A body may hold a secret, so no other server gets it.
         if !reads && next.origin != from.origin {
-            return Err(refused(format!("the server sends what it was given on to {next}")));
+            return Err(refused(format!("the server redirects the body to {next}")));
         }
-        self.term.trace(format_args!("{status}, on to {next}"));
+        self.term.trace(format_args!("{status}, redirected to {next}"));
         Ok(next)
     }
 
-    /// One request and its answer, whatever that is.
-    fn hop(&self, call: &Call<'_>, url: &Url) -> Result<Reading<'_>, HttpError> {
+    /// Sends one request and returns its response, whatever the status.
+    fn hop(&self, call: &Call<'_>, url: &Url) -> Result<ResponseReader<'_>, HttpError> {
         if url.origin.scheme == Scheme::Http && !self.is_plain(&url.origin.authority()) {
             let why = format!("{} has no TLS, and is not named in `plain-http`", url.origin);
-            return Err(call.failed(Fault::Refused(why)));
+            return Err(call.failed(Fault::Permanent(why)));
         }
         if self.settings.offline {
-            let why = "--offline says that the network is used for nothing".to_owned();
-            return Err(call.failed(Fault::Refused(why)));
+            let why = "--offline forbids the network".to_owned();
+            return Err(call.failed(Fault::Permanent(why)));
         }
         if self.stopped() {
-            return Err(call.failed(Fault::Refused("it was given up".to_owned())));
+            return Err(call.failed(Fault::Permanent("it was given up".to_owned())));
         }
         let started = Instant::now();
-        let answer = self.answer(call, url);
+        let answer = self.exchange(call, url);
         let seconds = started.elapsed().as_secs_f64();
         match &answer {
             Ok(it) => self
@@ -258,10 +261,10 @@ impl<'a> Http<'a> {
         answer
     }
 
-    fn answer(&self, call: &Call<'_>, url: &Url) -> Result<Reading<'_>, HttpError> {
+    fn exchange(&self, call: &Call<'_>, url: &Url) -> Result<ResponseReader<'_>, HttpError> {
         let agent = self
             .agent(&url.origin)
-            .map_err(|error| call.failed(Fault::Refused(format!("{error:#}"))))?;
+            .map_err(|error| call.failed(Fault::Permanent(format!("{error:#}"))))?;
         let mut request = Request::builder().method(call.method.clone()).uri(format!(
             "{}{}",
             url.origin,
@@ -270,51 +273,51 @@ impl<'a> Http<'a> {
         for (name, value) in call.headers {
             request = request.header(*name, *value);
         }
-        // Nobody else is told it, wherever a redirect or a Location leads.
+        // A redirect or a Location may lead to another origin, which must not see it.
         if let Some((_, secret)) = call.auth.filter(|(origin, _)| **origin == url.origin) {
             request = request.header("authorization", secret.expose());
         }
         let mut sender = body::Sender::new(call.body, &self.stopped)
-            .map_err(|error| call.failed(Fault::Refused(format!("{error:#}"))))?;
+            .map_err(|error| call.failed(Fault::Permanent(format!("{error:#}"))))?;
         let size = sender.size();
-        // A server may think about what it was given, now or, where this ends an upload,
-        // before.
+        // A server may hash a body before it answers: this one, or that of the upload which
+        // a PUT completes.
         let timeout = self.settings.timeout;
-        let much = size > 0 || call.method == Method::PUT;
-        let thinking = if much { timeout * limits::THINKING } else { timeout };
+        let hashes = size > 0 || call.method == Method::PUT;
+        let response = if hashes { timeout * limits::RESPONSE_TIMEOUTS } else { timeout };
         let answer = match call.method {
             Method::GET | Method::HEAD => run(&agent, request.body(()), timeout, 2 * timeout),
             _ => {
                 let request = request.header("content-length", size.to_string());
-                run(&agent, request.body(SendBody::from_reader(&mut sender)), thinking, thinking)
+                run(&agent, request.body(SendBody::from_reader(&mut sender)), response, response)
             }
         };
         if let Some(error) = sender.failure() {
-            return Err(call.failed(Fault::Refused(error)));
+            return Err(call.failed(Fault::Permanent(error)));
         }
         let answer = answer.map_err(|error| {
-            let via = self.settings.proxies.named(self.settings.proxies.way(&url.origin));
-            call.failed(body::fault(error).through(via))
+            let proxies = &self.settings.proxies;
+            call.failed(body::fault(error).through(proxies.variable(proxies.route(&url.origin))))
         })?;
-        Ok(Reading::new(answer, url.clone(), timeout, &self.stopped))
+        Ok(ResponseReader::new(answer, url.clone(), timeout, &self.stopped))
     }
 
-    /// The error of an answer that refuses, with what it says.
-    fn refusal(&self, call: &Call<'_>, reading: Reading<'_>) -> HttpError {
-        let Reading { status, headers, url, body } = reading;
+    /// The error for a response with a status of 400 and above.
+    fn status_error(&self, call: &Call<'_>, reading: ResponseReader<'_>) -> HttpError {
+        let ResponseReader { status, headers, url, body } = reading;
         let mut bytes = Vec::new();
         let body = body.within(self.settings.timeout);
-        // What is cut short says something too.
-        drop(body.take(limits::REFUSAL).read_to_end(&mut bytes));
+        // The beginning of an incomplete message is shown too.
+        drop(body.take(limits::ERROR_BODY).read_to_end(&mut bytes));
         let (from, headers) = (url.origin, headers.into());
         call.failed(Fault::Status { status, from, headers, body: bytes })
     }
 
-    /// The connections to servers of this kind.
+    /// The connections for the origin's scheme and proxy.
     fn agent(&self, origin: &Origin) -> Result<Agent> {
-        let way = self.settings.proxies.way(origin);
+        let route = self.settings.proxies.route(origin);
         let mut agents = locked(&self.agents);
-        if let Some(agent) = agents.get(&(origin.scheme, way)) {
+        if let Some(agent) = agents.get(&(origin.scheme, route)) {
             return Ok(agent.clone());
         }
         let timeout = self.settings.timeout;
@@ -324,7 +327,7 @@ impl<'a> Http<'a> {
             .max_redirects(0)
             .max_redirects_will_error(false)
             .user_agent(concat!("dockless/", env!("CARGO_PKG_VERSION")))
-            .proxy(self.settings.proxies.proxy(way)?)
+            .proxy(self.settings.proxies.proxy(route)?)
             .max_idle_connections(2 * IDLE)
             .max_idle_connections_per_host(IDLE)
             .timeout_resolve(Some(connect))
@@ -336,18 +339,19 @@ impl<'a> Http<'a> {
         }
         let agent =
             Agent::with_parts(config.build(), early::connector(), DefaultResolver::default());
-        agents.insert((origin.scheme, way), agent.clone());
+        agents.insert((origin.scheme, route), agent.clone());
         Ok(agent)
     }
 }
 
 impl Call<'_> {
-    /// The error that the answer's body could not be read.
+    /// The error for a response body that could not be read.
     pub fn cut(&self, error: &std::io::Error) -> HttpError {
-        self.failed(Fault::Cut(body::explain(error)))
+        self.failed(Fault::Transient(body::explain(error)))
     }
 
-    fn failed(&self, fault: Fault) -> HttpError {
+    /// The error of this request.
+    pub fn failed(&self, fault: Fault) -> HttpError {
         HttpError { call: format!("{} {}", self.method, self.url), fault, tries: 1 }
     }
 }
@@ -355,10 +359,10 @@ impl Call<'_> {
 fn run<S: AsSendBody>(
     agent: &Agent,
     request: ureq::http::Result<Request<S>>,
-    a_read: Duration,
-    the_head: Duration,
+    per_read: Duration,
+    response: Duration,
 ) -> Result<ureq::http::Response<ureq::Body>, ureq::Error> {
     let request = agent.configure_request(request?);
-    let request = request.timeout_per_read(Some(a_read));
-    agent.run(request.timeout_recv_response(Some(the_head)).build())
+    let request = request.timeout_per_read(Some(per_read));
+    agent.run(request.timeout_recv_response(Some(response)).build())
 }

@@ -115,7 +115,7 @@ fn registries(plan: &Plan, registry: &Registry<'_>) -> Vec<Finding> {
             continue;
         }
         known.push(repository);
-        if let Err(error) = registry.greet(repository) {
+        if let Err(error) = registry.check_access(repository) {
             findings.push(Finding::of("registry", Place::default(), &error));
         }
     }

@@ -1,4 +1,4 @@
-//! A client of registries, over the distribution specification.
+//! A registry client for the distribution specification.
 //! <https://github.com/opencontainers/distribution-spec/blob/main/spec.md>
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use crate::cache::Blobs;
 use crate::digest::Digest;
 use crate::finding::Help;
-use crate::http::limits::{LITTLE, TOKEN};
+use crate::http::limits::{HEADERS_ONLY_LIMIT, TOKEN};
 use crate::http::{Call, Fault, Http, HttpError, Method, Origin, Response, Scheme, Url};
 use crate::process::Env;
 use crate::reference::{Repository, Tag};
@@ -35,16 +35,16 @@ pub use logins::parse as parse_logins;
 pub use push::{Pushed, Sent};
 pub use tag::Tagged;
 
-/// All registries, with what is known of them by now.
+/// A client for all registries. It remembers their servers and tokens.
 pub struct Registry<'a> {
     http: &'a Http<'a>,
-    /// Where logins are looked for.
+    /// Names the files and helpers that keep logins.
     env: &'a Env,
-    /// What a workflow has for GitHub's own registry.
+    /// A workflow's token for GitHub's own registry.
     github: Option<&'a Secret>,
-    /// Where what was downloaded is kept.
+    /// The cache for downloads.
     blobs: &'a Blobs,
-    /// How much goes on with one registry at a time.
+    /// How many blobs are transferred at a time.
     jobs: usize,
     term: &'a Term,
     servers: Mutex<BTreeMap<String, Arc<Server>>>,
@@ -55,16 +55,16 @@ pub struct Registry<'a> {
 #[derive(Debug)]
 struct Server {
     origin: Origin,
-    /// How it wants to be convinced; `None` where it doesn't.
+    /// `None` if it needs no authentication.
     challenge: Option<challenge::Challenge>,
 }
 
-/// A repository as it is spoken with: the server, and what is to be done there.
+/// A repository on its server, with the scopes of the work to do.
 #[derive(Clone, Debug)]
 struct Site {
     server: Arc<Server>,
     repository: Repository,
-    /// Sorted, in the words of token servers.
+    /// Sorted.
     /// <https://distribution.github.io/distribution/spec/auth/scope/>
     scopes: BTreeSet<String>,
 }
@@ -87,18 +87,24 @@ impl Site {
     }
 }
 
-/// What is to be done in a repository.
+/// What a client does in a repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Access {
     Pull,
     Push,
 }
 
+/// In bytes: a transfer that gets less far with a try makes no progress.
+const PROGRESS: u64 = 64 * 1024;
+
+/// How often a call takes up a token that another thread has renewed.
+const TAKEN_UP: u32 = 4;
+
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The status of an answer that refused, wherever it is in the chain.
+/// The status of the HTTP error in the chain.
 fn status(error: &anyhow::Error) -> Option<u16> {
     error.downcast_ref::<HttpError>().and_then(HttpError::status)
 }
@@ -116,42 +122,43 @@ impl<'a> Registry<'a> {
         Registry { http, env, github, blobs, jobs, term, servers, tokens }
     }
 
-    /// Where what was downloaded, and what was made, is kept.
+    /// The cache for downloads and for layers that were made.
     pub fn blobs(&self) -> &Blobs {
         self.blobs
     }
 
-    /// Fails where the registry cannot be reached, or does not take the login: what a
-    /// token server thinks of it is known by now, and a password is tried.
-    pub fn greet(&self, to: &Repository) -> Result<()> {
+    /// Fails if the registry cannot be reached or rejects the login. A token server has
+    /// checked the login when the site is known; a password is checked by a request.
+    pub fn check_access(&self, to: &Repository) -> Result<()> {
         let context = || format!("prepare the push to {to}");
         let site = self.site(to, Access::Push, &[]).with_context(context)?;
         if site.server.challenge == Some(challenge::Challenge::Basic) {
             let url = Url::at(&site.server.origin, "/v2/");
-            self.look(&site, &Call::new(Method::GET, &url, LITTLE)).with_context(context)?;
+            let call = Call::new(Method::GET, &url, HEADERS_ONLY_LIMIT);
+            self.find(&site, &call).with_context(context)?;
         }
         Ok(())
     }
 
-    /// The repository, ready to be spoken with; `sources` are repositories that blobs may
-    /// be mounted from.
+    /// The repository on its server, with an authorization. `sources` are repositories that
+    /// blobs may be mounted from.
     fn site(&self, of: &Repository, access: Access, sources: &[Repository]) -> Result<Site> {
         let actions = match access {
             Access::Pull => "pull",
             Access::Push => "pull,push",
         };
         let mut scopes = BTreeSet::from([format!("repository:{}:{actions}", of.path())]);
-        let near = sources.iter().filter(|it| it.registry() == of.registry() && *it != of);
-        scopes.extend(near.map(|source| format!("repository:{}:pull", source.path())));
+        let mountable = sources.iter().filter(|it| it.registry() == of.registry() && *it != of);
+        scopes.extend(mountable.map(|source| format!("repository:{}:pull", source.path())));
         let site = Site { server: self.server(of)?, repository: of.clone(), scopes };
-        // Before several ask at once: a login that cannot be had is then met once.
+        // A login that fails is reported once, before several threads need it.
         self.authorization(&site, None)?;
         Ok(site)
     }
 
-    /// Asks the registry, once, how it wants to be spoken with.
+    /// The server of the repository's registry. It is pinged once.
     fn server(&self, of: &Repository) -> Result<Arc<Server>> {
-        // Held while it is asked: others wait for the same answer.
+        // Locked during the ping, so that other threads wait for its result.
         let mut servers = locked(&self.servers);
         if let Some(server) = servers.get(of.registry()) {
             return Ok(server.clone());
@@ -167,89 +174,105 @@ impl<'a> Registry<'a> {
     fn ping(&self, of: &Repository) -> Result<Server> {
         let https = host::origin(of, Scheme::Https)?;
         if !self.http.is_plain(&https.authority()) && !self.http.is_plain(of.registry()) {
-            let challenge = self.knock(&https)?;
+            let challenge = self.challenge(&https)?;
             return Ok(Server { origin: https, challenge });
         }
         let http = host::origin(of, Scheme::Http)?;
-        let plain = self.knock(&http);
+        let plain = self.challenge(&http);
         let maybe_tls = match &plain {
             Ok(_) => false,
             Err(error) => match &error.fault {
-                // What Go's servers say to those who should have spoken TLS.
+                // Go's servers answer so on a port that expects TLS.
                 Fault::Status { status, .. } => *status == 400,
-                Fault::Cut(_) => true,
-                Fault::Refused(_) => false,
+                Fault::Transient(_) => true,
+                Fault::Permanent(_) => false,
             },
         };
         if maybe_tls {
             let url = Url::at(&https, "/v2/");
-            match self.http.once(&Call::new(Method::GET, &url, LITTLE)) {
+            match self.http.once(&Call::new(Method::GET, &url, HEADERS_ONLY_LIMIT)) {
                 Ok(_) => return Ok(Server { origin: https, challenge: None }),
                 Err(error) if error.status().is_some() => {
-                    let challenge = self.knock(&https)?;
+                    let challenge = self.challenge(&https)?;
                     return Ok(Server { origin: https, challenge });
                 }
-                // A certificate that is not trusted is what the user must hear of.
-                Err(error) if matches!(error.fault, Fault::Refused(_)) => return Err(error.into()),
+                // The user must hear of a certificate that is not trusted.
+                Err(error) if matches!(error.fault, Fault::Permanent(_)) => {
+                    return Err(error.into());
+                }
                 Err(_) => {}
             }
         }
         Ok(Server { origin: http, challenge: plain? })
     }
 
-    fn knock(&self, origin: &Origin) -> Result<Option<challenge::Challenge>, HttpError> {
+    /// The authentication that a server asks for at `/v2/`.
+    fn challenge(&self, origin: &Origin) -> Result<Option<challenge::Challenge>, HttpError> {
         let url = Url::at(origin, "/v2/");
-        match self.http.send(&Call::new(Method::GET, &url, LITTLE)) {
-            // Before anything is built for it.
+        let call = Call::new(Method::GET, &url, HEADERS_ONLY_LIMIT);
+        match self.http.send(&call) {
+            // Reported before anything is built.
             Ok(response) if answers::is_portal(&response) => {
-                let why = "it answers a page for browsers (text/html), as no registry does";
-                let fault = Fault::Refused(why.to_owned());
-                Err(HttpError { call: format!("GET {url}"), fault, tries: 1 })
+                let why = "it answers with a web page (text/html), so it is no registry";
+                Err(call.failed(Fault::Permanent(why.to_owned())))
             }
             Ok(_) => Ok(None),
             Err(error) => match error.status() {
-                // What another host asks for is not what the login is for.
+                // The login is not for another host, to which this was redirected.
                 Some(401) if error.answered_by() != Some(origin) => Ok(None),
                 Some(401) => Ok(challenge::parse(&error.headers("www-authenticate"))),
-                // Some let nobody look at the root and everybody at what is below.
+                // Some registries close the root and open the paths below it.
                 Some(403..=405) => Ok(None),
                 _ => Err(error),
             },
         }
     }
 
-    /// Does something at a site with what it takes to be allowed to, anew where that
-    /// has run out.
-    fn allowed<T>(
+    /// Does the work with the site's authorization. A call renews a rejected token once. A
+    /// token that another thread has renewed meanwhile is taken up first; it may have expired
+    /// too.
+    fn authorized<T>(
         &self,
         site: &Site,
         work: impl Fn(Option<(&Origin, &Secret)>) -> Result<T, HttpError>,
     ) -> Result<T> {
-        let before = self.authorization(site, None)?;
         let origin = &site.server.origin;
-        let error = match work(before.header().map(|header| (origin, header))) {
-            Ok(done) => return Ok(done),
-            // A new token would not be shown to another host either.
-            Err(error) if error.status() == Some(401) && error.answered_by() == Some(origin) => {
-                error
+        let mut used = self.authorization(site, None)?;
+        let mut taken_up = 0;
+        let mut renewed = false;
+        loop {
+            let error = match work(used.header().map(|header| (origin, header))) {
+                Ok(done) => return Ok(done),
+                Err(error) => error,
+            };
+            // Another host does not get the new token either.
+            if error.status() != Some(401) || error.answered_by() != Some(origin) {
+                return Err(auth::explain(error, site, &used));
             }
-            Err(error) => return Err(auth::explain(error, site, &before)),
-        };
-        let asked = challenge::parse(&error.headers("www-authenticate"));
-        let renewed = self.renew(site, &before, asked)?;
-        let Some(header) = renewed.header().filter(|_| renewed.differs(&before)) else {
-            return Err(auth::explain(error, site, &renewed));
-        };
-        work(Some((origin, header))).map_err(|error| auth::explain(error, site, &renewed))
+            let mut next = self.authorization(site, None)?;
+            if next.differs(&used) && taken_up < TAKEN_UP {
+                taken_up += 1;
+            } else if !renewed {
+                renewed = true;
+                let asked = challenge::parse(&error.headers("www-authenticate"));
+                next = self.authorization(site, Some((&next, asked)))?;
+            } else {
+                return Err(auth::explain(error, site, &next));
+            }
+            if next.header().is_none() || !next.differs(&used) {
+                return Err(auth::explain(error, site, &next));
+            }
+            used = next;
+        }
     }
 
-    /// Sends a request at a site until there is an answer to be had.
+    /// Sends a request at a site, with retries.
     fn send(&self, site: &Site, call: &Call<'_>) -> Result<Response> {
-        self.allowed(site, |auth| self.http.send(&Call { auth, ..call.clone() }))
+        self.authorized(site, |auth| self.http.send(&Call { auth, ..call.clone() }))
     }
 
-    /// The same, where absence is an answer.
-    fn look(&self, site: &Site, call: &Call<'_>) -> Result<Option<Response>> {
+    /// The same; `None` if the registry answers 404.
+    fn find(&self, site: &Site, call: &Call<'_>) -> Result<Option<Response>> {
         match self.send(site, call) {
             Ok(response) => Ok(Some(response)),
             Err(error) if status(&error) == Some(404) => Ok(None),
@@ -258,12 +281,12 @@ impl<'a> Registry<'a> {
     }
 }
 
-/// What helps where a server does not prove who it is, or speaks no TLS at all.
+/// Adds what helps against an untrusted certificate or a server without TLS.
 fn explain(error: anyhow::Error, of: &Repository) -> anyhow::Error {
     match error.downcast_ref::<HttpError>() {
         Some(http) if http.is_of_tls() => error.context(Help(format!(
-            "name the authority of its certificate with `--ca FILE` or the setting `ca`; or, where \
-             it has no TLS, the registry with `--plain-http {}` or the setting `plain-http`",
+            "pass the authority of its certificate with `--ca FILE` or the setting `ca`; if it has \
+             no TLS, pass `--plain-http {}` or set `plain-http`",
             of.registry()
         ))),
         _ => error,

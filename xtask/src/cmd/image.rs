@@ -163,7 +163,7 @@ fn make(args: Make, common: &Common, world: &World) -> Result<ExitCode> {
             let fix =
                 "set `repositories` in [package.metadata.dockless.image], or pass --repository";
             pushable(to, fix)?;
-            registry.greet(to)?;
+            registry.check_access(to)?;
         }
     }
     let (offline, term) = (common.offline, &world.term);

@@ -423,7 +423,7 @@ fn open(
             Err(error) => error,
         };
         // A rate limit is a 403 too, and passes.
-        if matches!(error.status(), Some(403 | 404)) && !error.passes() {
+        if matches!(error.status(), Some(403 | 404)) && !error.is_transient() {
             let variable = github.variable();
             let why = format!("the token of {variable} may not open pull requests: {error}");
             return Ok(by_hand(why));

@@ -115,7 +115,7 @@ impl GitHub<'_> {
     /// Where files of a release are sent. Anything but GitHub's own place is refused.
     pub fn uploads(&self, release: &Release) -> Result<Url> {
         let text = release.upload_url.split('{').next().unwrap_or_default();
-        let url = self.http.named(&self.api, text);
+        let url = self.http.resolve_url(&self.api, text);
         let url = url.context("read where GitHub wants files to be sent")?;
         if !is_for_uploads(&self.api.origin, &url.origin) {
             bail!(

@@ -100,7 +100,7 @@ impl GitHub<'_> {
             Ok(commit.to_owned())
         };
         // 422, where it is there.
-        self.settle(act, |error| match error.passes() || error.status() == Some(422) {
+        self.settle(act, |error| match error.is_transient() || error.status() == Some(422) {
             true => self.branch(of, branch),
             false => Ok(None),
         })

@@ -75,7 +75,7 @@ impl GitHub<'_> {
         body["draft"] = Value::Bool(true);
         let url = self.of(of, "/releases");
         let act = || read_once(&self.once(Method::POST, &url, Some(&body))?);
-        self.settle(act, |error: &HttpError| match error.passes() {
+        self.settle(act, |error: &HttpError| match error.is_transient() {
             true => look(),
             false => Ok(None),
         })

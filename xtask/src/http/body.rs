@@ -1,4 +1,4 @@
-//! What is sent and what is received, as it passes.
+//! Bodies of requests and responses, as streams.
 
 use std::io::{self, Cursor, ErrorKind, Read, Seek, SeekFrom};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,54 +9,55 @@ use indicatif::ProgressBar;
 use ureq::http::{HeaderMap, Response};
 use ureq::{Body as Answer, BodyReader, Timeout};
 
-use super::limits::PACE;
+use super::limits::MIN_PACE;
 use super::url::Url;
 use super::{Body, Fault};
 use crate::digest::{Digest, Hasher};
 use crate::files;
 
-/// An answer whose body is still to be read.
-pub struct Reading<'a> {
+/// A response whose body is unread.
+pub struct ResponseReader<'a> {
     pub status: u16,
     pub headers: HeaderMap,
     pub url: Url,
-    pub body: Paced<'a>,
+    pub body: PacedBody<'a>,
 }
 
-impl<'a> Reading<'a> {
+impl<'a> ResponseReader<'a> {
     pub fn new(
         answer: Response<Answer>,
         url: Url,
         timeout: Duration,
         stopped: &'a AtomicBool,
-    ) -> Reading<'a> {
+    ) -> ResponseReader<'a> {
         let (head, body) = answer.into_parts();
-        // The caller's limit counts.
+        // The caller has a limit of its own.
         let inner = body.into_with_config().limit(u64::MAX).reader();
-        let body = Paced { inner, timeout, until: None, stopped, since: Instant::now(), bytes: 0 };
-        Reading { status: head.status.as_u16(), headers: head.headers, url, body }
+        let body =
+            PacedBody { inner, timeout, until: None, stopped, since: Instant::now(), bytes: 0 };
+        ResponseReader { status: head.status.as_u16(), headers: head.headers, url, body }
     }
 }
 
-/// A body that fails where it comes too slowly, or is not wanted any more.
-pub struct Paced<'a> {
+/// A response body that fails when it is too slow or the client was stopped.
+pub struct PacedBody<'a> {
     inner: BodyReader<'static>,
     timeout: Duration,
-    /// When all of it is to be there.
+    /// When it must be complete.
     until: Option<Instant>,
     stopped: &'a AtomicBool,
     since: Instant,
     bytes: u64,
 }
 
-impl Paced<'_> {
-    /// The same, where all of it is to come in this time.
+impl PacedBody<'_> {
+    /// The same body, which must be complete within this time.
     pub fn within(self, time: Duration) -> Self {
-        Paced { until: Some(Instant::now() + time), ..self }
+        PacedBody { until: Some(Instant::now() + time), ..self }
     }
 }
 
-impl Read for Paced<'_> {
+impl Read for PacedBody<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.stopped.load(Ordering::Relaxed) {
             return Err(io::Error::other("it was given up"));
@@ -67,7 +68,7 @@ impl Read for Paced<'_> {
         let given = self.inner.read(buffer)?;
         self.bytes += given as u64;
         if self.since.elapsed() >= self.timeout {
-            if self.bytes < PACE && given > 0 {
+            if self.bytes < MIN_PACE && given > 0 {
                 return Err(ErrorKind::TimedOut.into());
             }
             (self.since, self.bytes) = (Instant::now(), 0);
@@ -76,40 +77,40 @@ impl Read for Paced<'_> {
     }
 }
 
-/// What a request brings, on its way.
+/// A request body that is being sent.
 pub struct Sender<'a> {
-    from: From<'a>,
+    source: Source<'a>,
     stopped: &'a AtomicBool,
-    /// What went wrong on this side.
+    /// Why the body could not be read.
     failure: Option<String>,
 }
 
-enum From<'a> {
+enum Source<'a> {
     Bytes(Cursor<&'a [u8]>),
     File(io::Take<std::fs::File>, u64, Option<(&'a Digest, Hasher)>, &'a ProgressBar),
 }
 
 impl<'a> Sender<'a> {
     pub fn new(body: Body<'a>, stopped: &'a AtomicBool) -> Result<Sender<'a>> {
-        let from = match body {
-            Body::Empty => From::Bytes(Cursor::new(&[])),
-            Body::Bytes(bytes) => From::Bytes(Cursor::new(bytes)),
+        let source = match body {
+            Body::Empty => Source::Bytes(Cursor::new(&[])),
+            Body::Bytes(bytes) => Source::Bytes(Cursor::new(bytes)),
             Body::File { path, from, size, digest, bar } => {
                 let mut file = files::open_regular(path)?;
                 file.seek(SeekFrom::Start(from))
                     .with_context(|| format!("read {}", path.display()))?;
                 let digest = digest.map(|digest| (digest, Hasher::default()));
-                From::File(file.take(size), size, digest, bar)
+                Source::File(file.take(size), size, digest, bar)
             }
         };
-        Ok(Sender { from, stopped, failure: None })
+        Ok(Sender { source, stopped, failure: None })
     }
 
     /// In bytes.
     pub fn size(&self) -> u64 {
-        match &self.from {
-            From::Bytes(bytes) => bytes.get_ref().len() as u64,
-            From::File(_, size, ..) => *size,
+        match &self.source {
+            Source::Bytes(bytes) => bytes.get_ref().len() as u64,
+            Source::File(_, size, ..) => *size,
         }
     }
 
@@ -123,15 +124,16 @@ impl Read for Sender<'_> {
         if self.stopped.load(Ordering::Relaxed) {
             return Err(io::Error::other("it was given up"));
         }
-        let given = match &mut self.from {
-            From::Bytes(bytes) => return bytes.read(buffer),
-            From::File(file, _, digest, bar) => read_file(file, digest, bar, buffer),
+        let given = match &mut self.source {
+            Source::Bytes(bytes) => return bytes.read(buffer),
+            Source::File(file, _, digest, bar) => read_file(file, digest, bar, buffer),
         };
         given.inspect_err(|error| self.failure = Some(format!("read what is sent: {error}")))
     }
 }
 
-/// Reads on in a file. Its end is not given where it is not that of what the digest names.
+/// Reads the next bytes of a file. If the file does not match the digest, the last bytes are
+/// an error.
 fn read_file(
     file: &mut io::Take<std::fs::File>,
     digest: &mut Option<(&Digest, Hasher)>,
@@ -159,36 +161,36 @@ fn read_file(
     Ok(given)
 }
 
-/// What an error of the transport means.
+/// Classifies an error of the transport.
 pub fn fault(error: ureq::Error) -> Fault {
     use ureq::Error;
     match error {
         Error::Io(error) => io_fault(&error),
-        Error::Timeout(which) => Fault::Cut(format!("it took too long to {}", phase(which))),
+        Error::Timeout(which) => Fault::Transient(format!("it took too long to {}", phase(which))),
         Error::ConnectionFailed | Error::BodyStalled => {
-            Fault::Cut("the connection failed".to_owned())
+            Fault::Transient("the connection failed".to_owned())
         }
-        Error::Protocol(error) => Fault::Cut(format!("the answer is not HTTP: {error}")),
-        Error::HostNotFound => Fault::Refused("no host has this name".to_owned()),
-        Error::ConnectProxyFailed(why) => Fault::Cut(format!("the proxy refuses: {why}")),
-        Error::Rustls(error) => Fault::Refused(format!("TLS: {error}")),
-        Error::Tls(error) => Fault::Refused(format!("TLS: {error}")),
+        Error::Protocol(error) => Fault::Transient(format!("the answer is not HTTP: {error}")),
+        Error::HostNotFound => Fault::Permanent("no host has this name".to_owned()),
+        Error::ConnectProxyFailed(why) => Fault::Transient(format!("the proxy refuses: {why}")),
+        Error::Rustls(error) => Fault::Permanent(format!("TLS: {error}")),
+        Error::Tls(error) => Fault::Permanent(format!("TLS: {error}")),
         Error::LargeResponseHeader(..) => {
-            Fault::Refused("the answer's headers are too large".to_owned())
+            Fault::Permanent("the answer's headers are too large".to_owned())
         }
-        other => Fault::Refused(other.to_string()),
+        other => Fault::Permanent(other.to_string()),
     }
 }
 
 fn io_fault(error: &io::Error) -> Fault {
-    // So the library passes on what is wrong with a certificate, or is no TLS at all.
+    // ureq reports a bad certificate, and a server without TLS, in this form.
     match (error.kind(), error.get_ref()) {
-        (ErrorKind::InvalidData, Some(inner)) => Fault::Refused(format!("TLS: {inner}")),
-        _ => Fault::Cut(explain(error)),
+        (ErrorKind::InvalidData, Some(inner)) => Fault::Permanent(format!("TLS: {inner}")),
+        _ => Fault::Transient(explain(error)),
     }
 }
 
-/// An error of a connection, in words that name what it is of.
+/// Describes an error of a connection.
 pub fn explain(error: &io::Error) -> String {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
     if let Some(ureq::Error::Timeout(which)) = inner {

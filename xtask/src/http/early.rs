@@ -1,6 +1,6 @@
-//! Answers that come before all of a request was sent. A server that refuses a large body
-//! says so and closes the connection; what then fails is to send more, and the answer lies
-//! there to be read.
+//! Responses that arrive before the whole request was sent. A server that rejects a large
+//! body answers and closes the connection. Sending more then fails, but the response can
+//! still be read.
 
 use std::io::ErrorKind;
 
@@ -10,8 +10,8 @@ use ureq::unversioned::transport::{
     TcpConnector, Transport,
 };
 
-/// How connections are made: as the library does, but below TLS, whose own state a failure to
-/// send would confuse, nothing is known of such failures before there is no answer either.
+/// ureq's default connector, with [`Answering`] below TLS. A send that fails is only reported
+/// if no response follows; TLS must not see it, because it would corrupt the TLS state.
 pub fn connector() -> impl Connector {
     let proxied = ().chain(ConnectProxyConnector::default());
     proxied.chain(TcpConnector::default()).chain(Answering).chain(RustlsConnector::default())
@@ -32,11 +32,11 @@ impl<In: Transport> Connector<In> for Answering {
     }
 }
 
-/// A connection whose other side may have closed it for what is sent.
+/// A connection whose peer may have stopped reading.
 #[derive(Debug)]
 struct Answered<T> {
     inner: T,
-    /// Why nothing more can be sent.
+    /// The error of the send that failed. Nothing more is sent after it.
     unsent: Option<std::io::Error>,
 }
 

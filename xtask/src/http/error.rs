@@ -23,9 +23,9 @@ pub enum Fault {
     /// An answer that is none to be had: 400 and above.
     Status { status: u16, from: Origin, headers: Box<HeaderMap>, body: Vec<u8> },
     /// No answer, or not all of it: another try may do better.
-    Cut(String),
+    Transient(String),
     /// What another try would not change.
-    Refused(String),
+    Permanent(String),
 }
 
 impl Fault {
@@ -34,8 +34,8 @@ impl Fault {
         let Some(name) = proxy else { return self };
         let through = |why: String| format!("{why} (through the proxy of {name})");
         match self {
-            Fault::Cut(why) => Fault::Cut(through(why)),
-            Fault::Refused(why) => Fault::Refused(through(why)),
+            Fault::Transient(why) => Fault::Transient(through(why)),
+            Fault::Permanent(why) => Fault::Permanent(through(why)),
             answered @ Fault::Status { .. } => answered,
         }
     }
@@ -45,20 +45,20 @@ impl HttpError {
     pub fn status(&self) -> Option<u16> {
         match &self.fault {
             Fault::Status { status, .. } => Some(*status),
-            Fault::Cut(_) | Fault::Refused(_) => None,
+            Fault::Transient(_) | Fault::Permanent(_) => None,
         }
     }
 
     /// Whether it is the server's certificate, or that it speaks no TLS.
     pub fn is_of_tls(&self) -> bool {
-        matches!(&self.fault, Fault::Refused(why) if why.starts_with("TLS: "))
+        matches!(&self.fault, Fault::Permanent(why) if why.starts_with("TLS: "))
     }
 
     /// Who answered: a redirect or a `Location` may have led to somebody else.
     pub fn answered_by(&self) -> Option<&Origin> {
         match &self.fault {
             Fault::Status { from, .. } => Some(from),
-            Fault::Cut(_) | Fault::Refused(_) => None,
+            Fault::Transient(_) | Fault::Permanent(_) => None,
         }
     }
 
@@ -66,7 +66,7 @@ impl HttpError {
     pub fn header(&self, name: &str) -> Option<&str> {
         match &self.fault {
             Fault::Status { headers, .. } => headers.get(name)?.to_str().ok(),
-            Fault::Cut(_) | Fault::Refused(_) => None,
+            Fault::Transient(_) | Fault::Permanent(_) => None,
         }
     }
 
@@ -76,19 +76,19 @@ impl HttpError {
             Fault::Status { headers, .. } => {
                 headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect()
             }
-            Fault::Cut(_) | Fault::Refused(_) => Vec::new(),
+            Fault::Transient(_) | Fault::Permanent(_) => Vec::new(),
         }
     }
 
     /// Whether another try, a little later, may end otherwise.
-    pub fn passes(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         match &self.fault {
             Fault::Status { status, .. } => {
                 matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504 | 522 | 524)
                     || self.is_rate_limit()
             }
-            Fault::Cut(_) => true,
-            Fault::Refused(_) => false,
+            Fault::Transient(_) => true,
+            Fault::Permanent(_) => false,
         }
     }
 
@@ -125,7 +125,7 @@ impl fmt::Display for HttpError {
                 }
                 said(body).iter().try_for_each(|said| write!(f, ": {said}"))?;
             }
-            Fault::Cut(why) | Fault::Refused(why) => f.write_str(why)?,
+            Fault::Transient(why) | Fault::Permanent(why) => f.write_str(why)?,
         }
         if self.tries > 1 {
             write!(f, " (after {} tries)", self.tries)?;

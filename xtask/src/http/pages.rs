@@ -1,4 +1,4 @@
-//! Lists that come in pages.
+//! Paginated lists.
 
 use std::collections::BTreeSet;
 
@@ -6,10 +6,10 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::{Http, Response, Url};
 
-/// The pages of one list, as far as they were read.
+/// The pages of one list that were read so far.
 pub struct Pages<'a> {
     http: &'a Http<'a>,
-    /// The addresses that were asked.
+    /// The URLs that were requested.
     seen: BTreeSet<String>,
     /// In bytes.
     read: u64,
@@ -23,8 +23,8 @@ impl<'a> Pages<'a> {
         Pages { http, seen: BTreeSet::new(), read: 0, most, most_bytes }
     }
 
-    /// Where the list goes on after this page; `None` where that was the last one. Fails
-    /// where it has no end, or goes on at another server.
+    /// The URL of the page after this one; `None` after the last one. Fails if the list is
+    /// too long, has a cycle, or continues at another server.
     pub fn next(&mut self, asked: &Url, page: &Response) -> Result<Option<Url>> {
         self.seen.insert(asked.target());
         self.read += page.body.len() as u64;
@@ -33,11 +33,11 @@ impl<'a> Pages<'a> {
         let Some(next) = next_link(page.header("link").unwrap_or_default()) else {
             return Ok(None);
         };
-        let url = self.http.named(&page.url, next);
-        let url = url.with_context(|| format!("read where the list at {} goes on", page.url))?;
+        let url = self.http.resolve_url(&page.url, next);
+        let url = url.with_context(|| format!("read the next page of the list at {}", page.url))?;
         // Another host would be asked without the login, and answer for this one.
         if url.origin != page.url.origin {
-            bail!("{} says that it goes on at {}, which is another server", page.url, url.origin);
+            bail!("the list at {} continues at another server: {}", page.url, url.origin);
         }
         ensure!(!self.seen.contains(&url.target()), "the list at {asked} leads back to itself");
         ensure!(self.seen.len() < most, "the list at {asked} has more than {most} pages");
@@ -45,7 +45,7 @@ impl<'a> Pages<'a> {
     }
 }
 
-/// The address in a header `Link` that says `next`.
+/// The URL of the relation `next` in a header `Link`.
 /// <https://www.rfc-editor.org/rfc/rfc8288#section-3>
 fn next_link(links: &str) -> Option<&str> {
     links.split('<').skip(1).find_map(|link| {
@@ -61,7 +61,7 @@ fn next_link(links: &str) -> Option<&str> {
 mod tests {
     use ureq::http::HeaderMap;
 
-    use super::super::named::tests::offline;
+    use super::super::location::tests::offline;
     use super::super::{Proxies, Response, Url};
     use super::{Pages, next_link};
 
@@ -95,7 +95,7 @@ mod tests {
             (1, "back to itself", last(1000, 1 << 30, 10, |_| "/list?page=0".to_owned())),
             (4, "back to itself", last(1000, 1 << 30, 10, |at| format!("?page={}", at % 4))),
             (1, "another server", last(1000, 1 << 30, 10, |_| "https://x.test/".to_owned())),
-            (1, "goes on", last(1000, 1 << 30, 10, |_| "http://r.test/".to_owned())),
+            (1, "next page", last(1000, 1 << 30, 10, |_| "http://r.test/".to_owned())),
         ] {
             assert!(at == ends && said.contains(why), "{why}: {at}: {said}");
         }

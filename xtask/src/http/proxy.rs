@@ -1,7 +1,6 @@
-//! Which proxy stands between, as curl and Go read the environment.
+//! The proxy for an origin, read from the environment as curl and Go do.
 //! <https://pkg.go.dev/golang.org/x/net/http/httpproxy>
 
-use std::fmt;
 use std::net::IpAddr;
 
 use anyhow::{Context, Result};
@@ -9,10 +8,10 @@ use anyhow::{Context, Result};
 use super::url::{Origin, Scheme};
 use crate::secret::Secret;
 
-/// What the environment says of proxies. Their addresses may hold passwords.
+/// The proxies of the environment. Their addresses may hold passwords.
 #[derive(Clone, Debug, Default)]
 pub struct Proxies {
-    /// The variable that named it, and what it says.
+    /// The variable and its value.
     http: Option<(&'static str, Secret)>,
     https: Option<(&'static str, Secret)>,
     direct: Vec<Direct>,
@@ -34,16 +33,16 @@ enum Direct {
     },
 }
 
-/// A proxy that is to be used, by the scheme whose variable named it.
+/// How an origin is reached: directly, or by the proxy for its scheme.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Way {
+pub enum Route {
     Direct,
     ForHttp,
     ForHttps,
 }
 
 impl Proxies {
-    /// `get` reads a variable; those in lower case count first, as everywhere.
+    /// `get` reads a variable. Lower-case names take precedence, as everywhere.
     pub fn read(get: impl Fn(&str) -> Option<String>) -> Proxies {
         let first = |names: &[&'static str]| {
             let set = names.iter().find_map(|name| Some((*name, get(name)?)));
@@ -59,44 +58,42 @@ impl Proxies {
     }
 
     /// How an origin is reached.
-    pub fn way(&self, origin: &Origin) -> Way {
+    pub fn route(&self, origin: &Origin) -> Route {
         let named = match origin.scheme {
             Scheme::Http => self.http.is_some(),
             Scheme::Https => self.https.is_some(),
         };
         if !named || origin.is_loopback() || self.direct.iter().any(|it| it.fits(origin)) {
-            return Way::Direct;
+            return Route::Direct;
         }
         match origin.scheme {
-            Scheme::Http => Way::ForHttp,
-            Scheme::Https => Way::ForHttps,
+            Scheme::Http => Route::ForHttp,
+            Scheme::Https => Route::ForHttps,
         }
     }
 
-    fn of(&self, way: Way) -> Option<&(&'static str, Secret)> {
-        match way {
-            Way::Direct => None,
-            Way::ForHttp => self.http.as_ref(),
-            Way::ForHttps => self.https.as_ref(),
+    fn setting(&self, route: Route) -> Option<&(&'static str, Secret)> {
+        match route {
+            Route::Direct => None,
+            Route::ForHttp => self.http.as_ref(),
+            Route::ForHttps => self.https.as_ref(),
         }
     }
 
-    /// The variable that names the proxy of a way.
-    pub fn named(&self, way: Way) -> Option<&'static str> {
-        self.of(way).map(|(name, _)| *name)
+    /// The variable that names the proxy of a route.
+    pub fn variable(&self, route: Route) -> Option<&'static str> {
+        self.setting(route).map(|(name, _)| *name)
     }
 
-    /// The proxy of a way; `None` for the direct one.
-    pub fn proxy(&self, way: Way) -> Result<Option<ureq::Proxy>> {
-        let Some((name, address)) = self.of(way) else { return Ok(None) };
+    /// The proxy of a route; `None` if it is direct.
+    pub fn proxy(&self, route: Route) -> Result<Option<ureq::Proxy>> {
+        let Some((name, address)) = self.setting(route) else { return Ok(None) };
         use ureq::ProxyProtocol::{Http, Https};
-        // The library panics at others, and its error may quote the address.
+        // ureq panics at other protocols, and its error may quote the address.
         let proxy = ureq::Proxy::new(address.expose()).ok();
         let proxy = proxy.filter(|proxy| matches!(proxy.protocol(), Http | Https));
         proxy.map(Some).with_context(|| {
-            format!(
-                "{name} does not name a proxy of HTTP; one looks like http://proxy.example:3128"
-            )
+            format!("{name} does not name an HTTP proxy, such as http://proxy.example:3128")
         })
     }
 }
@@ -153,50 +150,41 @@ impl Direct {
     }
 }
 
-impl fmt::Display for Way {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Way::Direct => "directly",
-            Way::ForHttp | Way::ForHttps => "by the proxy",
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::url::Url;
     use super::*;
 
-    fn way(vars: &[(&str, &str)], url: &str) -> Way {
+    fn route(vars: &[(&str, &str)], url: &str) -> Route {
         let get = |name: &str| {
             vars.iter().find(|(set, _)| *set == name).map(|(_, value)| (*value).to_owned())
         };
-        Proxies::read(get).way(&Url::parse(url).unwrap().origin)
+        Proxies::read(get).route(&Url::parse(url).unwrap().origin)
     }
 
     #[test]
     fn the_environment_names_proxies() {
         let https = ("HTTPS_PROXY", "http://p:1");
         for (vars, url, expected) in [
-            (vec![], "https://ghcr.io", Way::Direct),
-            (vec![https], "https://ghcr.io", Way::ForHttps),
-            (vec![https], "http://ghcr.io", Way::Direct),
-            (vec![("all_proxy", "p:1")], "http://ghcr.io", Way::ForHttp),
-            (vec![https], "https://localhost", Way::Direct),
-            (vec![https], "https://127.0.0.1:5000", Way::Direct),
-            (vec![https, ("NO_PROXY", "*")], "https://ghcr.io", Way::Direct),
-            (vec![https, ("no_proxy", " a.b , ghcr.io")], "https://ghcr.io", Way::Direct),
-            (vec![https, ("NO_PROXY", "ghcr.io")], "https://x.ghcr.io", Way::Direct),
-            (vec![https, ("NO_PROXY", ".ghcr.io")], "https://ghcr.io", Way::ForHttps),
-            (vec![https, ("NO_PROXY", "*.ghcr.io")], "https://x.ghcr.io", Way::Direct),
-            (vec![https, ("NO_PROXY", "hcr.io")], "https://ghcr.io", Way::ForHttps),
-            (vec![https, ("NO_PROXY", "ghcr.io:444")], "https://ghcr.io", Way::ForHttps),
-            (vec![https, ("NO_PROXY", "10.0.0.0/8")], "https://10.1.2.3", Way::Direct),
-            (vec![https, ("NO_PROXY", "10.0.0.0/8")], "https://11.1.2.3", Way::ForHttps),
-            (vec![https, ("NO_PROXY", "fd00::/8")], "https://[fd01::1]", Way::Direct),
-            (vec![https, ("NO_PROXY", "0.0.0.0/0")], "https://11.1.2.3", Way::Direct),
+            (vec![], "https://ghcr.io", Route::Direct),
+            (vec![https], "https://ghcr.io", Route::ForHttps),
+            (vec![https], "http://ghcr.io", Route::Direct),
+            (vec![("all_proxy", "p:1")], "http://ghcr.io", Route::ForHttp),
+            (vec![https], "https://localhost", Route::Direct),
+            (vec![https], "https://127.0.0.1:5000", Route::Direct),
+            (vec![https, ("NO_PROXY", "*")], "https://ghcr.io", Route::Direct),
+            (vec![https, ("no_proxy", " a.b , ghcr.io")], "https://ghcr.io", Route::Direct),
+            (vec![https, ("NO_PROXY", "ghcr.io")], "https://x.ghcr.io", Route::Direct),
+            (vec![https, ("NO_PROXY", ".ghcr.io")], "https://ghcr.io", Route::ForHttps),
+            (vec![https, ("NO_PROXY", "*.ghcr.io")], "https://x.ghcr.io", Route::Direct),
+            (vec![https, ("NO_PROXY", "hcr.io")], "https://ghcr.io", Route::ForHttps),
+            (vec![https, ("NO_PROXY", "ghcr.io:444")], "https://ghcr.io", Route::ForHttps),
+            (vec![https, ("NO_PROXY", "10.0.0.0/8")], "https://10.1.2.3", Route::Direct),
+            (vec![https, ("NO_PROXY", "10.0.0.0/8")], "https://11.1.2.3", Route::ForHttps),
+            (vec![https, ("NO_PROXY", "fd00::/8")], "https://[fd01::1]", Route::Direct),
+            (vec![https, ("NO_PROXY", "0.0.0.0/0")], "https://11.1.2.3", Route::Direct),
         ] {
-            assert_eq!(way(&vars, url), expected, "{vars:?} {url}");
+            assert_eq!(route(&vars, url), expected, "{vars:?} {url}");
         }
     }
 
@@ -204,8 +192,8 @@ mod tests {
     fn a_password_in_a_proxys_address_is_not_shown() {
         let get = |name: &str| (name == "https_proxy").then(|| "http://u:hunter2@[".to_owned());
         let proxies = Proxies::read(get);
-        let error = proxies.proxy(Way::ForHttps).unwrap_err();
+        let error = proxies.proxy(Route::ForHttps).unwrap_err();
         assert!(!format!("{error:?} {proxies:?}").contains("hunter2"));
-        assert!(error.to_string().starts_with("https_proxy does not name a proxy"));
+        assert!(error.to_string().starts_with("https_proxy does not name an HTTP proxy"));
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use jiff::fmt::rfc2822;
 
-use super::limits::{WAIT, WAITS};
+use super::limits::{LONGEST_WAIT, TOTAL_WAIT};
 use super::{Fault, Http, HttpError, locked};
 use crate::files;
 
@@ -38,7 +38,7 @@ impl<'a> Patience<'a> {
     /// Waits as well where the caller has `mended` what the error says, and another try may
     /// help therefore.
     pub fn wait_if(&mut self, mended: bool, error: HttpError) -> Result<(), HttpError> {
-        if !mended || self.used >= self.all || error.passes() {
+        if !mended || self.used >= self.all || error.is_transient() {
             return self.wait(error);
         }
         self.http.sleep(backoff(self.used, random()));
@@ -49,20 +49,20 @@ impl<'a> Patience<'a> {
     /// Waits where another try may help, or gives the error back.
     pub fn wait(&mut self, error: HttpError) -> Result<(), HttpError> {
         let error = HttpError { tries: self.used + 1, ..error };
-        if !error.passes() || self.used >= self.all || self.http.stopped() {
+        if !error.is_transient() || self.used >= self.all || self.http.stopped() {
             return Err(error);
         }
         let own = backoff(self.used, random());
         let asked = asked(&error);
         if let Some(asked) = asked
-            && (asked > WAIT || !locked(&self.http.waits).take(asked, Instant::now()))
+            && (asked > LONGEST_WAIT || !locked(&self.http.waits).take(asked, Instant::now()))
         {
-            let why = match asked > WAIT {
+            let why = match asked > LONGEST_WAIT {
                 true => format!("the server asks to wait for {} s", asked.as_secs()),
-                false => format!("servers asked to wait for {} s together", WAITS.as_secs()),
+                false => format!("servers asked to wait for {} s together", TOTAL_WAIT.as_secs()),
             };
             let why = format!("{why}: run again after that");
-            return Err(HttpError { fault: Fault::Refused(why), ..error });
+            return Err(HttpError { fault: Fault::Permanent(why), ..error });
         }
         self.used += 1;
         let wait = asked.unwrap_or(own).max(own);
@@ -94,7 +94,7 @@ impl Waits {
         let begin = self.until.map_or(now, |until| until.max(now));
         self.all += end.saturating_duration_since(begin);
         self.until = Some(begin.max(end));
-        self.all <= WAITS
+        self.all <= TOTAL_WAIT
     }
 }
 
@@ -177,7 +177,7 @@ mod tests {
         assert!((0..1000).all(|_| waits.take(minute, now)));
         // One after the other.
         let granted = (1..100).take_while(|at| waits.take(minute, now + minute * *at)).count();
-        assert_eq!(granted as u64, WAITS.as_secs() / 60 - 1);
+        assert_eq!(granted as u64, TOTAL_WAIT.as_secs() / 60 - 1);
     }
 
     fn refused(status: u16, headers: &[(&'static str, &'static str)], body: &str) -> HttpError {
@@ -211,7 +211,7 @@ mod tests {
     fn a_rate_limit_is_waited_for_and_a_refusal_is_not() {
         let said = |status: u16, headers: &[(&'static str, &'static str)], body: &str| {
             let error = refused(status, headers, body);
-            (error.passes(), super::asked(&error).map(|it| it.as_secs()))
+            (error.is_transient(), super::asked(&error).map(|it| it.as_secs()))
         };
         let date = ("date", "Thu, 01 Jan 1970 00:10:00 GMT");
         let used_up = ("x-ratelimit-remaining", "0");

@@ -1,4 +1,4 @@
-//! Whom to believe that a server is who it says.
+//! The certificate authorities that are trusted.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 
 use crate::files::{self, limits};
 
-/// Where Linux distributions keep the certificates that this machine trusts.
+/// Where Linux distributions keep their trusted certificates.
 /// <https://github.com/golang/go/blob/master/src/crypto/x509/root_linux.go>
 const SYSTEM: [&str; 4] = [
     "/etc/ssl/certs/ca-certificates.crt",
@@ -17,17 +17,17 @@ const SYSTEM: [&str; 4] = [
     "/etc/ssl/cert.pem",
 ];
 
-/// Files of certificates, as the environment and the settings name them.
+/// Certificate files named by the environment and the settings.
 #[derive(Clone, Debug, Default)]
 pub struct Trust {
-    /// SSL_CERT_FILE: instead of what the machine trusts.
+    /// SSL_CERT_FILE, which replaces the machine's certificates.
     pub instead: Option<PathBuf>,
-    /// The settings' own: besides.
+    /// The files of the settings, which are added.
     pub besides: Vec<PathBuf>,
 }
 
-/// What TLS needs to know: the roots that SSL_CERT_FILE names, else the machine's,
-/// else Mozilla's, which this program carries; and those of the settings.
+/// The TLS configuration. Its roots are those of SSL_CERT_FILE, else the machine's, else
+/// Mozilla's, which are compiled in; and those of the settings.
 pub fn config(trust: &Trust) -> Result<TlsConfig> {
     let mut roots = match &trust.instead {
         Some(path) => read(path).context("read SSL_CERT_FILE")?,
@@ -46,8 +46,7 @@ pub fn config(trust: &Trust) -> Result<TlsConfig> {
     Ok(TlsConfig::builder().root_certs(roots).build())
 }
 
-/// The certificates of a PEM file. One without any is a mistake, and not a wish to
-/// trust nobody.
+/// The certificates of a PEM file. An empty file is an error: nobody means to trust no one.
 fn read(path: &Path) -> Result<Vec<Certificate<'static>>> {
     let context = || format!("read the certificates of {}", path.display());
     let bytes = files::read_foreign(path, limits::CERTIFICATES)?;
@@ -57,6 +56,6 @@ fn read(path: &Path) -> Result<Vec<Certificate<'static>>> {
             found.push(certificate);
         }
     }
-    ensure!(!found.is_empty(), "{} holds no certificate in PEM form", path.display());
+    ensure!(!found.is_empty(), "{} contains no PEM certificate", path.display());
     Ok(found)
 }

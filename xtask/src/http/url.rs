@@ -1,11 +1,11 @@
-//! Addresses: absolute, of `http` and `https` only, and without a user.
+//! Absolute URLs of `http` and `https`, without a user.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
 use anyhow::{Result, bail, ensure};
 
-/// How a server is spoken to.
+/// The schemes that are supported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scheme {
     Http,
@@ -28,17 +28,17 @@ impl Scheme {
     }
 }
 
-/// Whom a secret may be sent to. <https://www.rfc-editor.org/rfc/rfc6454>
+/// A server, as secrets are bound to it. <https://www.rfc-editor.org/rfc/rfc6454>
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Origin {
     pub scheme: Scheme,
-    /// In lower case; an IPv6 address in brackets.
+    /// In lower case. An IPv6 address is in brackets.
     host: String,
     port: u16,
 }
 
 impl Origin {
-    /// Takes `host` or `host:port`.
+    /// Parses `host` or `host:port`.
     pub fn new(scheme: Scheme, authority: &str) -> Result<Origin> {
         let (host, port) = match authority.rsplit_once(':') {
             Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
@@ -62,7 +62,7 @@ impl Origin {
         Ok(Origin { scheme, host: host.to_ascii_lowercase(), port })
     }
 
-    /// The host, an IPv6 address without its brackets.
+    /// The host. An IPv6 address is without its brackets.
     pub fn host(&self) -> &str {
         self.host.trim_start_matches('[').trim_end_matches(']')
     }
@@ -71,15 +71,16 @@ impl Origin {
         self.port
     }
 
-    /// `host`, or `host:port` where the port is not the scheme's.
+    /// `host`, or `host:port` if the port is not the scheme's default.
     pub fn authority(&self) -> String {
-        match self.port == self.scheme.port() {
-            true => self.host.clone(),
-            false => format!("{}:{}", self.host, self.port),
+        if self.port == self.scheme.port() {
+            self.host.clone()
+        } else {
+            format!("{}:{}", self.host, self.port)
         }
     }
 
-    /// Whether what is sent there does not leave this machine.
+    /// Whether the origin is on this machine.
     pub fn is_loopback(&self) -> bool {
         let address = self.host().parse::<IpAddr>();
         self.host == "localhost" || address.is_ok_and(|address| address.is_loopback())
@@ -92,37 +93,36 @@ impl fmt::Display for Origin {
     }
 }
 
-/// An absolute address. It is shown without its query, which may hold a signature.
+/// An absolute URL. It is displayed without its query, which may hold a signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url {
     pub origin: Origin,
-    /// With a slash at its beginning, escaped as it was given.
+    /// Begins with a slash. Escapes are kept as they were.
     path: String,
     /// Without its question mark.
     query: Option<String>,
 }
 
-/// In bytes. Longer addresses are not followed.
+/// In bytes. Longer URLs are errors.
 const LONGEST: usize = 16 * 1024;
 
 impl Url {
-    /// The address of a path, which begins with a slash, at an origin.
+    /// The URL of a path at an origin. The path begins with a slash.
     pub fn at(origin: &Origin, path: &str) -> Url {
         Url { origin: origin.clone(), path: path.to_owned(), query: None }
     }
 
-    /// The address of a path, which begins with a slash, below this one.
+    /// The URL of a path below this one. The path begins with a slash.
     pub fn below(&self, path: &str) -> Url {
         Url::at(&self.origin, &format!("{}{path}", self.path.trim_end_matches('/')))
     }
 
-    /// Takes an absolute address. What it says is not quoted in errors: it may
-    /// hold a password.
+    /// Parses an absolute URL. Errors do not quote it: it may hold a password.
     pub fn parse(text: &str) -> Result<Url> {
         ensure!(text.len() <= LONGEST, "it is longer than {LONGEST} bytes");
         let plain =
             text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte));
-        ensure!(plain, "it holds characters that no address has");
+        ensure!(plain, "it contains characters that no URL has");
         let text = text.split('#').next().unwrap_or(text);
         let Some((scheme, rest)) = text.split_once("://") else {
             bail!("it does not begin with https://");
@@ -130,11 +130,11 @@ impl Url {
         let scheme = match &*scheme.to_ascii_lowercase() {
             "http" => Scheme::Http,
             "https" => Scheme::Https,
-            _ => bail!("it is neither of http nor of https"),
+            _ => bail!("its scheme is neither http nor https"),
         };
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, target) = rest.split_at(end);
-        ensure!(!authority.contains('@'), "it names a user");
+        ensure!(!authority.contains('@'), "it contains a user");
         let (path, query) = match target.split_once('?') {
             Some((path, query)) => (path, Some(query.to_owned())),
             None => (target, None),
@@ -143,7 +143,7 @@ impl Url {
         Ok(Url { origin: Origin::new(scheme, authority)?, path: path.to_owned(), query })
     }
 
-    /// The address that a reference in an answer from here means.
+    /// Resolves a reference in a response from here.
     /// <https://www.rfc-editor.org/rfc/rfc3986#section-5.2>
     pub fn join(&self, reference: &str) -> Result<Url> {
         let first = reference.find(['/', '?', '#']).unwrap_or(reference.len());
@@ -166,7 +166,7 @@ impl Url {
         Ok(Url { path: without_dots(&joined.path), ..joined })
     }
 
-    /// The same address with one more value in its query.
+    /// The same URL with one more parameter in its query.
     pub fn with(&self, name: &str, value: &str) -> Url {
         let mut query = self.query.clone().unwrap_or_default();
         if !query.is_empty() {
@@ -176,7 +176,7 @@ impl Url {
         Url { query: Some(query), ..self.clone() }
     }
 
-    /// Path and query, as a request names them.
+    /// Path and query, as in a request line.
     pub fn target(&self) -> String {
         match &self.query {
             Some(query) => format!("{}?{query}", self.path),
@@ -212,7 +212,7 @@ fn without_dots(path: &str) -> String {
     format!("/{}", parts.join("/"))
 }
 
-/// A value of a query, with all but unreserved characters escaped.
+/// A query value with all but unreserved characters escaped.
 /// <https://www.rfc-editor.org/rfc/rfc3986#section-2.3>
 pub fn escaped(value: &str) -> String {
     let escape = |byte: u8| match byte {

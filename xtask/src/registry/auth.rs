@@ -1,4 +1,4 @@
-//! How a registry is convinced: by a password, or by tokens that are asked for.
+//! Authentication: by a password, or by tokens of a token server.
 
 use anyhow::{Context, Result, ensure};
 use base64::Engine;
@@ -12,13 +12,13 @@ use crate::finding::Help;
 use crate::http::{Body, Call, HttpError, Method, Url, escaped};
 use crate::secret::Secret;
 
-/// What goes with each request at a site.
+/// What authorizes the requests at a site.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authorization {
     header: Option<Secret>,
     /// Whether a login was found.
     known: bool,
-    /// Where it is kept, or how to get one.
+    /// Where the login is kept, or how to get one.
     about: String,
 }
 
@@ -33,7 +33,7 @@ impl Authorization {
     }
 }
 
-/// What a token server answers; some use one name, some the other.
+/// A token server's response. Servers use either name.
 #[derive(Deserialize)]
 struct Token {
     #[serde(default)]
@@ -43,53 +43,41 @@ struct Token {
 }
 
 impl Registry<'_> {
-    /// What goes with requests at the site: what went with the last one, or, where
-    /// `asked` is what the registry wants now, something new.
+    /// The authorization for the site. A rejected one is replaced, by the challenge that came
+    /// with the rejection, unless another thread has done so.
     pub(super) fn authorization(
         &self,
         site: &Site,
-        asked: Option<&Challenge>,
+        rejected: Option<(&Authorization, Option<Challenge>)>,
     ) -> Result<Authorization> {
         let scopes: Vec<&str> = site.scopes.iter().map(String::as_str).collect();
         let key = (site.server.origin.clone(), scopes.join(" "));
-        // Held while it is asked for: others at the same site wait for the same token.
+        // Locked during the login, so that other threads wait for the same token.
         let mut tokens = locked(&self.tokens);
-        if let Some(kept) = tokens.get(&key).filter(|_| asked.is_none()) {
+        if let Some(kept) = tokens.get(&key)
+            && rejected.as_ref().is_none_or(|(old, _)| kept.differs(old))
+        {
             return Ok(kept.clone());
         }
         let context = || format!("log in to {}", site.repository.registry());
-        let new = match asked.or(site.server.challenge.as_ref()) {
+        let asked = rejected.and_then(|(_, asked)| asked);
+        let new = match asked.as_ref().or(site.server.challenge.as_ref()) {
             None => Authorization {
                 header: None,
                 known: false,
                 about: format!(
-                    "{} asked for no login: see whether {} is spelled right",
+                    "{} asked for no login: check the spelling of {}",
                     site.repository.registry(),
                     site.repository
                 ),
             },
-            Some(challenge) => self.convince(site, challenge).with_context(context)?,
+            Some(challenge) => self.authenticate(site, challenge).with_context(context)?,
         };
         tokens.insert(key, new.clone());
         Ok(new)
     }
 
-    /// The same anew, unless another thread did that since `before`.
-    pub(super) fn renew(
-        &self,
-        site: &Site,
-        before: &Authorization,
-        asked: Option<Challenge>,
-    ) -> Result<Authorization> {
-        let now = self.authorization(site, None)?;
-        let asked = asked.or_else(|| site.server.challenge.clone());
-        match (now.differs(before), &asked) {
-            (false, Some(asked)) => self.authorization(site, Some(asked)),
-            _ => Ok(now),
-        }
-    }
-
-    fn convince(&self, site: &Site, challenge: &Challenge) -> Result<Authorization> {
+    fn authenticate(&self, site: &Site, challenge: &Challenge) -> Result<Authorization> {
         let Search { login, about } =
             logins::find(&site.repository, self.github, self.env, self.term)?;
         let known = login.is_some();
@@ -99,7 +87,7 @@ impl Registry<'_> {
             }
             (Challenge::Basic, Some(Login::Identity(_))) => {
                 anyhow::bail!(
-                    "it wants a password, and the login kept {about} is an identity token"
+                    "it needs a password, but the login kept {about} is an identity token"
                 )
             }
             (Challenge::Basic, None) => None,
@@ -107,7 +95,7 @@ impl Registry<'_> {
                 let mut scopes = site.scopes.clone();
                 scopes.extend(scope.iter().flat_map(|scope| scope.split(' ')).map(str::to_owned));
                 let mut scopes: Vec<String> = scopes.into_iter().collect();
-                // Some token servers look at the first alone.
+                // Some token servers only read the first scope.
                 let own = format!("repository:{}:", site.repository.path());
                 scopes.sort_by_key(|scope| !scope.starts_with(&own));
                 let realm = self.realm(site, realm)?;
@@ -118,15 +106,14 @@ impl Registry<'_> {
         Ok(Authorization { header, known, about })
     }
 
-    /// The token server's address, where it may be told a password: any host, as
-    /// registries keep theirs elsewhere, but never with less protection than the
-    /// registry itself.
+    /// The URL of the token server. It may be on another host, but not with less protection
+    /// than the registry: it gets the password.
     fn realm(&self, site: &Site, text: &str) -> Result<Url> {
-        let realm = self.http.named(&Url::at(&site.server.origin, "/v2/"), text);
-        realm.context("read where its tokens come from, so that no password is sent elsewhere")
+        let realm = self.http.resolve_url(&Url::at(&site.server.origin, "/v2/"), text);
+        realm.context("read the realm of its challenge")
     }
 
-    /// Asks the realm for a token.
+    /// Requests a token from the realm.
     fn token<'s>(
         &self,
         realm: &Url,
@@ -171,13 +158,13 @@ impl Registry<'_> {
             }
         };
         let response = response.map_err(|error| refused(error, known, about))?;
-        // What serde would quote is the token.
+        // The error of serde might quote the token.
         let token: Option<Token> = serde_json::from_slice(&response.body).ok();
-        let token = token.with_context(|| format!("{realm} answers what is no token"))?;
+        let token = token.with_context(|| format!("{realm} answers with no JSON of a token"))?;
         let text = if token.token.is_empty() { token.access_token } else { token.token };
         ensure!(!text.is_empty(), "{realm} answers without a token");
         let plain = text.bytes().all(|byte| byte.is_ascii_graphic());
-        ensure!(plain, "{realm} answers a token that no header can hold");
+        ensure!(plain, "{realm} answers with a token that is not valid in a header");
         Ok(Secret::new(format!("Bearer {text}")))
     }
 }
@@ -187,21 +174,20 @@ fn basic(user: &str, password: &Secret) -> Secret {
     Secret::new(format!("Basic {}", STANDARD.encode(pair)))
 }
 
-/// The token server's refusal, with what helps.
+/// Adds help to a token server's refusal.
 fn refused(error: HttpError, known: bool, about: &str) -> anyhow::Error {
     let refused = matches!(error.status(), Some(400..=403));
     let error = anyhow::Error::new(error);
     match (refused, known) {
         (false, _) => error,
         (true, true) => error.context(Help(format!(
-            "it does not take the login that is kept {about}: log in again, for example with \
-             `docker login`"
+            "it rejects the login kept {about}: log in again, for example with `docker login`"
         ))),
         (true, false) => error.context(Help(about.to_owned())),
     }
 }
 
-/// A registry's refusal, with what helps.
+/// Adds help to a registry's refusal.
 pub(super) fn explain(error: HttpError, site: &Site, used: &Authorization) -> anyhow::Error {
     let denied = matches!(error.status(), Some(401 | 403))
         && error.answered_by() == Some(&site.server.origin);
@@ -209,14 +195,16 @@ pub(super) fn explain(error: HttpError, site: &Site, used: &Authorization) -> an
     if !denied {
         return error;
     }
-    error.context(Help(match used.known {
-        true => format!(
-            "the login for {} that is kept {} may not do this: see whether its user or token has \
-             the right to, and whether {} is spelled right",
+    let help = if used.known {
+        format!(
+            "the login for {} kept {} has no access: check the rights of its user or token, and \
+             the spelling of {}",
             site.repository.registry(),
             used.about,
             site.repository
-        ),
-        false => used.about.clone(),
-    }))
+        )
+    } else {
+        used.about.clone()
+    };
+    error.context(Help(help))
 }

@@ -1,17 +1,16 @@
-//! What a registry wants to be convinced by.
+//! The header `WWW-Authenticate` of a registry.
 
-/// A way to be convinced. <https://www.rfc-editor.org/rfc/rfc9110#section-11.6.1>
+/// An authentication scheme. <https://www.rfc-editor.org/rfc/rfc9110#section-11.6.1>
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Challenge {
-    /// A name and a password with each request.
+    /// A user and a password with each request.
     Basic,
-    /// A token, which the realm gives.
+    /// A token from the realm.
     /// <https://distribution.github.io/distribution/spec/auth/token/>
     Bearer { realm: String, service: Option<String>, scope: Option<String> },
 }
 
-/// The way of those offered that is taken: tokens before passwords. `None` where none
-/// is known.
+/// The scheme to use: tokens before passwords. `None` if no scheme is supported.
 pub fn parse(headers: &[&str]) -> Option<Challenge> {
     let offered: Vec<Challenge> = headers.iter().flat_map(|header| all(header)).collect();
     let bearer = offered.iter().find(|it| matches!(it, Challenge::Bearer { .. }));
@@ -24,7 +23,7 @@ fn all(header: &str) -> Vec<Challenge> {
     while let Some((scheme, after)) = token(rest) {
         let mut parameters = Vec::new();
         rest = after;
-        // A name without `=` after a comma is the next way's.
+        // A name without `=` after a comma is the next scheme.
         while let Some((name, value, after)) = parameter(rest) {
             parameters.push((name.to_ascii_lowercase(), value));
             rest = after;
@@ -43,7 +42,7 @@ fn all(header: &str) -> Vec<Challenge> {
     found
 }
 
-/// A word, and what follows it.
+/// A word and the rest of the text.
 fn token(text: &str) -> Option<(&str, &str)> {
     let text = text.trim_start_matches([' ', '\t', ',']);
     let part = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
@@ -51,7 +50,7 @@ fn token(text: &str) -> Option<(&str, &str)> {
     (end > 0).then(|| text.split_at(end))
 }
 
-/// `name=value` or `name="value"`, and what follows it.
+/// `name=value` or `name="value"`, and the rest of the text.
 fn parameter(text: &str) -> Option<(&str, String, &str)> {
     let (name, rest) = token(text)?;
     let rest = rest.trim_start_matches([' ', '\t']).strip_prefix('=')?;

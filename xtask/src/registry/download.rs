@@ -1,21 +1,21 @@
-//! Blobs got from registries, into the cache, and compared with their names.
+//! Blobs downloaded into the cache and compared with their digests.
 
 use std::io::{Read, Seek, Write};
 
 use anyhow::{Context, Result, bail, ensure};
 use indicatif::ProgressBar;
 
-use super::{Access, LITTLE, Registry, Site};
+use super::{Access, PROGRESS, Registry, Site};
 use crate::digest::{Digest, HashingWriter};
 use crate::files;
-use crate::http::{Call, HttpError, Method, Patience, Reading};
+use crate::http::{Call, HttpError, Method, Patience, ResponseReader};
 use crate::oci::{Blob, Image, Index, Root, limits};
 use crate::parallel;
 use crate::reference::Repository;
 
 impl Registry<'_> {
-    /// JSON that was got before, by its digest.
-    pub(super) fn kept(&self, digest: &Digest) -> Result<Option<Vec<u8>>> {
+    /// JSON in the cache, by its digest.
+    pub(super) fn cached(&self, digest: &Digest) -> Result<Option<Vec<u8>>> {
         let path = self.blobs.path(digest);
         let Some(entry) = files::list_one(&path)? else { return Ok(None) };
         if entry.size > limits::MANIFEST || !self.blobs.verify(digest, entry.size)? {
@@ -24,16 +24,16 @@ impl Registry<'_> {
         files::read_if_there(&path)
     }
 
-    /// Keeps JSON whose digest is known.
-    pub(super) fn keep(&self, bytes: &[u8], digest: &Digest) -> Result<()> {
+    /// Puts JSON with a known digest into the cache.
+    pub(super) fn cache(&self, bytes: &[u8], digest: &Digest) -> Result<()> {
         self.blobs.make(|mut file| {
             file.write_all(bytes).with_context(|| format!("write {}", file.path().display()))?;
             Ok((file, *digest, ()))
         })
     }
 
-    /// The same image with all of its layers at hand: those that are in a registry still
-    /// are got from there, each once, and kept.
+    /// The same image with all layers on this machine. Remote ones are downloaded into the
+    /// cache, each once.
     pub fn fetch(&self, root: &Root) -> Result<Root> {
         let mut wanted: Vec<(Digest, u64, Repository)> = Vec::new();
         for (digest, size, blob) in root.blobs() {
@@ -46,16 +46,17 @@ impl Registry<'_> {
         }
         let bar = self.term.bar("pull", wanted.iter().map(|(_, size, _)| size).sum());
         let stop = || self.http.stop();
-        let got = parallel::map_until(&wanted, self.jobs, stop, |(digest, size, repository)| {
-            self.fetch_blob(repository, digest, *size, &bar)
-        });
+        let fetched =
+            parallel::map_until(&wanted, self.jobs, stop, |(digest, size, repository)| {
+                self.fetch_blob(repository, digest, *size, &bar)
+            });
         bar.finish_and_clear();
-        got?;
-        Ok(self.at_hand(root))
+        fetched?;
+        Ok(self.with_cached_layers(root))
     }
 
     /// The image with its layers where [`Registry::fetch`] put them.
-    fn at_hand(&self, root: &Root) -> Root {
+    fn with_cached_layers(&self, root: &Root) -> Root {
         let image = |image: &Image| {
             let mut image = image.clone();
             for layer in &mut image.layers {
@@ -76,7 +77,7 @@ impl Registry<'_> {
         }
     }
 
-    /// Gets a blob, unless it is in the cache, and returns where it is.
+    /// Downloads a blob unless it is in the cache, and returns it.
     pub(super) fn fetch_blob(
         &self,
         repository: &Repository,
@@ -84,10 +85,10 @@ impl Registry<'_> {
         size: u64,
         bar: &ProgressBar,
     ) -> Result<Blob> {
-        let at_hand = || Blob::File { path: self.blobs.path(digest), at: 0 };
+        let cached = || Blob::File { path: self.blobs.path(digest), at: 0 };
         if self.blobs.verify(digest, size)? {
             bar.inc(size);
-            return Ok(at_hand());
+            return Ok(cached());
         }
         let context = || format!("get {digest} from {repository}");
         let site = self.site(repository, Access::Pull, &[]).with_context(context)?;
@@ -97,32 +98,26 @@ impl Registry<'_> {
             let mut patience = Patience::new(self.http);
             loop {
                 let before = to.written();
-                let cut = match self.read_on(&site, digest, size, to, bar).with_context(context)? {
-                    (written, None) => {
-                        to = written;
-                        break;
-                    }
-                    (written, Some(cut)) => {
-                        to = written;
-                        cut
-                    }
-                };
+                let (written, error) =
+                    self.read_rest(&site, digest, size, to, bar).with_context(context)?;
+                to = written;
+                let Some(error) = error else { break };
                 // A byte with each try would take for ever.
-                if to.written() > before + LITTLE {
+                if to.written() > before + PROGRESS {
                     patience.renew();
                 }
-                patience.wait(cut).with_context(context)?;
+                patience.wait(error).with_context(context)?;
             }
             let (file, found, _) = to.finish();
-            ensure!(found == *digest, "get {digest} from {repository}: what comes is {found}");
+            ensure!(found == *digest, "get {digest} from {repository}: the content is {found}");
             Ok((file, found, ()))
         })?;
-        Ok(at_hand())
+        Ok(cached())
     }
 
-    /// Reads what is still wanted of the blob. Returns what cut it short, where another
-    /// try may go on.
-    fn read_on(
+    /// Reads the rest of the blob. Returns a transient error, after which another try may
+    /// resume.
+    fn read_rest(
         &self,
         site: &Site,
         digest: &Digest,
@@ -135,16 +130,16 @@ impl Registry<'_> {
         let from = [("range", &*range)];
         let headers: &[_] = if to.written() > 0 { &from } else { &[] };
         let call = Call { headers, ..Call::new(Method::GET, &url, size) };
-        let opened = self.allowed(site, |auth| self.http.open(&Call { auth, ..call.clone() }));
+        let opened = self.authorized(site, |auth| self.http.open(&Call { auth, ..call.clone() }));
         let mut reading = match opened {
             Ok(reading) => reading,
-            Err(error) if error.downcast_ref().is_some_and(HttpError::passes) => {
+            Err(error) if error.downcast_ref().is_some_and(HttpError::is_transient) => {
                 return Ok((to, Some(error.downcast()?)));
             }
             Err(error) => return Err(error),
         };
-        if !goes_on(&reading, to.written())? {
-            // All of it comes again.
+        if !continues_at(&reading, to.written())? {
+            // The server sends the whole blob again.
             bar.set_position(bar.position().saturating_sub(to.written()));
             let (mut file, _, _) = to.finish();
             let again = file.as_file_mut().rewind().and_then(|()| file.as_file().set_len(0));
@@ -155,7 +150,7 @@ impl Registry<'_> {
         loop {
             let given = match reading.body.read(&mut buffer) {
                 Ok(given) => given,
-                // Its digest tells whether it is the blob.
+                // The blob is complete. Its digest is compared later.
                 Err(_) if to.written() == size => return Ok((to, None)),
                 Err(error) => return Ok((to, Some(call.cut(&error)))),
             };
@@ -167,21 +162,21 @@ impl Registry<'_> {
                 return Ok((to, None));
             }
             if to.written() + given as u64 > size {
-                bail!("more comes than the {size} bytes that are named");
+                bail!("the server sends more than the {size} bytes of the blob");
             }
-            to.write_all(&buffer[..given]).context("write what comes")?;
+            to.write_all(&buffer[..given]).context("write the blob")?;
             bar.inc(given as u64);
         }
     }
 }
 
-/// Whether the answer begins where the last one ended.
-fn goes_on(reading: &Reading<'_>, at: u64) -> Result<bool> {
+/// Whether the response begins at the offset; otherwise it begins at the start.
+fn continues_at(reading: &ResponseReader<'_>, at: u64) -> Result<bool> {
     if reading.status != 206 {
         return Ok(at == 0);
     }
     let range = reading.headers.get("content-range").and_then(|value| value.to_str().ok());
     let begins = range.is_some_and(|range| range.starts_with(&format!("bytes {at}-")));
-    ensure!(begins, "the server was asked for what follows byte {at}, and sends something else");
+    ensure!(begins, "the server was asked for the bytes from {at}, but sends others");
     Ok(true)
 }

@@ -1,17 +1,17 @@
-//! Where a registry answers, and what it is called where logins are kept.
+//! The host of a registry, and its keys in files of logins.
 
 use crate::http::{Origin, Scheme, Url};
 use crate::reference::Repository;
 use anyhow::{Context, Result};
 
-/// The name that images of Docker Hub have, and the host that answers for it.
+/// Docker Hub's name in references, and the host of its API.
 /// <https://github.com/distribution/reference/blob/main/normalize.go>
 const DOCKER_HUB: &str = "docker.io";
 const DOCKER_HUB_HOST: &str = "registry-1.docker.io";
-/// What Docker keeps its login under.
+/// The key of Docker Hub's login.
 pub const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
 
-/// The server of a repository's registry.
+/// The origin of a repository's registry.
 pub fn origin(repository: &Repository, scheme: Scheme) -> Result<Origin> {
     let host = match repository.registry() {
         DOCKER_HUB => DOCKER_HUB_HOST,
@@ -20,13 +20,13 @@ pub fn origin(repository: &Repository, scheme: Scheme) -> Result<Origin> {
     Origin::new(scheme, host).with_context(|| format!("reach the registry {host}"))
 }
 
-/// The address of a part of a repository, such as `manifests/latest`.
+/// The URL of a part of a repository, such as `manifests/latest`.
 /// <https://github.com/opencontainers/distribution-spec/blob/main/spec.md#endpoints>
 pub fn url(origin: &Origin, repository: &Repository, part: &str) -> Url {
     Url::at(origin, &format!("/v2/{}/{part}", repository.path()))
 }
 
-/// By what a login for the repository may be kept, the most exact first:
+/// The keys that a login for the repository may have, the most specific first:
 /// `ghcr.io/acme/app`, `ghcr.io/acme`, `ghcr.io`.
 pub fn keys(repository: &Repository) -> Vec<String> {
     let mut keys = vec![repository.to_string()];
@@ -39,9 +39,9 @@ pub fn keys(repository: &Repository) -> Vec<String> {
     keys
 }
 
-/// What a key of a file of logins is for: a host, or what is below a path of one. An
-/// address is that of a host, whatever its path, as is what docker kept long ago with the
-/// version of the API at its end. `acme/v2` below a host is a name like others.
+/// The host, or host and path, that a key in a file of logins stands for. A URL stands for
+/// its host, whatever its path, and so does an old key of docker that ends in the version of
+/// the API. `acme/v2` below a host is a path like others.
 /// <https://github.com/containers/image/blob/main/pkg/docker/config/config.go>
 pub fn bare_key(key: &str) -> String {
     let address = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://"));

@@ -1,4 +1,4 @@
-//! Logins, where docker, podman and GitHub's runners keep them.
+//! Logins that docker, podman and GitHub's runners keep.
 //! <https://github.com/containers/image/blob/main/docs/containers-auth.json.5.md>
 
 use std::path::{Path, PathBuf};
@@ -19,21 +19,21 @@ use crate::reference::Repository;
 use crate::secret::Secret;
 use crate::term::{Term, tame};
 
-/// Who asks.
+/// A user's credentials.
 #[derive(Clone, Debug)]
 pub enum Login {
     Password {
         user: String,
         password: Secret,
     },
-    /// What a token server gives tokens for, instead of a password.
+    /// A token that a token server takes instead of a password.
     Identity(Secret),
 }
 
-/// What was found of a login, and where.
+/// The result of a search for a login.
 pub struct Search {
     pub login: Option<Login>,
-    /// Where it is kept; or, where there is none, how to get one.
+    /// Where the login is kept, or how to get one.
     pub about: String,
 }
 
@@ -43,30 +43,30 @@ struct Stored {
     auths: Map<String, Value>,
     cred_helpers: Map<String, Value>,
     creds_store: String,
-    /// What is there and cannot be read.
-    odd: Vec<String>,
+    /// Why parts of the file cannot be used.
+    invalid: Vec<String>,
 }
 
-/// What a helper prints.
+/// The output of a credential helper.
 /// <https://github.com/docker/docker-credential-helpers#development>
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Helped {
+struct HelperOutput {
     username: String,
     secret: String,
 }
 
-/// The user that stands for "the secret is an identity token".
+/// The user by which a helper marks the secret as an identity token.
 const TOKEN_USER: &str = "<token>";
-/// How a helper says that it knows nothing.
+/// The message of a helper that has no login.
 const NOT_FOUND: &str = "credentials not found in native keychain";
-/// A helper may ask a person for a fingerprint.
-const HELPER: Duration = Duration::from_secs(60);
-/// In bytes: more is no answer of a helper.
-const PRINTED: u64 = 64 * 1024;
+/// The time-out of a helper, which may ask for a fingerprint.
+const HELPER_TIMEOUT: Duration = Duration::from_secs(60);
+/// The largest output of a helper, in bytes.
+const HELPER_OUTPUT: u64 = 64 * 1024;
 
-/// Looks for the login for a repository. What cannot be read of it is told where no other
-/// is found; what belongs to others is of no matter.
+/// Finds the login for a repository. Entries for it that are invalid are reported if no other
+/// is found.
 pub fn find(
     repository: &Repository,
     github: Option<&Secret>,
@@ -74,72 +74,76 @@ pub fn find(
     term: &Term,
 ) -> Result<Search> {
     let registry = repository.registry();
-    let (mut looked, mut odd) = (Vec::new(), Vec::new());
-    for path in places(env) {
+    let mut searched = Vec::new();
+    let mut invalid = Vec::new();
+    for path in files_of_logins(env) {
         let Some(bytes) = files::read_foreign_if_there(&path, limits::LOGINS)? else {
-            looked.push(format!("{}, which is not there", path.display()));
+            searched.push(format!("{}, which does not exist", path.display()));
             continue;
         };
-        looked.push(path.display().to_string());
+        searched.push(path.display().to_string());
         let context = || format!("read the logins in {}", path.display());
         let mut stored = Stored::parse(&bytes).map_err(|line| {
             failure(
-                format!("{}: it is not the JSON that is expected there, at line {line}", context()),
-                "mend the file, or remove it and log in again",
+                format!("{}: it is not valid JSON at line {line}", context()),
+                "correct the file, or remove it and log in again",
             )
         })?;
         let login = stored.find(repository, env).with_context(context)?;
-        for it in stored.odd {
-            term.detail(format_args!("{}: {it}", path.display()));
-            odd.push(it);
+        for why in stored.invalid {
+            term.detail(format_args!("{}: {why}", path.display()));
+            invalid.push(why);
         }
-        if let Some((login, kept)) = login {
-            if matches!(kept, Kept::Here(_)) && files::is_public(&path)? {
+        if let Some((login, storage)) = login {
+            if matches!(storage, Storage::File { .. }) && files::is_public(&path)? {
                 term.finding(&Finding::warning(
                     "logins-public",
                     Place::file(&path),
-                    "everybody on this machine can read the passwords in it",
+                    "everybody on this machine can read its passwords",
                     format!("run `chmod 600 {}`", path.display()),
                 ));
             }
-            let about = match kept {
-                Kept::Here(key) => format!("for {} in {}", tame(&key), path.display()),
-                Kept::Helper(name) => format!("by {name}, which {} names", path.display()),
+            let about = match storage {
+                Storage::File { key } => format!("for {} in {}", tame(&key), path.display()),
+                Storage::Helper(name) => format!("by {name}, which {} names", path.display()),
             };
-            return Ok(said(registry, login, about, term));
+            return Ok(found(registry, login, about, term));
         }
     }
     if let Some(login) = self::github(repository, github, env) {
-        return Ok(said(registry, login, "in GITHUB_TOKEN".to_owned(), term));
+        return Ok(found(registry, login, "in GITHUB_TOKEN".to_owned(), term));
     }
-    Ok(Search { login: None, about: absent(registry, &looked, &odd, env) })
+    Ok(Search { login: None, about: not_found(registry, &searched, &invalid, env) })
 }
 
-fn said(registry: &str, login: Login, about: String, term: &Term) -> Search {
-    term.detail(format_args!("log in to {registry} with what is kept {about}"));
+fn found(registry: &str, login: Login, about: String, term: &Term) -> Search {
+    term.detail(format_args!("log in to {registry} with the login kept {about}"));
     Search { login: Some(login), about }
 }
 
-/// How to get a login where none was found.
-fn absent(registry: &str, looked: &[String], odd: &[String], env: &Env) -> String {
-    let wanted = if looked.is_empty() { String::new() } else { " in ".to_owned() };
-    let looked = looked.join(", or in ");
-    let odd = if odd.is_empty() { String::new() } else { format!(" ({})", odd.join("; ")) };
-    let found = format!("no login for {registry} was found{wanted}{looked}{odd}");
+/// The help if no login was found.
+fn not_found(registry: &str, searched: &[String], invalid: &[String], env: &Env) -> String {
+    let mut help = format!("no login for {registry} was found");
+    if !searched.is_empty() {
+        help = format!("{help} in {}", searched.join(", or in "));
+    }
+    if !invalid.is_empty() {
+        help = format!("{help} ({})", invalid.join("; "));
+    }
     match env.get("REGISTRY_AUTH_FILE").map(PathBuf::from) {
-        // `docker login` writes elsewhere.
-        Some(named) => format!(
-            "{found}: REGISTRY_AUTH_FILE names that file alone: unset it, or log in with `podman \
+        // `docker login` writes to another file.
+        Some(file) => format!(
+            "{help}: REGISTRY_AUTH_FILE names only that file: unset it, or log in with `podman \
              login --authfile {} {registry}`",
-            named.display()
+            file.display()
         ),
-        None => format!("{found}: log in, for example with `docker login {registry}`"),
+        None => format!("{help}: log in, for example with `docker login {registry}`"),
     }
 }
 
-/// The files that may hold logins: the one that REGISTRY_AUTH_FILE names alone, or else
-/// docker's and podman's.
-fn places(env: &Env) -> Vec<PathBuf> {
+/// The files that may contain logins: only that of REGISTRY_AUTH_FILE, or else docker's and
+/// podman's.
+fn files_of_logins(env: &Env) -> Vec<PathBuf> {
     let at = |name: &str| env.get(name).map(PathBuf::from);
     if let Some(named) = at("REGISTRY_AUTH_FILE") {
         return vec![named];
@@ -152,7 +156,7 @@ fn places(env: &Env) -> Vec<PathBuf> {
     docker.into_iter().chain(at("XDG_RUNTIME_DIR").map(podman)).chain(config.map(podman)).collect()
 }
 
-/// What a workflow on GitHub may use for GitHub's own registry.
+/// The login of a GitHub workflow for GitHub's own registry.
 fn github(repository: &Repository, token: Option<&Secret>, env: &Env) -> Option<Login> {
     let password = token?.clone();
     let user = env.get("GITHUB_ACTOR").and_then(|actor| actor.to_str()).unwrap_or("dockless");
@@ -161,29 +165,29 @@ fn github(repository: &Repository, token: Option<&Secret>, env: &Env) -> Option<
 }
 
 /// Where a login is kept.
-enum Kept {
-    /// In the file itself, under this key.
-    Here(String),
+enum Storage {
+    /// In the file itself.
+    File { key: String },
     /// By this program.
     Helper(String),
 }
 
 impl Stored {
-    /// Reads a file as docker does, which minds neither a byte order mark nor the case of
-    /// names, and takes the last of several. Fails with the line of what is no JSON.
+    /// Reads a file as docker does: it ignores a byte order mark and the case of names, and of
+    /// equal names the last one counts. Fails with the line that is not valid JSON.
     fn parse(bytes: &[u8]) -> Result<Stored, usize> {
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         if bytes.trim_ascii().is_empty() {
             return Ok(Stored::default());
         }
-        // What serde would quote may be a password.
+        // The error of serde might quote a password.
         let mut all: Map<String, Value> =
             serde_json::from_slice(bytes).map_err(|error| error.line())?;
         let mut stored = Stored::default();
         stored.auths = stored.object(&mut all, "auths");
         stored.cred_helpers = stored.object(&mut all, "credHelpers");
         let store = text(&all, "credsStore");
-        stored.creds_store = store.unwrap_or_else(|why| stored.is_odd(why));
+        stored.creds_store = store.unwrap_or_else(|why| stored.ignore(why));
         Ok(stored)
     }
 
@@ -192,26 +196,27 @@ impl Stored {
             None | Some(Value::Null) => Map::new(),
             Some(Value::Object(found)) => found,
             Some(_) => {
-                self.odd.push(format!("`{name}` is no object"));
+                self.invalid.push(format!("`{name}` is no object"));
                 Map::new()
             }
         }
     }
 
-    fn is_odd<T: Default>(&mut self, why: String) -> T {
-        self.odd.push(why);
+    fn ignore<T: Default>(&mut self, why: String) -> T {
+        self.invalid.push(why);
         T::default()
     }
 
-    /// The login, and where it is. Helpers come first, as in docker, which leaves empty
-    /// entries for what they hold.
-    fn find(&mut self, repository: &Repository, env: &Env) -> Result<Option<(Login, Kept)>> {
+    /// The login and where it is kept. Helpers come first, as in docker, which leaves empty
+    /// entries in the file for them.
+    fn find(&mut self, repository: &Repository, env: &Env) -> Result<Option<(Login, Storage)>> {
         let keys = keys(repository);
-        let by_helper = |name: String, login: Login| Some((login, Kept::Helper(program_of(&name))));
+        let by_helper =
+            |name: String, login: Login| Some((login, Storage::Helper(program_of(&name))));
         let mut in_file = false;
         let named = keys.iter().find_map(|key| entries(&self.cred_helpers, key).into_iter().next());
         match named.map(|(server, helper)| (server.clone(), helper.clone())) {
-            // An empty one says that the file itself keeps it.
+            // An empty name means that the login is in the file itself.
             Some((_, Value::String(name))) if name.is_empty() => in_file = true,
             Some((server, Value::String(name))) => {
                 let login = ask(&name, &server, env)?;
@@ -219,7 +224,7 @@ impl Stored {
             }
             None | Some((_, Value::Null)) => {}
             Some((server, _)) => {
-                self.odd.push(format!("the helper for {} has no name", tame(&server)))
+                self.invalid.push(format!("the helper for {} has no name", tame(&server)))
             }
         }
         if !in_file && !self.creds_store.is_empty() {
@@ -232,9 +237,11 @@ impl Stored {
         for key in &keys {
             for (known, entry) in entries(&self.auths, key) {
                 match login(entry) {
-                    Ok(Some(login)) => return Ok(Some((login, Kept::Here(known.clone())))),
+                    Ok(Some(login)) => {
+                        return Ok(Some((login, Storage::File { key: known.clone() })));
+                    }
                     Ok(None) => {}
-                    Err(why) => self.odd.push(format!("the login for {}: {why}", tame(known))),
+                    Err(why) => self.invalid.push(format!("the login for {}: {why}", tame(known))),
                 }
             }
         }
@@ -242,20 +249,20 @@ impl Stored {
     }
 }
 
-/// The entries for a key, those first that say it in its plainest form.
+/// The entries for a key, those with the shortest name first.
 fn entries<'a>(all: &'a Map<String, Value>, key: &str) -> Vec<(&'a String, &'a Value)> {
     let mut found: Vec<_> = all.iter().filter(|(known, _)| bare_key(known) == key).collect();
     found.sort_by_key(|(known, _)| known.len());
     found
 }
 
-/// The name of a field as it stands there: Go minds no case.
+/// The name of a field as it is written in the file. Go ignores its case.
 fn key_of(all: &Map<String, Value>, name: &str) -> String {
     let other = || all.keys().find(|known| known.eq_ignore_ascii_case(name));
     if all.contains_key(name) { name.to_owned() } else { other().cloned().unwrap_or_default() }
 }
 
-/// A field that is text, or not there.
+/// A field that is text. An absent one is empty.
 fn text(all: &Map<String, Value>, name: &str) -> Result<String, String> {
     match all.get(&key_of(all, name)) {
         None | Some(Value::Null) => Ok(String::new()),
@@ -264,7 +271,7 @@ fn text(all: &Map<String, Value>, name: &str) -> Result<String, String> {
     }
 }
 
-/// The login of an entry; `None` where it is empty.
+/// The login of an entry; `None` if it is empty.
 fn login(entry: &Value) -> Result<Option<Login>, String> {
     let fields = match entry {
         Value::Object(fields) => fields,
@@ -288,7 +295,7 @@ fn login(entry: &Value) -> Result<Option<Login>, String> {
     Ok(Some(Login::Password { user: user.to_owned(), password }))
 }
 
-/// Base64 as it is found: in several lines, without its end, in the form for addresses.
+/// Base64 as it occurs: in several lines, without padding, in the alphabet for URLs.
 fn decoded(text: &str) -> Option<Vec<u8>> {
     const LENIENT: GeneralPurpose = GeneralPurpose::new(
         &base64::alphabet::STANDARD,
@@ -309,8 +316,8 @@ fn program_of(helper: &str) -> String {
     format!("docker-credential-{helper}")
 }
 
-/// Asks a helper for the login of a server; `None` where it knows none. What a helper
-/// prints is never shown: it may be the secret.
+/// Asks a helper for the login of a server; `None` if it has none. The output of a helper is
+/// never shown: it may contain the secret.
 fn ask(helper: &str, server: &str, env: &Env) -> Result<Option<Login>> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     if helper.is_empty() || !helper.chars().all(plain) {
@@ -319,10 +326,11 @@ fn ask(helper: &str, server: &str, env: &Env) -> Result<Option<Login>> {
     let here = Path::new(".");
     let name = program_of(helper);
     let program = Program::new(&name, here, env).arg("get").with_logins();
-    let output = program.input(server.as_bytes()).confined(HELPER, PRINTED).output()?;
-    let said = String::from_utf8_lossy(&output.stdout);
+    let program = program.input(server.as_bytes()).confined(HELPER_TIMEOUT, HELPER_OUTPUT);
+    let output = program.output()?;
+    let printed = String::from_utf8_lossy(&output.stdout);
     if !output.status.success() {
-        if said.trim().contains(NOT_FOUND) || output.stderr.contains(NOT_FOUND) {
+        if printed.contains(NOT_FOUND) || output.stderr.contains(NOT_FOUND) {
             return Ok(None);
         }
         return Err(failure(
@@ -330,20 +338,21 @@ fn ask(helper: &str, server: &str, env: &Env) -> Result<Option<Login>> {
             format!("try `echo {server} | {name} get`"),
         ));
     }
-    let helped: Helped = serde_json::from_slice(&output.stdout).map_err(|_| {
+    let output: HelperOutput = serde_json::from_slice(&output.stdout).map_err(|_| {
         failure(
-            format!("`{name} get` printed for {server} what is no login"),
+            format!("`{name} get` printed no login for {server}"),
             format!("try `echo {server} | {name} get`"),
         )
     })?;
-    let secret = Secret::new(helped.secret);
-    Ok(Some(match helped.username == TOKEN_USER {
-        true => Login::Identity(secret),
-        false => Login::Password { user: helped.username, password: secret },
+    let secret = Secret::new(output.secret);
+    Ok(Some(if output.username == TOKEN_USER {
+        Login::Identity(secret)
+    } else {
+        Login::Password { user: output.username, password: secret }
     }))
 }
 
-/// Reads a file of logins as if it were for several repositories. Helpers are not asked.
+/// Reads a file of logins and finds those of several repositories. Helpers are not started.
 #[cfg(any(fuzzing, test))]
 pub fn parse(bytes: &[u8]) {
     let Ok(stored) = Stored::parse(bytes) else { return };
@@ -353,8 +362,9 @@ pub fn parse(bytes: &[u8]) {
         let repository = Repository::parse(name).expect("the names above are repositories");
         let found = stored.find(&repository, &Env::scrub([]));
         assert!(found.is_ok(), "no entry stops the search for another");
-        // Keys are said, and what belongs to them is not.
-        assert!(stored.odd.iter().all(|odd| !odd.contains(char::is_control)), "{:?}", stored.odd);
+        // The reasons quote keys, but never values.
+        let invalid = &stored.invalid;
+        assert!(invalid.iter().all(|why| !why.contains(char::is_control)), "{invalid:?}");
     }
 }
 

@@ -1,9 +1,9 @@
-//! Images read from registries: manifests and configs. Layers stay where they are.
+//! Images read from registries: manifests and configs. Layers are not downloaded.
 
 use anyhow::{Context, Result, bail, ensure};
 use oci_spec::image::MediaType;
 
-use super::answers::named_digest;
+use super::answers;
 use super::{Access, Registry, Site};
 use crate::digest::Digest;
 use crate::finding::failure;
@@ -13,23 +13,22 @@ use crate::reference::{Reference, Tag};
 use crate::target::Platform;
 use crate::term::tame;
 
-/// What is asked for under a tag.
+/// The media types that are accepted for a manifest.
 pub const ACCEPTED: &str = "application/vnd.oci.image.index.v1+json, \
      application/vnd.oci.image.manifest.v1+json, \
      application/vnd.docker.distribution.manifest.list.v2+json, \
      application/vnd.docker.distribution.manifest.v2+json";
 
 impl Registry<'_> {
-    /// The image that the reference names; of an index, only the images for these
-    /// platforms, or all where none is named. What is known by its digest and was got
-    /// before is not asked for again.
+    /// The image that the reference names. Of an index, only the images for the platforms in
+    /// `only` are read, or all if it is empty. Manifests in the cache are not requested.
     pub fn pull(&self, reference: &Reference, only: &[Platform]) -> Result<FoundImage> {
         let context = || format!("pull {reference}");
         let root = self.root(reference, only).with_context(context)?;
         Ok(FoundImage { root, names: vec![Reference { digest: None, ..reference.clone() }] })
     }
 
-    /// The digest that the reference's tag names now, by asking.
+    /// The digest that the reference's tag names now.
     pub fn resolve(&self, reference: &Reference) -> Result<Digest> {
         let context = || format!("resolve {reference}");
         let site = self.site(&reference.repository, Access::Pull, &[]).with_context(context)?;
@@ -42,18 +41,18 @@ impl Registry<'_> {
     fn root(&self, reference: &Reference, only: &[Platform]) -> Result<Root> {
         let repository = &reference.repository;
         let blob = |_: &Digest, _| Ok(Blob::Remote(repository.clone()));
-        // A pinned image that is in the cache takes no network.
+        // A pinned image in the cache needs no network.
         let site = || self.site(repository, Access::Pull, &[]);
         let json = |of: &Descriptor, limit: u64| self.json(&site, of, limit);
         let reads = Reads { json: &json, blob: &blob, at_a_time: self.jobs };
         let raw = match &reference.digest {
-            Some(digest) => match self.kept(digest)? {
+            Some(digest) => match self.cached(digest)? {
                 Some(bytes) => raw(bytes, None, digest)?,
                 None => {
                     let site = site()?;
                     let raw = self.manifest(&site, &site.manifest(digest), reference)?;
                     ensure_same(&raw, digest)?;
-                    self.keep(&raw.bytes, digest)?;
+                    self.cache(&raw.bytes, digest)?;
                     raw
                 }
             },
@@ -68,19 +67,19 @@ impl Registry<'_> {
     fn manifest(&self, site: &Site, url: &Url, reference: &Reference) -> Result<Raw> {
         let headers = &[("accept", ACCEPTED)];
         let call = Call { headers, ..Call::new(Method::GET, url, limits::MANIFEST) };
-        let response = self.look(site, &call)?.ok_or_else(|| absent(reference))?;
+        let response = self.find(site, &call)?.ok_or_else(|| absent(reference))?;
         let digest = Digest::of(&response.body);
-        if let Some(named) = named_digest(&response)? {
-            ensure!(named == digest, "{url} is said to be {named}, and is {digest}");
+        if let Some(named) = answers::digest_of(&response)? {
+            ensure!(named == digest, "{url} is {digest}, but the registry names {named}");
         }
         let media_type = content_type(&response);
         raw(response.body, media_type.as_deref(), &digest).with_context(|| {
-            let kind = media_type.as_deref().unwrap_or("of no type");
-            format!("read {url}, which is said to be {kind}")
+            let kind = media_type.as_deref().unwrap_or("unknown");
+            format!("read {url}, whose type is {kind}")
         })
     }
 
-    /// Reads what a descriptor names: a manifest or a config.
+    /// Reads the manifest or config of a descriptor.
     fn json(
         &self,
         site: &dyn Fn() -> Result<Site>,
@@ -88,7 +87,7 @@ impl Registry<'_> {
         limit: u64,
     ) -> Result<Vec<u8>> {
         let Descriptor { media_type, digest, size, .. } = descriptor;
-        if let Some(bytes) = self.kept(digest)?.filter(|it| it.len() as u64 == *size) {
+        if let Some(bytes) = self.cached(digest)?.filter(|it| it.len() as u64 == *size) {
             return Ok(bytes);
         }
         let site = site()?;
@@ -100,14 +99,17 @@ impl Registry<'_> {
         let bytes = self.send(&site, &call)?.body;
         let found = Digest::of(&bytes);
         if (found, bytes.len() as u64) != (*digest, *size) {
-            bail!("{url} is not what its name says: it has {} bytes and is {found}", bytes.len());
+            bail!(
+                "{url} does not match its descriptor: it has {} bytes and is {found}",
+                bytes.len()
+            );
         }
-        self.keep(&bytes, digest)?;
+        self.cache(&bytes, digest)?;
         Ok(bytes)
     }
 }
 
-/// A manifest's bytes with the kind that they are said, or say themselves, to be.
+/// A manifest with its media type: that of the response, or else its own.
 fn raw(bytes: Vec<u8>, media_type: Option<&str>, digest: &Digest) -> Result<Raw> {
     #[derive(serde::Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -127,11 +129,11 @@ fn raw(bytes: Vec<u8>, media_type: Option<&str>, digest: &Digest) -> Result<Raw>
 
 fn ensure_same(raw: &Raw, digest: &Digest) -> Result<()> {
     let found = raw.digest();
-    ensure!(found == *digest, "the registry answers {found} where {digest} was asked for");
+    ensure!(found == *digest, "the registry answers {found} for {digest}");
     Ok(())
 }
 
-/// The kind that an answer says it is, without parameters.
+/// The media type of a response, without parameters.
 fn content_type(response: &Response) -> Option<String> {
     let text = response.header("content-type")?.split(';').next()?.trim();
     (!text.is_empty()).then(|| tame(text))
@@ -144,6 +146,6 @@ fn tag_of(reference: &Reference) -> Result<Tag> {
 fn absent(reference: &Reference) -> anyhow::Error {
     failure(
         format!("there is no {}", reference.tag_or_digest()),
-        format!("see whether {reference} is spelled right, and still there"),
+        format!("check the spelling of {reference}, and that it was not deleted"),
     )
 }

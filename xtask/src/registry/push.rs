@@ -1,5 +1,5 @@
-//! Images brought to registries: blobs before the manifests that name them, images
-//! before their index. What is there is not sent.
+//! Images pushed to registries: blobs before the manifests that name them, images before
+//! their index. Existing ones are not sent.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -7,30 +7,30 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use anyhow::{Context, Result};
 use indicatif::ProgressBar;
 
-use super::upload::{Load, Way};
-use super::{Access, LITTLE, Registry, Site, answers, referrers, status};
+use super::upload::{BlobUpload, Delivery};
+use super::{Access, HEADERS_ONLY_LIMIT, Registry, Site, answers, referrers, status};
 use crate::digest::Digest;
 use crate::http::{Body, Call, HttpError, Method, Response, Url};
 use crate::oci::{Blob, Raw, Root};
 use crate::parallel;
 use crate::reference::{Reference, Repository, Tag};
 
-/// An image that is in a registry, under its digest.
+/// An image that was pushed by its digest.
 #[derive(Clone, Debug)]
 pub struct Pushed {
     repository: Repository,
     manifest: Raw,
     digest: Digest,
     sent: Sent,
-    /// What tags that were asked after named before.
-    tags: Named,
+    /// What the tags named before the push.
+    tags: TagDigests,
 }
 
-/// What it took to bring an image.
+/// How much a push sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Sent {
     pub blobs: usize,
-    /// Those that the registry took from another repository.
+    /// Blobs that the registry took from another repository.
     pub mounted: usize,
     pub manifests: usize,
     /// In bytes.
@@ -54,7 +54,7 @@ impl Pushed {
         self.sent
     }
 
-    /// What a tag named before the push; `None` where it was not asked after.
+    /// What a tag named before the push; `None` if that is unknown.
     pub fn before(&self, tag: &Tag) -> Option<Option<Digest>> {
         self.tags.get(tag).copied()
     }
@@ -65,18 +65,18 @@ impl Pushed {
     }
 }
 
-/// One blob that is to be there, and where it is now.
-struct Wanted {
+/// A blob of the image, and where it is now.
+struct SourceBlob {
     digest: Digest,
     size: u64,
-    blob: Blob,
+    content: Blob,
 }
 
-/// What tags name; nothing, where there is no such tag.
-type Named = BTreeMap<Tag, Option<Digest>>;
+/// The digests that tags name; `None` for a tag that does not exist.
+type TagDigests = BTreeMap<Tag, Option<Digest>>;
 
-/// What the registry is asked after.
-enum Asked<'a> {
+/// What the registry is asked for before the push.
+enum Query<'a> {
     Manifest(Digest, u64),
     Blob(Digest, u64),
     Tag(&'a Tag),
@@ -91,10 +91,10 @@ struct Counts {
 }
 
 impl Counts {
-    fn count(&self, way: Way, size: u64) {
-        match way {
-            Way::Mounted => drop(self.mounted.fetch_add(1, Ordering::Relaxed)),
-            Way::Uploaded => {
+    fn count(&self, delivery: Delivery, size: u64) {
+        match delivery {
+            Delivery::Mounted => drop(self.mounted.fetch_add(1, Ordering::Relaxed)),
+            Delivery::Uploaded => {
                 self.blobs.fetch_add(1, Ordering::Relaxed);
                 self.bytes.fetch_add(size, Ordering::Relaxed);
             }
@@ -112,9 +112,8 @@ impl Counts {
 }
 
 impl Registry<'_> {
-    /// Brings the image into the repository, under its digest alone. `tags` are those that
-    /// it will get, which are asked after on the way; `others` are repositories that
-    /// have it already, or parts of it.
+    /// Pushes the image by its digest. `tags` are those that it will get; what they name now
+    /// is asked at the same time. `others` are repositories that have parts of the image.
     pub fn push(
         &self,
         root: &Root,
@@ -122,20 +121,20 @@ impl Registry<'_> {
         tags: &[&Tag],
         others: &[Repository],
     ) -> Result<Pushed> {
-        let pushed = self.bring_all(root, to, tags, others);
+        let pushed = self.push_all(root, to, tags, others);
         pushed.with_context(|| format!("push to {to}"))
     }
 
-    fn bring_all(
+    fn push_all(
         &self,
         root: &Root,
         to: &Repository,
         tags: &[&Tag],
         others: &[Repository],
     ) -> Result<Pushed> {
-        let (manifests, blobs) = parts(root);
+        let (manifests, blobs) = contents(root);
         let mut sources: Vec<Repository> = others.to_vec();
-        sources.extend(blobs.iter().filter_map(|wanted| match &wanted.blob {
+        sources.extend(blobs.iter().filter_map(|blob| match &blob.content {
             Blob::Remote(repository) => Some(repository.clone()),
             Blob::Bytes(_) | Blob::File { .. } => None,
         }));
@@ -143,143 +142,142 @@ impl Registry<'_> {
         sources.dedup();
         sources.retain(|source| source.registry() == to.registry() && source != to);
         let site = match self.site(to, Access::Push, &sources) {
-            // Some token servers give nothing where they would not give all; mounts only
-            // save time.
+            // Some token servers reject all scopes if they reject one. Mounts only save time.
             Err(error) if !sources.is_empty() && matches!(status(&error), Some(400..=404)) => {
                 sources.clear();
                 self.site(to, Access::Push, &[])?
             }
             site => site?,
         };
-        // What has it already, or all of its layers, has all of it.
-        let near = others.iter().chain(holder(root)).find(|other| sources.contains(other));
-        let (there, tags) = self.there(&site, &manifests, &blobs, tags)?;
-        let missing: Vec<&Wanted> =
-            blobs.iter().filter(|wanted| !there.contains(&wanted.digest)).collect();
-        let total: u64 = missing.iter().map(|wanted| wanted.size).sum();
+        // A repository that has all layers has all blobs.
+        let source = others.iter().chain(holder(root)).find(|other| sources.contains(other));
+        let (existing, tags) = self.existing(&site, &manifests, &blobs, tags)?;
+        let missing: Vec<&SourceBlob> =
+            blobs.iter().filter(|blob| !existing.contains(&blob.digest)).collect();
+        let total: u64 = missing.iter().map(|blob| blob.size).sum();
         if total > 0 {
             let size = crate::term::size(total);
-            // Some of it may come from other repositories of the registry: it is not all sent.
+            // Not all of this is sent if some blobs are mounted.
             let what = format!("{to}, which lacks {size} in {} blobs", missing.len());
             self.term.step("push", what);
         }
         let (bar, counts) = (self.term.bar("push", total), Counts::default());
         let stop = || self.http.stop();
-        let brought = parallel::map_until(&missing, self.jobs, stop, |wanted| {
-            counts.count(self.bring_one(&site, wanted, near, &bar)?, wanted.size);
+        let delivered = parallel::map_until(&missing, self.jobs, stop, |blob| {
+            counts.count(self.deliver(&site, blob, source, &bar)?, blob.size);
             Ok(())
         });
         bar.finish_and_clear();
-        brought?;
+        delivered?;
         let digest = root.digest();
         let (children, last): (Vec<&Raw>, Vec<&Raw>) =
             manifests.into_iter().partition(|raw| raw.digest() != digest);
         for level in [children, last] {
             let absent: Vec<&Raw> = level
                 .into_iter()
-                // What has a subject is put again: it may never have been listed there.
-                .filter(|raw| !there.contains(&raw.digest()) || referrers::refers(raw))
+                // A referrer is put again: its subject may not list it yet.
+                .filter(|raw| !existing.contains(&raw.digest()) || referrers::refers(raw))
                 .collect();
             parallel::map_until(&absent, self.jobs, stop, |raw| {
-                self.put(&site, raw, &blobs, near, &counts)
+                self.put(&site, raw, &blobs, source, &counts)
             })?;
         }
         let manifest = root.raw().clone();
         Ok(Pushed { repository: to.clone(), manifest, digest, sent: counts.sum(), tags })
     }
 
-    /// What the registry says that it has, of manifests and blobs, and what tags name.
-    fn there(
+    /// The manifests and blobs that the registry says it has, and what the tags name.
+    fn existing(
         &self,
         site: &Site,
         manifests: &[&Raw],
-        blobs: &[Wanted],
+        blobs: &[SourceBlob],
         tags: &[&Tag],
-    ) -> Result<(BTreeSet<Digest>, Named)> {
+    ) -> Result<(BTreeSet<Digest>, TagDigests)> {
         let manifests =
-            manifests.iter().map(|raw| Asked::Manifest(raw.digest(), raw.bytes.len() as u64));
-        let blobs = blobs.iter().map(|wanted| Asked::Blob(wanted.digest, wanted.size));
-        let tags = tags.iter().map(|tag| Asked::Tag(tag));
-        let all: Vec<Asked<'_>> = manifests.chain(blobs).chain(tags).collect();
-        // These are small and the way is long, so more go at a time than blobs do.
+            manifests.iter().map(|raw| Query::Manifest(raw.digest(), raw.bytes.len() as u64));
+        let blobs = blobs.iter().map(|blob| Query::Blob(blob.digest, blob.size));
+        let tags = tags.iter().map(|tag| Query::Tag(tag));
+        let all: Vec<Query<'_>> = manifests.chain(blobs).chain(tags).collect();
+        // These requests only wait for the network, so more run at a time than uploads.
         let stop = || self.http.stop();
-        let found = parallel::map_until(&all, 2 * self.jobs, stop, |asked| match asked {
-            Asked::Manifest(digest, size) => {
+        let found = parallel::map_until(&all, 2 * self.jobs, stop, |query| match query {
+            Query::Manifest(digest, size) => {
                 Ok(Some(self.has_manifest(site, digest, *size)?.then_some(*digest)))
             }
-            Asked::Blob(digest, size) => {
-                Ok(Some(self.has_blob(site, digest, *size)?.then_some(*digest)))
+            Query::Blob(digest, size) => {
+                Ok(Some(self.check_existing(site, digest, *size)?.then_some(*digest)))
             }
-            Asked::Tag(tag) => match self.tagged(site, tag) {
-                // As with manifests, the answer only saves time: it is asked after again.
+            Query::Tag(tag) => match self.tagged(site, tag) {
+                // The answer only saves time: the tag is asked for again when it is moved.
                 Err(error) if matches!(status(&error), Some(403 | 405)) => Ok(None),
                 named => named.map(Some),
             },
         })?;
-        let (mut there, mut named) = (BTreeSet::new(), BTreeMap::new());
-        for (asked, found) in all.into_iter().zip(found) {
+        let mut existing = BTreeSet::new();
+        let mut named = BTreeMap::new();
+        for (query, found) in all.into_iter().zip(found) {
             let Some(found) = found else { continue };
-            match asked {
-                Asked::Tag(tag) => drop(named.insert(tag.clone(), found)),
-                Asked::Manifest(..) | Asked::Blob(..) => there.extend(found),
+            match query {
+                Query::Tag(tag) => drop(named.insert(tag.clone(), found)),
+                Query::Manifest(..) | Query::Blob(..) => existing.extend(found),
             }
         }
-        Ok((there, named))
+        Ok((existing, named))
     }
 
     fn has_manifest(&self, site: &Site, digest: &Digest, size: u64) -> Result<bool> {
         let url = site.manifest(digest);
         let headers = &[("accept", super::pull::ACCEPTED)];
-        let call = Call { headers, ..Call::new(Method::HEAD, &url, LITTLE) };
-        let response = match self.look(site, &call) {
-            // Artifactory says so of what is not there; and the answer only saves time.
+        let call = Call { headers, ..Call::new(Method::HEAD, &url, HEADERS_ONLY_LIMIT) };
+        let response = match self.find(site, &call) {
+            // Artifactory answers so if it is absent. The answer only saves time.
             Err(error) if matches!(status(&error), Some(403 | 405)) => return Ok(false),
             response => response?,
         };
-        response.map_or(Ok(false), |response| answers::has(&response, digest, size))
+        response.map_or(Ok(false), |response| answers::exists(&response, digest, size))
     }
 
-    /// Brings a blob by the shortest way: from another repository of the registry, be it
-    /// the one that it is in or one `near`, or from here, where it may have to be got first.
-    fn bring_one(
+    /// Mounts a blob from its own repository or from `source`, or uploads it. A remote blob
+    /// that cannot be mounted is fetched first.
+    fn deliver(
         &self,
         site: &Site,
-        wanted: &Wanted,
-        near: Option<&Repository>,
+        blob: &SourceBlob,
+        source: Option<&Repository>,
         bar: &ProgressBar,
-    ) -> Result<Way> {
-        let Wanted { digest, size, .. } = wanted;
-        let blob = match &wanted.blob {
-            Blob::Remote(source) => {
-                let here = source.registry() == site.repository.registry();
-                if here && *source != site.repository && self.mount(site, digest, source)? {
-                    return Ok(Way::Mounted);
+    ) -> Result<Delivery> {
+        let SourceBlob { digest, size, .. } = *blob;
+        let content = match &blob.content {
+            Blob::Remote(own) => {
+                let same = own.registry() == site.repository.registry();
+                if same && *own != site.repository && self.mount(site, &digest, own)? {
+                    return Ok(Delivery::Mounted);
                 }
-                &self.fetch_blob(source, digest, *size, &ProgressBar::hidden())?
+                &self.fetch_blob(own, &digest, size, &ProgressBar::hidden())?
             }
-            blob @ (Blob::Bytes(_) | Blob::File { .. }) => blob,
+            content @ (Blob::Bytes(_) | Blob::File { .. }) => content,
         };
-        let (digest, size) = (*digest, *size);
-        self.upload(site, &Load { digest, size, blob, bar }, near)
+        self.upload(&BlobUpload { site, digest, size, content, bar }, source)
     }
 
-    /// Puts a manifest under its digest. A registry that misses what it said it had is
-    /// given that, once.
+    /// Puts a manifest by its digest. If the registry does not know its blobs after all, they
+    /// are uploaded, once.
     fn put(
         &self,
         site: &Site,
         raw: &Raw,
-        blobs: &[Wanted],
-        near: Option<&Repository>,
+        blobs: &[SourceBlob],
+        source: Option<&Repository>,
         counts: &Counts,
     ) -> Result<()> {
         let url = site.manifest(&raw.digest());
         let put = match self.put_at(site, raw, &url) {
-            Err(error) if forgets(&error) => {
-                self.term.detail("the registry misses what it said it had");
-                for wanted in blobs {
+            Err(error) if blob_unknown(&error) => {
+                self.term.detail("the registry does not know blobs that it said it had");
+                for blob in blobs {
                     let bar = ProgressBar::hidden();
-                    counts.count(self.bring_one(site, wanted, near, &bar)?, wanted.size);
+                    counts.count(self.deliver(site, blob, source, &bar)?, blob.size);
                 }
                 self.put_at(site, raw, &url)
             }
@@ -290,18 +288,18 @@ impl Registry<'_> {
         Ok(())
     }
 
-    /// Fails where what this run put is not there. To move a tag asks for as much.
+    /// Fails if the registry does not have what this run put. Moving a tag checks it too.
     pub fn confirm(&self, pushed: &Pushed) -> Result<()> {
         if pushed.sent.manifests == 0 {
             return Ok(());
         }
-        let context = || format!("see whether {} is there", pushed.reference());
+        let context = || format!("check that {} exists", pushed.reference());
         let site = self.site(&pushed.repository, Access::Push, &[]).with_context(context)?;
         let url = site.manifest(&pushed.digest);
         self.confirm_at(&site, &url, &pushed.digest).with_context(context)
     }
 
-    /// Puts a manifest where it is to be found by, and where its subject is listed.
+    /// Puts a manifest at a URL, and lists it as a referrer of its subject.
     pub(super) fn put_at(&self, site: &Site, raw: &Raw, url: &Url) -> Result<()> {
         let answer = self.put_raw(site, raw, url)?;
         self.refer(site, raw, &answer)
@@ -310,15 +308,15 @@ impl Registry<'_> {
     pub(super) fn put_raw(&self, site: &Site, raw: &Raw, url: &Url) -> Result<Response> {
         let headers = &[("content-type", raw.descriptor.media_type.as_ref())];
         let body = Body::Bytes(&raw.bytes);
-        let call = Call { headers, body, ..Call::new(Method::PUT, url, LITTLE) };
-        // ECR answers without a Location, which nothing here needs.
-        let answer = self.send(site, &call)?;
-        answers::ensure_put(&answer, &raw.digest())?;
-        Ok(answer)
+        let call = Call { headers, body, ..Call::new(Method::PUT, url, HEADERS_ONLY_LIMIT) };
+        // ECR answers without a Location, which is not needed.
+        let response = self.send(site, &call)?;
+        answers::ensure_put(&response, &raw.digest())?;
+        Ok(response)
     }
 }
 
-/// The repository that all layers of the image are in.
+/// The repository that has all layers of the image.
 fn holder(root: &Root) -> Option<&Repository> {
     let images = root.images();
     let layers = images.iter().flat_map(|(_, image)| &image.layers);
@@ -330,18 +328,17 @@ fn holder(root: &Root) -> Option<&Repository> {
     places.all(|place| place == Some(first)).then_some(first)
 }
 
-/// Whether the registry refused a manifest because of what it names.
+/// Whether the registry rejected a manifest because it does not have a blob.
 /// <https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes>
-fn forgets(error: &anyhow::Error) -> bool {
-    let known = matches!(status(error), Some(400 | 404));
+fn blob_unknown(error: &anyhow::Error) -> bool {
     let names =
         |error: &HttpError| error.names("MANIFEST_BLOB_UNKNOWN") || error.names("BLOB_UNKNOWN");
-    known && error.downcast_ref::<HttpError>().is_some_and(names)
+    matches!(status(error), Some(400 | 404)) && error.downcast_ref::<HttpError>().is_some_and(names)
 }
 
-/// The manifests of the image, children first, and the blobs that they name, each once,
-/// the largest first, so that no large one is left to the end.
-fn parts(root: &Root) -> (Vec<&Raw>, Vec<Wanted>) {
+/// The manifests of the image and its blobs, each once. The largest blobs are first: one that
+/// is left to the end would be uploaded alone.
+fn contents(root: &Root) -> (Vec<&Raw>, Vec<SourceBlob>) {
     let mut manifests: BTreeMap<Digest, &Raw> = BTreeMap::new();
     for (_, image) in root.images() {
         manifests.insert(image.manifest.digest(), &image.manifest);
@@ -349,8 +346,8 @@ fn parts(root: &Root) -> (Vec<&Raw>, Vec<Wanted>) {
     manifests.insert(root.digest(), root.raw());
     let all = root.blobs().into_iter();
     let blobs = all.filter(|(digest, ..)| !manifests.contains_key(digest));
-    let mut blobs: Vec<Wanted> =
-        blobs.map(|(digest, size, blob)| Wanted { digest, size, blob }).collect();
-    blobs.sort_by_key(|wanted| std::cmp::Reverse(wanted.size));
+    let mut blobs: Vec<SourceBlob> =
+        blobs.map(|(digest, size, content)| SourceBlob { digest, size, content }).collect();
+    blobs.sort_by_key(|blob| std::cmp::Reverse(blob.size));
     (manifests.into_values().collect(), blobs)
 }

@@ -1,5 +1,5 @@
-//! What names an image as its subject: signatures, SBOMs and the like. Registries that do
-//! not list them get an index under a tag instead, which clients keep.
+//! Referrers: signatures, SBOMs and other manifests that name an image as their subject. If
+//! a registry does not list them, clients keep an index of them under a tag.
 //! <https://github.com/opencontainers/distribution-spec/blob/main/spec.md#listing-referrers>
 
 use std::collections::BTreeMap;
@@ -9,29 +9,29 @@ use oci_spec::image::MediaType;
 
 use super::{Access, Registry, Site, status};
 use crate::digest::Digest;
-use crate::http::limits::{REFERRERS, REFERRERS_LIST};
+use crate::http::limits::{REFERRERS_LIST, REFERRERS_PAGES};
 use crate::http::{Call, Method, Pages, Response, Url};
 use crate::oci::{self, Descriptor, Raw, RawDescriptor, RawIndex, limits, media};
 use crate::reference::{Reference, Repository, Tag};
 
-/// How often the index under a tag is written, where others write it too.
+/// How often the index under the tag is written while others write it too.
 const WRITES: u32 = 5;
 
-/// The header by which a registry says that it keeps the list itself.
+/// The header of a registry that lists the referrer itself.
 const SUBJECT: &str = "oci-subject";
 
-/// The tags under which cosign keeps what belongs to an image, beside referrers.
+/// The suffixes of tags that cosign uses beside referrers.
 /// <https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md>
 const COSIGN: [&str; 3] = ["sig", "att", "sbom"];
 
 impl Registry<'_> {
-    /// The manifests in the repository that name this one as their subject.
+    /// The referrers of a manifest.
     pub fn referrers(
         &self,
         repository: &Repository,
         digest: &Digest,
     ) -> Result<Vec<RawDescriptor>> {
-        let context = || format!("list what refers to {}", repository.at(digest));
+        let context = || format!("list the referrers of {}", repository.at(digest));
         let site = self.site(repository, Access::Pull, &[]).with_context(context)?;
         self.listed(&site, digest).with_context(context)
     }
@@ -39,11 +39,11 @@ impl Registry<'_> {
     fn listed(&self, site: &Site, digest: &Digest) -> Result<Vec<RawDescriptor>> {
         let mut url = site.url(&format!("referrers/{digest}"));
         let mut all: Vec<RawDescriptor> = Vec::new();
-        let mut pages = Pages::new(self.http, REFERRERS, REFERRERS_LIST);
+        let mut pages = Pages::new(self.http, REFERRERS_PAGES, REFERRERS_LIST);
         loop {
             let response = match self.send(site, &of_index(&url)) {
                 Ok(response) => response,
-                // So do those answer that know nothing of this list.
+                // Registries without this endpoint answer so.
                 Err(error) if matches!(status(&error), Some(400 | 404 | 405 | 406)) => {
                     return Ok(self
                         .fallback(site, digest)?
@@ -62,16 +62,16 @@ impl Registry<'_> {
         }
     }
 
-    /// The index that clients keep under a tag; `None` where there is none.
+    /// The index that clients keep under the tag; `None` if there is none.
     fn fallback(&self, site: &Site, digest: &Digest) -> Result<Option<RawIndex>> {
         let url = site.tag(&fallback_tag(digest)?);
-        let Some(response) = self.look(site, &of_index(&url))? else { return Ok(None) };
+        let Some(response) = self.find(site, &of_index(&url))? else { return Ok(None) };
         let index = as_index(&response)?;
-        index.map(Some).with_context(|| format!("{url} is no index, so it lists nothing"))
+        index.map(Some).with_context(|| format!("{url} is no index"))
     }
 
-    /// Sees to it that a manifest that was put is found by its subject: by the answer to
-    /// the put the registry says whether it does so itself.
+    /// Lists a manifest that was put under its subject, unless the response says that the
+    /// registry does so.
     pub(super) fn refer(&self, site: &Site, raw: &Raw, answer: &Response) -> Result<()> {
         let Some((subject, entry)) = entry(raw)? else { return Ok(()) };
         if answer.header(SUBJECT).is_some() {
@@ -88,13 +88,13 @@ impl Registry<'_> {
             index.manifests.push(entry.clone());
             let index = Raw::of(&index, MediaType::ImageIndex)?;
             self.put_raw(site, &index, &site.tag(&tag)).with_context(context)?;
-            // Another may have written it meanwhile, and then it is read and written again.
+            // Another client may have overwritten it, so it is read again.
         }
         Err(anyhow::anyhow!("others write it at the same time; run again")).with_context(context)
     }
 
-    /// Copies what refers to the manifests, and what refers to that, from one repository
-    /// to another; and what cosign keeps under tags. Returns how much.
+    /// Copies the referrers of the manifests, their own referrers, and what cosign keeps
+    /// under tags. Returns how many manifests were copied.
     pub fn copy_referrers(
         &self,
         digests: &[Digest],
@@ -111,7 +111,7 @@ impl Registry<'_> {
                 if !seen.contains(&referrer) {
                     ensure!(
                         seen.len() <= limits::MANIFESTS,
-                        "more than {} manifests refer to it",
+                        "it has more than {} referrers",
                         limits::MANIFESTS
                     );
                     let found = self.pull(&from.at(&referrer), &[])?;
@@ -142,7 +142,7 @@ fn of_index<'a>(url: &'a Url) -> Call<'a> {
     Call { headers: ACCEPT, ..Call::new(Method::GET, url, limits::MANIFEST) }
 }
 
-/// The answer as an index; `None` where it says that it is something else.
+/// The response as an index; `None` if it has another type.
 fn as_index(response: &Response) -> Result<Option<RawIndex>> {
     let said = response.header("content-type").unwrap_or_default();
     let said = said.split(';').next().unwrap_or_default().trim();
@@ -162,8 +162,8 @@ pub(super) fn refers(raw: &Raw) -> bool {
     entry(raw).is_ok_and(|entry| entry.is_some())
 }
 
-/// The subject of a manifest, and how the manifest is listed under it; `None` where it
-/// has none.
+/// The subject of a manifest, and the descriptor that lists the manifest under it; `None` if
+/// it has no subject.
 fn entry(raw: &Raw) -> Result<Option<(Digest, RawDescriptor)>> {
     #[derive(serde::Deserialize)]
     #[serde(rename_all = "camelCase")]

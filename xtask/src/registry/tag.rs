@@ -1,4 +1,4 @@
-//! Tags, which are moved last: by then all is there that they point at.
+//! Tags. They are moved last, when everything that they name exists.
 
 use anyhow::{Context, Result};
 
@@ -6,17 +6,17 @@ use super::{Access, Pushed, Registry, status};
 use crate::finding::Help;
 use crate::reference::{Reference, Tag};
 
-/// What became of a tag that was to name an image.
+/// The result of tagging an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Tagged {
     Moved(Reference),
-    /// It named the image already.
+    /// The tag named the image already.
     Unchanged(Reference),
 }
 
 impl Registry<'_> {
-    /// Makes the tag name the pushed image, unless it does so already: some registries
-    /// let no tag be written twice, not even with the same.
+    /// Makes the tag name the pushed image. A tag that does so already is not written: some
+    /// registries reject even an identical write.
     pub fn tag(&self, pushed: &Pushed, tag: &Tag) -> Result<Tagged> {
         let reference = pushed.repository().tagged(tag);
         let context = || format!("tag {reference}");
@@ -31,25 +31,23 @@ impl Registry<'_> {
         let put = self.put_at(&site, pushed.manifest(), &site.tag(tag));
         let put = put.map_err(|error| match (before, status(&error)) {
             (Some(other), Some(400..=499)) => error.context(Help(format!(
-                "the tag names {other} and may not be moved there: use another tag"
+                "the tag names {other} and may not be moved: use another tag"
             ))),
             _ => error,
         });
         put.with_context(context)?;
-        let there = self.confirm_tag(&site, tag, pushed.digest(), before.as_ref());
-        there.with_context(context)?;
+        let confirmed = self.confirm_tag(&site, tag, pushed.digest(), before.as_ref());
+        confirmed.with_context(context)?;
         Ok(Tagged::Moved(reference))
     }
 
-    /// The version that another image than the pushed one, under a tag beside it, says
-    /// that it has.
+    /// The version of the image that a tag names, if that is not the pushed image.
     pub fn version_of_other(&self, pushed: &Pushed, tag: &Tag) -> Result<Option<String>> {
-        // Asked only now: another release may have been made while this one was pushed.
+        // Another release may have moved the tag while this one was pushed.
         let site = self.site(pushed.repository(), Access::Push, &[])?;
-        let there = self.tagged(&site, tag)?;
-        match there {
-            Some(there) if there != *pushed.digest() => {
-                Ok(self.pull(&pushed.repository().at(&there), &[])?.root.version())
+        match self.tagged(&site, tag)? {
+            Some(other) if other != *pushed.digest() => {
+                Ok(self.pull(&pushed.repository().at(&other), &[])?.root.version())
             }
             _ => Ok(None),
         }

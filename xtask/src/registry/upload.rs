@@ -1,5 +1,5 @@
-//! Blobs brought to registries. An upload that was cut goes on where the registry says
-//! that it stopped.
+//! Blobs uploaded to registries: check existing, initiate, stream, commit. An upload that was
+//! cut is resumed where the registry says that it stopped.
 //! <https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-blobs>
 
 use std::path::Path;
@@ -7,51 +7,40 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use indicatif::ProgressBar;
 
-use super::answers::{BEGUN, CREATED, TAKEN, ensure_named, ensure_status, has};
-use super::{LITTLE, Registry, Site, status};
+use super::answers::{ACCEPTED, CREATED, INITIATED, ensure_digest, ensure_status, exists};
+use super::{HEADERS_ONLY_LIMIT, PROGRESS, Registry, Site, status};
 use crate::digest::Digest;
 use crate::http::{Body, Call, Fault, HttpError, Method, Patience, Response, Url};
 use crate::oci::Blob;
 use crate::reference::Repository;
 
-/// What is sent at a time once it must be in parts, in bytes: GHCR takes no more.
+/// The size of a part in bytes. GHCR takes no larger ones.
 const CHUNK: u64 = 4 << 20;
 
-/// How a blob came to be there.
+/// How a blob got into the repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum Delivery {
     /// The registry took it from another of its repositories.
     Mounted,
     Uploaded,
 }
 
-/// An upload that the registry began, and where it goes on.
-struct Session {
-    url: Url,
-    /// In bytes: no part but the last may be smaller.
-    least: u64,
-}
-
-enum Begun {
-    Mounted,
-    Session(Session),
-}
-
-/// What is brought: one blob, in a file or in memory.
-pub struct Load<'a> {
+/// A blob to upload, from a file or from memory.
+pub struct BlobUpload<'a> {
+    pub site: &'a Site,
     pub digest: Digest,
     pub size: u64,
-    pub blob: &'a Blob,
+    pub content: &'a Blob,
     pub bar: &'a ProgressBar,
 }
 
-impl<'a> Load<'a> {
-    /// Its bytes from this offset on, `size` of them.
+impl BlobUpload<'_> {
+    /// `size` bytes from the offset `from`.
     fn part(&self, from: u64, size: u64) -> Result<Body<'_>> {
-        Ok(match self.blob {
+        Ok(match self.content {
             Blob::Bytes(bytes) => {
                 let range = from as usize..(from + size) as usize;
-                Body::Bytes(bytes.get(range).context("find a part of it")?)
+                Body::Bytes(bytes.get(range).context("read a part of the blob")?)
             }
             Blob::File { path, at } => {
                 let path: &Path = path;
@@ -59,223 +48,272 @@ impl<'a> Load<'a> {
                 let digest = whole.then_some(&self.digest);
                 Body::File { path, from: at + from, size, digest, bar: self.bar }
             }
-            Blob::Remote(repository) => bail!("it is in {repository}, and was not got from there"),
+            Blob::Remote(repository) => bail!("the blob was not fetched from {repository}"),
         })
+    }
+}
+
+/// How far an upload is.
+struct UploadState<'a> {
+    /// `None` before the upload is initiated.
+    session: Option<Session<'a>>,
+    /// The repository to mount the blob from. It is tried once.
+    source: Option<&'a Repository>,
+    /// Whether an earlier session was given up.
+    restarted: bool,
+    /// How often the upload may start anew.
+    restarts: Patience<'a>,
+}
+
+/// An upload that the registry has initiated.
+struct Session<'a> {
+    /// Where the registry takes the next request.
+    url: Url,
+    /// `OCI-Chunk-Min-Length` in bytes. Only the last part may be smaller.
+    least: u64,
+    mode: Mode,
+    /// How many bytes the registry has.
+    offset: u64,
+    /// The highest offset so far. Reaching it again is no progress.
+    furthest: u64,
+    /// How often the session may be resumed without progress.
+    resumes: Patience<'a>,
+}
+
+/// How a session sends the blob.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// Whole, with the request that commits it. This saves a request.
+    Whole,
+    /// In parts, because the registry rejects a larger body.
+    Parts,
+    /// In parts, because the whole blob was cut. Not every registry takes parts.
+    Resumed,
+}
+
+impl Session<'_> {
+    /// Sets how many bytes the registry has. `least` more than ever before are progress.
+    fn advance(&mut self, offset: u64, least: u64) {
+        if offset >= self.furthest + least {
+            self.resumes.renew();
+        }
+        self.furthest = self.furthest.max(offset);
+        self.offset = offset;
     }
 }
 
 impl Registry<'_> {
     /// Whether the registry says that it has the blob.
-    pub(super) fn has_blob(&self, site: &Site, digest: &Digest, size: u64) -> Result<bool> {
+    pub(super) fn check_existing(&self, site: &Site, digest: &Digest, size: u64) -> Result<bool> {
         let url = site.blob(digest);
-        let response = self.look(site, &Call::new(Method::HEAD, &url, LITTLE));
-        match response {
-            Ok(Some(response)) => has(&response, digest, size),
+        match self.find(site, &Call::new(Method::HEAD, &url, HEADERS_ONLY_LIMIT)) {
+            Ok(Some(response)) => exists(&response, digest, size),
             Ok(None) => Ok(false),
-            // Some answer only whether it can be got.
+            // Some registries only support GET.
             Err(error) if status(&error) == Some(405) => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    /// Asks the registry to take the blob from another of its repositories. Where it
-    /// does not, an upload may have begun, which is given up.
+    /// Asks the registry to take the blob from another of its repositories. If it initiates
+    /// an upload instead, that is abandoned.
     pub(super) fn mount(&self, site: &Site, digest: &Digest, source: &Repository) -> Result<bool> {
-        Ok(matches!(self.begin(site, digest, Some(source))?, Begun::Mounted))
+        Ok(self.initiate(site, digest, Some(source))?.is_none())
     }
 
-    /// Brings the blob, which is to come from `source` where that helps.
+    /// Uploads the blob, or has it mounted from `source`.
     pub(super) fn upload(
         &self,
-        site: &Site,
-        load: &Load<'_>,
+        blob: &BlobUpload<'_>,
         source: Option<&Repository>,
-    ) -> Result<Way> {
-        let context = || format!("upload {} to {}", load.digest, site.repository);
-        self.bring(site, load, source).with_context(context)
-    }
-
-    fn bring(&self, site: &Site, load: &Load<'_>, source: Option<&Repository>) -> Result<Way> {
-        let mut patience = Patience::new(self.http);
-        let mut source = source;
+    ) -> Result<Delivery> {
+        let context = || format!("upload {} to {}", blob.digest, blob.site.repository);
+        let restarts = Patience::new(self.http);
+        let mut state = UploadState { session: None, source, restarted: false, restarts };
         loop {
-            let session = match self.begin(site, &load.digest, source)? {
-                Begun::Mounted => return Ok(Way::Mounted),
-                Begun::Session(session) => session,
+            let error = match self.try_upload(blob, &mut state) {
+                Ok(delivery) => return Ok(delivery),
+                Err(error) => error,
             };
-            source = None;
-            match self.send_all(site, load, session) {
-                Ok(()) => return Ok(Way::Uploaded),
-                Err(error) => patience.wait(lost(error)?)?,
-            }
-            load.bar.inc_length(load.size);
-            // The answer that all is there may be what was lost.
-            if self.has_blob(site, &load.digest, load.size)? {
-                return Ok(Way::Uploaded);
-            }
+            self.recover(blob, &mut state, error).with_context(context)?;
         }
     }
 
-    /// Begins an upload, or has the blob mounted.
-    fn begin(&self, site: &Site, digest: &Digest, source: Option<&Repository>) -> Result<Begun> {
+    /// One attempt, which resumes the session of the last one if there is one.
+    fn try_upload<'s>(
+        &'s self,
+        blob: &BlobUpload<'_>,
+        state: &mut UploadState<'s>,
+    ) -> Result<Delivery> {
+        if state.session.is_none() {
+            // The response to a successful commit may have been lost.
+            if state.restarted && self.check_existing(blob.site, &blob.digest, blob.size)? {
+                return Ok(Delivery::Uploaded);
+            }
+            state.session = self.initiate(blob.site, &blob.digest, state.source.take())?;
+        }
+        let Some(session) = &mut state.session else { return Ok(Delivery::Mounted) };
+        self.stream(blob, session)?;
+        self.commit(blob, session)?;
+        Ok(Delivery::Uploaded)
+    }
+
+    /// Initiates an upload; `None` if the registry mounts the blob instead.
+    fn initiate(
+        &self,
+        site: &Site,
+        digest: &Digest,
+        source: Option<&Repository>,
+    ) -> Result<Option<Session<'_>>> {
         let mut url = site.url("blobs/uploads/");
         if let Some(source) = source {
-            // Quay fails where a mount has no `from`.
+            // Quay rejects a mount without `from`.
             url = url.with("mount", &digest.to_string()).with("from", source.path());
         }
-        let response = self.send(site, &Call::new(Method::POST, &url, LITTLE));
+        let response = self.send(site, &Call::new(Method::POST, &url, HEADERS_ONLY_LIMIT));
         let response = match response {
             Err(error) if source.is_some() && matches!(status(&error), Some(400..=405)) => {
-                return self.begin(site, digest, None);
+                return self.initiate(site, digest, None);
             }
             response => response?,
         };
-        ensure_status(&response, BEGUN)?;
+        ensure_status(&response, INITIATED)?;
         if response.status == 201 && source.is_some() {
-            ensure_named(&response, digest)?;
-            return Ok(Begun::Mounted);
+            ensure_digest(&response, digest)?;
+            return Ok(None);
         }
-        let least =
-            response.header("oci-chunk-min-length").and_then(|text| text.trim().parse().ok());
-        let url =
-            self.next(&response)?.context("the registry begins an upload and says not where")?;
-        Ok(Begun::Session(Session { url, least: least.unwrap_or(0) }))
+        let least = response.header("oci-chunk-min-length");
+        let least = least.and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+        let url = self.location(&response)?;
+        let url = url.context("the registry initiates an upload without a Location")?;
+        let resumes = Patience::new(self.http);
+        Ok(Some(Session { url, least, mode: Mode::Whole, offset: 0, furthest: 0, resumes }))
     }
 
-    /// Sends all of it at once; in parts, where that was cut or is too much at a time.
-    fn send_all(&self, site: &Site, load: &Load<'_>, session: Session) -> Result<()> {
-        let url = session.url.with("digest", &load.digest.to_string());
-        let body = load.part(0, load.size)?;
-        let headers = &[("content-type", "application/octet-stream")];
-        let call = Call { headers, body, ..Call::new(Method::PUT, &url, LITTLE) };
-        let error = match self.once(site, &call) {
-            Ok(response) => return ensure_taken(&response, &load.digest),
-            Err(error) => error,
-        };
-        if status(&error) == Some(413) {
-            load.bar.inc_length(load.size);
-            return self.send_parts(site, load, session, 0, Patience::new(self.http));
-        }
-        let cut = lost(error)?;
-        let there = self.progress(site, &session)?;
-        // Little is sooner sent again than asked after.
-        let Some((session, from)) = there.filter(|(_, from)| *from >= CHUNK) else {
-            return Err(cut.into());
-        };
-        // What is achieved here says nothing of how often all of it may be begun anew.
-        let mut patience = Patience::new(self.http);
-        patience.wait(cut)?;
-        self.send_parts(site, load, session, from, patience).map_err(|error| match status(&error) {
-            // What cannot be gone on with here may still be begun anew.
-            Some(400 | 404..=422 | 501) => {
-                let fault = Fault::Cut(format!("it could not be gone on with: {error:#}"));
-                HttpError { call: format!("PUT {url}"), fault, tries: 1 }.into()
-            }
-            _ => error,
-        })
-    }
-
-    /// Sends what follows `from` in parts, and then says that this was all.
-    fn send_parts(
-        &self,
-        site: &Site,
-        load: &Load<'_>,
-        mut session: Session,
-        mut from: u64,
-        mut patience: Patience<'_>,
-    ) -> Result<()> {
-        // The furthest that it ever was: to come there again is no progress.
-        let mut most = from;
-        if from > 0 {
-            self.term.detail(format_args!("upload {} on from byte {from}", load.digest));
-        }
-        while from < load.size {
-            let size = CHUNK.max(session.least).min(load.size - from);
+    /// Sends the rest of a blob that goes in parts.
+    fn stream(&self, blob: &BlobUpload<'_>, session: &mut Session<'_>) -> Result<()> {
+        while session.mode != Mode::Whole && session.offset < blob.size {
+            let from = session.offset;
+            let size = CHUNK.max(session.least).min(blob.size - from);
             let range = format!("{from}-{}", from + size - 1);
             let headers =
                 &[("content-type", "application/octet-stream"), ("content-range", &*range)];
-            let body = load.part(from, size)?;
-            let call = Call { headers, body, ..Call::new(Method::PATCH, &session.url, LITTLE) };
-            match self.once(site, &call) {
-                Ok(response) => {
-                    ensure_status(&response, TAKEN)?;
-                    let at = reached(&response).unwrap_or(from + size);
-                    ensure!(at <= load.size, "the registry says that it has more than was sent");
-                    let step = size.min(LITTLE);
-                    if at >= most + step {
-                        patience.renew();
-                    } else if at < from + step {
-                        // It would take the same part for ever.
-                        let fault = Fault::Cut("the registry keeps nothing of it".to_owned());
-                        let call = format!("{} {}", call.method, call.url);
-                        patience.wait(HttpError { call, fault, tries: 1 })?;
-                    }
-                    (most, from) = (most.max(at), at);
-                    session.url = self.next(&response)?.unwrap_or(session.url);
-                }
-                Err(error) => {
-                    // The registry may have more than it said, or less.
-                    let cut = match status(&error) {
-                        Some(416) => {
-                            let fault = Fault::Cut("the registry has not what it said".to_owned());
-                            HttpError { fault, ..error.downcast()? }
-                        }
-                        _ => lost(error)?,
-                    };
-                    let Some((again, at)) = self.progress(site, &session)? else {
-                        return Err(cut.into());
-                    };
-                    if at >= most + LITTLE {
-                        patience.renew();
-                    }
-                    patience.wait(cut)?;
-                    most = most.max(at);
-                    (session, from) = (again, at.min(load.size));
-                }
+            let body = blob.part(from, size)?;
+            let url = session.url.clone();
+            let call = Call { headers, body, ..Call::new(Method::PATCH, &url, HEADERS_ONLY_LIMIT) };
+            let response = self.once(blob.site, &call)?;
+            ensure_status(&response, ACCEPTED)?;
+            let offset = offset_of(&response).unwrap_or(from + size);
+            ensure!(offset <= blob.size, "the registry reports more bytes than were sent");
+            let least = size.min(PROGRESS);
+            session.advance(offset, least);
+            if let Some(url) = self.location(&response)? {
+                session.url = url;
+            }
+            if offset < from + least {
+                let why = "the registry kept nothing of a part".to_owned();
+                return Err(call.failed(Fault::Transient(why)).into());
             }
         }
-        // What was sent in parts is hashed before it becomes a blob.
-        load.blob.copy(&load.digest, load.size, std::io::sink())?;
-        let url = session.url.with("digest", &load.digest.to_string());
-        let response = self.once(site, &Call::new(Method::PUT, &url, LITTLE))?;
-        ensure_taken(&response, &load.digest)
+        Ok(())
     }
 
-    /// How many bytes the registry has of an upload; `None` where it does not say.
-    fn progress(&self, site: &Site, session: &Session) -> Result<Option<(Session, u64)>> {
-        let call = Call::new(Method::GET, &session.url, LITTLE);
-        let response = match self.once(site, &call) {
+    /// Makes the registry create the blob.
+    fn commit(&self, blob: &BlobUpload<'_>, session: &Session<'_>) -> Result<()> {
+        let body = if session.mode == Mode::Whole {
+            blob.part(0, blob.size)?
+        } else {
+            // Parts are not hashed while they are sent.
+            blob.content.copy(&blob.digest, blob.size, std::io::sink())?;
+            Body::Empty
+        };
+        let url = session.url.with("digest", &blob.digest.to_string());
+        let headers = &[("content-type", "application/octet-stream")];
+        let call = Call { headers, body, ..Call::new(Method::PUT, &url, HEADERS_ONLY_LIMIT) };
+        let response = self.once(blob.site, &call)?;
+        ensure_digest(&response, &blob.digest)?;
+        ensure_status(&response, CREATED)
+    }
+
+    /// Prepares the next attempt: the session is resumed, or the upload starts anew. Fails
+    /// with the error of the last attempt if another one cannot help.
+    fn recover(
+        &self,
+        blob: &BlobUpload<'_>,
+        state: &mut UploadState<'_>,
+        error: anyhow::Error,
+    ) -> Result<()> {
+        let (Some(session), Some(cause)) = (&mut state.session, error.downcast_ref::<HttpError>())
+        else {
+            return Err(error);
+        };
+        let mode = session.mode;
+        let status = cause.status();
+        if mode == Mode::Whole && status == Some(413) {
+            session.mode = Mode::Parts;
+            blob.bar.inc_length(blob.size);
+            return Ok(());
+        }
+        let transient = cause.is_transient();
+        let wrong_offset = mode != Mode::Whole && status == Some(416);
+        let resumable = transient || wrong_offset || upload_unknown(cause);
+        let parts_rejected = mode == Mode::Resumed && matches!(status, Some(400 | 404..=422 | 501));
+        if !resumable && !parts_rejected {
+            return Err(error);
+        }
+        let mut error: HttpError = error.downcast()?;
+        if resumable && self.resume(blob, session)? {
+            match session.resumes.wait_if(!transient, error) {
+                Ok(()) => return Ok(()),
+                Err(last) => error = last,
+            }
+        }
+        state.restarts.wait_if(!transient, error)?;
+        state.session = None;
+        state.restarted = true;
+        blob.bar.inc_length(blob.size);
+        Ok(())
+    }
+
+    /// Asks the registry how many bytes it has, and returns whether to go on from there.
+    fn resume(&self, blob: &BlobUpload<'_>, session: &mut Session<'_>) -> Result<bool> {
+        let call = Call::new(Method::GET, &session.url, HEADERS_ONLY_LIMIT);
+        let response = match self.once(blob.site, &call) {
             Ok(response) => response,
-            // What cannot be asked after is begun anew, which is counted there.
-            Err(error) if error.is::<HttpError>() => return Ok(None),
+            Err(error) if error.is::<HttpError>() => return Ok(false),
             Err(error) => return Err(error),
         };
-        let Some(at) = reached(&response) else { return Ok(None) };
-        let url = self.next(&response)?.unwrap_or_else(|| session.url.clone());
-        Ok(Some((Session { url, least: session.least }, at)))
+        let Some(offset) = offset_of(&response) else { return Ok(false) };
+        if let Some(url) = self.location(&response)? {
+            session.url = url;
+        }
+        if session.mode == Mode::Whole {
+            // Sending a little again is faster than parts.
+            if offset < CHUNK {
+                return Ok(false);
+            }
+            session.mode = Mode::Resumed;
+        }
+        session.advance(offset.min(blob.size), PROGRESS);
+        self.term.detail(format_args!("resume the upload of {} at byte {offset}", blob.digest));
+        Ok(true)
     }
 
-    /// Where the registry says that an upload goes on.
-    fn next(&self, response: &Response) -> Result<Option<Url>> {
+    /// The URL that a response names for the next request of an upload.
+    fn location(&self, response: &Response) -> Result<Option<Url>> {
         let Some(location) = response.header("location") else { return Ok(None) };
-        let url = self.http.named(&response.url, location);
-        url.map(Some).with_context(|| format!("read the place that {} answers", response.url))
+        let url = self.http.resolve_url(&response.url, location);
+        url.map(Some).with_context(|| format!("read the Location of {}", response.url))
     }
 
     fn once(&self, site: &Site, call: &Call<'_>) -> Result<Response> {
-        self.allowed(site, |auth| self.http.once(&Call { auth, ..call.clone() }))
+        self.authorized(site, |auth| self.http.once(&Call { auth, ..call.clone() }))
     }
 }
 
-/// Fails where the registry does not say that it made a blob of what it was given.
-fn ensure_taken(response: &Response, digest: &Digest) -> Result<()> {
-    ensure_named(response, digest)?;
-    ensure_status(response, CREATED)
-}
-
-/// How many bytes an answer says that the registry has: `Range: 0-99` are 100. None are
-/// told from one by nothing but the word of some registries.
-fn reached(response: &Response) -> Option<u64> {
+/// How many bytes a response says that the registry has: `Range: 0-99` is 100. `0-0` is one
+/// byte by the spec; some registries mean none.
+fn offset_of(response: &Response) -> Option<u64> {
     let range = response.header("range")?;
     let range = range.strip_prefix("bytes=").unwrap_or(range);
     let (first, last) = range.split_once('-')?;
@@ -283,17 +321,8 @@ fn reached(response: &Response) -> Option<u64> {
     (first.trim() == "0").then(|| if last == 0 { 0 } else { last.saturating_add(1) })
 }
 
-/// The error of an upload that may be begun anew; any other is passed on.
-fn lost(error: anyhow::Error) -> Result<HttpError> {
-    let unknown = |error: &HttpError| {
-        error.names("BLOB_UPLOAD_UNKNOWN") || error.names("BLOB_UPLOAD_INVALID")
-    };
-    match error.downcast_ref::<HttpError>() {
-        Some(cause) if cause.passes() => Ok(error.downcast()?),
-        Some(cause) if unknown(cause) => {
-            let fault = Fault::Cut("the registry forgot the upload".to_owned());
-            Ok(HttpError { fault, ..error.downcast()? })
-        }
-        _ => Err(error),
-    }
+/// Whether the registry does not know the upload.
+/// <https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes>
+fn upload_unknown(error: &HttpError) -> bool {
+    error.names("BLOB_UPLOAD_UNKNOWN") || error.names("BLOB_UPLOAD_INVALID")
 }

@@ -10,7 +10,7 @@ fn searched(json: &str, name: &str) -> (Option<(String, String)>, Vec<String>) {
         Login::Password { user, password } => (user, password.expose().to_owned()),
         Login::Identity(token) => (TOKEN_USER.to_owned(), token.expose().to_owned()),
     });
-    (login, stored.odd)
+    (login, stored.invalid)
 }
 
 fn login(json: &str, name: &str) -> Option<(String, String)> {
@@ -57,7 +57,7 @@ fn logins_are_looked_for_where_other_tools_keep_them() {
         (vec![], vec![]),
     ] {
         let expected: Vec<PathBuf> = expected.iter().map(PathBuf::from).collect();
-        assert_eq!(places(&env(&vars)), expected, "{vars:?}");
+        assert_eq!(files_of_logins(&env(&vars)), expected, "{vars:?}");
     }
 }
 
@@ -160,14 +160,14 @@ fn without_a_login_the_files_that_were_read_are_named() {
     let vars = |vars: &[(&str, &str)]| {
         Env::scrub(vars.iter().map(|(name, value)| ((*name).into(), (*value).into())))
     };
-    let looked = ["/a.json, which is not there".to_owned()];
+    let looked = ["/a.json, which does not exist".to_owned()];
     let named = vars(&[("REGISTRY_AUTH_FILE", "/a.json")]);
-    let help = absent("r.test", &looked, &[], &named);
+    let help = not_found("r.test", &looked, &[], &named);
     assert!(help.contains("podman login --authfile /a.json r.test"), "{help}");
-    assert!(help.contains("in /a.json, which is not there"), "{help}");
+    assert!(help.contains("in /a.json, which does not exist"), "{help}");
     let looked = ["/d/config.json".to_owned(), "/r/auth.json".to_owned()];
     let odd = ["the login for r.test: it is no object".to_owned()];
-    let help = absent("r.test", &looked, &odd, &vars(&[]));
+    let help = not_found("r.test", &looked, &odd, &vars(&[]));
     for part in ["in /d/config.json, or in /r/auth.json", &odd[0], "`docker login r.test`"] {
         assert!(help.contains(part), "{help}");
     }

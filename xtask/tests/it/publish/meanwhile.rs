@@ -220,9 +220,9 @@ fn a_list_that_leads_back_to_itself_ends() {
     for (link, says) in [
         ("<?per_page=100>; rel=\"next\"", "leads back to itself"),
         ("<http://localhost:1/api/v3/x>; rel=\"next\"", "another server"),
-        ("<http://169.254.169.254/>; rel=\"next\"", "goes on"),
-        ("<ftp://127.0.0.1/>; rel=\"next\"", "goes on"),
-        ("<>; rel=\"next\"", "goes on"),
+        ("<http://169.254.169.254/>; rel=\"next\"", "next page"),
+        ("<ftp://127.0.0.1/>; rel=\"next\"", "next page"),
+        ("<>; rel=\"next\"", "next page"),
     ] {
         let proxy = Proxy::before(&stage.github.host);
         let kind = ("Content-Type", "application/json");

@@ -103,7 +103,7 @@ fn an_odd_entry_blocks_no_other() {
         let vars = [("DOCKER_CONFIG", file.parent().unwrap())];
         let copied = copy(&world, &to, &vars);
         assert_eq!(copied.code, Some(0), "{what}: {}", copied.stderr);
-        copied.says(&format!("with what is kept for {host} in {}", file.display()));
+        copied.says(&format!("with the login kept for {host} in {}", file.display()));
         copied.never_says(&auth).never_says(PASSWORD);
     }
 }
@@ -135,7 +135,7 @@ fn the_help_names_the_files_that_were_read() {
         let named = absent.display().to_string();
         let refusal = copy(&world, &to, &[("REGISTRY_AUTH_FILE", &absent)]);
         refused(&refusal, host)
-            .says(&format!("in {named}, which is not there"))
+            .says(&format!("in {named}, which does not exist"))
             .says(&format!("podman login --authfile {named} {host}"))
             .never_says("docker login");
         let file = write_logins(&world, "odd", &json!({ "auths": { host: 3 } }).to_string());

@@ -256,16 +256,16 @@ fn a_location_that_leads_nowhere_is_told() {
         let answer = Answer::new(202, &[("Location", location)], "");
         proxy.inject(Step::Post, ALWAYS, Fault::Answer(answer));
         let run = push(&world, &proxy, image(), "faults/nowhere-to-go:1");
-        fails(&run).says("read the place").never_says("secret");
+        fails(&run).says("read the Location").never_says("secret");
     }
     let proxy = Proxy::before(&registry.host).with_tokens(USER, PASSWORD);
     proxy.inject(Step::Post, ALWAYS, Fault::Location(Place::Missing));
-    fails(&push(&world, &proxy, image(), "faults/nowhere-to-go:1")).says("says not where");
+    fails(&push(&world, &proxy, image(), "faults/nowhere-to-go:1")).says("without a Location");
     // The same of where the next part goes.
     let large = large("nowhere-to-go", 10);
     let proxy = Proxy::before(&registry.host).with_tokens(USER, PASSWORD);
     proxy.inject(None, ALWAYS, Fault::TooLarge(5 * MIB));
     proxy.inject(Step::Patch, ONCE, Fault::Location(Place::Garbage));
-    fails(&push(&world, &proxy, &large, "faults/nowhere-to-go:2")).says("read the place");
+    fails(&push(&world, &proxy, &large, "faults/nowhere-to-go:2")).says("read the Location");
     fs::remove_dir_all(&large.dir).unwrap();
 }

@@ -251,9 +251,9 @@ fn a_list_without_an_end_is_left() {
     for (link, says) in [
         ("<?n=1>; rel=\"next\"", "leads back to itself"),
         ("<http://localhost:1/v2/>; rel=\"next\"", "another server"),
-        ("<http://169.254.169.254/>; rel=\"next\"", "goes on"),
-        ("<>; rel=next", "goes on"),
-        ("<file:///etc/passwd>; rel=next", "goes on"),
+        ("<http://169.254.169.254/>; rel=\"next\"", "next page"),
+        ("<>; rel=next", "next page"),
+        ("<file:///etc/passwd>; rel=next", "next page"),
     ] {
         let proxy = Proxy::before(&registry.host).with_tokens(USER, PASSWORD);
         let answer = Answer::new(200, &[("Content-Type", INDEX), ("Link", link)], &*page);

@@ -1,43 +1,43 @@
-//! The addresses that servers name: where a redirect leads, where an upload or a list goes
-//! on, where tokens come from. One rule for all of them.
+//! URLs in responses: the targets of redirects, uploads, next pages, token servers. One rule
+//! decides which of them are followed.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs};
 
 use anyhow::{Result, ensure};
 
-use super::proxy::Way;
+use super::proxy::Route;
 use super::url::{Origin, Scheme, Url};
 use super::{Http, locked};
 
-/// Where a host is, as seen from here.
+/// The network that a host is in, as seen from here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reach {
-    World,
-    /// A network of a company or a home.
+    Public,
+    /// The network of a company or a home.
     /// <https://www.rfc-editor.org/rfc/rfc6890#section-2.2.2>
     Private,
-    /// What only this machine's own link has, as the services of clouds that tell who it is.
-    Link,
-    Machine,
+    /// This machine's own link, such as the metadata services of clouds.
+    LinkLocal,
+    Loopback,
 }
 
 impl Reach {
     fn words(self) -> &'static str {
         match self {
-            Reach::World => "in the Internet",
+            Reach::Public => "on the Internet",
             Reach::Private => "in a private network",
-            Reach::Link => "of this machine's link alone",
-            Reach::Machine => "on this machine",
+            Reach::LinkLocal => "a link-local address",
+            Reach::Loopback => "on this machine",
         }
     }
 }
 
 impl Http<'_> {
-    /// The address that an answer from `by` names, which may be a relative one. It is
-    /// refused where it has less protection than `by`, and where a server names one that it
-    /// cannot reach itself: a service of this machine or of its network.
-    pub fn named(&self, by: &Url, text: &str) -> Result<Url> {
-        ensure!(!text.trim().is_empty(), "it names no address");
+    /// Resolves a URL, absolute or relative, in a response from `by`. It must not have less
+    /// protection than `by`, and `by` must be able to reach it: no public server may name a
+    /// service of this machine or of its network.
+    pub fn resolve_url(&self, by: &Url, text: &str) -> Result<Url> {
+        ensure!(!text.trim().is_empty(), "the URL is empty");
         let named = by.join(text.trim())?;
         if named.origin == by.origin {
             return Ok(named);
@@ -48,62 +48,57 @@ impl Http<'_> {
             return Ok(named);
         }
         let to = self.reach(&named.origin, Iterator::max);
-        let from = if to == Reach::World { to } else { self.reach(&by.origin, Iterator::min) };
-        ensure!(
-            may_name(from, to),
-            "{named} is {}, and {}, which names it, is not",
-            to.words(),
-            by.origin
-        );
+        let from = if to == Reach::Public { to } else { self.reach(&by.origin, Iterator::min) };
+        ensure!(may_name(from, to), "{} names {named}, which is {}", by.origin, to.words());
         Ok(named)
     }
 
-    /// Where a host is; of several addresses, the one that `chosen` takes counts. A name
-    /// that only a proxy resolves is taken to be the world's.
+    /// The network of a host. `chosen` selects one of several addresses. A name that only the
+    /// proxy resolves counts as public.
     fn reach(
         &self,
         origin: &Origin,
         chosen: fn(std::vec::IntoIter<Reach>) -> Option<Reach>,
     ) -> Reach {
-        if let Some(reach) = written(origin.host()) {
+        if let Some(reach) = literal(origin.host()) {
             return reach;
         }
-        if self.settings.proxies.way(origin) != Way::Direct {
-            return Reach::World;
+        if self.settings.proxies.route(origin) != Route::Direct {
+            return Reach::Public;
         }
         let mut known = locked(&self.reaches);
         let all = known.entry(origin.host().to_owned()).or_insert_with(|| {
-            // A name that nobody has fails where it is used.
+            // An unknown name fails later, when it is used.
             let found = (origin.host(), origin.port()).to_socket_addrs();
             found.map_or_else(|_| Vec::new(), |found| found.map(|it| of(it.ip())).collect())
         });
-        chosen(all.clone().into_iter()).unwrap_or(Reach::World)
+        chosen(all.clone().into_iter()).unwrap_or(Reach::Public)
     }
 }
 
-/// Whether a server that is `from` may name one that is `to`.
+/// Whether a server in the network `from` may name one in `to`.
 fn may_name(from: Reach, to: Reach) -> bool {
     match to {
-        Reach::World => true,
-        Reach::Private => matches!(from, Reach::Private | Reach::Machine),
-        Reach::Link | Reach::Machine => from == to,
+        Reach::Public => true,
+        Reach::Private => matches!(from, Reach::Private | Reach::Loopback),
+        Reach::LinkLocal | Reach::Loopback => from == to,
     }
 }
 
-/// Where a host is that is written as an address, or that no network resolves.
-fn written(host: &str) -> Option<Reach> {
+/// The network of a host that needs no resolution.
+fn literal(host: &str) -> Option<Reach> {
     let host = host.strip_suffix('.').unwrap_or(host);
     if let Ok(address) = host.parse() {
         return Some(of(address));
     }
     if host == "localhost" || host.ends_with(".localhost") {
-        return Some(Reach::Machine);
+        return Some(Reach::Loopback);
     }
-    // `127.1` and `0x7f000001` are addresses to some, and names to nobody.
+    // Some resolvers take `127.1` and `0x7f000001` for addresses.
     // https://url.spec.whatwg.org/#ends-in-a-number-checker
     let last = host.rsplit('.').next().unwrap_or(host);
     let number = last.starts_with("0x") || last.bytes().all(|byte| byte.is_ascii_digit());
-    number.then_some(Reach::Machine)
+    number.then_some(Reach::Loopback)
 }
 
 fn of(address: IpAddr) -> Reach {
@@ -119,27 +114,27 @@ fn of(address: IpAddr) -> Reach {
 /// <https://www.iana.org/assignments/iana-ipv4-special-registry>
 fn of_v4(address: Ipv4Addr) -> Reach {
     match address.octets() {
-        [0 | 127, ..] => Reach::Machine,
-        [169, 254, ..] => Reach::Link,
+        [0 | 127, ..] => Reach::Loopback,
+        [169, 254, ..] => Reach::LinkLocal,
         [10, ..] | [172, 16..=31, ..] | [192, 168, ..] | [100, 64..=127, ..] | [224..=255, ..] => {
             Reach::Private
         }
-        _ => Reach::World,
+        _ => Reach::Public,
     }
 }
 
 /// <https://www.iana.org/assignments/iana-ipv6-special-registry>
 fn of_v6(address: Ipv6Addr) -> Reach {
     match address.segments() {
-        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => Reach::Machine,
-        [0xfe80..=0xfebf, ..] => Reach::Link,
+        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => Reach::Loopback,
+        [0xfe80..=0xfebf, ..] => Reach::LinkLocal,
         [0xfc00..=0xfdff | 0xff00..=0xffff, ..] => Reach::Private,
-        // IPv4 addresses, as translated ones.
+        // Translated IPv4 addresses.
         [0x64, 0xff9b, 0, 0, 0, 0, a, b] => {
             let ([a, b], [c, d]) = (a.to_be_bytes(), b.to_be_bytes());
             of_v4(Ipv4Addr::new(a, b, c, d))
         }
-        _ => Reach::World,
+        _ => Reach::Public,
     }
 }
 
@@ -151,7 +146,7 @@ pub mod tests {
     use super::*;
     use crate::term::{self, Term};
 
-    /// What sends nothing.
+    /// A client that sends nothing.
     pub fn offline(proxies: Proxies) -> Http<'static> {
         let term = Term::new(term::Settings {
             verbosity: term::Verbosity::Quiet,
@@ -171,8 +166,8 @@ pub mod tests {
         Http::new(settings, Box::leak(Box::new(term)))
     }
 
-    /// What becomes of each reference in an answer of each server. No name is resolved: all
-    /// of the world's go through a proxy.
+    /// How each reference in a response of each server is resolved. No name is looked up: all
+    /// public ones go through a proxy.
     #[test]
     fn servers_name_no_address_that_they_cannot_reach() {
         let http = offline(Proxies::read(|name| {
@@ -232,7 +227,7 @@ pub mod tests {
             (own, "https://cdn.test/b", Some("https://cdn.test/b")),
             (own, "http://169.254.169.254/b", None),
         ] {
-            let named = http.named(&Url::parse(by).unwrap(), text);
+            let named = http.resolve_url(&Url::parse(by).unwrap(), text);
             let shown = named.as_ref().ok().map(|url| format!("{}{}", url.origin, url.target()));
             assert_eq!(shown.as_deref(), expected, "{by} {text}: {named:?}");
         }
@@ -242,11 +237,11 @@ pub mod tests {
     #[test]
     fn names_of_this_machine_are_known_by_their_addresses() {
         let http = offline(Proxies::default());
-        locked(&http.reaches).insert("inner.test".to_owned(), vec![Reach::World, Reach::Machine]);
-        locked(&http.reaches).insert("outer.test".to_owned(), vec![Reach::World]);
-        let from = |text: &str, to: &str| http.named(&Url::parse(text).unwrap(), to).is_ok();
+        locked(&http.reaches).insert("inner.test".to_owned(), vec![Reach::Public, Reach::Loopback]);
+        locked(&http.reaches).insert("outer.test".to_owned(), vec![Reach::Public]);
+        let from = |text: &str, to: &str| http.resolve_url(&Url::parse(text).unwrap(), to).is_ok();
         assert!(!from("https://outer.test/", "https://inner.test/"));
-        // Who is both is not trusted with what is near.
+        // A server in both networks may not name a local one.
         assert!(!from("https://inner.test/", "https://127.0.0.1/"));
         assert!(from("https://inner.test/", "https://outer.test/"));
     }
