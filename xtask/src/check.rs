@@ -14,6 +14,7 @@ use crate::config::{Check, CheckConfig, Features, Kind};
 use crate::digest::{self, Digest};
 use crate::files::{self, limits};
 use crate::finding::{self, Finding, Place, Severity};
+use crate::http::Network;
 use crate::project::Project;
 use crate::term::{Table, Term, tame};
 
@@ -61,7 +62,7 @@ pub struct Options {
     pub strict: bool,
     pub fix: bool,
     pub locked: bool,
-    pub offline: bool,
+    pub network: Network,
 }
 
 impl Options {
@@ -127,7 +128,7 @@ pub fn check(
     term: &Term,
 ) -> Result<Vec<Verdict>> {
     if options.runs(Check::Clippy) {
-        project.fetch_sources(options.offline)?;
+        project.fetch_sources(options.network)?;
     }
     if options.fix {
         tools::fix(project, options, term)?;
@@ -137,7 +138,7 @@ pub fn check(
         [(Check::Fmt, "fmt"), (Check::Clippy, "clippy")].map(|(check, name)| {
             options
                 .runs(check)
-                .then(|| tools::missing(name, project, options.offline, term))
+                .then(|| tools::missing(name, project, options.network, term))
                 .flatten()
         });
     let names: Vec<&str> = options.checks.iter().map(|check| check.name()).collect();
@@ -251,7 +252,7 @@ fn lock_is_current(project: &Project, options: &Options, cache: &Cache) -> Resul
     if cache.get(Kept::Lock, &key, std::io::sink())?.is_some() {
         return Ok(Said { passed: true, ..Said::default() });
     }
-    let metadata = match tools::metadata(project, options.offline) {
+    let metadata = match tools::metadata(project, options.network) {
         Ok(metadata) => metadata,
         Err(error) if format!("{error:#}").contains("--locked was passed") => {
             return failed("it is not up to date: run `cargo update --workspace`");
@@ -287,7 +288,7 @@ fn database(
     term: &Term,
 ) -> Result<database::Found> {
     let place =
-        database::Place { root: &project.root, env: &project.env, cache, offline: options.offline };
+        database::Place { root: &project.root, env: &project.env, cache, network: options.network };
     let source = options.database.as_ref().or(rules.database.as_ref()).unwrap_or(&config.database);
     database::open(source, &place, term)
 }
@@ -374,7 +375,7 @@ fn audited(
     let updates = match matches.is_empty() {
         true => Updates::default(),
         false => {
-            tools::metadata(project, options.offline).map(|it| Updates::of(&it)).unwrap_or_default()
+            tools::metadata(project, options.network).map(|it| Updates::of(&it)).unwrap_or_default()
         }
     };
     findings.extend(audit::findings(lock, &matches, &advisories.all, &rules, &updates, today));
@@ -393,7 +394,7 @@ fn look_for_yanked(
     options: &Options,
     cache: &Cache,
 ) -> Result<(BTreeSet<usize>, usize)> {
-    anyhow::ensure!(!options.offline, "--offline");
+    anyhow::ensure!(options.network == Network::Online, "--offline");
     let text = files::read_foreign(&lock.path, limits::LOCK)?;
     let yanked = yanked::look(lock, &text, project, cache)?;
     Ok((yanked.yanked, yanked.unknown))

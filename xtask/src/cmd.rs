@@ -9,11 +9,11 @@ use anyhow::{Context, Result};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::cache::{Blobs, Cache};
-use crate::config::{self, Config, Network, Slug};
+use crate::config::{self, Config, NetworkConfig, Slug};
 use crate::files;
 use crate::finding::{Finding, Findings, Help};
 use crate::github;
-use crate::http::{self, Http, Url};
+use crate::http::{self, Http, Network, Url};
 use crate::plan::{self, Mode, Part, Plan, Request};
 use crate::process::{self, Env};
 use crate::project::{self, Project, Select, git};
@@ -332,7 +332,7 @@ impl World {
     }
 
     /// How servers are spoken to, with what the command line adds to the settings.
-    fn http(&self, network: &Network, more: &NetworkArgs, common: &Common) -> Http<'_> {
+    fn http(&self, network: &NetworkConfig, more: &NetworkArgs, common: &Common) -> Http<'_> {
         let var = |name: &str| self.env.get(name).map(|value| value.to_string_lossy().into_owned());
         let own = more.ca.iter().map(|ca| self.dir.join(ca));
         let instead = self.env.get("SSL_CERT_FILE").map(|path| self.dir.join(path));
@@ -346,7 +346,7 @@ impl World {
             plain_http: plain.cloned().collect(),
             timeout: network.timeout,
             retries: network.retries,
-            offline: common.offline,
+            network: common.network(),
         };
         Http::new(settings, &self.term)
     }
@@ -355,7 +355,7 @@ impl World {
         &'a self,
         http: &'a Http<'a>,
         blobs: &'a Blobs,
-        network: &Network,
+        network: &NetworkConfig,
     ) -> Registry<'a> {
         let github = self.tokens.github.as_ref();
         Registry::new(http, &self.env, github, blobs, network.jobs, &self.term)
@@ -374,10 +374,10 @@ impl World {
     }
 
     /// The project's settings of the network; the defaults, where there is no project.
-    fn network(&self, common: &Common) -> Result<Network> {
+    fn network_config(&self, common: &Common) -> Result<NetworkConfig> {
         let mut above = self.dir.ancestors();
         if common.manifest_path.is_none() && !above.any(|dir| dir.join("Cargo.toml").is_file()) {
-            return Ok(Network::default());
+            return Ok(NetworkConfig::default());
         }
         let (project, raw) = project::discover(&self.select(common, &[]), &self.cache)?;
         Ok(config::resolve(raw, &project).map_err(Findings)?.network)
@@ -388,7 +388,7 @@ impl World {
             dir: self.dir.clone(),
             manifest_path: common.manifest_path.clone(),
             targets: targets.to_vec(),
-            offline: common.offline,
+            network: common.network(),
             env: self.env.clone(),
         }
     }
@@ -433,10 +433,16 @@ impl World {
             project::discover(&self.select(common, &request.targets), &self.cache)?;
         let config: Config = config::resolve(raw, &project).map_err(Findings)?;
         let wanted = plan::wanted(&config, &project, request).map_err(Findings)?;
-        project.learn_graphs(&wanted, common.offline, &self.cache, &self.term)?;
+        project.learn_graphs(&wanted, common.network(), &self.cache, &self.term)?;
         project.learn_inputs(&plan::inputs(&config, &project, request))?;
         let (plan, errors) = plan::plan(&config, &project, request);
         Ok(Drafted { project, plan, errors, config })
+    }
+}
+
+impl Common {
+    fn network(&self) -> Network {
+        if self.offline { Network::Offline } else { Network::Online }
     }
 }
 
@@ -455,7 +461,7 @@ impl Selection {
             profile: self.profile,
             release: false,
             locked: common.locked,
-            offline: common.offline,
+            network: common.network(),
             jobs: self.jobs,
             skip: Vec::new(),
             repository: None,

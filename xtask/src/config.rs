@@ -28,7 +28,7 @@ pub use github::{GitHubConfig, Slug};
 pub use image::{Base, ImageConfig, ImageFile, ImageNode};
 pub use image_files::Owner;
 pub use krew::{KrewConfig, PLUGIN};
-pub use network::Network;
+pub use network::NetworkConfig;
 
 /// The commented file that is the one source of keys, defaults and help.
 pub const DEFAULT: &str = include_str!("config/default.toml");
@@ -75,7 +75,7 @@ struct ArchiveKeys {
 #[derive(Clone, Debug)]
 pub struct Config {
     pub profile: String,
-    pub network: Network,
+    pub network: NetworkConfig,
     pub check: CheckConfig,
     pub github: GitHubConfig,
     /// The project's own program that CI runs.

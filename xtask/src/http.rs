@@ -49,8 +49,22 @@ pub struct Settings {
     pub timeout: Duration,
     /// How often a request is tried again.
     pub retries: u32,
-    /// Whether every request fails before it is sent.
-    pub offline: bool,
+    /// Offline, every request fails before it is sent.
+    pub network: Network,
+}
+
+/// Whether anything may be asked of the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Network {
+    Online,
+    Offline,
+}
+
+impl Network {
+    /// What tells cargo the same.
+    pub fn cargo_arg(self) -> Option<&'static str> {
+        (self == Network::Offline).then_some("--offline")
+    }
 }
 
 /// Idle connections that are kept for each server.
@@ -242,7 +256,7 @@ impl<'a> Http<'a> {
             let why = format!("{} has no TLS, and is not named in `plain-http`", url.origin);
             return Err(call.failed(Fault::Permanent(why)));
         }
-        if self.settings.offline {
+        if self.settings.network == Network::Offline {
             let why = "--offline forbids the network".to_owned();
             return Err(call.failed(Fault::Permanent(why)));
         }

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::config::{self, Config, ImageNode, KeptBack, PackageConfig, Slug};
 use crate::finding::{Finding, Place, Severity};
+use crate::http::Network;
 use crate::project::{Package, Project, Wanted};
 use crate::reference::Above;
 use crate::target::{Platform, Target};
@@ -101,7 +102,7 @@ pub struct Request {
     /// Whether a local build is to be made with the profile of releases.
     pub release: bool,
     pub locked: bool,
-    pub offline: bool,
+    pub network: Network,
     pub jobs: Option<String>,
     pub skip: Vec<Skip>,
     /// Where images go whose settings name no repository: below this one.

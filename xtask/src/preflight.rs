@@ -10,6 +10,7 @@ use crate::finding::{Finding, Findings, Place, Severity};
 use crate::forge::Forge;
 use crate::forge::index::{self, Change, Submission};
 use crate::github::GitHub;
+use crate::http::Network;
 use crate::krew;
 use crate::plan::{GitHubPlan, IndexPlan, LeftOut, Plan, PublishPlan};
 use crate::project::Project;
@@ -30,7 +31,7 @@ pub struct Sites<'a> {
 /// Whether this machine builds anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Build {
-    Here { offline: bool },
+    Here(Network),
     Elsewhere,
 }
 
@@ -94,8 +95,8 @@ fn machine(plan: &Plan, project: &Project, build: Build, term: &Term) -> Result<
             findings.push(narrow(folder, left));
         }
     }
-    if let Build::Here { offline } = build {
-        let ready = toolchain::prepare(&plan.builds, project, offline, term)?;
+    if let Build::Here(network) = build {
+        let ready = toolchain::prepare(&plan.builds, project, network, term)?;
         findings.extend(ready.left_out.iter().map(LeftOut::finding));
     }
     Ok(findings)

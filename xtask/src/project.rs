@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::cache::Cache;
 use crate::files::{self, Boundary, limits};
 use crate::finding::{Help, failure};
+use crate::http::Network;
 use crate::process::{Env, Program};
 use crate::target::Target;
 use crate::term::Term;
@@ -46,7 +47,7 @@ pub struct Select {
     pub manifest_path: Option<PathBuf>,
     /// Targets named on the command line, which rustc is asked about.
     pub targets: Vec<String>,
-    pub offline: bool,
+    pub network: Network,
     pub env: Env,
 }
 
@@ -180,11 +181,11 @@ impl Project {
     pub fn learn_graphs(
         &mut self,
         wanted: &[Wanted],
-        offline: bool,
+        network: Network,
         cache: &Cache,
         term: &Term,
     ) -> Result<()> {
-        self.graphs = graph::learn(self, wanted, offline, cache, term)?;
+        self.graphs = graph::learn(self, wanted, network, cache, term)?;
         self.learn_outside()?;
         let foreign = |wanted: &Wanted| {
             let graph = self.graphs.get(wanted);
@@ -231,8 +232,8 @@ impl Project {
     }
 
     /// Fetches all sources while a cargo has the tokens for it, where there are some.
-    pub fn fetch_sources(&self, offline: bool) -> Result<()> {
-        if offline || !self.env.has_registry_tokens() {
+    pub fn fetch_sources(&self, network: Network) -> Result<()> {
+        if network == Network::Offline || !self.env.has_registry_tokens() {
             return Ok(());
         }
         let cargo = self.cargo("fetch").args(self.has_lock.then_some("--locked"));
@@ -251,7 +252,7 @@ pub fn discover(select: &Select, cache: &Cache) -> Result<(Project, Vec<RawConfi
     let (metadata, git, rustc) = std::thread::scope(|scope| {
         let git = scope.spawn(|| git::look(dir, &env));
         let rustc = kept.is_none().then(|| scope.spawn(|| rustc::ask(dir, &env)));
-        let metadata = metadata(&manifest, dir, kept.as_ref(), &env, select.offline);
+        let metadata = metadata(&manifest, dir, kept.as_ref(), &env, select.network);
         (metadata, git.join(), rustc.map(|rustc| rustc.join()))
     });
     let panicked = |_| anyhow::anyhow!("a thread that collects facts panicked");
@@ -367,13 +368,13 @@ fn metadata(
     dir: &Path,
     rustc: Option<&Rustc>,
     env: &Env,
-    offline: bool,
+    network: Network,
 ) -> Result<(Vec<u8>, Metadata)> {
     let (cargo, env) = rustc.map_or(("cargo".into(), env.clone()), |rustc| self::cargo(rustc, env));
     let cargo = Program::new(cargo, dir, &env)
         .args(["metadata", "--format-version", "1", "--no-deps", "--manifest-path"])
         .arg(manifest)
-        .args(offline.then_some("--offline"));
+        .args(network.cargo_arg());
     let text = cargo.read()?;
     let metadata =
         MetadataCommand::parse(&text).with_context(|| format!("read the output of `{cargo}`"))?;

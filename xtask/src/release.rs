@@ -16,6 +16,7 @@ use crate::dockerfile;
 use crate::files::{self, Staging, explain_space, limits};
 use crate::finding::{Findings, failure};
 use crate::generate::{self, Generated};
+use crate::http::Network;
 use crate::linkage::{Binary, prove};
 use crate::oci::{self, Base, Built};
 use crate::parallel;
@@ -51,7 +52,7 @@ pub use shard::{Shards, merge, plan_digest, split};
 /// Where programs come from.
 pub enum Source {
     /// cargo builds them here.
-    Cargo { offline: bool },
+    Cargo(Network),
     /// Other machines built them.
     Shards(Shards),
 }
@@ -70,13 +71,13 @@ pub fn release(
     let staging = Staging::open(&plan.dist)?;
     let bases = bases::all(plan, cache, registry, term)?;
     let (binaries, mut left_out, cargo) = match source {
-        Source::Cargo { offline } => binaries(plan, project, *offline, term)?,
+        Source::Cargo(network) => binaries(plan, project, *network, term)?,
         Source::Shards(shards) => {
             (proved(shards.compiled.clone(), term)?, Vec::new(), Duration::ZERO)
         }
     };
     let mut generated = match source {
-        Source::Cargo { .. } => generated(plan, project, &binaries, &mut left_out, term),
+        Source::Cargo(_) => generated(plan, project, &binaries, &mut left_out, term),
         Source::Shards(shards) => {
             left_out.extend(shards.left_out.iter().cloned());
             Generated::received(&plan.generate, &plan.archives, shards.generated.clone())
@@ -111,14 +112,14 @@ pub fn release(
 pub fn images_alone(
     plan: &Plan,
     project: &Project,
-    offline: bool,
+    network: Network,
     cache: &Cache,
     registry: &Registry<'_>,
     term: &Term,
 ) -> Result<Outcome> {
     let _lock = lock_target(project, term)?;
     let bases = bases::all(plan, cache, registry, term)?;
-    let (binaries, left_out, cargo) = binaries(plan, project, offline, term)?;
+    let (binaries, left_out, cargo) = binaries(plan, project, network, term)?;
     let (images, rows) =
         images(plan, &bases, &binaries, cache, registry.blobs(), term).map_err(explain_space)?;
     let left_out = plan.left_out.iter().cloned().chain(left_out).collect();
@@ -146,7 +147,7 @@ pub fn dockerfiles(
         return Err(failure("a build elsewhere needs the Cargo.lock that is not there", fix));
     }
     let _dist = output.is_none().then(|| lock_dist(project, term)).transpose()?;
-    let built_here = matches!(programs, Some(Source::Cargo { .. }));
+    let built_here = matches!(programs, Some(Source::Cargo(_)));
     let _target = built_here.then(|| lock_target(project, term)).transpose()?;
     let base = |image: &ImagePlan| match oci::names_folders(image)? {
         true => bases::one(image, cache, registry, term).map(Some),
@@ -154,7 +155,7 @@ pub fn dockerfiles(
     };
     let bases = plan.images.iter().map(base).collect::<Result<Vec<_>>>()?;
     let binaries = match programs {
-        Some(Source::Cargo { offline }) => binaries(plan, project, *offline, term)?.0,
+        Some(Source::Cargo(network)) => binaries(plan, project, *network, term)?.0,
         Some(Source::Shards(shards)) => proved(shards.compiled.clone(), term)?,
         None => Vec::new(),
     };
@@ -310,16 +311,16 @@ fn buildable(plan: &ImagePlan, binaries: &[Binary]) -> Option<ImagePlan> {
 pub fn binaries(
     plan: &Plan,
     project: &Project,
-    offline: bool,
+    network: Network,
     term: &Term,
 ) -> Result<(Vec<Binary>, Vec<LeftOut>, Duration)> {
-    let ready = toolchain::prepare(&plan.builds, project, offline, term)?;
+    let ready = toolchain::prepare(&plan.builds, project, network, term)?;
     ready.warnings.iter().for_each(|warning| term.finding(warning));
     let nothing = plan.builds.iter().all(|build| ready.groups(build).is_empty());
     if !ready.left_out.is_empty() && (plan.mode != Mode::Snapshot || nothing) {
         return Err(Findings(ready.left_out.iter().map(LeftOut::finding).collect()).into());
     }
-    project.fetch_sources(offline)?;
+    project.fetch_sources(network)?;
     let started = Instant::now();
     let compiled = compile(&plan.builds, &ready, project, term)?;
     let cargo = started.elapsed();

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::finding::{Finding, Help};
+use crate::http::Network;
 use crate::plan::{BuildPlan, LeftOut, Tools};
 use crate::process::{self, Program};
 use crate::project::{Project, cargo_config, rustc};
@@ -53,11 +54,11 @@ impl Ready {
 }
 
 /// Prepares every target of the builds. A standard library that is missing is
-/// installed by rustup, visibly, unless `offline`.
+/// installed by rustup, visibly, where the network may be used.
 pub fn prepare(
     builds: &[BuildPlan],
     project: &Project,
-    offline: bool,
+    network: Network,
     term: &Term,
 ) -> Result<Ready> {
     let mut ready = Ready {
@@ -76,7 +77,7 @@ pub fn prepare(
     for build in builds {
         for target in &build.targets {
             if !usable.contains_key(target) {
-                usable.insert(target, unusable(target, project, offline, term));
+                usable.insert(target, unusable(target, project, network, term));
             }
             if let Some(Some(why)) = usable.get(target) {
                 ready.left_out.push(left_out(build, target, why, project));
@@ -165,12 +166,12 @@ fn left_out(build: &BuildPlan, target: &Target, why: &str, project: &Project) ->
 
 /// Why nothing can be compiled for the target, where it can't; installs its
 /// standard library where that helps.
-fn unusable(target: &Target, project: &Project, offline: bool, term: &Term) -> Option<String> {
+fn unusable(target: &Target, project: &Project, network: Network, term: &Term) -> Option<String> {
     if has_library(target, project) {
         return None;
     }
     let missing = format!("the toolchain has no standard library for {target}");
-    if offline {
+    if network == Network::Offline {
         return Some(format!("{missing}, and --offline forbids to get one"));
     }
     if process::find("rustup", &project.env).is_none() {

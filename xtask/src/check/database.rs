@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use super::advisories::{self, Advisories};
 use crate::cache::Cache;
 use crate::files::{self, Lock};
+use crate::http::Network;
 use crate::process::{Env, excerpt};
 use crate::project::git;
 use crate::secret::Address;
@@ -55,7 +56,7 @@ pub struct Place<'a> {
     pub root: &'a Path,
     pub env: &'a Env,
     pub cache: &'a Cache,
-    pub offline: bool,
+    pub network: Network,
 }
 
 /// Opens the database that `source` names: a folder, relative to the workspace's, or the
@@ -70,8 +71,8 @@ pub fn open(source: &str, place: &Place<'_>, term: &Term) -> Result<Found> {
         let mark = files::list_one(&path.with_extension("fetched"))?;
         Ok::<_, anyhow::Error>(mark.is_some_and(|mark| files::is_lately(mark.modified, FRESH)))
     };
-    let usable =
-        |path: &Path| Ok::<_, anyhow::Error>(path.is_dir() && (place.offline || fresh(path)?));
+    let offline = place.network == Network::Offline;
+    let usable = |path: &Path| Ok::<_, anyhow::Error>(path.is_dir() && (offline || fresh(path)?));
     let (path, temporary, lock) = match place.cache.advisories(source.shown()) {
         Some(path) if place.cache.keeps_advisories() => {
             let lock = Lock::acquire(&path.with_extension("lock"), "check", |other| {
@@ -93,7 +94,7 @@ pub fn open(source: &str, place: &Place<'_>, term: &Term) -> Result<Found> {
     if usable(&path)? {
         return opened(path, temporary, None, place).map(Found::Opened);
     }
-    if place.offline {
+    if offline {
         return Ok(Found::OutOfReach("no database was fetched before --offline".to_owned()));
     }
     term.step("fetch", format_args!("advisories of {source}"));

@@ -10,6 +10,7 @@ use cargo_metadata::diagnostic::{Applicability, Diagnostic, DiagnosticLevel};
 use super::{Found, Options};
 use crate::config::Features;
 use crate::finding::{Finding, Place, Severity};
+use crate::http::Network;
 use crate::process::{Program, excerpt};
 use crate::project::Project;
 use crate::term::Term;
@@ -39,7 +40,7 @@ fn cargo<'a>(subcommand: &str, project: &'a Project) -> Program<'a> {
 }
 
 /// Makes a component of the toolchain ready: `Some` says why it cannot be had.
-pub fn missing(tool: &str, project: &Project, offline: bool, term: &Term) -> Option<String> {
+pub fn missing(tool: &str, project: &Project, network: Network, term: &Term) -> Option<String> {
     let suffix = std::env::consts::EXE_SUFFIX;
     let beside = project.cargo.with_file_name(format!("cargo-{tool}{suffix}"));
     // rustup has stand-ins for each component, installed or not; a toolchain has libraries.
@@ -53,7 +54,7 @@ pub fn missing(tool: &str, project: &Project, offline: bool, term: &Term) -> Opt
     let component = if tool == "fmt" { "rustfmt" } else { tool };
     let add = format!("rustup component add {component}");
     let refused = format!("{}; run `{add}`", error.root_cause()).replace('\n', " ");
-    let Some(toolchain) = project.rustc.rustup_name().filter(|_| !offline) else {
+    let Some(toolchain) = project.rustc.rustup_name().filter(|_| network == Network::Online) else {
         return Some(refused);
     };
     term.step("install", format_args!("{component} for {}", toolchain.display()));
@@ -126,7 +127,7 @@ fn clippy_program<'a>(
     };
     clippy
         .args(options.locked.then_some("--locked"))
-        .args(options.offline.then_some("--offline"))
+        .args(options.network.cargo_arg())
         .args(term.quiet().then_some("--quiet"))
 }
 
@@ -216,10 +217,10 @@ pub fn count(number: usize, what: &str) -> String {
 }
 
 /// What cargo says of all packages of the lock file, which it takes as it is.
-pub fn metadata(project: &Project, offline: bool) -> Result<cargo_metadata::Metadata> {
+pub fn metadata(project: &Project, network: Network) -> Result<cargo_metadata::Metadata> {
     let cargo = project
         .cargo("metadata")
         .args(["--format-version", "1", "--locked"])
-        .args(offline.then_some("--offline"));
+        .args(network.cargo_arg());
     serde_json::from_str(&cargo.read()?).with_context(|| format!("read the output of `{cargo}`"))
 }

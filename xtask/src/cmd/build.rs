@@ -56,7 +56,7 @@ pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
 /// Plans, compiles and proves what the request names.
 pub fn build(request: &Request, common: &Common, world: &World) -> Result<Vec<Binary>> {
     let (project, plan) = world.plan(common, request)?;
-    let (mut built, ..) = binaries(&plan, &project, common.offline, &world.term)?;
+    let (mut built, ..) = binaries(&plan, &project, common.network(), &world.term)?;
     // What was made only to be joined was not asked for.
     let asked = |target: &Target| request.targets.iter().any(|name| name == target.as_str());
     let parts: Vec<Target> =

@@ -76,7 +76,7 @@ pub fn options(
         fix: args.fix,
         // A release changes nothing of what it is made of.
         locked: common.locked || release,
-        offline: common.offline,
+        network: common.network(),
     }
 }
 

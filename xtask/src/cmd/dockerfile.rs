@@ -47,7 +47,7 @@ pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
     let output = args.output.map(|dir| inside(&world.dir.join(dir), &project)).transpose()?;
     let (http, blobs) = (world.http(&config.network, &args.network, common), world.cache.blobs()?);
     let registry = world.registry(&http, &blobs, &config.network);
-    let programs = args.prebuilt.then_some(Source::Cargo { offline: common.offline });
+    let programs = args.prebuilt.then_some(Source::Cargo(common.network()));
     let written = release::dockerfiles(
         &plan,
         &project,

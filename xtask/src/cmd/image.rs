@@ -166,14 +166,14 @@ fn make(args: Make, common: &Common, world: &World) -> Result<ExitCode> {
             registry.check_access(to)?;
         }
     }
-    let (offline, term) = (common.offline, &world.term);
+    let (network, term) = (common.network(), &world.term);
     let made = match into_dist {
         true => {
-            let source = Source::Cargo { offline };
+            let source = Source::Cargo(network);
             let lock = release::lock(&project, term)?;
             release::release(&plan, &project, &source, cache, &registry, &lock, term)?
         }
-        false => release::images_alone(&plan, &project, offline, cache, &registry, term)?,
+        false => release::images_alone(&plan, &project, network, cache, &registry, term)?,
     };
     let pushed = match args.push {
         true => {

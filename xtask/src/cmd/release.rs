@@ -151,8 +151,8 @@ pub fn make(
         errors.extend(release::check_plugins(plan)?);
     }
     if let (Some(plan), Some(publish), false) = (&plan, &publish, args.dry_run) {
-        let offline = common.offline;
-        let build = if request.elsewhere { Build::Elsewhere } else { Build::Here { offline } };
+        let here = Build::Here(common.network());
+        let build = if request.elsewhere { Build::Elsewhere } else { here };
         errors.extend(preflight::look(plan, publish, &project, &sites, build, &world.term));
     }
     if checked && !args.dry_run {
@@ -204,7 +204,7 @@ fn source(
     world: &World,
 ) -> Result<Source> {
     if merge.is_empty() {
-        return Ok(Source::Cargo { offline: common.offline });
+        return Ok(Source::Cargo(common.network()));
     }
     let dirs: Vec<PathBuf> = merge.iter().map(|dir| world.dir.join(dir)).collect();
     let whole = release::plan_digest(&whole(request, common, world)?.0)?;
@@ -247,7 +247,7 @@ fn split(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
         }
     };
     let (targets, digest) = (&request.targets, release::plan_digest(&whole)?);
-    let shard = release::split(&plan, targets, &digest, &project, common.offline, &world.term)?;
+    let shard = release::split(&plan, targets, &digest, &project, common.network(), &world.term)?;
     world.output("version", &plan.version.to_string())?;
     world.term.result(shard.display())?;
     Ok(ExitCode::SUCCESS)

@@ -33,7 +33,7 @@ struct Ready {
 pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
     let zig = match args.zig {
         true => {
-            Some(zig::provide(&world.dir, &world.env, &world.cache, common.offline, &world.term)?)
+            Some(zig::provide(&world.dir, &world.env, &world.cache, common.network(), &world.term)?)
         }
         false => None,
     };
@@ -44,7 +44,7 @@ pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
     if project || zig.is_none() {
         let request = Selection::default().request(Mode::Snapshot, common);
         let (project, plan) = world.plan(common, &request)?;
-        let ready = toolchain::prepare(&plan.builds, &project, common.offline, &world.term)?;
+        let ready = toolchain::prepare(&plan.builds, &project, common.network(), &world.term)?;
         ready.warnings.iter().for_each(|warning| world.term.finding(warning));
         left_out.extend(plan.left_out.iter().filter(|left| !left.by_choice).cloned());
         left_out.extend(ready.left_out);

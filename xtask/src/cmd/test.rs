@@ -40,7 +40,7 @@ pub fn passed(
         .cargo("test")
         .args(["--workspace", "--color", world.term.color_arg()])
         .args(common.locked.then_some("--locked"))
-        .args(common.offline.then_some("--offline"))
+        .args(common.network().cargo_arg())
         .arg("--")
         .args(args);
     // For machines, stdout holds JSON alone.

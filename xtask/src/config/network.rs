@@ -22,7 +22,7 @@ pub struct NetworkKeys {
 
 /// The settings.
 #[derive(Clone, Debug)]
-pub struct Network {
+pub struct NetworkConfig {
     /// A file of certificates that are trusted beside others.
     pub ca: Option<PathBuf>,
     /// `host` or `host:port` of servers without TLS.
@@ -34,10 +34,10 @@ pub struct Network {
 }
 
 /// Where there is no project, or it says nothing.
-impl Default for Network {
-    fn default() -> Network {
+impl Default for NetworkConfig {
+    fn default() -> NetworkConfig {
         let timeout = Duration::from_secs(60);
-        Network { ca: None, plain_http: Vec::new(), timeout, retries: 5, jobs: 4 }
+        NetworkConfig { ca: None, plain_http: Vec::new(), timeout, retries: 5, jobs: 4 }
     }
 }
 
@@ -47,7 +47,7 @@ pub fn network(
     typed: Option<&RawConfig>,
     root: &Path,
     findings: &mut Vec<Finding>,
-) -> Network {
+) -> NetworkConfig {
     let mut fault = |key: &str, why: String| {
         let path = format!("network.{key}");
         let place = typed
@@ -72,5 +72,5 @@ pub fn network(
         }
     }
     let ca = (!keys.ca.is_empty()).then(|| root.join(&keys.ca));
-    Network { ca, plain_http: keys.plain_http, timeout, retries, jobs }
+    NetworkConfig { ca, plain_http: keys.plain_http, timeout, retries, jobs }
 }

@@ -142,7 +142,7 @@ fn of_v6(address: Ipv6Addr) -> Reach {
 pub mod tests {
     use std::time::Duration;
 
-    use super::super::{Proxies, Settings, Trust};
+    use super::super::{Network, Proxies, Settings, Trust};
     use super::*;
     use crate::term::{self, Term};
 
@@ -161,7 +161,7 @@ pub mod tests {
             plain_http: Vec::new(),
             timeout: Duration::from_secs(1),
             retries: 0,
-            offline: true,
+            network: Network::Offline,
         };
         Http::new(settings, Box::leak(Box::new(term)))
     }

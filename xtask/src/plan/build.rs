@@ -82,7 +82,7 @@ pub fn plan(
     {
         args.push("--locked".to_owned());
     }
-    args.extend(request.offline.then(|| "--offline".to_owned()));
+    args.extend(request.network.cargo_arg().map(str::to_owned));
     args.extend(request.jobs.iter().map(|jobs| format!("--jobs={jobs}")));
     let (env, findings) = environment(selected, project);
     let graph =

@@ -120,7 +120,7 @@ fn config(project: &Project) -> Config {
         ci: None,
         check: crate::config::CheckConfig::default(),
         profile: "dist".to_owned(),
-        network: config::Network::default(),
+        network: config::NetworkConfig::default(),
         github: config::GitHubConfig {
             ship: true,
             repository: config::Slug::parse("acme/tool"),
@@ -168,7 +168,7 @@ fn request(mode: Mode) -> Request {
         profile: None,
         release: false,
         locked: false,
-        offline: false,
+        network: Network::Online,
         jobs: None,
         skip: Vec::new(),
         repository: None,

@@ -12,6 +12,7 @@ use super::Project;
 use crate::cache::{Cache, Kind};
 use crate::digest::{self, Digest};
 use crate::files::{self, limits};
+use crate::http::Network;
 use crate::process::Program;
 use crate::target::Target;
 use crate::term::Term;
@@ -87,7 +88,7 @@ struct Record {
 pub fn learn(
     project: &Project,
     wanted: &[Wanted],
-    offline: bool,
+    network: Network,
     cache: &Cache,
     term: &Term,
 ) -> Result<BTreeMap<Wanted, Graph>> {
@@ -113,7 +114,7 @@ pub fn learn(
     }
     // cargo fetches what it does not have, silently, as long as it is asked.
     term.step("resolve", "the dependency graph (cargo metadata)");
-    let question = Question::new(project, offline)?;
+    let question = Question::new(project, network)?;
     let packages = Packages::ask(&question, &missing)?;
     for wanted in missing {
         let record = packages.record(&question, wanted)?;
@@ -149,15 +150,15 @@ fn kept(key: &Digest, cache: &Cache) -> Result<Option<Graph>> {
 /// trace, and a Cargo.lock that another cargo makes meanwhile is nobody's but that one's.
 struct Question<'a> {
     project: &'a Project,
-    offline: bool,
+    network: Network,
     /// Where the lock file is that the project lacks.
     elsewhere: Option<tempfile::TempDir>,
 }
 
 impl<'a> Question<'a> {
-    fn new(project: &'a Project, offline: bool) -> Result<Question<'a>> {
+    fn new(project: &'a Project, network: Network) -> Result<Question<'a>> {
         let elsewhere = (!project.has_lock).then(files::temporary_dir).transpose()?;
-        Ok(Question { project, offline, elsewhere })
+        Ok(Question { project, network, elsewhere })
     }
 
     /// Since cargo 1.97 the setting is there for all; some versions before it took it as an
@@ -173,7 +174,7 @@ impl<'a> Question<'a> {
                 .var("CARGO_UNSTABLE_LOCKFILE_PATH", "true")
                 .var("RUSTC_BOOTSTRAP", "1"),
         }
-        .args(self.offline.then_some("--offline"))
+        .args(self.network.cargo_arg())
     }
 }
 

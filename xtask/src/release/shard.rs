@@ -17,6 +17,7 @@ use crate::digest::{self, Digest};
 use crate::files::{self, Boundary, Limit, limits};
 use crate::finding::{Finding, Findings, Place, failure};
 use crate::generate;
+use crate::http::Network;
 use crate::linkage::Binary;
 use crate::plan::{BuildPlan, LeftOut, Mode, Plan};
 use crate::project::Project;
@@ -106,7 +107,7 @@ pub fn split(
     targets: &[String],
     whole: &Digest,
     project: &Project,
-    offline: bool,
+    network: Network,
     term: &Term,
 ) -> Result<PathBuf> {
     let clean = project.git.as_ref().is_some_and(|git| !git.dirty);
@@ -118,7 +119,7 @@ pub fn split(
     };
     let _lock = lock(project, term)?;
     let staging = Staging::open(&plan.dist)?;
-    let (binaries, mut left_out, _) = binaries(plan, project, offline, term)?;
+    let (binaries, mut left_out, _) = binaries(plan, project, network, term)?;
     let written = generated(plan, project, &binaries, &mut left_out, term)?;
     if let Some(left) = left_out.first() {
         bail!(Findings(vec![left.finding()]));

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use crate::cache::{Cache, REQUIREMENTS, is_tool};
 use crate::files;
 use crate::finding::{Help, failure};
+use crate::http::Network;
 use crate::process::{self, Env, Program};
 use crate::project::cross::{self, ZIG, Zig};
 use crate::term::Term;
@@ -40,7 +41,13 @@ const WRITABLE: &str = "set DOCKLESS_CACHE to a folder that can be written, on a
 const BY_HAND: &str = "put zig on PATH yourself (https://ziglang.org/download)";
 
 /// Installs [`ZIG`] below the tool's cache, unless it is there and works.
-pub fn provide(dir: &Path, env: &Env, cache: &Cache, offline: bool, term: &Term) -> Result<Zig> {
+pub fn provide(
+    dir: &Path,
+    env: &Env,
+    cache: &Cache,
+    network: Network,
+    term: &Term,
+) -> Result<Zig> {
     let place = cross::provided(cache).context("install zig: there is no cache folder");
     let place = place.context(Help(WRITABLE.into()))?;
     let program = place.join(format!("zig{}", std::env::consts::EXE_SUFFIX));
@@ -50,7 +57,7 @@ pub fn provide(dir: &Path, env: &Env, cache: &Cache, offline: bool, term: &Term)
     if works() {
         return Ok(Zig { program, version: ZIG });
     }
-    if offline {
+    if network == Network::Offline {
         bail!(failure("install zig: it comes from PyPI, and --offline forbids to ask it", BY_HAND));
     }
     let root = place.parent().context("find the tool's folder")?;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Common, NetworkArgs, World, location, named, pushable, sink_of};
 use crate::cache::Cache;
-use crate::config::Network;
+use crate::config::NetworkConfig;
 use crate::digest::Digest;
 use crate::files::explain_space;
 use crate::finding::{Finding, Findings, Severity, failure};
@@ -89,7 +89,7 @@ fn with_registry<T>(
     work: impl FnOnce(&Registry<'_>) -> Result<T>,
 ) -> Result<T> {
     let reached = places.iter().any(|place| matches!(place, Location::Registry(_)));
-    let network = if reached { world.network(common)? } else { Network::default() };
+    let network = if reached { world.network_config(common)? } else { NetworkConfig::default() };
     let (http, blobs) = (world.http(&network, more, common), cache.blobs()?);
     work(&world.registry(&http, &blobs, &network))
 }
