@@ -26,7 +26,7 @@ pub use audit::{Check, CheckConfig, Features, Gravity, Ignore, Kind};
 pub use generate::{Generator, OUT, Output, unfit};
 pub use github::{GitHubConfig, Slug};
 pub use image::{Base, ImageConfig, ImageFile, ImageNode};
-pub use image_files::Owner;
+pub use image_files::{Owner, User};
 pub use krew::{KrewConfig, PLUGIN};
 pub use network::NetworkConfig;
 

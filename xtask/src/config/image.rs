@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::image_files::User;
 use super::{Scope, image_files, image_rules};
 use crate::finding::Finding;
 use crate::reference::{Reference, Repository, Stored};
@@ -39,7 +40,7 @@ pub struct ImageConfig {
     pub repositories: Vec<Repository>,
     pub base: Base,
     pub tags: Vec<String>,
-    pub user: String,
+    pub user: User,
     pub entrypoint: Vec<String>,
     pub cmd: Vec<String>,
     pub env: BTreeMap<String, String>,
@@ -105,9 +106,10 @@ pub fn image(scope: &Scope<'_>, keys: ImageKeys, findings: &mut Vec<Finding>) ->
     let volumes = volumes.filter_map(|path| place("volumes", image_rules::volume(path))).collect();
     let workdir = Some(&keys.workdir).filter(|path| !path.is_empty());
     let workdir = workdir.and_then(|path| place("workdir", image_rules::folder(path)));
-    if !numeric_user(&keys.user) {
+    let user = User::parse(&keys.user).unwrap_or_else(|| {
         faults.add("user", format!("{:?} is no number, nor two with a colon", keys.user));
-    }
+        User { uid: 0, gid: None }
+    });
     if !keys.stop_signal.is_empty() && !image_rules::is_signal(&keys.stop_signal) {
         faults.add("stop-signal", format!("{:?} is no signal", keys.stop_signal));
     }
@@ -133,7 +135,7 @@ pub fn image(scope: &Scope<'_>, keys: ImageKeys, findings: &mut Vec<Finding>) ->
         repositories,
         base,
         tags: keys.tags,
-        user: keys.user,
+        user,
         entrypoint: keys.entrypoint,
         cmd: keys.cmd,
         env: keys.env,
@@ -191,12 +193,6 @@ fn base(text: &str, scope: &Scope<'_>, faults: &mut Faults<'_, '_>) -> Base {
         faults.add("base", format!("{error:#}"));
         Base::Scratch
     })
-}
-
-/// `uid` or `uid:gid`.
-fn numeric_user(text: &str) -> bool {
-    let (user, group) = text.split_once(':').unwrap_or((text, "0"));
-    [user, group].iter().all(|id| super::image_files::id(id).is_some())
 }
 
 /// A port with its protocol, or each of a range.

@@ -1,9 +1,10 @@
 //! The files that an image is to hold, found and given their places.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::Scope;
 use super::sources::{self, How};
@@ -53,6 +54,45 @@ impl ImageNode {
 pub struct Owner {
     pub uid: u32,
     pub gid: u32,
+}
+
+/// Whom a program runs as, by numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct User {
+    pub uid: u32,
+    pub gid: Option<u32>,
+}
+
+impl User {
+    /// `uid` or `uid:gid`
+    pub fn parse(text: &str) -> Option<User> {
+        let (uid, gid) = match text.split_once(':') {
+            Some((uid, gid)) => (uid, Some(id(gid)?)),
+            None => (text, None),
+        };
+        Some(User { uid: id(uid)?, gid })
+    }
+
+    /// The owner of the user's files. Without a group it is the user's number, as in
+    /// Dockerfiles.
+    pub fn owner(self) -> Owner {
+        Owner { uid: self.uid, gid: self.gid.unwrap_or(self.uid) }
+    }
+}
+
+impl fmt::Display for User {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.gid {
+            Some(gid) => write!(f, "{}:{gid}", self.uid),
+            None => write!(f, "{}", self.uid),
+        }
+    }
+}
+
+impl Serialize for User {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 /// More files than this are taken for a mistake, such as a `from` that names a
@@ -269,16 +309,14 @@ fn mode(text: &str) -> anyhow::Result<u32> {
     Ok(u32::from_str_radix(text, 8)?)
 }
 
-/// `uid` or `uid:gid`; without a group it is the user's number, as in Dockerfiles.
 fn owner(text: &str) -> anyhow::Result<Owner> {
-    let (user, group) = text.split_once(':').unwrap_or((text, text));
-    let owner = id(user).zip(id(group)).map(|(uid, gid)| Owner { uid, gid });
+    let owner = User::parse(text).map(User::owner);
     owner.ok_or_else(|| anyhow::anyhow!("{text:?} is no owner; one looks like 65532:65532"))
 }
 
 /// A user's or a group's number, as far as engines take them.
 /// <https://github.com/moby/sys/blob/main/user/user.go> (maxID)
-pub fn id(text: &str) -> Option<u32> {
+fn id(text: &str) -> Option<u32> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|id| digits && *id <= i32::MAX as u32)
 }

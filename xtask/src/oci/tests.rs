@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::entry::{Content, LayerEntry, Node};
 use super::{RawIndex, Root, base, build_image, layer, rootfs, validate};
 use crate::cache::Cache;
-use crate::config::{self, ImageFile, ImageNode, Owner};
+use crate::config::{self, ImageFile, ImageNode, Owner, User};
 use crate::digest::Digest;
 use crate::files;
 use crate::plan::{ImageConfig, ImagePlan, ImagePlatform};
@@ -98,7 +98,7 @@ fn plan(dir: &Path, targets: &[&str]) -> ImagePlan {
             cmd: vec!["serve".to_owned()],
             default_env: map("PATH"),
             env: map("MORE"),
-            user: "65532".to_owned(),
+            user: User { uid: 65532, gid: None },
             workdir: Some("/home/nonroot".to_owned()),
             ports: vec!["80/tcp".to_owned(), "443/tcp".to_owned()],
             volumes: vec!["/data".to_owned()],

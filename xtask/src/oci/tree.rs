@@ -165,9 +165,7 @@ pub fn lower<'a>(plan: &ImagePlan, tree: &'a Tree, requested: &[Requested]) -> R
 fn own_folders(plan: &ImagePlan, tree: &Tree, requested: &[Requested]) -> Vec<Requested> {
     let there =
         |path: &str| tree.at(path).is_some() || requested.iter().any(|it| it.entry.path == path);
-    let (user, group) = plan.config.user.split_once(':').unwrap_or((&plan.config.user, ""));
-    let uid = user.parse().unwrap_or(0);
-    let gid = group.parse().unwrap_or(uid);
+    let Owner { uid, gid } = plan.config.user.owner();
     let paths = plan.config.volumes.iter().chain(&plan.config.workdir);
     let paths = paths.map(|path| path.trim_matches('/'));
     let missing = paths.filter(|path| !path.is_empty() && !there(path));

@@ -370,7 +370,7 @@ impl Texts<'_> {
             cmd: self.list("cmd", &config.cmd),
             default_env: env,
             env: own,
-            user: config.user.clone(),
+            user: config.user,
             workdir,
             ports: config.ports.clone(),
             volumes: config.volumes.clone(),

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::*;
-use crate::config::{ArchiveFile, Base};
+use crate::config::{ArchiveFile, Base, User};
 use crate::process::Env;
 use crate::project::cross::{Clang, Zig};
 use crate::project::git::{Mark, MarkPlace, Tree};
@@ -139,7 +139,7 @@ fn image_config() -> config::ImageConfig {
         repositories: Vec::new(),
         base: Base::Builtin,
         tags: vec!["{{ version }}".to_owned(), "latest".to_owned()],
-        user: "65532".to_owned(),
+        user: User { uid: 65532, gid: None },
         entrypoint: Vec::new(),
         cmd: Vec::new(),
         env: BTreeMap::new(),

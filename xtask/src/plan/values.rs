@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{Mode, Part, Tools};
-use crate::config::{ArchiveFile, Base, ImageFile, Output, Slug};
+use crate::config::{ArchiveFile, Base, ImageFile, Output, Slug, User};
 use crate::finding::{Finding, Place};
 use crate::project::{About, NativeCrate};
 use crate::reference::{Reference, Repository, Tag};
@@ -247,8 +247,7 @@ pub struct ImageConfig {
     /// Variables that hold where the base does not set them.
     pub default_env: BTreeMap<String, String>,
     pub env: BTreeMap<String, String>,
-    /// `uid` or `uid:gid`
-    pub user: String,
+    pub user: User,
     /// `None` for the base's.
     pub workdir: Option<String>,
     pub ports: Vec<String>,

@@ -49,7 +49,8 @@ fn an_image_without_config_is_named_and_described() {
     assert_eq!(names, ["docker.io/library/tool:1.2.3", "docker.io/library/tool:latest"]);
     let config = &image.config;
     assert_eq!(config.entrypoint, ["/usr/local/bin/tool"]);
-    assert_eq!((&*config.user, config.workdir.as_deref()), ("65532", Some("/home/nonroot")));
+    let nonroot = User { uid: 65532, gid: None };
+    assert_eq!((config.user, config.workdir.as_deref()), (nonroot, Some("/home/nonroot")));
     assert!(config.default_env.contains_key("SSL_CERT_FILE"));
     let labels: Vec<_> = config.labels.iter().map(|(key, value)| (&**key, &**value)).collect();
     let key = |name: &str| format!("org.opencontainers.image.{name}");
