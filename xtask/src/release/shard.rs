@@ -23,6 +23,7 @@ use crate::plan::{BuildPlan, LeftOut, Mode, Plan};
 use crate::project::Project;
 use crate::target::Target;
 use crate::term::Term;
+use crate::version::Version;
 
 /// What describes a shard, in its folder.
 pub const SHARD: &str = "shard.json";
@@ -39,9 +40,9 @@ struct Shard {
     /// What rustc says of itself.
     rustc: String,
     commit: String,
-    version: String,
+    version: Version,
     /// The digest of the whole release's plan.
-    plan: String,
+    plan: Digest,
     programs: Vec<Program>,
     /// What this machine had programs write.
     generated: Vec<File>,
@@ -52,8 +53,8 @@ struct Shard {
 struct Program {
     package: String,
     bin: String,
-    target: String,
-    digest: String,
+    target: Target,
+    digest: Digest,
 }
 
 /// A file that a package's programs wrote, in a shard.
@@ -61,7 +62,7 @@ struct Program {
 struct File {
     package: String,
     name: String,
-    digest: String,
+    digest: Digest,
     /// Whether it can be run, which its file may lose on its way.
     executable: bool,
 }
@@ -133,8 +134,8 @@ pub fn split(
         let program = Program {
             package: compiled.package().to_owned(),
             bin: compiled.bin().to_owned(),
-            target: compiled.target().to_string(),
-            digest: Digest::of(&bytes).to_string(),
+            target: compiled.target().clone(),
+            digest: Digest::of(&bytes),
         };
         staging.write(&program.place(), &bytes)?;
         programs.push(program);
@@ -142,9 +143,12 @@ pub fn split(
     let mut generated = Vec::new();
     for (package, files) in written.iter() {
         for file in files {
-            let (name, digest) = (file.name.clone(), file.digest.to_string());
-            let (package, executable) = (package.to_owned(), file.mode & 0o100 != 0);
-            let described = File { package, name, digest, executable };
+            let described = File {
+                package: package.to_owned(),
+                name: file.name.clone(),
+                digest: file.digest,
+                executable: file.mode & 0o100 != 0,
+            };
             staging.write(&described.place(), &files::read(&file.path)?)?;
             generated.push(described);
         }
@@ -154,8 +158,8 @@ pub fn split(
         dockless: env!("CARGO_PKG_VERSION").to_owned(),
         rustc: project.rustc.version(&project.root, &project.env)?,
         commit,
-        version: plan.version.to_string(),
-        plan: whole.to_string(),
+        version: plan.version.clone(),
+        plan: *whole,
         programs,
         generated,
     };
@@ -199,13 +203,14 @@ pub fn merge(dirs: &[PathBuf], plan: &Plan, whole: &Digest, project: &Project) -
         shards.extend(found_in(dir)?);
     }
     let mut findings = Vec::new();
-    let mut known: BTreeMap<(&str, &str, &str), &Path> = BTreeMap::new();
+    let mut known: BTreeMap<(&str, &str, &Target), (&Path, &Program)> = BTreeMap::new();
     let first = shards.first().map(|(_, shard)| shard.rustc.clone()).unwrap_or_default();
     for (path, shard) in &shards {
+        let path = path.as_path();
         findings.extend(foreign(path, shard, plan, whole, &first));
         for program in &shard.programs {
-            let key = (&*program.package, &*program.bin, &*program.target);
-            if let Some(other) = known.insert(key, path) {
+            let key = (&*program.package, &*program.bin, &program.target);
+            if let Some((other, _)) = known.insert(key, (path, program)) {
                 let (bin, target) = (&program.bin, &program.target);
                 let why = format!("it holds {bin} for {target}, as {} does", other.display());
                 let fix = "hand over one shard of each target";
@@ -215,9 +220,8 @@ pub fn merge(dirs: &[PathBuf], plan: &Plan, whole: &Digest, project: &Project) -
     }
     let mut wanted = Vec::new();
     for (build, target, bin) in expected(plan) {
-        let key = (&*build.package, bin, target.as_str());
-        match known.get(&key) {
-            Some(path) => wanted.push((build, target, bin, *path)),
+        match known.get(&(&*build.package, bin, target)) {
+            Some((path, program)) => wanted.push((build, *path, *program)),
             None => {
                 let why = format!("no shard holds {bin} for {target}");
                 let fix = format!("build it by `release --split --target {target}`");
@@ -233,18 +237,12 @@ pub fn merge(dirs: &[PathBuf], plan: &Plan, whole: &Digest, project: &Project) -
     files::make_dir(&project.target_dir)?;
     let folder = files::temporary_dir_in(&project.target_dir)?;
     let mut compiled = Vec::new();
-    for (build, target, bin, path) in wanted {
-        let named = |it: &&Program| {
-            it.package == build.package && it.bin == bin && it.target == target.as_str()
-        };
-        let shard = shards.iter().find(|(other, _)| other == path).map(|(_, shard)| shard);
-        let program = shard.and_then(|shard| shard.programs.iter().find(named));
-        let program = program.context("find a program that was found before")?;
+    for (build, path, program) in wanted {
         let to = folder.path().join(program.place());
         let bytes = intact(path, &program.place(), &program.digest, limits::PROGRAM)?;
         // On its way it may have lost that it can be run.
         files::write_program(&to, &bytes)?;
-        compiled.push(Compiled::from_elsewhere(build, bin, target, to));
+        compiled.push(Compiled::from_elsewhere(build, &program.bin, &program.target, to));
     }
     let mut generated: BTreeMap<String, Vec<generate::File>> = BTreeMap::new();
     for (at, (path, file)) in written.into_iter().enumerate() {
@@ -340,7 +338,7 @@ fn foreign(
     } else if shard.commit != commit {
         let why = format!("it is of commit {:.12}, and this is {commit:.12}", shard.commit);
         (why, "build and join one commit")
-    } else if shard.plan != whole.to_string() {
+    } else if shard.plan != *whole {
         let why = "it is of another plan of the same commit".to_owned();
         (why, "give --split and --merge the same packages, features, profile and kind of release")
     } else if shard.rustc != rustc {
@@ -376,12 +374,12 @@ fn found_in(dir: &Path) -> Result<Vec<(PathBuf, Shard)>> {
 
 /// A file of a shard, whose names were compared with the plan's by now, with the digest that
 /// the shard names.
-fn intact(shard: &Path, place: &str, digest: &str, limit: Limit) -> Result<Vec<u8>> {
+fn intact(shard: &Path, place: &str, digest: &Digest, limit: Limit) -> Result<Vec<u8>> {
     let folder = shard.with_file_name("");
     let from = folder.join(place);
     let bytes = Boundary::new(&folder, &[])?.read(&from, limit)?;
     let there = Digest::of(&bytes);
-    if there.to_string() != digest {
+    if there != *digest {
         bail!(failure(
             format!("{} is {there}, and not {digest}", from.display()),
             "build the shard again, and copy it without changing anything",

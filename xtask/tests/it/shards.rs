@@ -96,14 +96,22 @@ fn what_does_not_belong_together_is_not_joined() {
     };
     let commit = world.git(["rev-parse", "HEAD"]);
     let tool = format!("\"dockless\": \"{}\"", env!("CARGO_PKG_VERSION"));
+    let digest = |key: &str| {
+        let start = format!("\"{key}\": \"sha256:");
+        let at = whole.find(&start).unwrap();
+        whole[at..at + start.len() + 64].to_owned()
+    };
+    let zeros = |key: &str| format!("\"{key}\": \"sha256:{}", "0".repeat(64));
     for (from, to, said) in [
         (&*commit, "0123456789abcdef0123456789abcdef01234567", "it is of commit 0123456789ab"),
         (&*tool, "\"dockless\": \"0.0.9\"", "dockless 0.0.9 made it"),
-        ("\"plan\": \"sha256:", "\"plan\": \"sha256:0", "it is of another plan of the same commit"),
+        (&*digest("plan"), &*zeros("plan"), "it is of another plan of the same commit"),
+        ("\"plan\": \"sha256:", "\"plan\": \"sha256:0", "is not a SHA-256 digest"),
         ("\"rustc\": \"rustc ", "\"rustc\": \"rustc 0.", "it was compiled by rustc 0."),
         (AARCH64, X86_64, "it holds kubectl-tool for x86_64-unknown-linux-musl, as "),
         (AARCH64, "../../../etc", "no shard holds kubectl-tool for aarch64-unknown-linux-musl"),
-        ("\"digest\": \"sha256:", "\"digest\": \"sha256:0", "and not sha256:0"),
+        (&*digest("digest"), &*zeros("digest"), "and not sha256:0"),
+        ("\"digest\": \"sha256:", "\"digest\": \"sha256:0", "is not a SHA-256 digest"),
         ("{", "", "read "),
     ] {
         let stderr = changed(from, to);
