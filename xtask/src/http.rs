@@ -54,8 +54,9 @@ pub struct Settings {
 }
 
 /// Whether anything may be asked of the network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Network {
+    #[default]
     Online,
     Offline,
 }

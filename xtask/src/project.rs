@@ -40,7 +40,7 @@ pub use tag_form::TagForm;
 
 /// What the command line says about which project is meant.
 #[derive(Clone, Debug)]
-pub struct Select {
+pub struct Invocation {
     /// The folder that the command was typed in.
     pub dir: PathBuf,
     /// A Cargo.toml, or the folder that holds one.
@@ -243,16 +243,16 @@ impl Project {
 
 /// Collects the facts about the selected project and the tables that configure
 /// it. cargo, git and rustc are asked at the same time.
-pub fn discover(select: &Select, cache: &Cache) -> Result<(Project, Vec<RawConfig>)> {
-    let manifest = manifest(select)?;
+pub fn discover(invocation: &Invocation, cache: &Cache) -> Result<(Project, Vec<RawConfig>)> {
+    let manifest = manifest(invocation)?;
     let dir = manifest.parent().context("find the manifest's folder")?;
-    let env = select.env.for_project(dir);
+    let env = invocation.env.for_project(dir);
     let key = rustup::key(dir, &env)?;
     let kept = key.as_ref().map_or(Ok(None), |key| rustup::kept(key, cache))?;
     let (metadata, git, rustc) = std::thread::scope(|scope| {
         let git = scope.spawn(|| git::look(dir, &env));
         let rustc = kept.is_none().then(|| scope.spawn(|| rustc::ask(dir, &env)));
-        let metadata = metadata(&manifest, dir, kept.as_ref(), &env, select.network);
+        let metadata = metadata(&manifest, dir, kept.as_ref(), &env, invocation.network);
         (metadata, git.join(), rustc.map(|rustc| rustc.join()))
     });
     let panicked = |_| anyhow::anyhow!("a thread that collects facts panicked");
@@ -275,7 +275,7 @@ pub fn discover(select: &Select, cache: &Cache) -> Result<(Project, Vec<RawConfi
         }
         git.count_for(metadata.packages.iter().map(|package| &**package.name), dir, &env)?;
     }
-    rustc.learn_targets(&root, &env, &wanted_targets(select, &raw))?;
+    rustc.learn_targets(&root, &env, &wanted_targets(invocation, &raw))?;
     let target_dir = metadata.target_directory.clone().into_std_path_buf();
     let top = git.as_ref().map_or(&root, |git| &git.top);
     let boundary = Boundary::new(top, &[target_dir.clone(), root.join("dist")])?;
@@ -343,17 +343,17 @@ fn cargo(rustc: &Rustc, env: &Env) -> (PathBuf, Env) {
 
 /// The manifest that is meant, absolute: the one named, or the nearest one
 /// above the working directory.
-fn manifest(select: &Select) -> Result<PathBuf> {
-    let manifest = match &select.manifest_path {
+fn manifest(invocation: &Invocation) -> Result<PathBuf> {
+    let manifest = match &invocation.manifest_path {
         Some(path) => {
-            let path = select.dir.join(path);
+            let path = invocation.dir.join(path);
             if path.is_dir() { path.join("Cargo.toml") } else { path }
         }
         None => {
-            let mut candidates = select.dir.ancestors().map(|dir| dir.join("Cargo.toml"));
+            let mut candidates = invocation.dir.ancestors().map(|dir| dir.join("Cargo.toml"));
             candidates.find(|path| path.is_file()).ok_or_else(|| {
                 failure(
-                    format!("find Cargo.toml: none in {} or above it", select.dir.display()),
+                    format!("find Cargo.toml: none in {} or above it", invocation.dir.display()),
                     "run this inside a Rust project, or name one with --manifest-path",
                 )
             })?
@@ -399,9 +399,9 @@ fn raw_configs(metadata: &Metadata) -> Vec<RawConfig> {
 }
 
 /// The targets that anyone named, well-formed or not.
-fn wanted_targets(select: &Select, raw: &[RawConfig]) -> Vec<String> {
+fn wanted_targets(invocation: &Invocation, raw: &[RawConfig]) -> Vec<String> {
     let configured = raw.iter().filter_map(|raw| raw.value.get("targets")?.as_array()).flatten();
-    let named = select.targets.iter().map(String::as_str);
+    let named = invocation.targets.iter().map(String::as_str);
     let named = named.chain(configured.filter_map(Value::as_str));
     // What is no target at all is found out where the settings are resolved.
     let triple = |name: &str| Target::parse(name).map(|it| it.triple().to_owned()).ok();

@@ -31,6 +31,7 @@ use crate::version::Version;
 
 mod bases;
 mod calls;
+mod dry_run;
 mod held;
 mod locks;
 mod outcome;
@@ -38,11 +39,12 @@ mod plugins;
 mod publish;
 mod shard;
 
-pub use calls::calls;
+use calls::calls;
+pub use dry_run::dry_run;
 use locks::lock_target;
 pub use locks::{Held, lock, lock_dist};
-pub use outcome::{Outcome, left_out_table};
-use outcome::{Row, title};
+pub use outcome::Outcome;
+use outcome::{Row, left_out_table, title};
 pub use plugins::{check_plugins, plugins_of_head, released_plugins};
 pub use publish::{
     Plugin, Public, Published, notes, publish, published_table, push_images, tag_images,

@@ -2,8 +2,10 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use super::{Common, Selection, World, release};
-use crate::plan::Part;
+use super::report::report;
+use super::{Common, NetworkArgs, Selection, World};
+use crate::plan::{Mode, Part, Request};
+use crate::release::{self, Source};
 
 /// Make archives and checksums, into dist/
 ///
@@ -18,6 +20,31 @@ pub struct Args {
 }
 
 pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
-    let args = release::Args::archives(args.selection, false);
-    release::make(args, Part::Archives, |_| true, common, world)
+    let request = args.selection.request(Mode::Snapshot, Part::Archives, common);
+    make(&request, |_| true, common, world)
+}
+
+/// Makes archives and what goes with them; of what was made, those paths are printed that
+/// are wanted.
+pub fn make(
+    request: &Request,
+    wanted: impl Fn(&str) -> bool,
+    common: &Common,
+    world: &World,
+) -> Result<ExitCode> {
+    let mut drafted = world.drafted(common, request)?;
+    if let Some(plan) = &drafted.plan {
+        drafted.errors.extend(release::check_plugins(plan)?);
+    }
+    let (project, plan, config) = drafted.approved(&world.term)?;
+    let http = world.http(&config.network, &NetworkArgs::default(), common);
+    let (cache, source) = (&world.cache, Source::Cargo(common.network()));
+    let blobs = cache.blobs()?;
+    let registry = world.registry(&http, &blobs, &config.network);
+    let lock = release::lock(&project, &world.term)?;
+    let outcome = world.term.group("make", || {
+        release::release(&plan, &project, &source, cache, &registry, &lock, &world.term)
+    })?;
+    report(&plan, &outcome, None, wanted, world)?;
+    Ok(ExitCode::SUCCESS)
 }

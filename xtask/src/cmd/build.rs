@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{Common, Selection, World};
 use crate::linkage::Binary;
-use crate::plan::{Mode, Request};
+use crate::plan::{Mode, Part, Request};
 use crate::release::binaries;
 use crate::target::Target;
 
@@ -39,8 +39,8 @@ struct Built<'a> {
 }
 
 pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
-    let mut request = args.selection.request(Mode::Local, common);
-    request.release = args.release;
+    let mut request = args.selection.request(Mode::Local, Part::All, common);
+    request.build.release = args.release;
     let built = build(&request, common, world)?;
     if world.term.json_wanted() {
         let built = built.iter().map(Built::of).collect::<Result<Vec<_>>>()?;
@@ -55,10 +55,10 @@ pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
 
 /// Plans, compiles and proves what the request names.
 pub fn build(request: &Request, common: &Common, world: &World) -> Result<Vec<Binary>> {
-    let (project, plan) = world.plan(common, request)?;
+    let (project, plan, _) = world.plan(common, request)?;
     let (mut built, ..) = binaries(&plan, &project, common.network(), &world.term)?;
     // What was made only to be joined was not asked for.
-    let asked = |target: &Target| request.targets.iter().any(|name| name == target.as_str());
+    let asked = |target: &Target| request.select.targets.iter().any(|name| name == target.as_str());
     let parts: Vec<Target> =
         plan.builds.iter().flat_map(|build| &build.joined).flat_map(Target::slices).collect();
     built.retain(|binary| {

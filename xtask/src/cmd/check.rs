@@ -8,6 +8,7 @@ use super::{Common, World};
 use crate::check::{self, Found, Options, Verdict};
 use crate::config::{self, Check};
 use crate::files;
+use crate::plan::Mode;
 use crate::project::Project;
 
 /// Run fmt, clippy and an audit, all of it, as one verdict
@@ -41,8 +42,8 @@ pub struct Args {
 }
 
 pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
-    let (project, config) = world.project_and_config(common)?;
-    let verdicts = verdicts(&args, &project, &config, false, common, world)?;
+    let (project, config) = world.project_and_config(common, &[])?;
+    let verdicts = verdicts(&args, &project, &config, Mode::Local, common, world)?;
     if world.term.json_wanted() {
         world.term.json(&verdicts)?;
     }
@@ -53,13 +54,14 @@ pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
 pub fn options(
     args: &Args,
     config: &config::Config,
-    release: bool,
+    mode: Mode,
     common: &Common,
     world: &World,
 ) -> Options {
-    let wanted = |check: &Check| match args.only.is_empty() {
-        true => !args.skip.contains(check),
-        false => args.only.contains(check),
+    let release = mode == Mode::Release;
+    let wanted = |check: &Check| {
+        let only = args.only.is_empty() || args.only.contains(check);
+        only && !args.skip.contains(check)
     };
     let mut require: BTreeSet<Check> = config.check.require.clone();
     require.extend(args.require.iter().copied().chain(release.then_some(Check::Audit)));
@@ -85,11 +87,11 @@ pub fn verdicts(
     args: &Args,
     project: &Project,
     config: &config::Config,
-    release: bool,
+    mode: Mode,
     common: &Common,
     world: &World,
 ) -> Result<Vec<Verdict>> {
-    let options = options(args, config, release, common, world);
+    let options = options(args, config, mode, common, world);
     let verdicts = check::check(project, &config.check, &options, &world.cache, &world.term)?;
     let table = check::table(&verdicts);
     world.term.table(&table);

@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use super::{Common, World, check, test};
 use crate::check::{Outcome, Verdict};
+use crate::plan::Mode;
 
 /// Run `check` and `test`: what CI runs, and what to run before a push
 #[derive(Debug, clap::Args)]
@@ -16,8 +17,8 @@ pub struct Args {
 }
 
 pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
-    let (project, config) = world.project_and_config(common)?;
-    let verdicts = check::verdicts(&args.check, &project, &config, false, common, world)?;
+    let (project, config) = world.project_and_config(common, &[])?;
+    let verdicts = check::verdicts(&args.check, &project, &config, Mode::Local, common, world)?;
     // The tests run whatever the checks said: one run tells everything.
     let tested = test::passed(&project, &[], common, world)?;
     if world.term.json_wanted() {

@@ -41,9 +41,9 @@ pub struct Args {
 }
 
 pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
-    let mut request = args.selection.request(Mode::Snapshot, common);
-    (request.part, request.platforms) = (Part::Dockerfiles, args.platform);
-    let (project, plan, config) = world.plan_and_config(common, &request)?;
+    let mut request = args.selection.request(Mode::Snapshot, Part::Dockerfiles, common);
+    request.select.platforms = args.platform;
+    let (project, plan, config) = world.plan(common, &request)?;
     let output = args.output.map(|dir| inside(&world.dir.join(dir), &project)).transpose()?;
     let (http, blobs) = (world.http(&config.network, &args.network, common), world.cache.blobs()?);
     let registry = world.registry(&http, &blobs, &config.network);

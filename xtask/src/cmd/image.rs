@@ -10,8 +10,9 @@ use crate::cache::Cache;
 use crate::files::explain_space;
 use crate::finding::failure;
 use crate::oci::Built;
-use crate::plan::{ImagePlan, Mode, Part};
+use crate::plan::{ImagePlan, Mode, Part, Plan};
 use crate::reference::{Above, Location, Reference, Repository, Stored};
+use crate::registry::Registry;
 use crate::release::{self, Published, Source};
 use crate::sink::{self, Engine, Sink};
 use crate::target::Platform;
@@ -53,7 +54,7 @@ struct Make {
     #[arg(long, value_name = "REPOSITORY", value_parser = above)]
     repository: Option<Above>,
     /// Write to oci:DIR, oci-archive:FILE or docker-archive:FILE; may be repeated
-    #[arg(short, long, value_name = "SINK", value_parser = stored)]
+    #[arg(short, long, value_name = "SINK", value_parser = stored_name)]
     output: Vec<Stored>,
     /// Hand it over to this engine; may be repeated
     #[arg(long, value_name = "ENGINE")]
@@ -81,7 +82,7 @@ enum Action {
 }
 
 /// Takes an image's name where the image is in a folder or a file.
-fn stored(text: &str) -> Result<Stored> {
+fn stored_name(text: &str) -> Result<Stored> {
     let what = || "name it as oci:DIR, oci-archive:FILE or docker-archive:FILE";
     Stored::parse(text).unwrap_or_else(|| bail!("{text:?} is no folder or file: {}", what()))
 }
@@ -122,82 +123,56 @@ pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
         Some(Action::Validate(args)) => places::validate(args, common, world),
         Some(Action::Inspect(args)) => places::inspect(args, common, world),
         Some(Action::Copy(args)) => places::copy(*args, common, world),
-        None => make(args.make, common, world),
+        None => make(&args.make, common, world),
     }
 }
 
-fn make(args: Make, common: &Common, world: &World) -> Result<ExitCode> {
-    let mut request = args.selection.request(Mode::Snapshot, common);
-    (request.part, request.platforms) = (Part::Images, args.platform);
-    request.repository = match args.repository {
-        Some(named) => Some(named),
+fn make(args: &Make, common: &Common, world: &World) -> Result<ExitCode> {
+    let mut request = args.selection.request(Mode::Snapshot, Part::Images, common);
+    request.select.platforms = args.platform.clone();
+    request.publish.repository = match &args.repository {
+        Some(named) => Some(named.clone()),
         None => world.repository()?,
     };
-    let sinks: Vec<Sink> = args
-        .output
-        .into_iter()
-        .map(|stored| sink_of(&Location::Stored(stored), &world.dir))
-        .chain(args.load.iter().map(|engine| Ok(Sink::Engine(*engine))))
-        .collect::<Result<_>>()?;
+    let sinks = sinks(args, world)?;
     if args.update_base {
-        bases::update(&request, &args.network, common, world)?;
+        bases::update(&request.select, &args.network, common, world)?;
     }
-    let (project, plan, config) = world.plan_and_config(common, &request)?;
-    let network = config.network;
+    let (project, plan, config) = world.plan(common, &request)?;
     one_each(&sinks, &plan.images)?;
-    let into_dist = sinks.is_empty() && !args.push;
+    let dist = (sinks.is_empty() && !args.push).then_some(&*plan.dist);
     if args.dry_run {
-        let dist = into_dist.then_some(&*plan.dist);
-        return super::release::dry_run(&plan, None, dist, &world.term);
+        release::dry_run(&plan, None, dist, &world.term)?;
+        return Ok(ExitCode::SUCCESS);
     }
     let uncached = Cache::none();
     let cache = if args.no_cache { &uncached } else { &world.cache };
-    let (http, blobs) = (world.http(&network, &args.network, common), cache.blobs()?);
-    let registry = world.registry(&http, &blobs, &network);
-    // What would fail at the end is known before anything is compiled.
-    for engine in &args.load {
-        engine.probe(&world.env)?;
-    }
-    if args.push {
-        for to in plan.images.iter().flat_map(ImagePlan::repositories) {
-            let fix =
-                "set `repositories` in [package.metadata.dockless.image], or pass --repository";
-            pushable(to, fix)?;
-            registry.check_access(to)?;
-        }
-    }
+    let http = world.http(&config.network, &args.network, common);
+    let blobs = cache.blobs()?;
+    let registry = world.registry(&http, &blobs, &config.network);
+    look_ahead(args, &plan, &registry, world)?;
     let (network, term) = (common.network(), &world.term);
-    let made = match into_dist {
-        true => {
-            let source = Source::Cargo(network);
-            let lock = release::lock(&project, term)?;
-            release::release(&plan, &project, &source, cache, &registry, &lock, term)?
-        }
-        false => release::images_alone(&plan, &project, network, cache, &registry, term)?,
+    let made = if dist.is_some() {
+        let source = Source::Cargo(network);
+        let lock = release::lock(&project, term)?;
+        release::release(&plan, &project, &source, cache, &registry, &lock, term)?
+    } else {
+        release::images_alone(&plan, &project, network, cache, &registry, term)?
     };
-    let pushed = match args.push {
-        true => {
-            let pushed = release::push_images(&made.images, &registry)?;
-            release::tag_images(&made.images, &pushed, &registry, &world.term)?
-        }
-        false => Vec::new(),
+    let pushed = if args.push {
+        let pushed = release::push_images(&made.images, &registry)?;
+        release::tag_images(&made.images, &pushed, &registry, term)?
+    } else {
+        Vec::new()
     };
     let table = release::published_table(pushed.iter().flatten());
     let mut pushed = pushed.into_iter();
     let mut printed = Vec::new();
-    for Built { plan: image, root } in &made.images {
+    for image in &made.images {
         let pushed = pushed.next().unwrap_or_default();
-        let mut references: Vec<String> =
-            pushed.iter().map(|published| published.reference.clone()).collect();
-        for sink in &sinks {
-            let (env, term) = (&world.env, &world.term);
-            let stored = sink::store(root, &image.names, sink, &registry, env, term);
-            references.push(stored.map_err(explain_space)?);
-        }
-        if into_dist {
-            let dir = plan.dist.join(IMAGES).join(&image.name);
-            references.push(format!("oci:{}@{}", dir.display(), root.digest()));
-        }
+        let mut references: Vec<String> = pushed.iter().map(|it| it.reference.clone()).collect();
+        references.extend(stored(image, &sinks, dist, &registry, world)?);
+        let Built { plan: image, root } = image;
         printed.push(Made {
             name: &image.name,
             digest: root.digest().to_string(),
@@ -208,19 +183,64 @@ fn make(args: Make, common: &Common, world: &World) -> Result<ExitCode> {
             cargo: made.cargo.as_secs_f64(),
         });
     }
-    made.show(&world.term);
+    made.show(term);
     world.summary(&made.markdown())?;
     if args.push {
-        world.term.table(&table);
+        term.table(&table);
         world.summary(&table.markdown("Pushed"))?;
     }
-    if world.term.json_wanted() {
-        world.term.json(&printed)?;
+    if term.json_wanted() {
+        term.json(&printed)?;
     } else {
         let mut references = printed.iter().flat_map(|image| &image.references);
-        references.try_for_each(|reference| world.term.result(reference))?;
+        references.try_for_each(|reference| term.result(reference))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Where images go beside registries.
+fn sinks(args: &Make, world: &World) -> Result<Vec<Sink>> {
+    let stored = args.output.iter().cloned().map(Location::Stored);
+    let stored = stored.map(|location| sink_of(&location, &world.dir));
+    stored.chain(args.load.iter().map(|engine| Ok(Sink::Engine(*engine)))).collect()
+}
+
+/// Fails before anything is compiled for what would fail at the end.
+fn look_ahead(args: &Make, plan: &Plan, registry: &Registry<'_>, world: &World) -> Result<()> {
+    for engine in &args.load {
+        engine.probe(&world.env)?;
+    }
+    if !args.push {
+        return Ok(());
+    }
+    for to in plan.images.iter().flat_map(ImagePlan::repositories) {
+        let fix = "set `repositories` in [package.metadata.dockless.image], or pass --repository";
+        pushable(to, fix)?;
+        registry.check_access(to)?;
+    }
+    Ok(())
+}
+
+/// Writes an image to the sinks; by what it returns it is found there and in `dist`, where
+/// it was put there.
+fn stored(
+    image: &Built,
+    sinks: &[Sink],
+    dist: Option<&Path>,
+    registry: &Registry<'_>,
+    world: &World,
+) -> Result<Vec<String>> {
+    let Built { plan, root } = image;
+    let mut references = Vec::new();
+    for sink in sinks {
+        let stored = sink::store(root, &plan.names, sink, registry, &world.env, &world.term);
+        references.push(stored.map_err(explain_space)?);
+    }
+    if let Some(dist) = dist {
+        let dir = dist.join(IMAGES).join(&plan.name);
+        references.push(format!("oci:{}@{}", dir.display(), root.digest()));
+    }
+    Ok(references)
 }
 
 /// Fails for the name that an image has where nobody gave it one, and for what was

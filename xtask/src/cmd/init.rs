@@ -6,7 +6,7 @@ use super::{Common, Drafted, Selection, World};
 use crate::files::{self, limits};
 use crate::finding::{Findings, failure};
 use crate::init;
-use crate::plan::{Mode, Skip};
+use crate::plan::{Mode, Part, Skip};
 use crate::project::{Project, git};
 
 /// Write the workflows by which GitHub checks and releases the project
@@ -28,10 +28,11 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, common: &Common, world: &World) -> Result<ExitCode> {
-    let mut request = Selection::default().request(Mode::Snapshot, common);
+    let mut request = Selection::default().request(Mode::Snapshot, Part::All, common);
+    request.select.skip = vec![Skip::Publish];
     // They are for other machines, whatever this one has.
-    (request.elsewhere, request.skip) = (true, vec![Skip::Publish]);
-    request.repository = world.repository()?;
+    request.build.elsewhere = true;
+    request.publish.repository = world.repository()?;
     let Drafted { project, plan, config, errors } = world.drafted(common, &request)?;
     // What keeps this commit from being released is of no account to its workflows.
     let Some(plan) = plan else { bail!(Findings(errors)) };

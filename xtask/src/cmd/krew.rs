@@ -3,12 +3,12 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use super::{Common, Selection, World, release};
+use super::{Common, Selection, World, archive};
 use crate::artifacts::KREW;
 use crate::files::{self, limits};
 use crate::finding::{Finding, Findings, Place, Severity};
 use crate::krew::{self, Archives};
-use crate::plan::Part;
+use crate::plan::{Mode, Part};
 
 mod bump;
 mod pr;
@@ -67,9 +67,10 @@ struct Validate {
 pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
     match args.action {
         Action::Manifest(args) => {
-            let args = release::Args::archives(args.selection, true);
-            let printed = |path: &str| path.contains(&format!("/{KREW}"));
-            release::make(args, Part::Archives, printed, common, world)
+            let mut request = args.selection.request(Mode::Snapshot, Part::Archives, common);
+            request.select.only_plugins = true;
+            let is_manifest = |path: &str| path.contains(&format!("/{KREW}"));
+            archive::make(&request, is_manifest, common, world)
         }
         Action::Validate(args) => validate(&args, world),
         Action::Bump(args) => bump::run(&args, common, world),
@@ -110,8 +111,5 @@ fn validate(args: &Validate, world: &World) -> Result<ExitCode> {
     let (wrong, odd): (Vec<Finding>, Vec<Finding>) =
         findings.into_iter().partition(|finding| finding.severity == Severity::Error);
     odd.iter().for_each(|finding| world.term.finding(finding));
-    match wrong.is_empty() {
-        true => Ok(ExitCode::SUCCESS),
-        false => Err(Findings(wrong).into()),
-    }
+    if wrong.is_empty() { Ok(ExitCode::SUCCESS) } else { Err(Findings(wrong).into()) }
 }

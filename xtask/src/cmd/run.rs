@@ -5,7 +5,7 @@ use anyhow::{Result, bail};
 
 use super::{Common, Selection, World, build};
 use crate::finding::failure;
-use crate::plan::Mode;
+use crate::plan::{Mode, Part};
 use crate::process::Program;
 
 /// Build a static binary for this machine and run it
@@ -24,7 +24,8 @@ pub struct Args {
 }
 
 pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
-    let built = build::build(&args.selection.request(Mode::Local, common), common, world)?;
+    let request = args.selection.request(Mode::Local, Part::All, common);
+    let built = build::build(&request, common, world)?;
     let [binary] = &built[..] else {
         let names: Vec<&str> = built.iter().map(|binary| binary.compiled().bin()).collect();
         bail!(failure(

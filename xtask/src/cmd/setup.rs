@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{Common, Selection, World};
 use crate::finding::Findings;
-use crate::plan::{LeftOut, Mode};
+use crate::plan::{LeftOut, Mode, Part};
 use crate::project::cross::Zig;
 use crate::toolchain::{self, zig};
 
@@ -31,31 +31,28 @@ struct Ready {
 }
 
 pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
-    let zig = match args.zig {
-        true => {
-            Some(zig::provide(&world.dir, &world.env, &world.cache, common.network(), &world.term)?)
-        }
-        false => None,
-    };
+    let World { dir, env, cache, term, .. } = world;
+    let provide = || zig::provide(dir, env, cache, common.network(), term);
+    let zig = args.zig.then(provide).transpose()?;
     let mut left_out = Vec::new();
     // zig may be wanted before there is any project.
     let project = common.manifest_path.is_some()
-        || world.dir.ancestors().any(|dir| dir.join("Cargo.toml").is_file());
+        || dir.ancestors().any(|dir| dir.join("Cargo.toml").is_file());
     if project || zig.is_none() {
-        let request = Selection::default().request(Mode::Snapshot, common);
-        let (project, plan) = world.plan(common, &request)?;
-        let ready = toolchain::prepare(&plan.builds, &project, common.network(), &world.term)?;
-        ready.warnings.iter().for_each(|warning| world.term.finding(warning));
+        let request = Selection::default().request(Mode::Snapshot, Part::All, common);
+        let (project, plan, _) = world.plan(common, &request)?;
+        let ready = toolchain::prepare(&plan.builds, &project, common.network(), term)?;
+        ready.warnings.iter().for_each(|warning| term.finding(warning));
         left_out.extend(plan.left_out.iter().filter(|left| !left.by_choice).cloned());
         left_out.extend(ready.left_out);
     }
-    if world.term.json_wanted() {
-        world.term.json(&Ready { zig, left_out: left_out.clone() })?;
+    if term.json_wanted() {
+        term.json(&Ready { zig, left_out: left_out.clone() })?;
     } else if let Some(zig) = zig {
-        world.term.result(zig.program.display())?;
+        term.result(zig.program.display())?;
     }
-    match left_out.is_empty() {
-        true => Ok(ExitCode::SUCCESS),
-        false => Err(Findings(left_out.iter().map(LeftOut::finding).collect()).into()),
+    if left_out.is_empty() {
+        return Ok(ExitCode::SUCCESS);
     }
+    Err(Findings(left_out.iter().map(LeftOut::finding).collect()).into())
 }

@@ -17,7 +17,7 @@ pub fn bins(selected: &Selected<'_>, request: &Request) -> (Vec<String>, Vec<Lef
     let mut bins = Vec::new();
     let mut left_out = Vec::new();
     for bin in &selected.config.bins {
-        if !request.bins.is_empty() && !request.bins.contains(&bin.name) {
+        if !request.select.bins.is_empty() && !request.select.bins.contains(&bin.name) {
             continue;
         }
         let missing: Vec<&str> = bin
@@ -76,14 +76,14 @@ pub fn plan(
         args.extend(["--config".to_owned(), format!(r#"profile.{profile}.strip="symbols""#)]);
     }
     // A lock file that is there is the one that counts; a release must have one.
-    if request.locked
+    if request.build.locked
         || request.mode == Mode::Release
         || (request.mode == Mode::Snapshot && project.has_lock)
     {
         args.push("--locked".to_owned());
     }
-    args.extend(request.network.cargo_arg().map(str::to_owned));
-    args.extend(request.jobs.iter().map(|jobs| format!("--jobs={jobs}")));
+    args.extend(request.build.network.cargo_arg().map(str::to_owned));
+    args.extend(request.build.jobs.iter().map(|jobs| format!("--jobs={jobs}")));
     let (env, findings) = environment(selected, project);
     let graph =
         |target: &Target| project.graphs.get(&selected.wanted(target)).cloned().unwrap_or_default();
@@ -167,15 +167,15 @@ fn remap(project: &Project) -> Vec<(PathBuf, String)> {
 /// cargo's arguments for the features of config and command line.
 pub fn feature_args(config: &PackageConfig, request: &Request) -> Vec<String> {
     let features: BTreeSet<&str> =
-        config.features.iter().chain(&request.features).map(String::as_str).collect();
+        config.features.iter().chain(&request.build.features).map(String::as_str).collect();
     let mut args = Vec::new();
     if !features.is_empty() {
         args.push(format!("--features={}", features.into_iter().collect::<Vec<_>>().join(",")));
     }
-    if request.all_features {
+    if request.build.all_features {
         args.push("--all-features".to_owned());
     }
-    if request.no_default_features || !config.default_features {
+    if request.build.no_default_features || !config.default_features {
         args.push("--no-default-features".to_owned());
     }
     args
@@ -185,13 +185,13 @@ impl Selected<'_> {
     /// The features that a build turns on, with those that they turn on themselves.
     fn features(&self, request: &Request) -> BTreeSet<String> {
         let all = self.package.features.iter().map(|(name, _)| name.clone());
-        if request.all_features {
+        if request.build.all_features {
             return all.collect();
         }
-        let default = (self.config.default_features && !request.no_default_features)
+        let default = (self.config.default_features && !request.build.no_default_features)
             .then(|| "default".to_owned());
         let mut pending: Vec<String> = default.into_iter().collect();
-        pending.extend(self.config.features.iter().chain(&request.features).cloned());
+        pending.extend(self.config.features.iter().chain(&request.build.features).cloned());
         let mut on = BTreeSet::new();
         while let Some(feature) = pending.pop() {
             if on.insert(feature.clone()) {

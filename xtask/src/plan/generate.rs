@@ -37,7 +37,7 @@ fn run_here(project: &Project) -> Vec<Target> {
 /// package that several machines build, all targets count: another machine builds and runs
 /// what could be run here.
 pub fn extra(selected: &Selected<'_>, project: &Project, request: &Request) -> Option<Target> {
-    if !wanted(selected, request) || request.elsewhere {
+    if !wanted(selected, request) || request.build.elsewhere {
         return None;
     }
     let targets = match request.part {
@@ -62,7 +62,7 @@ pub fn runner(
     if !wanted(selected, request) {
         return Ok(None);
     }
-    if request.elsewhere {
+    if request.build.elsewhere {
         return Ok(Some(Runner::Shards));
     }
     let left_out = |target, why, fix| {

@@ -20,7 +20,7 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 /// Whether an image is wanted of the package.
 pub fn wanted(selected: &Selected<'_>, request: &Request) -> bool {
-    let named = request.only_images() && request.packages.contains(&selected.package.name);
+    let named = request.only_images() && request.select.packages.contains(&selected.package.name);
     request.images() && (selected.config.image.ship || named)
 }
 
@@ -28,8 +28,8 @@ pub fn wanted(selected: &Selected<'_>, request: &Request) -> bool {
 pub fn serves(target: &Target, request: &Request) -> bool {
     let platform = target.platform();
     platform.is_some_and(|platform| {
-        request.platforms.is_empty()
-            || request.platforms.iter().any(|asked| asked.distance(&platform) == Some(0))
+        request.select.platforms.is_empty()
+            || request.select.platforms.iter().any(|asked| asked.distance(&platform) == Some(0))
     })
 }
 
@@ -37,7 +37,7 @@ pub fn serves(target: &Target, request: &Request) -> bool {
 pub fn missing(left_out: &[LeftOut], request: &Request) -> Vec<Finding> {
     let mut findings: Vec<Finding> = left_out.iter().map(LeftOut::finding).collect();
     if findings.is_empty() {
-        let asked: Vec<String> = request.platforms.iter().map(Platform::to_string).collect();
+        let asked: Vec<String> = request.select.platforms.iter().map(Platform::to_string).collect();
         let why = match asked.is_empty() {
             true => "no package makes an image: that takes a Linux target".to_owned(),
             false => format!("no target of the packages is for {}", asked.join(" or ")),
@@ -57,7 +57,7 @@ pub fn unserved(images: &[ImagePlan], request: &Request) -> Vec<Finding> {
     let made: Vec<&Platform> =
         images.iter().flat_map(|image| &image.platforms).map(|it| &it.platform).collect();
     let served = |asked: &&Platform| made.iter().any(|made| asked.distance(made) == Some(0));
-    let unserved = request.platforms.iter().filter(|asked| !served(asked));
+    let unserved = request.select.platforms.iter().filter(|asked| !served(asked));
     unserved
         .map(|asked| {
             let why = format!("no target of the packages is for {asked}");
@@ -117,7 +117,7 @@ pub fn plan(
     let values = project.values(selected.package);
     let values: Vec<(&str, &str)> = values.iter().map(|(name, value)| (*name, &**value)).collect();
     let mut texts = Texts { selected, values: &values, findings: &mut findings };
-    let names = texts.names(config, request.repository.as_ref());
+    let names = texts.names(config, request.publish.repository.as_ref());
     let released = matches!(selected.package.versioned, Versioned::Release { .. });
     let image = ImagePlan {
         name: build.package.clone(),

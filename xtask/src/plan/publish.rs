@@ -1,8 +1,8 @@
 //! What a release makes public, and where.
 
 use super::{
-    ArchivePlan, CHECKSUMS, GitHubPlan, ImagePlan, IndexPlan, KrewPlan, LeftOut, PublishPlan,
-    Request, Skip,
+    ArchivePlan, CHECKSUMS, GitHubPlan, ImagePlan, IndexPlan, KrewPlan, LeftOut, PublishOptions,
+    PublishPlan, Request, Skip,
 };
 use crate::config::{GitHubConfig, Slug};
 use crate::finding::{Finding, Place};
@@ -21,12 +21,12 @@ pub fn plan(
 ) -> (PublishPlan, Vec<Finding>, Vec<LeftOut>) {
     let mut findings = Vec::new();
     let mut left_out: Vec<LeftOut> = images.iter().filter_map(homeless).collect();
-    let repository = repository(config, project, request);
+    let repository = repository(config, project, &request.publish);
     let mut github = None;
     if !config.ship {
         let why = "`ship = false` in [workspace.metadata.dockless.github]";
         left_out.push(left(&format!("the release {tag} on GitHub"), why, "set `ship = true`"));
-        if request.draft {
+        if request.publish.draft {
             let fix = "set `ship = true`, or leave out --draft";
             findings.push(Finding::error("github-draft", Place::item("--draft"), why, fix));
         }
@@ -41,25 +41,30 @@ pub fn plan(
             files,
         });
     } else {
-        let why = format!("it is not known which repository on {} is released", request.server);
+        let server = request.publish.server();
+        let why = format!("it is not known which repository on {server} is released");
         let fix = "name it as `repository` in [workspace.metadata.dockless.github], or, to publish \
                    images alone, set `ship = false` there";
         let place = Place::file(&project.root.join("Cargo.toml"));
         findings.push(Finding::error("github-repository", place, why, fix));
     }
-    let (index, more) = index(config, request, tag, plugins, github.is_some());
+    let (index, more) = index(config, request, tag, plugins, github.as_ref());
     left_out.extend(more);
-    let publish = PublishPlan { tag: tag.clone(), draft: request.draft, github, index };
+    let publish = PublishPlan { tag: tag.clone(), draft: request.publish.draft, github, index };
     (publish, findings, left_out)
 }
 
 /// The setting, or else the workflow's own repository, or else that which the packages
 /// name, or else git's.
-pub fn repository(config: &GitHubConfig, project: &Project, request: &Request) -> Option<Slug> {
-    let of = |address: &str| Slug::of_address(address, &request.server);
+pub fn repository(
+    config: &GitHubConfig,
+    project: &Project,
+    options: &PublishOptions,
+) -> Option<Slug> {
+    let of = |address: &str| Slug::of_address(address, options.server());
     let named = || project.packages.iter().filter_map(|it| it.about.repository.as_deref());
-    let configured = config.repository.clone().or_else(|| request.workflow.clone());
-    configured.or_else(|| named().find_map(of)).or_else(|| request.origin.as_deref().and_then(of))
+    let configured = config.repository.clone().or_else(|| options.workflow.clone());
+    configured.or_else(|| named().find_map(of)).or_else(|| options.origin.as_deref().and_then(of))
 }
 
 /// An image that nobody said where to push.
@@ -99,7 +104,7 @@ fn elsewhere(
     request: &Request,
 ) -> Option<Finding> {
     let uri = plugin.platforms.iter().map(|it| &it.uri).find(|uri| {
-        let other = Slug::of_address(uri, &request.server);
+        let other = Slug::of_address(uri, request.publish.server());
         other.is_some_and(|other| !other.is(repository))
     })?;
     let why = format!("the release {tag} goes to {repository}, and krew is sent to {uri}");
@@ -115,16 +120,16 @@ fn index(
     request: &Request,
     tag: &ReleaseTag,
     plugins: &[KrewPlan],
-    released: bool,
+    github: Option<&GitHubPlan>,
 ) -> (Option<IndexPlan>, Vec<LeftOut>) {
     if plugins.is_empty() {
         return (None, Vec::new());
     }
     let why = match &config.index {
         None => "`ship = false` in [workspace.metadata.dockless.index]",
-        _ if request.skip.contains(&Skip::Krew) => "--skip krew",
-        _ if request.draft => "a draft is seen by nobody",
-        _ if !released => "its archives are not released on GitHub",
+        _ if request.skips(Skip::Krew) => "--skip krew",
+        _ if request.publish.draft => "a draft is seen by nobody",
+        _ if github.is_none() => "its archives are not released on GitHub",
         _ if tag.version.is_prerelease() => "an index takes no pre-releases",
         Some(index) => {
             let plugins = plugins.iter().map(|it| it.name.clone()).collect();

@@ -263,7 +263,7 @@ pub fn bins(selected: &[Selected<'_>], builds: &[BuildPlan], request: &Request) 
     let has = |name: &&String| {
         selected.iter().any(|it| it.config.bins.iter().any(|bin| bin.name == **name))
     };
-    let unknown = request.bins.iter().filter(|name| !builds.is_empty() && !has(name));
+    let unknown = request.select.bins.iter().filter(|name| !builds.is_empty() && !has(name));
     let finding = |name: &String| {
         let why = format!("no package that is built has a binary {name:?}");
         let fix = "see which binaries there are with `release --dry-run`";

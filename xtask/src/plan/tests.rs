@@ -155,30 +155,13 @@ fn image_config() -> config::ImageConfig {
 }
 
 fn request(mode: Mode) -> Request {
-    Request {
-        part: Part::All,
-        platforms: Vec::new(),
-        mode,
-        packages: Vec::new(),
-        targets: Vec::new(),
-        bins: Vec::new(),
-        features: Vec::new(),
-        all_features: false,
-        no_default_features: false,
-        profile: None,
-        release: false,
-        locked: false,
-        network: Network::Online,
-        jobs: None,
-        skip: Vec::new(),
-        repository: None,
-        plugins: false,
-        elsewhere: false,
-        draft: false,
-        server: "github.com".to_owned(),
-        workflow: None,
-        origin: None,
-    }
+    let (build, publish) = (BuildOptions::default(), PublishOptions::default());
+    Request { mode, part: Part::All, select: Select::default(), build, publish }
+}
+
+fn skipping(step: Skip, mode: Mode) -> Request {
+    let select = Select { skip: vec![step], ..Select::default() };
+    Request { select, ..request(mode) }
 }
 
 fn single(git: Option<Git>) -> Project {
@@ -242,7 +225,7 @@ fn a_snapshot_cannot_publish_and_a_local_build_makes_no_archive() {
         local.builds[0].args,
         ["--package", "tool@1.2.3", "--profile", "dev", "--bin", "tool"]
     );
-    let skipping = Request { skip: vec![Skip::Publish], ..request(Mode::Release) };
+    let skipping = skipping(Skip::Publish, Mode::Release);
     let skipping = plan(&config(&project), &project, &skipping).unwrap();
     assert!(skipping.publish.is_none() && !skipping.archives.is_empty());
 }
@@ -312,7 +295,7 @@ fn planned(
         let sources = vec![("/elsewhere".into(), "/deps/x".into())];
         project.graphs.insert(wanted, Graph { native, sources, outside: Vec::new() });
     }
-    let request = Request { skip: vec![Skip::Image], ..request(Mode::Snapshot) };
+    let request = skipping(Skip::Image, Mode::Snapshot);
     plan(&config, &project, &request)
 }
 
@@ -471,7 +454,8 @@ fn a_binary_whose_features_are_off_is_left_out() {
     let without = plan(&config, &project, &request(Mode::Snapshot)).unwrap();
     assert_eq!(without.builds[0].bins, ["tool"]);
     assert_eq!(without.left_out[0].what, "extra (binary of tool)");
-    let with = Request { features: vec!["more".into()], ..request(Mode::Snapshot) };
+    let build = BuildOptions { features: vec!["more".into()], ..BuildOptions::default() };
+    let with = Request { build, ..request(Mode::Snapshot) };
     let with = plan(&config, &project, &with).unwrap();
     assert_eq!(with.builds[0].bins, ["tool", "extra"]);
     assert!(with.builds[0].args.contains(&"--features=more".to_owned()));

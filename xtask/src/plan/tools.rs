@@ -50,7 +50,7 @@ pub fn choose(
     project: &Project,
     request: &Request,
 ) -> Result<Tools, Obstacle> {
-    if request.elsewhere {
+    if request.build.elsewhere {
         return Ok(Tools::Rustc);
     }
     let graph = project.graphs.get(&selected.wanted(target));

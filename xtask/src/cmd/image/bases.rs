@@ -3,22 +3,19 @@
 use anyhow::Result;
 
 use super::{Common, NetworkArgs, World};
-use crate::config;
-use crate::finding::Findings;
-use crate::plan::Request;
-use crate::project::{self, bases};
+use crate::plan::Select;
+use crate::project::bases;
 use crate::reference::Reference;
 
 /// Asks registries what the bases of the packages are now, those that were named or all,
 /// and writes it into dockless.lock, which keeps no others.
 pub fn update(
-    request: &Request,
+    select: &Select,
     network: &NetworkArgs,
     common: &Common,
     world: &World,
 ) -> Result<()> {
-    let (project, raw) = project::discover(&world.select(common, &request.targets), &world.cache)?;
-    let config = config::resolve(raw, &project).map_err(Findings)?;
+    let (project, config) = world.project_and_config(common, &select.targets)?;
     let blobs = world.cache.blobs()?;
     let http = world.http(&config.network, network, common);
     let registry = world.registry(&http, &blobs, &config.network);
@@ -26,7 +23,7 @@ pub fn update(
     for package in &config.packages {
         let Some(base) = package.image.named_base() else { continue };
         let before = project.bases.get(base);
-        let meant = request.packages.is_empty() || request.packages.contains(&package.name);
+        let meant = select.packages.is_empty() || select.packages.contains(&package.name);
         let digest = match before.filter(|_| !meant) {
             Some(digest) => *digest,
             None if !meant => continue,

@@ -5,13 +5,14 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
-use super::super::{Common, KREW_GITHUB_TOKEN, NetworkArgs, Selection, World};
+use super::super::world::KREW_GITHUB_TOKEN;
+use super::super::{Common, NetworkArgs, World};
 use crate::artifacts::Of;
 use crate::config::Slug;
 use crate::finding::failure;
 use crate::forge::index::{self, Change, Submission, Submitted};
 use crate::github::GitHub;
-use crate::plan::{self, Mode};
+use crate::plan;
 use crate::project::Project;
 use crate::release;
 use crate::version::ReleaseTag;
@@ -51,16 +52,15 @@ fn slug(text: &str) -> Result<Slug> {
 }
 
 pub fn run(args: &Pr, common: &Common, world: &World) -> Result<ExitCode> {
-    let (project, config) = world.project_and_config(common)?;
+    let (project, config) = world.project_and_config(common, &[])?;
     let (plugins, of) = release::plugins_of_head(&args.names, &project)?;
     let tag = released_tag(&of, &project)?;
     let Some(index) = args.index.as_ref().or(config.github.index.as_ref()) else {
         let why = "`ship = false` in [workspace.metadata.dockless.index]";
         bail!(failure(why, "name the index with --index"));
     };
-    let mut request = Selection::default().request(Mode::Release, common);
-    world.whereabouts(&mut request)?;
-    let Some(from) = plan::repository(&config.github, &project, &request) else {
+    let options = world.publish_options()?;
+    let Some(from) = plan::repository(&config.github, &project, &options) else {
         let why = "it is not known which repository is released, by which branches are called";
         let fix = "name it as `repository` in [workspace.metadata.dockless.github]";
         bail!(failure(why, fix));

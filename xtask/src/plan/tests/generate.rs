@@ -33,7 +33,7 @@ fn programs_are_run_for_a_target_of_this_machine() {
         };
         config.packages[0].targets = targets(shipped);
         config.packages[0].generate = vec![completions()];
-        let archives = Request { skip: vec![Skip::Image], ..request(Mode::Snapshot) };
+        let archives = skipping(Skip::Image, Mode::Snapshot);
         let plan = plan(&config, &project, &archives).unwrap();
         assert_eq!(plan.left_out, []);
         assert_eq!(
@@ -48,7 +48,7 @@ fn programs_are_run_for_a_target_of_this_machine() {
             assert!(graphs.iter().any(|wanted| wanted.target == target), "no graph of {target}");
         }
         // Without archives nothing is generated, and nothing more is built.
-        let skipping = Request { skip: vec![Skip::Archive], ..request(Mode::Snapshot) };
+        let skipping = skipping(Skip::Archive, Mode::Snapshot);
         let skipping = super::plan(&config, &project, &skipping).unwrap();
         assert!(skipping.generate.is_empty());
         let built = if shipped == [universal] { targets(built) } else { targets(shipped) };

@@ -3,6 +3,7 @@
 use super::*;
 use crate::config::{ImageFile, ImageNode, Owner};
 use crate::reference::{Reference, Repository};
+use crate::target::Platform;
 
 const ARM: &str = "aarch64-unknown-linux-musl";
 const ARM7: &str = "armv7-unknown-linux-musleabihf";
@@ -30,6 +31,10 @@ fn imaged(
 
 fn images_alone() -> Request {
     Request { part: Part::Images, ..request(Mode::Snapshot) }
+}
+
+fn selecting(select: Select) -> Request {
+    Request { select, ..images_alone() }
 }
 
 fn platforms(plan: &Plan) -> Vec<String> {
@@ -93,7 +98,7 @@ fn platforms_narrow_what_is_built() {
         let platforms = vec![Platform::parse(platform).unwrap()];
         imaged(
             &[ARM, X86, "x86_64-pc-windows-gnu"],
-            Request { platforms, ..images_alone() },
+            selecting(Select { platforms, ..Select::default() }),
             |_| {},
         )
     };
@@ -114,9 +119,10 @@ fn what_is_not_wanted_is_not_made() {
     assert_eq!(imaged(&[X86], request(Mode::Snapshot), not).unwrap().images.len(), 0);
     assert_eq!(rules(imaged(&[X86], images_alone(), not)), ["no-image"]);
     // Whoever names a package means it.
-    let named = Request { packages: vec!["tool".to_owned()], ..images_alone() };
+    let named =
+        selecting(Select { packages: vec!["tool".to_owned()], ..Select::default() });
     assert_eq!(imaged(&[X86], named, not).unwrap().images.len(), 1);
-    let skipped = Request { skip: vec![Skip::Image], ..request(Mode::Snapshot) };
+    let skipped = skipping(Skip::Image, Mode::Snapshot);
     assert_eq!(imaged(&[X86], skipped, |_| {}).unwrap().images.len(), 0);
     let archives = Request { part: Part::Archives, ..request(Mode::Snapshot) };
     let plan = imaged(&[X86], archives, |_| {}).unwrap();

@@ -254,7 +254,8 @@ fn what_krew_lacks_stops_a_release_and_is_left_out_of_a_snapshot() {
         let stopped = planned(&["v1.2.3"], &[X86], &request(Mode::Release), change).unwrap_err();
         assert!(stopped.iter().any(|it| it.why == why), "{stopped:?}");
         // There is nothing else that such a command could make.
-        let alone = Request { plugins: true, ..request(Mode::Snapshot) };
+        let select = Select { only_plugins: true, ..Select::default() };
+        let alone = Request { select, ..request(Mode::Snapshot) };
         let stopped = planned(&["v1.2.3"], &[X86], &alone, change).unwrap_err();
         assert_eq!(stopped.iter().map(|it| &*it.why).collect::<Vec<_>>(), [why]);
     }

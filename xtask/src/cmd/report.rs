@@ -1,0 +1,63 @@
+//! What was made and published, said.
+
+use anyhow::Result;
+use serde::Serialize;
+use serde_json::json;
+
+use super::World;
+use crate::plan::Plan;
+use crate::release::{Outcome, Public};
+
+/// What a release made, and what of it is public.
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    outcome: &'a Outcome,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    published: Option<&'a Public>,
+}
+
+/// Says what was made and published: to people, to the page of a job and its later steps,
+/// and on stdout.
+pub fn report(
+    plan: &Plan,
+    outcome: &Outcome,
+    public: Option<&Public>,
+    wanted: impl Fn(&str) -> bool,
+    world: &World,
+) -> Result<()> {
+    let term = &world.term;
+    outcome.show(term);
+    world.summary(&outcome.markdown())?;
+    if let Some(public) = public {
+        for table in public.tables() {
+            term.table(&table);
+            world.summary(&table.markdown(public.title()))?;
+        }
+    }
+    outputs(plan, outcome, public, world)?;
+    if term.json_wanted() {
+        term.json(&Shown { outcome, published: public })?;
+    } else {
+        for artifact in outcome.artifacts.iter().filter(|artifact| wanted(&artifact.path)) {
+            term.result(plan.dist.with_file_name(&artifact.path).display())?;
+        }
+    }
+    Ok(())
+}
+
+/// What the later steps of a job may need, each on one line.
+fn outputs(plan: &Plan, outcome: &Outcome, public: Option<&Public>, world: &World) -> Result<()> {
+    world.output("version", &outcome.version)?;
+    world.output("tag", plan.tag.as_deref().unwrap_or_default())?;
+    let artifacts: Vec<&str> = outcome.artifacts.iter().map(|it| &*it.path).collect();
+    world.output("artifacts", &json!(artifacts).to_string())?;
+    let images = public.iter().flat_map(|public| &public.images);
+    let images: Vec<_> = images
+        .filter_map(|it| it.reference.split_once('@'))
+        .map(|(name, digest)| json!({ "name": name, "digest": digest }))
+        .collect();
+    world.output("images", &json!(images).to_string())?;
+    let url = public.and_then(|public| public.release.as_ref().map(|it| &*it.url));
+    world.output("url", url.unwrap_or_default())
+}

@@ -1,0 +1,253 @@
+//! What was read from the world once, and what every command asks of it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use super::{Common, NetworkArgs};
+use crate::cache::{Blobs, Cache};
+use crate::config::{self, Config, NetworkConfig, Slug};
+use crate::files;
+use crate::finding::{Finding, Findings, Help};
+use crate::github;
+use crate::http::{self, Http, Url};
+use crate::plan::{self, Plan, PublishOptions, Request};
+use crate::process::{self, Env};
+use crate::project::{self, Invocation, Project, RawConfig, git};
+use crate::reference::Above;
+use crate::registry::Registry;
+use crate::secret::Secret;
+use crate::term::{Settings, Term, Verbosity, tame};
+
+/// What was read from the world once, and is passed to whoever acts.
+pub struct World {
+    pub dir: PathBuf,
+    pub env: Env,
+    pub tokens: Tokens,
+    pub cache: Cache,
+    pub term: Term,
+}
+
+/// A plan that may have errors yet, and what it is made of.
+pub struct Drafted {
+    pub project: Project,
+    pub plan: Option<Plan>,
+    pub errors: Vec<Finding>,
+    pub config: Config,
+}
+
+/// What may be done in the user's name at GitHub. No program that is started gets to see it.
+pub struct Tokens {
+    pub github: Option<Secret>,
+    pub krew: Option<Secret>,
+}
+
+/// The variables of tokens.
+pub const GITHUB_TOKEN: &str = "GITHUB_TOKEN";
+pub const KREW_GITHUB_TOKEN: &str = "KREW_GITHUB_TOKEN";
+
+impl World {
+    /// Reads what there is. An error comes with what shows it.
+    #[expect(clippy::disallowed_methods, reason = "the working directory is read here, once")]
+    pub fn read(common: &Common, passes_tokens_on: bool) -> Result<World, (anyhow::Error, Term)> {
+        let given = process::environment();
+        let env = Env::scrub(given.as_ref().map(Vec::clone).unwrap_or_default());
+        let tokens = Tokens { github: env.token(GITHUB_TOKEN), krew: env.token(KREW_GITHUB_TOKEN) };
+        let env = if passes_tokens_on { env.with_tokens() } else { env };
+        let term = Term::new(Settings {
+            verbosity: match (common.quiet, common.verbose) {
+                (true, _) => Verbosity::Quiet,
+                (_, 0) => Verbosity::Normal,
+                (_, 1) => Verbosity::Verbose,
+                _ => Verbosity::Trace,
+            },
+            color: common.color,
+            json: common.json,
+            annotate: env.get("GITHUB_ACTIONS").is_some_and(|value| value == "true"),
+            no_color: env.get("NO_COLOR").is_some(),
+        });
+        if let Err(error) = given {
+            return Err((error, term));
+        }
+        match std::env::current_dir().context("find the working directory") {
+            Ok(dir) => {
+                let env = env.anchored(&dir);
+                Ok(World { cache: cache(&env, &dir), dir, env, tokens, term })
+            }
+            Err(error) => Err((error.context(Help("change into a folder that exists".into())), term)),
+        }
+    }
+
+    /// Appends Markdown to the job's summary page, where there is one.
+    pub fn summary(&self, markdown: &str) -> Result<()> {
+        match self.env.get("GITHUB_STEP_SUMMARY") {
+            Some(path) => {
+                files::append(Path::new(path), markdown).context("write GITHUB_STEP_SUMMARY")
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Hands a value on to the later steps of a workflow's job, where there is one.
+    /// <https://docs.github.com/en/actions/reference/workflow-commands-for-github-actions#setting-an-output-parameter>
+    pub fn output(&self, name: &str, value: &str) -> Result<()> {
+        let Some(path) = self.env.get("GITHUB_OUTPUT") else { return Ok(()) };
+        files::append(Path::new(path), &format!("{name}={}\n", tame(value)))
+            .context("write GITHUB_OUTPUT")
+    }
+
+    /// Where GitHub's API is.
+    pub fn api(&self) -> Result<Url> {
+        let named = self.env.get("GITHUB_API_URL").map(|url| url.to_string_lossy());
+        let url = named.as_deref().unwrap_or(github::API);
+        let fix = "set it to an address such as https://api.github.com, or unset it";
+        Url::parse(url).context("read GITHUB_API_URL").context(Help(fix.to_owned()))
+    }
+
+    /// What a workflow, or git, says of where a release is published.
+    pub fn publish_options(&self) -> Result<PublishOptions> {
+        let server = self.env.get("GITHUB_SERVER_URL").map(|url| url.to_string_lossy());
+        let server = server.as_deref().map(Url::parse).transpose();
+        let server = server.context("read GITHUB_SERVER_URL")?.map(|url| url.origin.authority());
+        let named = self.env.get("GITHUB_REPOSITORY").map(|name| name.to_string_lossy());
+        let workflow = named.as_deref().and_then(Slug::parse);
+        let origin = git::origin(&self.dir, &self.env)?;
+        Ok(PublishOptions { server, workflow, origin, ..PublishOptions::default() })
+    }
+
+    /// How servers are spoken to, with what the command line adds to the settings.
+    pub fn http(&self, network: &NetworkConfig, more: &NetworkArgs, common: &Common) -> Http<'_> {
+        let var = |name: &str| self.env.get(name).map(|value| value.to_string_lossy().into_owned());
+        let own = more.ca.iter().map(|ca| self.dir.join(ca));
+        let instead = self.env.get("SSL_CERT_FILE").map(|path| self.dir.join(path));
+        let plain = network.plain_http.iter().chain(&more.plain_http);
+        let settings = http::Settings {
+            trust: http::Trust {
+                instead,
+                besides: network.ca.iter().cloned().chain(own).collect(),
+            },
+            proxies: http::Proxies::read(var),
+            plain_http: plain.cloned().collect(),
+            timeout: network.timeout,
+            retries: network.retries,
+            network: common.network(),
+        };
+        Http::new(settings, &self.term)
+    }
+
+    pub fn registry<'a>(
+        &'a self,
+        http: &'a Http<'a>,
+        blobs: &'a Blobs,
+        network: &NetworkConfig,
+    ) -> Registry<'a> {
+        let github = self.tokens.github.as_ref();
+        Registry::new(http, &self.env, github, blobs, network.jobs, &self.term)
+    }
+
+    /// A variable of the tool's own, which is withheld from others where it holds a login.
+    pub fn own(&self, name: &str) -> Option<String> {
+        let plain = self.env.get(name).map(|value| value.to_string_lossy().into_owned());
+        plain.or_else(|| self.env.token(name).map(|value| value.expose().to_owned()))
+    }
+
+    /// DOCKLESS_REPOSITORY, as KO_DOCKER_REPO is for ko.
+    pub fn repository(&self) -> Result<Option<Above>> {
+        let Some(text) = self.own("DOCKLESS_REPOSITORY") else { return Ok(None) };
+        Above::parse(&text).map(Some).context("read DOCKLESS_REPOSITORY")
+    }
+
+    /// The project's settings of the network; the defaults, where there is no project.
+    pub fn network_config(&self, common: &Common) -> Result<NetworkConfig> {
+        let mut above = self.dir.ancestors();
+        if common.manifest_path.is_none() && !above.any(|dir| dir.join("Cargo.toml").is_file()) {
+            return Ok(NetworkConfig::default());
+        }
+        Ok(self.project_and_config(common, &[])?.1.network)
+    }
+
+    /// The project and the tables that configure it; `targets` are those of the command line.
+    fn discover(&self, common: &Common, targets: &[String]) -> Result<(Project, Vec<RawConfig>)> {
+        let invocation = Invocation {
+            dir: self.dir.clone(),
+            manifest_path: common.manifest_path.clone(),
+            targets: targets.to_vec(),
+            network: common.network(),
+            env: self.env.clone(),
+        };
+        project::discover(&invocation, &self.cache)
+    }
+
+    /// The project, for commands that need no settings.
+    pub fn project(&self, common: &Common) -> Result<Project> {
+        Ok(self.discover(common, &[])?.0)
+    }
+
+    /// Facts and settings, for those who decide nothing.
+    pub fn project_and_config(
+        &self,
+        common: &Common,
+        targets: &[String],
+    ) -> Result<(Project, Config)> {
+        let (project, raw) = self.discover(common, targets)?;
+        let config = config::resolve(raw, &project).map_err(Findings)?;
+        Ok((project, config))
+    }
+
+    /// Facts, settings, decisions: how every command that builds begins.
+    pub fn plan(&self, common: &Common, request: &Request) -> Result<(Project, Plan, Config)> {
+        self.drafted(common, request)?.approved(&self.term)
+    }
+
+    /// The same with what is wrong with the plan, for those who look at more.
+    pub fn drafted(&self, common: &Common, request: &Request) -> Result<Drafted> {
+        let (mut project, config) = self.project_and_config(common, &request.select.targets)?;
+        let wanted = plan::wanted(&config, &project, request).map_err(Findings)?;
+        project.learn_graphs(&wanted, common.network(), &self.cache, &self.term)?;
+        project.learn_inputs(&plan::inputs(&config, &project, request))?;
+        let (plan, errors) = plan::plan(&config, &project, request);
+        Ok(Drafted { project, plan, errors, config })
+    }
+}
+
+impl Drafted {
+    /// The plan with what it is made of, where nothing is wrong with it or with what it needs.
+    pub fn approved(self, term: &Term) -> Result<(Project, Plan, Config)> {
+        let Drafted { project, plan, errors, config } = self;
+        let mut known: Vec<Finding> = Vec::new();
+        for error in errors {
+            if !known.contains(&error) {
+                known.push(error);
+            }
+        }
+        match plan {
+            Some(plan) if known.is_empty() => {
+                plan.warnings.iter().for_each(|warning| term.finding(warning));
+                Ok((project, plan, config))
+            }
+            _ => bail!(Findings(known)),
+        }
+    }
+}
+
+/// DOCKLESS_CACHE, or else this tool's own folder among the platform's caches.
+fn cache(env: &Env, dir: &Path) -> Cache {
+    let set = |name| env.get(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let absolute = |name| set(name).filter(|place| place.is_absolute());
+    if let Some(named) = set("DOCKLESS_CACHE") {
+        return Cache::at(&dir.join(named));
+    }
+    let (place, unset) = match std::env::consts::OS {
+        "macos" => (absolute("HOME").map(|home| home.join("Library/Caches")), "HOME is"),
+        "windows" => (absolute("LOCALAPPDATA"), "LOCALAPPDATA is"),
+        // https://specifications.freedesktop.org/basedir-spec/latest/
+        _ => {
+            let home = || absolute("HOME").map(|home| home.join(".cache"));
+            (absolute("XDG_CACHE_HOME").or_else(home), "XDG_CACHE_HOME and HOME are")
+        }
+    };
+    match place {
+        Some(place) => Cache::own(&place.join("dockless")),
+        None => Cache::nowhere(&format!("{unset} not set to an absolute path")),
+    }
+}

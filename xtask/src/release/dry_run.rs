@@ -1,0 +1,95 @@
+//! What a plan would make, and what would be called for it.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use super::{calls, left_out_table};
+use crate::artifacts::IMAGES;
+use crate::http::Url;
+use crate::plan::Plan;
+use crate::term::{Table, Term};
+
+/// Prints what would be made: every name, path and target, and each call to `api` and
+/// others that would change something. `dist` is where images go, unless they go elsewhere.
+pub fn dry_run(
+    plan: &Plan,
+    api: Option<&Url>,
+    dist: Option<&Path>,
+    term: &Term,
+) -> Result<()> {
+    if term.json_wanted() {
+        return term.json(plan);
+    }
+    let publish = plan.publish.as_ref().zip(api);
+    let calls = publish.map(|(publish, api)| calls(plan, publish, api));
+    let left_out = left_out_table(&plan.left_out);
+    [builds(plan), generated(plan), archives(plan), plugins(plan), images(plan, dist), left_out]
+        .into_iter()
+        .chain(calls)
+        .filter(|table| !table.is_empty())
+        .try_for_each(|table| term.result(table))
+}
+
+fn builds(plan: &Plan) -> Table {
+    let mut table = Table::new(&["build", "version", "profile", "target", "binaries"]);
+    for build in &plan.builds {
+        for target in &build.targets {
+            table.row([
+                build.package.clone(),
+                build.version.to_string(),
+                build.profile.clone(),
+                target.to_string(),
+                build.bins.join(", "),
+            ]);
+        }
+    }
+    table
+}
+
+fn generated(plan: &Plan) -> Table {
+    let mut table = Table::new(&["generate", "by", "target", "arguments"]);
+    for it in &plan.generate {
+        let elsewhere = || "that of a shard".to_owned();
+        let target = it.target.as_ref().map_or_else(elsewhere, ToString::to_string);
+        table.row([it.output.to_string(), it.bin.clone(), target, it.args.join(" ")]);
+    }
+    table
+}
+
+fn archives(plan: &Plan) -> Table {
+    let mut table = Table::new(&["archive", "entries"]);
+    for archive in &plan.archives {
+        let entries = archive.entry_names(&plan.generate);
+        table.row([plan.dist.join(&archive.name).display().to_string(), entries.join(", ")]);
+    }
+    table
+}
+
+fn plugins(plan: &Plan) -> Table {
+    let mut table = Table::new(&["plugin", "platforms", "served at"]);
+    for plugin in &plan.krew {
+        for platform in &plugin.platforms {
+            let arches = platform.arches.iter().map(|arch| format!("{}/{arch}", platform.os));
+            let arches = arches.collect::<Vec<_>>().join(", ");
+            table.row([plugin.name.clone(), arches, platform.uri.clone()]);
+        }
+    }
+    table
+}
+
+fn images(plan: &Plan, dist: Option<&Path>) -> Table {
+    let mut table = Table::new(&["image", "platforms", "base", "names"]);
+    for image in &plan.images {
+        let platforms = image.platforms.iter().map(|it| it.platform.to_string());
+        let names = image.names.iter().map(ToString::to_string);
+        let place = dist.map(|dist| dist.join(IMAGES).join(&image.name).display().to_string());
+        table.row([
+            place.unwrap_or_else(|| image.name.clone()),
+            platforms.collect::<Vec<_>>().join(", "),
+            image.base.to_string(),
+            names.collect::<Vec<_>>().join(", "),
+        ]);
+    }
+    table
+}
