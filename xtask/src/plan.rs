@@ -109,8 +109,13 @@ pub fn plan(config: &Config, project: &Project, request: &Request) -> (Option<Pl
     // Where there is no tag, which is an error, the rest is looked at as if there were one.
     let highest = selected.iter().map(|it| &it.package.cargo_version).max();
     let likely = highest.map(ReleaseTag::likely);
-    let to = tag.or(likely.as_ref());
-    let publish = to.and_then(|tag| decided.publish(tag, config, project, request));
+    let to = tag.or(likely.as_ref()).filter(|_| request.publishes());
+    let publish = to.map(|tag| {
+        let (publish, found, unmade) = publish::plan(config, project, request, tag, &decided);
+        decided.findings.extend(found);
+        decided.left_out.extend(unmade);
+        publish
+    });
     let is_error = |finding: &Finding| finding.severity == Severity::Error;
     let (mut errors, warnings): (Vec<_>, Vec<_>) = decided.findings.into_iter().partition(is_error);
     let Some(version) = version else {
@@ -229,25 +234,6 @@ impl Decided {
         findings.extend(image::unserved(images, request));
         findings.extend(image::shared_names(images));
         findings.extend(image::forgotten_bases(config, project, request));
-    }
-
-    /// Decides where the release of a tag goes, where it goes anywhere.
-    fn publish(
-        &mut self,
-        tag: &ReleaseTag,
-        config: &Config,
-        project: &Project,
-        request: &Request,
-    ) -> Option<PublishPlan> {
-        if !request.publishes() {
-            return None;
-        }
-        let (archives, images, plugins) = (&self.archives, &self.images, &self.plugins);
-        let (publish, found, unmade) =
-            publish::plan(&config.github, project, request, tag, archives, images, plugins);
-        self.findings.extend(found);
-        self.left_out.extend(unmade);
-        Some(publish)
     }
 }
 

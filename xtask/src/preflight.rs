@@ -10,9 +10,8 @@ use crate::finding::{Finding, Findings, Place, Severity};
 use crate::forge::Forge;
 use crate::forge::index::{self, Change, Submission};
 use crate::github::GitHub;
-use crate::http::Network;
 use crate::krew;
-use crate::plan::{GitHubPlan, IndexPlan, LeftOut, Plan, PublishPlan};
+use crate::plan::{BuildOptions, GitHubPlan, IndexPlan, LeftOut, Plan, PublishPlan};
 use crate::project::Project;
 use crate::registry::Registry;
 use crate::term::{self, Term};
@@ -28,13 +27,6 @@ pub struct Sites<'a> {
     pub registry: &'a Registry<'a>,
 }
 
-/// Whether this machine builds anything.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Build {
-    Here(Network),
-    Elsewhere,
-}
-
 /// Looks at all that a release needs, of all parties at the same time, and finds what is
 /// wrong with any of it. Nothing is changed anywhere.
 pub fn look(
@@ -42,7 +34,7 @@ pub fn look(
     publish: &PublishPlan,
     project: &Project,
     sites: &Sites<'_>,
-    build: Build,
+    build: &BuildOptions,
     term: &Term,
 ) -> Vec<Finding> {
     term.step("look", "at what the release needs");
@@ -88,15 +80,15 @@ fn checkout(project: &Project) -> Vec<Finding> {
 }
 
 /// Room, toolchains and linkers.
-fn machine(plan: &Plan, project: &Project, build: Build, term: &Term) -> Result<Vec<Finding>> {
+fn machine(plan: &Plan, project: &Project, build: &BuildOptions, term: &Term) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     for folder in [&project.target_dir, &project.root] {
         if let Some(left) = files::room(folder)?.filter(|left| *left < LEAST_ROOM) {
             findings.push(narrow(folder, left));
         }
     }
-    if let Build::Here(network) = build {
-        let ready = toolchain::prepare(&plan.builds, project, network, term)?;
+    if !build.elsewhere {
+        let ready = toolchain::prepare(&plan.builds, project, build.network, term)?;
         findings.extend(ready.left_out.iter().map(LeftOut::finding));
     }
     Ok(findings)
@@ -162,7 +154,7 @@ fn github(plan: &Plan, to: &GitHubPlan, forge: &Forge<'_>) -> Result<Vec<Finding
         let fix = format!("use one with the scope {scope}");
         findings.push(fault("github-token", why, &fix));
     } else if repository.refuses_pushes() {
-        let why = format!("whose token is in {} may not write to it", github.variable());
+        let why = format!("the token in {} cannot write to it", github.variable());
         findings.push(fault("github-token", why, "use the token of somebody who may"));
     }
     findings.extend(tagged.map_err(panicked)??);

@@ -63,10 +63,7 @@ pub fn run(args: &Args, common: &Common, world: &World) -> Result<ExitCode> {
         files::write(&place, text.as_bytes())?;
         world.term.result(place.display())?;
     }
-    match wrong.is_empty() {
-        true => Ok(ExitCode::SUCCESS),
-        false => Err(Findings(wrong).into()),
-    }
+    if wrong.is_empty() { Ok(ExitCode::SUCCESS) } else { Err(Findings(wrong).into()) }
 }
 
 /// The branch that others are merged into, as YAML: that of the remote `origin`, or else the

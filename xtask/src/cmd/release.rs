@@ -15,7 +15,7 @@ use crate::finding::{Findings, failure};
 use crate::forge::Forge;
 use crate::github::GitHub;
 use crate::plan::{BuildPlan, Mode, Part, Plan, Request, Skip};
-use crate::preflight::{self, Build, Sites};
+use crate::preflight::{self, Sites};
 use crate::project::Project;
 use crate::release::{self, Source};
 use crate::target::Target;
@@ -174,9 +174,8 @@ fn look_ahead(
     if let Some(plan) = plan
         && let Some(publish) = &plan.publish
     {
-        let here = Build::Here(common.network());
-        let build = if request.build.elsewhere { Build::Elsewhere } else { here };
-        errors.extend(preflight::look(plan, publish, project, sites, build, &world.term));
+        let (build, term) = (&request.build, &world.term);
+        errors.extend(preflight::look(plan, publish, project, sites, build, term));
     }
     // Nothing is released without the audit.
     if is_checked(request) {

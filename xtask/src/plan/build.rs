@@ -140,12 +140,8 @@ fn environment(
                     &selected.package.manifest,
                     format!("[package.metadata.dockless] env.{variable}"),
                 );
-                findings.push(Finding::error(
-                    "template",
-                    place,
-                    error.to_string(),
-                    "use one of the known names",
-                ));
+                let (why, fix) = (error.to_string(), "use one of the known names");
+                findings.push(Finding::error("template", place, why, fix));
             }
         }
     }

@@ -38,9 +38,10 @@ pub fn missing(left_out: &[LeftOut], request: &Request) -> Vec<Finding> {
     let mut findings: Vec<Finding> = left_out.iter().map(LeftOut::finding).collect();
     if findings.is_empty() {
         let asked: Vec<String> = request.select.platforms.iter().map(Platform::to_string).collect();
-        let why = match asked.is_empty() {
-            true => "no package makes an image: that takes a Linux target".to_owned(),
-            false => format!("no target of the packages is for {}", asked.join(" or ")),
+        let why = if asked.is_empty() {
+            "no package makes an image: that takes a Linux target".to_owned()
+        } else {
+            format!("no target of the packages is for {}", asked.join(" or "))
         };
         let fix = "see `targets` and the image's `ship`, or name a package with --package";
         findings.push(Finding::error("no-image", Place::default(), why, fix));
@@ -77,12 +78,8 @@ pub fn shared_names(images: &[ImagePlan]) -> Vec<Finding> {
             if let Some(other) = other.filter(|other| **other != *image.package) {
                 let why = format!("{other} and {} would both be named so", image.package);
                 let fix = "give each its own `repositories`";
-                findings.push(Finding::error(
-                    "image-name",
-                    Place::item(name.to_string()),
-                    why,
-                    fix,
-                ));
+                let place = Place::item(name.to_string());
+                findings.push(Finding::error("image-name", place, why, fix));
             }
         }
     }
@@ -353,10 +350,10 @@ impl Texts<'_> {
             (workdir, _) => Some(workdir.to_owned()),
         };
         let first = build.bins.iter().find(|bin| **bin == build.package).or(build.bins.first());
-        let entrypoint = match config.entrypoint.is_empty() {
-            true => first.map(|bin| format!("/{BIN}/{bin}")).into_iter().collect(),
-            false => self.list("entrypoint", &config.entrypoint),
-        };
+        let mut entrypoint = self.list("entrypoint", &config.entrypoint);
+        if config.entrypoint.is_empty() {
+            entrypoint.extend(first.map(|bin| format!("/{BIN}/{bin}")));
+        }
         if entrypoint.first().is_some_and(String::is_empty) {
             let fix = "name it, such as \"/usr/local/bin/mytool\"";
             self.fault("entrypoint", "its program has no name".to_owned(), fix);

@@ -247,9 +247,10 @@ fn chosen<'a>(build: &BuildPlan, archives: &'a [ArchivePlan]) -> (Vec<Chosen<'a>
             (os @ ("linux" | "windows"), "386") if !has(&(os, "amd64")) => vec!["386", "amd64"],
             (_, arch) => vec![arch],
         };
-        match arches.is_empty() {
-            true => leave(archive, "others are for each of its machines alone".to_owned()),
-            false => chosen.push((*os, arches, *archive)),
+        if arches.is_empty() {
+            leave(archive, "others are for each of its machines alone".to_owned());
+        } else {
+            chosen.push((*os, arches, *archive));
         }
     }
     chosen.sort_by(|(os, arches, _), (other, others, _)| (os, arches).cmp(&(other, others)));

@@ -1,32 +1,32 @@
 //! What a release makes public, and where.
 
 use super::{
-    ArchivePlan, CHECKSUMS, GitHubPlan, ImagePlan, IndexPlan, KrewPlan, LeftOut, PublishOptions,
-    PublishPlan, Request, Skip,
+    ArchivePlan, CHECKSUMS, Decided, GitHubPlan, ImagePlan, IndexPlan, KrewPlan, LeftOut,
+    PublishOptions, PublishPlan, Request, Skip,
 };
-use crate::config::{GitHubConfig, Slug};
+use crate::config::{Config, GitHubConfig, Slug};
 use crate::finding::{Finding, Place};
 use crate::project::Project;
 use crate::version::ReleaseTag;
 
 /// Decides where the release of a tag goes.
 pub fn plan(
-    config: &GitHubConfig,
+    config: &Config,
     project: &Project,
     request: &Request,
     tag: &ReleaseTag,
-    archives: &[ArchivePlan],
-    images: &[ImagePlan],
-    plugins: &[KrewPlan],
+    decided: &Decided,
 ) -> (PublishPlan, Vec<Finding>, Vec<LeftOut>) {
+    let (config, options) = (&config.github, &request.publish);
+    let Decided { archives, images, plugins, .. } = decided;
     let mut findings = Vec::new();
     let mut left_out: Vec<LeftOut> = images.iter().filter_map(homeless).collect();
-    let repository = repository(config, project, &request.publish);
+    let repository = repository(config, project, options);
     let mut github = None;
     if !config.ship {
         let why = "`ship = false` in [workspace.metadata.dockless.github]";
         left_out.push(left(&format!("the release {tag} on GitHub"), why, "set `ship = true`"));
-        if request.publish.draft {
+        if options.draft {
             let fix = "set `ship = true`, or leave out --draft";
             findings.push(Finding::error("github-draft", Place::item("--draft"), why, fix));
         }
@@ -34,14 +34,14 @@ pub fn plan(
         let files = files(archives, plugins);
         findings.extend(files.iter().filter_map(|name| unfit(name)));
         findings.extend(config.unfound.clone());
-        findings.extend(plugins.iter().filter_map(|it| elsewhere(it, repository, tag, request)));
+        findings.extend(plugins.iter().filter_map(|it| elsewhere(it, repository, tag, options)));
         github = Some(GitHubPlan {
             repository: repository.clone(),
             prerelease: tag.version.is_prerelease(),
             files,
         });
     } else {
-        let server = request.publish.server();
+        let server = options.server();
         let why = format!("it is not known which repository on {server} is released");
         let fix = "name it as `repository` in [workspace.metadata.dockless.github], or, to publish \
                    images alone, set `ship = false` there";
@@ -50,7 +50,7 @@ pub fn plan(
     }
     let (index, more) = index(config, request, tag, plugins, github.as_ref());
     left_out.extend(more);
-    let publish = PublishPlan { tag: tag.clone(), draft: request.publish.draft, github, index };
+    let publish = PublishPlan { tag: tag.clone(), draft: options.draft, github, index };
     (publish, findings, left_out)
 }
 
@@ -101,10 +101,10 @@ fn elsewhere(
     plugin: &KrewPlan,
     repository: &Slug,
     tag: &ReleaseTag,
-    request: &Request,
+    options: &PublishOptions,
 ) -> Option<Finding> {
     let uri = plugin.platforms.iter().map(|it| &it.uri).find(|uri| {
-        let other = Slug::of_address(uri, request.publish.server());
+        let other = Slug::of_address(uri, options.server());
         other.is_some_and(|other| !other.is(repository))
     })?;
     let why = format!("the release {tag} goes to {repository}, and krew is sent to {uri}");

@@ -127,15 +127,11 @@ fn disagreeing(selected: &Selected<'_>, mode: Mode) -> Option<Finding> {
         "set the version to {} and move the tag to that commit, or remove the tag",
         tag.written()
     );
-    Some(match mode {
-        Mode::Release => Finding::error("release-tag", place, why, fix),
-        _ => Finding::warning(
-            "release-tag",
-            place,
-            format!("{why}; the snapshot is built as {version}"),
-            fix,
-        ),
-    })
+    if mode == Mode::Release {
+        return Some(Finding::error("release-tag", place, why, fix));
+    }
+    let why = format!("{why}; the snapshot is built as {version}");
+    Some(Finding::warning("release-tag", place, why, fix))
 }
 
 fn shallow(git: &Git, tagged: bool) -> Option<Finding> {
@@ -149,23 +145,17 @@ fn shallow(git: &Git, tagged: bool) -> Option<Finding> {
 fn unreleasable(selected: &[Selected<'_>], project: &Project, tagged: bool) -> Vec<Finding> {
     let fault = |rule, why: &str, fix: &str| Finding::error(rule, Place::item("git"), why, fix);
     let Some(git) = &project.git else {
+        let why = "the sources are not in a git repository, so no tag tells the version";
         let fix = "release from a git checkout, or make a snapshot with --snapshot";
-        return vec![fault(
-            "release-git",
-            "the sources are not in a git repository, so no tag tells the version",
-            fix,
-        )];
+        return vec![fault("release-git", why, fix)];
     };
     let mut findings = Vec::new();
     let shown = git.tree.changes.iter().any(|change| change.kind.is_shown());
     if git.dirty && (shown || git.tree.changes.is_empty()) {
+        let why = "the tree has changes that the tag does not hold";
         let fix =
             "commit or stash them (`git status` lists them), or make a snapshot with --snapshot";
-        findings.push(fault(
-            "release-dirty",
-            "the tree has changes that the tag does not hold",
-            fix,
-        ));
+        findings.push(fault("release-dirty", why, fix));
     } else if !git.dirty && !tagged {
         let likely =
             selected.first().map(|it| project.tag_for(&it.package.name, &it.package.cargo_version));
@@ -180,12 +170,9 @@ fn unreleasable(selected: &[Selected<'_>], project: &Project, tagged: bool) -> V
         findings.push(fault("release-tag", &why, &fix));
     }
     if !project.has_lock {
+        let why = "there is no Cargo.lock, so the release could not be made again";
         let fix = "run `cargo generate-lockfile` and commit Cargo.lock";
-        findings.push(fault(
-            "release-lock",
-            "there is no Cargo.lock, so the release could not be made again",
-            fix,
-        ));
+        findings.push(fault("release-lock", why, fix));
     }
     findings
 }
@@ -203,10 +190,9 @@ fn uncounted(git: &Git, project: &Project) -> Vec<String> {
             };
         };
         let Some(named) = tag.package else { return format!("{tag} speaks of nothing here") };
-        match project.packages.iter().any(|package| package.name == named) {
-            true => format!("{} is of {named}, which is not released here", mark.name),
-            false => format!("{} is of {named}, which is no package of the workspace", mark.name),
-        }
+        let known = project.packages.iter().any(|package| package.name == named);
+        let which = if known { "not released here" } else { "no package of the workspace" };
+        format!("{} is of {named}, which is {which}", mark.name)
     };
     let mut reasons: Vec<String> = on_head.iter().take(MOST).map(reason).collect();
     if on_head.len() > MOST {
@@ -228,12 +214,8 @@ fn several(released: &BTreeSet<String>) -> Option<Finding> {
     (released.len() > 1).then(|| {
         let tags: Vec<&str> = released.iter().map(String::as_str).collect();
         let why = format!("HEAD has the tags {}, and one release has one tag", tags.join(", "));
-        Finding::error(
-            "release-tag",
-            Place::item("git"),
-            why,
-            "release one after the other, with --package",
-        )
+        let fix = "release one after the other, with --package";
+        Finding::error("release-tag", Place::item("git"), why, fix)
     })
 }
 
@@ -340,12 +322,9 @@ pub fn names(
         findings.push(Finding::error("binary-name", Place::item(bin), why, fix));
     }
     for archive in archives {
-        let fix = match generate.iter().any(|plan| plan.package == archive.package) {
-            true => {
-                "narrow `files`, or rename in `generate`, in [package.metadata.dockless.archive]"
-            }
-            false => "narrow `files` in [package.metadata.dockless.archive]",
-        };
+        let generates = generate.iter().any(|plan| plan.package == archive.package);
+        let more = if generates { ", or rename in `generate`," } else { "" };
+        let fix = format!("narrow `files`{more} in [package.metadata.dockless.archive]");
         let mut origins: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (name, origin) in archive.entries(generate) {
             origins.entry(name).or_default().push(origin);
@@ -354,7 +333,7 @@ pub fn names(
             let of = origins.join(" and ");
             let why =
                 format!("two entries would be named {name:?}: archives are flat; they are {of}");
-            findings.push(Finding::error("archive-name", Place::item(&archive.name), why, fix));
+            findings.push(Finding::error("archive-name", Place::item(&archive.name), why, &*fix));
         }
     }
     findings
@@ -370,13 +349,9 @@ pub fn unbuilt(left_out: &[LeftOut], builds: &[BuildPlan], mode: Mode) -> Vec<Fi
     if findings.is_empty() && builds.is_empty() {
         findings.extend(left_out.iter().map(LeftOut::finding));
         if findings.is_empty() {
+            let why = "nothing matches --package and --bin";
             let fix = "see which packages and binaries there are with `release --dry-run`";
-            findings.push(Finding::error(
-                "nothing-to-build",
-                Place::default(),
-                "nothing matches --package and --bin",
-                fix,
-            ));
+            findings.push(Finding::error("nothing-to-build", Place::default(), why, fix));
         }
     }
     findings

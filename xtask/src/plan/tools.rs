@@ -66,12 +66,16 @@ pub fn choose(
     let clang = clang.is_some_and(|clang| clang.headers(target.arch()).is_some());
     let on_windows = project.rustc.host.contains("-windows-");
     if target.is_musl() {
-        return match c.is_empty() || own {
-            true => Ok(Tools::Rustc),
-            false if c_named => Ok(Tools::Users),
-            false if on_windows => Err(unsupported()),
-            false if zig || clang => Ok(Tools::Cross),
-            false => Err(no_zig(&c, "a C compiler for the target is needed by", project)),
+        return if c.is_empty() || own {
+            Ok(Tools::Rustc)
+        } else if c_named {
+            Ok(Tools::Users)
+        } else if on_windows {
+            Err(unsupported())
+        } else if zig || clang {
+            Ok(Tools::Cross)
+        } else {
+            Err(no_zig(&c, "a C compiler for the target is needed by", project))
         };
     }
     let linker = project.linkers.contains_key(target.triple());

@@ -123,10 +123,7 @@ pub fn run(args: &Bump, common: &Common, world: &World) -> Result<ExitCode> {
     let wrong = |finding: &Finding| finding.severity == Severity::Error;
     let wrong: Vec<Finding> =
         entries.into_iter().flat_map(|entry| entry.findings).filter(wrong).collect();
-    match wrong.is_empty() {
-        true => Ok(ExitCode::SUCCESS),
-        false => Err(Findings(wrong).into()),
-    }
+    if wrong.is_empty() { Ok(ExitCode::SUCCESS) } else { Err(Findings(wrong).into()) }
 }
 
 /// Where an index has its entries.
@@ -305,9 +302,10 @@ fn say(entry: &Entry, writes: bool, world: &World) {
             world.term.step(verb, format!("{file}: {versions}, {count} values"));
             for Change { line, before, after } in &entry.changes {
                 let change = format!("{file}:{line}: {before} -> {after}");
-                match writes || world.term.quiet() {
-                    true => world.term.detail(change),
-                    false => world.term.note(&change),
+                if writes || world.term.quiet() {
+                    world.term.detail(change);
+                } else {
+                    world.term.note(&change);
                 }
             }
         }

@@ -75,13 +75,11 @@ pub fn run(args: &Pr, common: &Common, world: &World) -> Result<ExitCode> {
     let mut all = Vec::new();
     for plugin in &plugins {
         let submission = Submission { index, plugin, from: &from, tag: &tag };
-        match args.dry_run {
-            true => all.push(preview(&github, &submission, world)?),
-            false => {
-                let submitted = index::submit(&github, &submission, &world.term)?;
-                all.push(brought(plugin.name(), submitted, world)?);
-            }
-        }
+        all.push(if args.dry_run {
+            preview(&github, &submission, world)?
+        } else {
+            brought(plugin.name(), index::submit(&github, &submission, &world.term)?, world)?
+        });
     }
     if world.term.json_wanted() {
         world.term.json(&all)?;
@@ -91,18 +89,15 @@ pub fn run(args: &Pr, common: &Common, world: &World) -> Result<ExitCode> {
 
 /// The tag that the last release is of.
 fn released_tag(of: &Of, project: &Project) -> Result<ReleaseTag> {
-    let tag = of.tag.as_deref().and_then(|tag| project.read_tag(tag));
-    tag.ok_or_else(|| {
+    let Some(tag) = of.tag.as_deref().and_then(|tag| project.read_tag(tag)) else {
         let why = "dist/ holds no release of a tag, and an index takes nothing else";
-        failure(why, "tag the commit and make the release again, without --snapshot")
-    })
-    .and_then(|tag| match tag.version.is_prerelease() {
-        true => Err(failure(
-            format!("{tag} is a pre-release, which an index does not take"),
-            "release the version itself",
-        )),
-        false => Ok(tag),
-    })
+        bail!(failure(why, "tag the commit and make the release again, without --snapshot"));
+    };
+    if tag.version.is_prerelease() {
+        let why = format!("{tag} is a pre-release, which an index does not take");
+        bail!(failure(why, "release the version itself"));
+    }
+    Ok(tag)
 }
 
 /// What became of a plugin, or would, for `--json`.
@@ -162,8 +157,5 @@ fn say(name: &str, submitted: &Submitted, world: &World) -> Result<()> {
             url
         }
     };
-    match term.json_wanted() {
-        true => Ok(()),
-        false => term.result(page),
-    }
+    if term.json_wanted() { Ok(()) } else { term.result(page) }
 }

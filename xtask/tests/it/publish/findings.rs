@@ -60,7 +60,7 @@ fn a_token_that_does_not_do_is_said() {
             "use one with the scope public_repo",
         ),
         ("reads", "has the scopes read:org, gist", "use one with the scope public_repo"),
-        ("other", "whose token is in GITHUB_TOKEN may not write to it", "of somebody who may"),
+        ("other", "the token in GITHUB_TOKEN cannot write to it", "of somebody who may"),
     ] {
         let refused = release(token);
         untouched(&stage, &refused);
