@@ -152,11 +152,11 @@ pub fn yaml(text: &str) -> String {
     // What YAML 1.1 takes for a truth value or nothing.
     let words = ["true", "false", "yes", "no", "on", "off", "y", "n", "null"];
     let is_word = words.iter().any(|word| word.eq_ignore_ascii_case(text));
-    match starts && text.bytes().all(plain) && !is_word {
-        true => text.to_owned(),
-        // Strings of JSON are strings of YAML.
-        false => serde_json::Value::from(text).to_string(),
+    if starts && text.bytes().all(plain) && !is_word {
+        return text.to_owned();
     }
+    // Strings of JSON are strings of YAML.
+    serde_json::Value::from(text).to_string()
 }
 
 /// The pattern by which GitHub's triggers know this one branch, as YAML.
@@ -187,25 +187,31 @@ fn word<'a>(what: &str, name: &'a str) -> Result<&'a str> {
     ))
 }
 
+/// A name in the templates, and what it stands for.
+type Value = (&'static str, String);
+
 /// The files, by their paths from the workspace's root.
 pub fn workflows(facts: &Facts) -> Result<Vec<(PathBuf, String)>> {
     let values = values(facts)?;
-    let values: Vec<(&str, &str)> = values.iter().map(|(name, value)| (*name, &**value)).collect();
     let files = [
         (CI, include_str!("../templates/workflows/ci.yml")),
         (".github/workflows/release.yml", include_str!("../templates/workflows/release.yml")),
         (".github/dependabot.yml", include_str!("../templates/workflows/dependabot.yml")),
     ];
-    let render = |(path, text): (&str, &str)| {
-        let text = template::render_workflow(text, &values)?;
-        Ok((PathBuf::from(path), text.trim_end().to_owned() + "\n"))
+    let file = |(path, text): (&str, &str)| {
+        Ok((PathBuf::from(path), render(text, &values)?.trim_end().to_owned() + "\n"))
     };
-    files.into_iter().map(render).collect()
+    files.into_iter().map(file).collect()
+}
+
+fn render(text: &str, values: &[Value]) -> Result<String> {
+    let values: Vec<(&str, &str)> = values.iter().map(|(name, it)| (*name, &**it)).collect();
+    template::render_workflow(text, &values)
 }
 
 /// What the templates name.
-fn values(facts: &Facts) -> Result<Vec<(&'static str, String)>> {
-    let mut values: Vec<(&str, String)> =
+fn values(facts: &Facts) -> Result<Vec<Value>> {
+    let mut values: Vec<Value> =
         ACTIONS.iter().map(|it| (it.name, it.uses.to_owned())).collect();
     let mut runners = vec![LINUX];
     for (target, _) in &facts.targets {
@@ -247,37 +253,43 @@ fn values(facts: &Facts) -> Result<Vec<(&'static str, String)>> {
         ("rust", include_str!("../templates/workflows/rust.yml").to_owned()),
     ]);
     values.extend(machines(&runners));
-    let block = |text: &str, wanted: bool, values: &[(&'static str, String)]| {
-        let named: Vec<(&str, &str)> = values.iter().map(|(name, it)| (*name, &**it)).collect();
-        if wanted { template::render_workflow(text, &named) } else { Ok(String::new()) }
-    };
-    let take = |runner: &str, os: &str| {
-        let own = [("tool-name", format!("tool-{runner}")), ("tool-os", os.to_owned())];
-        let values: Vec<_> = values.iter().cloned().chain(own).collect();
-        block(include_str!("../templates/workflows/tool.yml"), true, &values)
-    };
-    let ours = take(LINUX, os(LINUX))?;
-    let matrix = take("${{ matrix.runner }}", "${{ matrix.os }}")?;
-    let zig = facts.targets.iter().any(|(_, zig)| *zig);
-    let zig = block(include_str!("../templates/workflows/zig.yml"), zig, &values)?;
-    let login = block(include_str!("../templates/workflows/login.yml"), facts.ghcr, &values)?;
-    let tried = facts.script.is_none() && !elsewhere.is_empty();
-    let tried = block(include_str!("../templates/workflows/try.yml"), tried, &values)?;
-    let packages = "      packages: write # images\n".to_owned();
-    let token = "          KREW_GITHUB_TOKEN: ${{ secrets.KREW_GITHUB_TOKEN }}\n".to_owned();
-    values.extend([
-        ("take-tool", ours),
-        ("take-matrix-tool", matrix),
-        ("zig", zig),
-        ("login", login),
-        ("try", tried),
-        ("packages", if facts.ghcr { packages } else { String::new() }),
-        ("krew-token", if facts.krew { token } else { String::new() }),
-    ]);
-    let attest = include_str!("../templates/workflows/attest-images.yml");
-    let attest = block(attest, facts.ghcr, &values)?;
-    values.push(("attest-images", attest));
+    values.extend(taken(&values)?);
+    values.extend(parts(facts, &values)?);
     Ok(values)
+}
+
+/// The steps by which a job takes the tool, on the main runner and on those of a matrix.
+fn taken(values: &[Value]) -> Result<[Value; 2]> {
+    let take = |name, runner: &str, os: &str| {
+        let own = [("tool-name", format!("tool-{runner}")), ("tool-os", os.to_owned())];
+        let values: Vec<Value> = values.iter().cloned().chain(own).collect();
+        anyhow::Ok((name, render(include_str!("../templates/workflows/tool.yml"), &values)?))
+    };
+    let matrix = take("take-matrix-tool", "${{ matrix.runner }}", "${{ matrix.os }}")?;
+    Ok([take("take-tool", LINUX, os(LINUX))?, matrix])
+}
+
+/// The parts that are empty in the workflows of projects that have no use for them.
+fn parts(facts: &Facts, values: &[Value]) -> Result<Vec<Value>> {
+    let part = |wanted: bool, text: &str, values: &[Value]| {
+        if wanted { render(text, values) } else { Ok(String::new()) }
+    };
+    let zig = facts.targets.iter().any(|(_, zig)| *zig);
+    let elsewhere = facts.targets.iter().any(|(target, _)| runner(target) != LINUX);
+    let tries = facts.script.is_none() && elsewhere;
+    let token = "          KREW_GITHUB_TOKEN: ${{ secrets.KREW_GITHUB_TOKEN }}\n";
+    let mut parts = vec![
+        ("zig", part(zig, include_str!("../templates/workflows/zig.yml"), values)?),
+        ("login", part(facts.ghcr, include_str!("../templates/workflows/login.yml"), values)?),
+        ("try", part(tries, include_str!("../templates/workflows/try.yml"), values)?),
+        ("packages", part(facts.ghcr, "      packages: write # images\n", values)?),
+        ("krew-token", part(facts.krew, token, values)?),
+    ];
+    // It logs in, too.
+    let values = [values, &parts].concat();
+    let attest = include_str!("../templates/workflows/attest-images.yml");
+    parts.push(("attest-images", part(facts.ghcr, attest, &values)?));
+    Ok(parts)
 }
 
 /// A line of a matrix for each target.
@@ -331,10 +343,8 @@ fn tried(tool: &str, build: &str, here: &[&(Target, bool)], others: bool) -> Str
 /// A text as one word of a shell.
 fn shell_word(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._/-".contains(&byte);
-    match text.bytes().all(plain) {
-        true => text.to_owned(),
-        false => format!("'{}'", text.replace('\'', r"'\''")),
-    }
+    let quoted = || format!("'{}'", text.replace('\'', r"'\''"));
+    if text.bytes().all(plain) { text.to_owned() } else { quoted() }
 }
 
 /// A file's text with the pins of the one that is there, which Dependabot raises.
