@@ -217,6 +217,14 @@ impl Term {
         bar
     }
 
+    /// Says the warnings among the findings; the errors are the failure.
+    pub fn verdict(&self, findings: Vec<Finding>) -> Result<()> {
+        let is_error = |finding: &Finding| finding.severity == Severity::Error;
+        let (errors, warnings): (Vec<_>, Vec<_>) = findings.into_iter().partition(is_error);
+        warnings.iter().for_each(|finding| self.finding(finding));
+        if errors.is_empty() { Ok(()) } else { Err(Findings(errors).into()) }
+    }
+
     /// A finding, with its fix.
     pub fn finding(&self, finding: &Finding) {
         let (style, word) = match finding.severity {

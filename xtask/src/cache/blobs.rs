@@ -35,8 +35,9 @@ impl Blobs {
     /// Those that nobody keeps.
     pub(super) fn passing(trouble: Trouble) -> Result<Blobs> {
         let passing = files::temporary_dir()?;
-        let blobs = Blobs::kept(passing.path().to_owned(), true, trouble);
-        Ok(Blobs { _passing: Some(passing), ..blobs })
+        let dir = passing.path().to_owned();
+        let others = OnceLock::new();
+        Ok(Blobs { dir, is_writable: true, others, trouble, _passing: Some(passing) })
     }
 
     /// Where the blob is, or would be.

@@ -38,7 +38,8 @@ pub fn make(
     }
     let (project, plan, config) = drafted.approved(&world.term)?;
     let http = world.http(&config.network, &NetworkArgs::default(), common);
-    let (cache, source) = (&world.cache, Source::Cargo(common.network()));
+    let source = Source::Cargo(common.network());
+    let cache = &world.cache;
     let blobs = cache.blobs()?;
     let registry = world.registry(&http, &blobs, &config.network);
     let lock = release::lock(&project, &world.term)?;

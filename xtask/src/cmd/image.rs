@@ -151,7 +151,8 @@ fn make(args: &Make, common: &Common, world: &World) -> Result<ExitCode> {
     let blobs = cache.blobs()?;
     let registry = world.registry(&http, &blobs, &config.network);
     look_ahead(args, &plan, &registry, world)?;
-    let (network, term) = (common.network(), &world.term);
+    let network = common.network();
+    let term = &world.term;
     let made = if dist.is_some() {
         let source = Source::Cargo(network);
         let lock = release::lock(&project, term)?;

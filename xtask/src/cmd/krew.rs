@@ -6,7 +6,7 @@ use anyhow::Result;
 use super::{Common, Selection, World, archive};
 use crate::artifacts::KREW;
 use crate::files::{self, limits};
-use crate::finding::{Finding, Findings, Place, Severity};
+use crate::finding::{Finding, Place};
 use crate::krew::{self, Archives};
 use crate::plan::{Mode, Part};
 
@@ -108,8 +108,6 @@ fn validate(args: &Validate, world: &World) -> Result<ExitCode> {
     if world.term.json_wanted() {
         world.term.json(&findings)?;
     }
-    let (wrong, odd): (Vec<Finding>, Vec<Finding>) =
-        findings.into_iter().partition(|finding| finding.severity == Severity::Error);
-    odd.iter().for_each(|finding| world.term.finding(finding));
-    if wrong.is_empty() { Ok(ExitCode::SUCCESS) } else { Err(Findings(wrong).into()) }
+    world.term.verdict(findings)?;
+    Ok(ExitCode::SUCCESS)
 }

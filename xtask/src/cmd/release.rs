@@ -174,15 +174,15 @@ fn look_ahead(
     if let Some(plan) = plan
         && let Some(publish) = &plan.publish
     {
-        let (build, term) = (&request.build, &world.term);
-        errors.extend(preflight::look(plan, publish, project, sites, build, term));
+        let build = &request.build;
+        errors.extend(preflight::look(plan, publish, project, sites, build, &world.term));
     }
     // Nothing is released without the audit.
     if is_checked(request) {
         let args = check::Args::default();
         let options = check::options(&args, config, Mode::Release, common, world);
-        let (cache, term) = (&world.cache, &world.term);
-        errors.extend(checks::ahead(project, &config.check, &options, cache, term));
+        let config = &config.check;
+        errors.extend(checks::ahead(project, config, &options, &world.cache, &world.term));
     }
     Ok(())
 }
@@ -236,7 +236,8 @@ fn split(args: &Args, common: &Common, world: &World) -> Result<ExitCode> {
         let (project, plan, _) = world.plan(common, &request)?;
         (project, plan)
     };
-    let (network, digest) = (common.network(), release::plan_digest(&whole)?);
+    let digest = release::plan_digest(&whole)?;
+    let network = common.network();
     let shard = release::split(&plan, targets, &digest, &project, network, &world.term)?;
     world.output("version", &plan.version.to_string())?;
     world.term.result(shard.display())?;

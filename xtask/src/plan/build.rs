@@ -140,8 +140,8 @@ fn environment(
                     &selected.package.manifest,
                     format!("[package.metadata.dockless] env.{variable}"),
                 );
-                let (why, fix) = (error.to_string(), "use one of the known names");
-                findings.push(Finding::error("template", place, why, fix));
+                let fix = "use one of the known names";
+                findings.push(Finding::error("template", place, error.to_string(), fix));
             }
         }
     }

@@ -17,7 +17,8 @@ pub fn plan(
     tag: &ReleaseTag,
     decided: &Decided,
 ) -> (PublishPlan, Vec<Finding>, Vec<LeftOut>) {
-    let (config, options) = (&config.github, &request.publish);
+    let config = &config.github;
+    let options = &request.publish;
     let Decided { archives, images, plugins, .. } = decided;
     let mut findings = Vec::new();
     let mut left_out: Vec<LeftOut> = images.iter().filter_map(homeless).collect();

@@ -10,7 +10,7 @@ use crate::cache::Cache;
 use crate::config::NetworkConfig;
 use crate::digest::Digest;
 use crate::files::explain_space;
-use crate::finding::{Finding, Findings, Severity, failure};
+use crate::finding::failure;
 use crate::oci::{self, FoundImage, Image, Root};
 use crate::reference::{Location, Reference, Tag};
 use crate::registry::Registry;
@@ -117,12 +117,7 @@ pub fn validate(args: Validate, common: &Common, world: &World) -> Result<ExitCo
         if world.term.json_wanted() {
             world.term.json(&findings)?;
         }
-        let (wrong, odd): (Vec<Finding>, Vec<Finding>) =
-            findings.into_iter().partition(|finding| finding.severity == Severity::Error);
-        odd.iter().for_each(|finding| world.term.finding(finding));
-        if !wrong.is_empty() {
-            return Err(Findings(wrong).into());
-        }
+        world.term.verdict(findings)?;
         if !world.term.json_wanted() {
             world.term.result(root.digest())?;
         }
