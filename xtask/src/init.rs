@@ -371,7 +371,7 @@ fn pin(line: &str) -> Option<(&str, &str)> {
     fits.then_some((action, uses))
 }
 
-/// A file that is not what it would be.
+/// A file that is outdated, or that is not there.
 pub fn stale(path: &Path, is_there: bool) -> Finding {
     let why = if is_there { "it is not current" } else { "it is not there" };
     Finding::error("init-stale", Place::file(path), why, "run `cargo dockless init --workflows`")

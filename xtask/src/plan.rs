@@ -85,8 +85,8 @@ pub fn inputs(config: &Config, project: &Project, request: &Request) -> Vec<Path
     files
 }
 
-/// Decides everything that is made. All faults are found at once; with any the plan is good
-/// for looking at what else is wrong, and for nothing more.
+/// Decides everything that is made. All faults are found at once. A plan that comes with
+/// faults serves to look for more of them, and for nothing else.
 pub fn plan(config: &Config, project: &Project, request: &Request) -> (Option<Plan>, Vec<Finding>) {
     let (selected, left_out) = match select(config, project, request) {
         Ok(selected) => selected,
@@ -297,7 +297,7 @@ fn select<'a>(
     if findings.is_empty() { Ok((selected, left_out)) } else { Err(findings) }
 }
 
-/// Packages that the command line names and that are not there, or are none at all.
+/// Names given by --package that no package has, and a workspace without packages to build.
 fn unknown_packages(config: &Config, project: &Project, request: &Request) -> Vec<Finding> {
     let known: Vec<&str> = config.packages.iter().map(|config| &*config.name).collect();
     let unknown = request.select.packages.iter().filter(|name| !known.contains(&name.as_str()));
@@ -316,7 +316,7 @@ fn unknown_packages(config: &Config, project: &Project, request: &Request) -> Ve
     findings
 }
 
-/// The complaint of a command that finds no package of the kind that it is for.
+/// What is wrong where no package is of the kind that the command is for.
 fn nothing_selected(config: &Config, request: &Request) -> Option<Finding> {
     if request.select.only_plugins {
         let why = "no package is a kubectl plugin";
@@ -333,8 +333,8 @@ fn nothing_selected(config: &Config, request: &Request) -> Option<Finding> {
     Some(Finding::error("target", Place::item("--target"), why, fix))
 }
 
-/// The targets that something of a package is made for: those that the command line names,
-/// or else its own. What machines build together is made for its own alone.
+/// The targets that a package is made for: those of the command line, or else its own. A
+/// release that several machines build is for the package's own targets alone.
 fn made_for(config: &PackageConfig, named: Option<&[Target]>, request: &Request) -> Vec<Target> {
     let part = request.part == Part::Programs;
     let made = |target: &&Target| match named {
@@ -377,7 +377,7 @@ fn named_targets(
 fn kept_back(config: &PackageConfig, request: &Request) -> Option<LeftOut> {
     let named = request.select.packages.contains(&config.name);
     let (why, fix) = match config.kept_back? {
-        // Whoever names a package means it, but an xtask is never shipped.
+        // Naming a package overrules its settings, but an xtask is never shipped.
         reason if named && (reason != KeptBack::Xtask || request.mode == Mode::Local) => {
             return None;
         }

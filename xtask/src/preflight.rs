@@ -1,4 +1,4 @@
-//! What would make a release fail on its way, looked for before anything is done.
+//! Looks, before anything is done, for what would make a release fail on its way.
 
 use std::path::Path;
 use std::thread;
@@ -17,17 +17,17 @@ use crate::registry::Registry;
 use crate::term::{self, Term};
 use crate::toolchain;
 
-/// In bytes: with less room a build of anything is not even begun.
+/// In bytes: with less room on the disk no build is begun.
 const LEAST_ROOM: u64 = 256 << 20;
 
-/// Whom a release speaks with.
+/// The services that a release talks to.
 pub struct Sites<'a> {
     pub forge: Option<Forge<'a>>,
     pub index: Option<&'a GitHub<'a>>,
     pub registry: &'a Registry<'a>,
 }
 
-/// Looks at all that a release needs, of all parties at the same time, and finds what is
+/// Looks at all that a release needs, at all services at the same time, and finds what is
 /// wrong with any of it. Nothing is changed anywhere.
 pub fn look(
     plan: &Plan,
@@ -69,7 +69,7 @@ pub fn look(
     findings
 }
 
-/// What the checkout must be beside what its tag must be, which the plan knows.
+/// What the checkout must be, beside its tag, which the plan looks at.
 fn checkout(project: &Project) -> Vec<Finding> {
     let shallow = project.git.as_ref().is_some_and(|git| git.shallow);
     let why = "the clone is shallow, so that it is not known what came before";
@@ -99,7 +99,7 @@ fn narrow(folder: &Path, left: u64) -> Finding {
     Finding::error("disk", Place::file(folder), why, "make room, or set CARGO_TARGET_DIR")
 }
 
-/// The registries that images go to, and what they think of the logins.
+/// Whether the registries that images go to accept the logins.
 fn registries(plan: &Plan, registry: &Registry<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut known = Vec::new();
@@ -174,7 +174,8 @@ fn of_tag(tag: &str, plan: &Plan, to: &GitHubPlan, forge: &Forge<'_>) -> Result<
     Ok(pushed?.into_iter().chain(frozen?).collect())
 }
 
-/// The tag must be on GitHub, or publishing would make it of whatever is there.
+/// The tag must be on GitHub: otherwise publishing would create it there, at the default
+/// branch.
 fn pushed(tag: &str, plan: &Plan, to: &GitHubPlan, forge: &Forge<'_>) -> Result<Option<Finding>> {
     let there = forge.github.tag(&to.repository, tag)?;
     let why = match (&there, &plan.commit) {
@@ -190,7 +191,7 @@ fn pushed(tag: &str, plan: &Plan, to: &GitHubPlan, forge: &Forge<'_>) -> Result<
     Ok(Some(Finding::error("github-tag", place, why, fix)))
 }
 
-/// A release that was published and cannot be changed must have all files by now.
+/// A release that is published and immutable must have all files already.
 fn frozen(tag: &str, to: &GitHubPlan, forge: &Forge<'_>) -> Result<Option<Finding>> {
     let (found, _) = forge.find(tag)?;
     let Some(release) = found.filter(|it| it.immutable && !it.draft) else { return Ok(None) };
@@ -228,7 +229,7 @@ fn krew_index(
     let mut findings = Vec::new();
     for plugin in plan.krew.iter().filter(|it| to.plugins.contains(&it.name)) {
         let draft = krew::draft(plugin)?;
-        // What is wrong with it is said where the plan's manifests are looked at.
+        // What is wrong with the plan's manifests is another finding.
         let Ok(release) = krew::Release::read(draft.text(), Path::new(&draft.file())) else {
             continue;
         };

@@ -21,7 +21,7 @@ pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
     let dist = project.dist();
     // Sources that cannot be written have no dist/, and are none the worse for it.
     if !files::is_clear(&dist)? {
-        // Who uses the cache may be waiting for dist/, so this is not held for longer.
+        // A run that uses the cache may be waiting for dist/: this lock ends here.
         let _lock = release::lock_dist(&project, &world.term)?;
         files::clear(&dist)?;
     }

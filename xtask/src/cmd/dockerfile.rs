@@ -45,7 +45,8 @@ pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
     request.select.platforms = args.platform;
     let (project, plan, config) = world.plan(common, &request)?;
     let output = args.output.map(|dir| inside(&world.dir.join(dir), &project)).transpose()?;
-    let (http, blobs) = (world.http(&config.network, &args.network, common), world.cache.blobs()?);
+    let http = world.http(&config.network, &args.network, common);
+    let blobs = world.cache.blobs()?;
     let registry = world.registry(&http, &blobs, &config.network);
     let programs = args.prebuilt.then_some(Source::Cargo(common.network()));
     let written = release::dockerfiles(

@@ -244,8 +244,8 @@ fn stored(
     Ok(references)
 }
 
-/// Fails for the name that an image has where nobody gave it one, and for what was
-/// meant to be a file's.
+/// Fails for a name that Docker keeps for itself: an image has one where no repository was
+/// named, or where a file was meant.
 fn pushable(to: &Repository, fix: &str) -> Result<()> {
     if to.is_official() {
         let why =

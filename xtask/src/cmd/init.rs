@@ -66,9 +66,9 @@ pub fn run(args: &Args, common: &Common, world: &World) -> Result<ExitCode> {
     if wrong.is_empty() { Ok(ExitCode::SUCCESS) } else { Err(Findings(wrong).into()) }
 }
 
-/// The branch that others are merged into, as YAML: that of the remote `origin`, or else the
-/// one that the workflow names, for the clone of a workflow does not know, or else the one
-/// that is checked out, or that git would make.
+/// The branch that others are merged into, as YAML: that of the remote `origin`; or the one
+/// that the workflow names, because a workflow's clone does not know it; or the one that is
+/// checked out, or that git would make.
 fn branch(project: &Project, world: &World) -> Result<String> {
     if let Some(branch) = git::default_branch(&project.root, &world.env)? {
         return Ok(init::branch_pattern(&branch));

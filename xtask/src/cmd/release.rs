@@ -111,7 +111,13 @@ pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
         release::notes(named.as_deref(), &config.github.changelog, publish, &project)
     });
     let notes = notes.transpose()?;
-    let source = source(&args.merge, &plan, &project, &request, common, world)?;
+    let source = if args.merge.is_empty() {
+        Source::Cargo(common.network())
+    } else {
+        let dirs: Vec<PathBuf> = args.merge.iter().map(|dir| world.dir.join(dir)).collect();
+        let whole = release::plan_digest(&whole(&request, common, world)?.0)?;
+        Source::Shards(release::merge(&dirs, &plan, &whole, &project)?)
+    };
     if is_checked(&request) {
         world.term.group("check", || check_all(&project, &config, common, world))?;
     }
@@ -187,23 +193,6 @@ fn look_ahead(
     Ok(())
 }
 
-/// Where the programs come from: cargo, or the shards in these folders.
-fn source(
-    merge: &[PathBuf],
-    plan: &Plan,
-    project: &Project,
-    request: &Request,
-    common: &Common,
-    world: &World,
-) -> Result<Source> {
-    if merge.is_empty() {
-        return Ok(Source::Cargo(common.network()));
-    }
-    let dirs: Vec<PathBuf> = merge.iter().map(|dir| world.dir.join(dir)).collect();
-    let whole = release::plan_digest(&whole(request, common, world)?.0)?;
-    Ok(Source::Shards(release::merge(&dirs, plan, &whole, project)?))
-}
-
 /// Lists the steps that were left out, so that nobody takes them for done.
 fn skipped(skip: &[Skip], world: &World) -> Result<()> {
     let mut table = Table::new(&["skipped", "why"]);
@@ -221,7 +210,7 @@ fn skipped(skip: &[Skip], world: &World) -> Result<()> {
 /// Builds the programs of some targets, for another machine to join.
 fn split(args: &Args, common: &Common, world: &World) -> Result<ExitCode> {
     let mut request = args.selection.request(mode(args), Part::Programs, common);
-    // Publishing is the other machine's, and takes what this one need not know.
+    // Another machine publishes, and this one need not have the settings for it.
     request.select.skip = vec![Skip::Publish];
     let (whole, config) = whole(&request, common, world)?;
     let targets = &request.select.targets;

@@ -60,7 +60,7 @@ pub fn plan(
     ];
     args.extend(bins.iter().flat_map(|bin| ["--bin".to_owned(), bin.clone()]));
     args.extend(selected.feature_args.iter().cloned());
-    // A profile of the user's own is there once something says what it inherits.
+    // A user's own profile is defined once something says what it inherits.
     let defined =
         project.profiles.iter().any(|known| known.name == profile && known.inherits.is_some());
     let made_up = profile == "dist" && !defined;
@@ -75,7 +75,7 @@ pub fn plan(
     {
         args.extend(["--config".to_owned(), format!(r#"profile.{profile}.strip="symbols""#)]);
     }
-    // A lock file that is there is the one that counts; a release must have one.
+    // An existing lock file is the one that counts; a release must have one.
     if request.build.locked
         || request.mode == Mode::Release
         || (request.mode == Mode::Snapshot && project.has_lock)
@@ -108,21 +108,21 @@ pub fn plan(
     (plan, findings)
 }
 
-/// What cargo builds for: the targets as they were named, then those that are
-/// only parts of another's programs.
+/// The targets that cargo builds for: those that were named, then those that are only parts
+/// of another target's programs.
 fn in_order(targets: &[&Target], tools: &BTreeMap<Target, Tools>) -> Vec<Target> {
     let named = targets.iter().copied().filter(|target| tools.contains_key(*target));
     let parts = tools.keys().filter(|target| !targets.contains(target));
     named.chain(parts).cloned().collect()
 }
 
-/// What the build is told, under our names and under those that config gives.
+/// The variables of the build: ours, and those of `env` in the settings.
 fn environment(
     selected: &Selected<'_>,
     project: &Project,
 ) -> (BTreeMap<String, String>, Vec<Finding>) {
     let values = project.values(selected.package);
-    // What is not known is not said, rather than said to be empty.
+    // An unknown value gives no variable, rather than an empty one.
     let told = values.iter().filter(|(name, value)| *name != "name" && !value.is_empty());
     let mut env: BTreeMap<String, String> = told
         .map(|(name, value)| (format!("DOCKLESS_{}", name.to_uppercase()), value.clone()))
@@ -148,8 +148,8 @@ fn environment(
     (env, findings)
 }
 
-/// What this machine's folders are called in binaries. A later entry wins in
-/// rustc, so the more special ones come last.
+/// The names that this machine's folders get in binaries. In rustc a later entry wins, so
+/// the more special ones come last.
 fn remap(project: &Project) -> Vec<(PathBuf, String)> {
     let sources: BTreeSet<_> =
         project.graphs.values().flat_map(|graph| graph.sources.iter().cloned()).collect();
@@ -178,7 +178,7 @@ pub fn feature_args(config: &PackageConfig, request: &Request) -> Vec<String> {
 }
 
 impl Selected<'_> {
-    /// The features that a build turns on, with those that they turn on themselves.
+    /// The features that a build turns on, directly or through others.
     fn features(&self, request: &Request) -> BTreeSet<String> {
         let all = self.package.features.iter().map(|(name, _)| name.clone());
         if request.build.all_features {

@@ -1,4 +1,4 @@
-//! Whose programs are run for the files that they write themselves.
+//! Which programs are run for the files that they write themselves.
 
 use std::collections::BTreeMap;
 
@@ -15,15 +15,15 @@ pub enum Runner {
     Shards,
 }
 
-/// Whether the package has such files, and archives are made that hold them, here or by the
-/// machine that joins what several built.
+/// Whether the package generates files for archives that are made here, or by the machine
+/// that joins what several built.
 pub fn wanted(selected: &Selected<'_>, request: &Request) -> bool {
     let split = request.part == Part::Programs && request.mode != Mode::Local;
     (request.archives() || split) && !selected.config.generate.is_empty()
 }
 
-/// What this machine runs, the surest first: it may have another glibc than the
-/// one that a program was linked for.
+/// The targets whose programs this machine runs, the surest first: its glibc may be another
+/// than the one that a program was linked for.
 fn run_here(project: &Project) -> Vec<Target> {
     let host = &project.rustc.host;
     let own = Target::parse(host).ok();
@@ -33,9 +33,9 @@ fn run_here(project: &Project) -> Vec<Target> {
     musl.into_iter().chain(own).chain(universal).collect()
 }
 
-/// The target that is built for only to be run here, where none of the package's is. Of a
-/// package that several machines build, all targets count: another machine builds and runs
-/// what could be run here.
+/// The target that is built for only to be run here; `None` where one of the package's own
+/// targets runs. Of a package that several machines build, all targets count: another machine
+/// runs what could be run here.
 pub fn extra(selected: &Selected<'_>, project: &Project, request: &Request) -> Option<Target> {
     if !wanted(selected, request) || request.build.elsewhere {
         return None;
@@ -49,9 +49,9 @@ pub fn extra(selected: &Selected<'_>, project: &Project, request: &Request) -> O
     here.first().filter(|_| !targets.iter().any(runs)).cloned()
 }
 
-/// Who runs the package's programs: this machine those of the first of its targets that it
-/// can, or else those of one that is not shipped, which is added to `tools` and so to what is
-/// built. `None` where that is another machine's part.
+/// Who runs the package's programs. Here it is the first of its targets that runs, or else a
+/// target that is not shipped, which is added to `tools` and so to what is built. `None`
+/// where another machine runs them.
 pub fn runner(
     selected: &Selected<'_>,
     targets: &[&Target],
@@ -87,7 +87,7 @@ pub fn runner(
     if !known {
         let chosen = match tools::choose(selected, &target, project, request) {
             Ok(chosen) => chosen,
-            // The machine that joins the shards says so, where no other could either.
+            // The machine that joins the shards reports it where no other could run it either.
             Err(_) if split => return Ok(None),
             Err(Obstacle { why, fix }) => {
                 let why = format!("no program that runs here: {why}");
@@ -99,8 +99,8 @@ pub fn runner(
     Ok(Some(Runner::Here(target)))
 }
 
-/// What the package's programs are asked for, and what cannot be asked because
-/// its program is not built.
+/// The calls of the package's programs, and those that are left out because their program
+/// is not built.
 pub fn plan(
     selected: &Selected<'_>,
     build: &BuildPlan,

@@ -33,7 +33,7 @@ pub fn serves(target: &Target, request: &Request) -> bool {
     })
 }
 
-/// The complaint that a command which makes images alone has none to make.
+/// What is wrong where a command that makes images alone has none to make.
 pub fn missing(left_out: &[LeftOut], request: &Request) -> Vec<Finding> {
     let mut findings: Vec<Finding> = left_out.iter().map(LeftOut::finding).collect();
     if findings.is_empty() {
@@ -51,7 +51,7 @@ pub fn missing(left_out: &[LeftOut], request: &Request) -> Vec<Finding> {
 
 /// Platforms that were asked for, and that no image is made for.
 pub fn unserved(images: &[ImagePlan], request: &Request) -> Vec<Finding> {
-    // Where there is no image at all, that is said.
+    // A plan without any image is another finding.
     if images.is_empty() {
         return Vec::new();
     }
@@ -144,8 +144,8 @@ fn pinned(base: &Base, project: &Project) -> Result<Base, String> {
     }
 }
 
-/// Lines of dockless.lock that no package has any use for: a release is made of what
-/// the lock says, and of nothing else.
+/// Lines of dockless.lock that no package uses: a release is made of what the lock says, and
+/// of nothing else.
 pub fn forgotten_bases(
     config: &config::Config,
     project: &Project,
@@ -259,7 +259,7 @@ impl Texts<'_> {
         self.findings.push(Finding::error("image", place, why, fix));
     }
 
-    /// `None` for what cannot be rendered, which is said.
+    /// `None` where it cannot be rendered, which becomes a finding.
     fn text(&mut self, key: &str, text: &str) -> Option<String> {
         template::render(text, self.values)
             .map_err(|error| self.fault(key, error.to_string(), "use one of the known names"))
@@ -278,7 +278,7 @@ impl Texts<'_> {
         map.iter().filter_map(|(name, text)| Some((name.clone(), self.text(key, text)?))).collect()
     }
 
-    /// Texts that a Dockerfile, too, has to say.
+    /// Texts that a Dockerfile must be able to hold, too.
     fn lines(&mut self, key: &str, map: &BTreeMap<String, String>) -> BTreeMap<String, String> {
         let lines = self.map(key, map);
         for (name, _) in lines.iter().filter(|(_, text)| text.contains(['\n', '\0'])) {

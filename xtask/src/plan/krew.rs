@@ -47,8 +47,8 @@ pub const LICENSES: [&str; 8] = [
     "copying.txt",
 ];
 
-/// The licence that a plugin's archive gets where it has none by a name that krew knows:
-/// all of those that it has, in one file.
+/// The file that a plugin's archive gets where no licence in it has a name that krew knows:
+/// all of its licences, one after the other.
 pub fn joined(selected: &Selected<'_>, archive: &ArchivePlan) -> Option<Joined> {
     selected.config.krew.as_ref()?;
     let names = || archive.files.iter().map(|file| (file.name.to_lowercase(), file));
@@ -105,7 +105,7 @@ pub fn plan(
     (findings.is_empty().then_some(plan), findings, left_out)
 }
 
-/// What krew wants of a package and does not get.
+/// What a package lacks to be a plugin.
 fn lacking(
     config: &KrewConfig,
     described: bool,
@@ -143,7 +143,7 @@ fn unmade(build: &BuildPlan, why: &str, fix: &str) -> LeftOut {
     }
 }
 
-/// Programs that kubectl would find too, and that this plugin is not about.
+/// Programs that kubectl would find too, though the manifest is not about them.
 fn second_plugins(config: &KrewConfig, build: &BuildPlan) -> Vec<LeftOut> {
     let others = build.bins.iter().filter(|bin| bin.starts_with(PLUGIN) && **bin != config.bin);
     let left_out = others.map(|bin| LeftOut {
@@ -210,7 +210,7 @@ fn platforms(
 /// A system, architectures of it, and the archive that they install.
 type Chosen<'a> = (&'a str, Vec<&'a str>, &'a ArchivePlan);
 
-/// The archives of which each platform of krew has at most one, and why the others are none.
+/// The archives that krew's platforms get, at most one each, and why others are left out.
 fn chosen<'a>(build: &BuildPlan, archives: &'a [ArchivePlan]) -> (Vec<Chosen<'a>>, Vec<LeftOut>) {
     let mut served: BTreeMap<(&str, &str), &ArchivePlan> = BTreeMap::new();
     let mut left_out = Vec::new();
@@ -239,11 +239,11 @@ fn chosen<'a>(build: &BuildPlan, archives: &'a [ArchivePlan]) -> (Vec<Chosen<'a>
     let mut chosen = Vec::new();
     for ((os, arch), archive) in &served {
         let arches: Vec<&str> = match (*os, *arch) {
-            // What the two others bring needs no universal program.
+            // A processor with an archive of its own needs no universal program.
             UNIVERSAL => {
                 ["amd64", "arm64"].into_iter().filter(|arch| !has(&("darwin", arch))).collect()
             }
-            // These run it too, where nothing was made for them alone.
+            // 64-bit systems run it too, where they have no archive of their own.
             (os @ ("linux" | "windows"), "386") if !has(&(os, "amd64")) => vec!["386", "amd64"],
             (_, arch) => vec![arch],
         };
@@ -275,15 +275,15 @@ fn uri_values(
         Versioned::Release { tag, .. } => tag.to_string(),
         _ => project.tag_for(&build.package, &build.version),
     };
-    // A slash of its own, or a plus sign, would be read as the address's.
+    // A slash or a plus sign in the tag would be read as part of the address.
     let tag = escaped(&tag);
     let repository = repository(build.about.repository.as_deref().unwrap_or_default());
     let more = [("tag", tag), ("archive", archive.name.clone()), ("repository", repository)];
     project.values(selected.package).into_iter().chain(more).collect()
 }
 
-/// The repository's page, of what Cargo.toml has for it: a package in one with others may
-/// name its own folder there.
+/// The page of the repository that Cargo.toml names: one package of several may name its own
+/// folder there.
 fn repository(url: &str) -> String {
     let url = url.trim().trim_end_matches('/');
     let folder = url.starts_with("https://github.com/").then(|| url.match_indices('/').nth(4));

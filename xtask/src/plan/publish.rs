@@ -55,7 +55,7 @@ pub fn plan(
     (publish, findings, left_out)
 }
 
-/// The setting, or else the workflow's own repository, or else that which the packages
+/// The repository of the settings, or else of the workflow, or else the one that the packages
 /// name, or else git's.
 pub fn repository(
     config: &GitHubConfig,

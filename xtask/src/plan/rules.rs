@@ -21,7 +21,7 @@ pub fn versions(selected: &[Selected<'_>], project: &Project, mode: Mode) -> Vec
     let tagged = !released.is_empty() || !findings.is_empty();
     findings.extend(project.git.as_ref().and_then(|git| shallow(git, tagged)));
     for finding in selected.iter().flat_map(|it| twice_tagged(it, project, mode)) {
-        // Tags of all packages are found with each.
+        // Each package finds the tags of all.
         if findings.iter().all(|known| known.why != finding.why) {
             findings.push(finding);
         }
@@ -38,7 +38,7 @@ pub fn versions(selected: &[Selected<'_>], project: &Project, mode: Mode) -> Vec
 /// How many files are named; the others are counted.
 const MOST_NAMED: usize = 10;
 
-/// What something is made of though the commit does not hold it, and `git status` does not
+/// Files that builds read though the commit does not hold them so, and `git status` does not
 /// show it.
 pub fn unheld(changes: &[Change], mode: Mode) -> Vec<Finding> {
     let unseen: Vec<&Change> = changes.iter().filter(|it| !it.kind.is_shown()).collect();
@@ -78,8 +78,8 @@ pub fn unheld(changes: &[Change], mode: Mode) -> Vec<Finding> {
     named.collect()
 }
 
-/// Tags of the version that is released, or that was released last: on another commit they
-/// leave open what it is, and on the same one of two is used.
+/// More tags of the version that is released, or that was released last. With one on another
+/// commit it is unclear what the version is; of several on one commit one is used.
 fn twice_tagged(selected: &Selected<'_>, project: &Project, mode: Mode) -> Vec<Finding> {
     let (package, Some(git)) = (selected.package, &project.git) else { return Vec::new() };
     let head = git.head(&package.name, |tag| announced(tag, package));
@@ -177,7 +177,7 @@ fn unreleasable(selected: &[Selected<'_>], project: &Project, tagged: bool) -> V
     findings
 }
 
-/// The tags on HEAD, none of which counts, and why each does not.
+/// The tags on HEAD, and why none of them counts.
 fn uncounted(git: &Git, project: &Project) -> Vec<String> {
     const MOST: usize = 5;
     let on_head: Vec<&Mark> =
@@ -226,7 +226,7 @@ fn own_tag(package: &Package, project: &Project) -> String {
     form.map_or_else(|| format!("{name}-v{version}"), |form| form.write(name, version))
 }
 
-/// A package that HEAD's tag does not speak of, where it speaks of another.
+/// A package that is left out because HEAD's tag is about another.
 pub fn other_tag(selected: &Selected<'_>, project: &Project, mode: Mode) -> Option<LeftOut> {
     let tag = project.git.as_ref()?.tags_on_head().next()?;
     let development = matches!(selected.package.versioned, Versioned::Development { .. });
@@ -240,7 +240,7 @@ pub fn other_tag(selected: &Selected<'_>, project: &Project, mode: Mode) -> Opti
     })
 }
 
-/// Binaries that the command line names beside others, and that no package has.
+/// Names given by --bin that no package has, beside others that one has.
 pub fn bins(selected: &[Selected<'_>], builds: &[BuildPlan], request: &Request) -> Vec<Finding> {
     let has = |name: &&String| {
         selected.iter().any(|it| it.config.bins.iter().any(|bin| bin.name == **name))
@@ -254,7 +254,7 @@ pub fn bins(selected: &[Selected<'_>], builds: &[BuildPlan], request: &Request) 
     unknown.map(finding).collect()
 }
 
-/// A name that no profile of cargo's can have.
+/// A name that no cargo profile can have.
 /// <https://doc.rust-lang.org/cargo/reference/profiles.html#custom-profiles>
 pub fn profile(name: &str) -> Option<Finding> {
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_');
@@ -289,7 +289,7 @@ pub fn targets(
     (chosen, left_out)
 }
 
-/// Two of a package's targets that are one to rustc, which differ only in their glibc.
+/// Two of a package's targets that are the same to rustc: they differ only in their glibc.
 pub fn twins(build: &BuildPlan) -> Option<Finding> {
     let same = |a: &Target, b: &Target| a != b && a.triple() == b.triple();
     let pairs =
@@ -302,7 +302,7 @@ pub fn twins(build: &BuildPlan) -> Option<Finding> {
     Some(Finding::error("target-twins", Place::item(&build.package), why, fix))
 }
 
-/// Names that two things would share.
+/// Names that two things share.
 pub fn names(
     builds: &[BuildPlan],
     archives: &[ArchivePlan],
@@ -339,7 +339,8 @@ pub fn names(
     findings
 }
 
-/// What is left out by need stops a release; nothing left to build stops anything.
+/// What stops the command of all that is left out: anything stops where nothing is left to
+/// build, and a release for whatever nobody chose to leave out.
 pub fn unbuilt(left_out: &[LeftOut], builds: &[BuildPlan], mode: Mode) -> Vec<Finding> {
     let needed = left_out.iter().filter(|left| !left.by_choice);
     if mode == Mode::Snapshot && !builds.is_empty() {

@@ -1,4 +1,4 @@
-//! By what each target's C is compiled and its programs are linked.
+//! The tools by which each target's C is compiled and its programs are linked.
 
 use serde::Serialize;
 
@@ -135,7 +135,7 @@ fn no_zig(c: &[&NativeCrate], what: &str, project: &Project) -> Obstacle {
     Obstacle { why, fix: INSTALL_ZIG.to_owned() }
 }
 
-/// The compilers' stand-ins are scripts of Unix.
+/// The stand-ins for compilers are Unix scripts.
 fn unsupported() -> Obstacle {
     let why = "zig and clang are used on Linux and macOS only, and it takes one of them".to_owned();
     Obstacle { why, fix: "build it on Linux, macOS or in WSL".to_owned() }
@@ -167,7 +167,7 @@ fn system_library(
             || target.spellings(name).iter().any(|name| sets(selected, name, project))
     });
     if pkg_config {
-        // Whoever sets these has libraries for the target; the proof tells the rest.
+        // Whoever sets these has libraries for the target; the linked program is checked.
         return None;
     }
     let prefix = target.underscored().to_uppercase();

@@ -49,9 +49,9 @@ pub struct BuildPlan {
     pub about: About,
     pub bins: Vec<String>,
     pub targets: Vec<Target>,
-    /// By what each target's C is compiled and its programs are linked.
+    /// The tools by which each target's C is compiled and its programs are linked.
     pub tools: BTreeMap<Target, Tools>,
-    /// The targets whose programs are joined of those of others.
+    /// The targets whose programs are joined from those of other targets.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub joined: Vec<Target>,
     pub profile: String,
@@ -59,10 +59,10 @@ pub struct BuildPlan {
     pub args: Vec<String>,
     /// Variables for the build, beside the project's environment.
     pub env: BTreeMap<String, String>,
-    /// Folders of this machine and what binaries call them instead; a later
-    /// one wins. Empty for builds that stay on this machine.
+    /// Folders of this machine and their names in binaries; a later one wins. Empty for
+    /// builds that stay on this machine.
     pub remap: Vec<(PathBuf, String)>,
-    /// What could bring a library into the binary, by target.
+    /// The crates that may bring a library into the binary, by target.
     #[serde(skip)]
     pub native: BTreeMap<Target, Vec<NativeCrate>>,
 }
@@ -78,7 +78,7 @@ pub struct ArchivePlan {
     pub target: Target,
     pub bins: Vec<String>,
     pub files: Vec<ArchiveFile>,
-    /// A licence by a name that krew knows, of those that it has by others.
+    /// A licence file by a name that krew knows, made of those with other names.
     pub joined: Option<Joined>,
 }
 
@@ -124,8 +124,8 @@ impl ArchivePlan {
         self.entries(generate).map(|(name, _)| name).collect()
     }
 
-    /// The entries that are known before anything is made, with
-    /// those among `generate` that are its package's, unsorted: the name of each, and what it is.
+    /// The entries that are known before anything is made, unsorted: the name of each, and
+    /// what it is. Of `generate` its own package's count.
     pub fn entries(&self, generate: &[GeneratePlan]) -> impl Iterator<Item = (String, String)> {
         let programs = self.programs().map(|name| (name, "the program itself".to_owned()));
         let files = self.files.iter();
@@ -169,7 +169,7 @@ pub struct KrewPlan {
     pub platforms: Vec<KrewPlatform>,
 }
 
-/// An archive of a plugin, and who is to install it.
+/// An archive of a plugin, and the machines that install it.
 #[derive(Clone, Debug, Serialize)]
 pub struct KrewPlatform {
     /// Go's name of the system.
@@ -198,9 +198,9 @@ pub struct ImagePlan {
     pub base: Base,
     /// Sorted by path, each once.
     pub files: Vec<ImageFile>,
-    /// The repositories with the tags, the first of each first.
+    /// Each repository with each tag, in the order of the settings.
     pub names: Vec<Reference>,
-    /// Whether `latest` may come to name it: it is a release, and no pre-release.
+    /// Whether `latest` may move to it: it is a release, and no pre-release.
     pub moves_latest: bool,
     pub config: ImageConfig,
 }
@@ -217,8 +217,8 @@ impl ImagePlan {
         all
     }
 
-    /// The same without those that nobody named: a name without a registry is one of
-    /// Docker's own images.
+    /// The same without names that nobody chose: a name without a registry is one of Docker's
+    /// own images.
     pub fn destinations(&self) -> Vec<&Repository> {
         let mut all = self.repositories();
         all.retain(|it| !it.is_official());
@@ -290,7 +290,7 @@ pub struct LeftOut {
     pub target: Option<Target>,
     pub why: String,
     pub fix: String,
-    /// Whether the project's settings say so, which a release accepts.
+    /// Whether somebody chose so, which a release accepts.
     pub by_choice: bool,
 }
 

@@ -37,14 +37,14 @@ const GENERATED: &str = "generated";
 struct Shard {
     /// The version of this tool.
     dockless: String,
-    /// What rustc says of itself.
+    /// The version of rustc, as it prints it.
     rustc: String,
     commit: String,
     version: Version,
     /// The digest of the whole release's plan.
     plan: Digest,
     programs: Vec<Program>,
-    /// What this machine had programs write.
+    /// What programs wrote on this machine.
     generated: Vec<File>,
 }
 
@@ -63,7 +63,7 @@ struct File {
     package: String,
     name: String,
     digest: Digest,
-    /// Whether it can be run, which its file may lose on its way.
+    /// Whether it is executable: a copy of the shard may lose the file's own bit.
     executable: bool,
 }
 
@@ -101,8 +101,9 @@ pub fn plan_digest(whole: &Plan) -> Result<Digest> {
     Ok(digest::of_parts([b"dockless plan 2".as_slice(), &text]))
 }
 
-/// Builds the plan's programs for these targets and leaves them in dist/ with what those of
-/// them wrote that run here, as a shard of the release that the plan of this digest makes.
+/// Builds the plan's programs for these targets, and runs those that run here for the files
+/// that they write. All of it goes into dist/, as a shard of the release whose plan has the
+/// digest `whole`.
 pub fn split(
     plan: &Plan,
     targets: &[String],
@@ -126,7 +127,7 @@ pub fn split(
         bail!(Findings(vec![left.finding()]));
     }
     let mut programs = Vec::new();
-    // Others are parts of those that are asked for, or were built only to be run here.
+    // Other targets are parts of those asked for, or were built only to be run here.
     let asked = |it: &&Binary| targets.contains(&it.compiled().target().to_string());
     for binary in binaries.iter().filter(asked) {
         let compiled = binary.compiled();
@@ -240,7 +241,7 @@ pub fn merge(dirs: &[PathBuf], plan: &Plan, whole: &Digest, project: &Project) -
     for (build, path, program) in wanted {
         let to = folder.path().join(program.place());
         let bytes = intact(path, &program.place(), &program.digest, limits::PROGRAM)?;
-        // On its way it may have lost that it can be run.
+        // A copy of the shard may have lost the executable bit.
         files::write_program(&to, &bytes)?;
         compiled.push(Compiled::from_elsewhere(build, &program.bin, &program.target, to));
     }
@@ -260,8 +261,8 @@ pub fn merge(dirs: &[PathBuf], plan: &Plan, whole: &Digest, project: &Project) -
     Ok(Shards { compiled, generated, left_out, _folder: folder })
 }
 
-/// What programs wrote for the plan, each with its shard; what a snapshot goes without; and
-/// what is wrong. Machines that ran the programs of one package must have got the same.
+/// The files that programs wrote for the plan, each with its shard; what a snapshot goes
+/// without; and what is wrong. Machines that ran one package's programs must have the same.
 fn written<'a>(
     plan: &Plan,
     shards: &'a [(PathBuf, Shard)],
@@ -350,8 +351,8 @@ fn foreign(
     Some(Finding::error("shard-foreign", Place::file(path), why, fix))
 }
 
-/// The shard in a folder, or those in the folders in it: so artifacts of a workflow are
-/// downloaded, each in a folder of its name.
+/// The shard in a folder, or those in its folders: a workflow downloads each artifact into a
+/// folder of its name.
 fn found_in(dir: &Path) -> Result<Vec<(PathBuf, Shard)>> {
     let read = |path: PathBuf| {
         let context = || format!("read {}", path.display());
@@ -372,8 +373,7 @@ fn found_in(dir: &Path) -> Result<Vec<(PathBuf, Shard)>> {
     Ok(shards)
 }
 
-/// A file of a shard, whose names were compared with the plan's by now, with the digest that
-/// the shard names.
+/// Reads a file of a shard, whose name was compared with the plan's, and checks its digest.
 fn intact(shard: &Path, place: &str, digest: &Digest, limit: Limit) -> Result<Vec<u8>> {
     let folder = shard.with_file_name("");
     let from = folder.join(place);

@@ -90,7 +90,8 @@ fn with_registry<T>(
 ) -> Result<T> {
     let reached = places.iter().any(|place| matches!(place, Location::Registry(_)));
     let network = if reached { world.network_config(common)? } else { NetworkConfig::default() };
-    let (http, blobs) = (world.http(&network, more, common), cache.blobs()?);
+    let http = world.http(&network, more, common);
+    let blobs = cache.blobs()?;
     work(&world.registry(&http, &blobs, &network))
 }
 
@@ -108,7 +109,7 @@ fn open(
 }
 
 pub fn validate(args: Validate, common: &Common, world: &World) -> Result<ExitCode> {
-    // What is at hand says nothing of what the registry has.
+    // The registry is validated, and not what the cache has of it.
     with_registry(&[&args.image], &Cache::none(), &args.network, common, world, |registry| {
         let root = open(&args.image, &[], registry, world)?.root;
         let root = registry.fetch(&root)?;

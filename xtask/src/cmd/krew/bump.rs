@@ -53,7 +53,7 @@ enum Outcome {
     Unchanged,
     /// Values alone change.
     Bumped,
-    /// More than values is another.
+    /// More than values changes.
     Rewritten,
     /// There was none.
     Added,

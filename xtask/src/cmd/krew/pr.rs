@@ -120,7 +120,8 @@ fn brought(name: &str, submitted: Submitted, world: &World) -> Result<Shown> {
 
 /// Says what would change.
 fn preview(github: &GitHub<'_>, of: &Submission<'_>, world: &World) -> Result<Shown> {
-    let (name, upstream) = (of.plugin.name(), index::upstream(github, of)?);
+    let name = of.plugin.name();
+    let upstream = index::upstream(github, of)?;
     match index::change(of, &upstream)? {
         Change::There(version) => brought(name, Submitted::There { version }, world),
         Change::Newer(version) => brought(name, Submitted::Newer { version }, world),
