@@ -211,8 +211,7 @@ fn render(text: &str, values: &[Value]) -> Result<String> {
 
 /// What the templates name.
 fn values(facts: &Facts) -> Result<Vec<Value>> {
-    let mut values: Vec<Value> =
-        ACTIONS.iter().map(|it| (it.name, it.uses.to_owned())).collect();
+    let mut values: Vec<Value> = ACTIONS.iter().map(|it| (it.name, it.uses.to_owned())).collect();
     let mut runners = vec![LINUX];
     for (target, _) in &facts.targets {
         if !runners.contains(&runner(target)) {

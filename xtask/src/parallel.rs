@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 
 use anyhow::{Context, Result, anyhow};
 
@@ -51,7 +51,7 @@ pub fn map_until<T: Sync, R: Send>(
     let ended: Vec<Result<()>> = thread::scope(|scope| {
         let threads: Vec<_> =
             (0..threads.clamp(1, items.len().max(1))).map(|_| scope.spawn(one)).collect();
-        threads.into_iter().map(|it| it.join().unwrap_or_else(|_| Err(panicked()))).collect()
+        threads.into_iter().map(join).collect()
     });
     ended.into_iter().collect::<Result<()>>()?;
     if let Some(error) = failed.into_inner().map_err(|_| panicked())? {
@@ -59,6 +59,11 @@ pub fn map_until<T: Sync, R: Send>(
     }
     let results = results.into_inner().map_err(|_| panicked())?;
     results.into_iter().map(|result| result.with_context(panicked)).collect()
+}
+
+/// What came of the work of a thread.
+pub fn join<T>(thread: ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
+    thread.join().unwrap_or_else(|_| Err(panicked()))
 }
 
 fn panicked() -> anyhow::Error {

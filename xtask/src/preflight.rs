@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::thread;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 
 use crate::files;
 use crate::finding::{Finding, Findings, Place, Severity};
@@ -11,6 +11,7 @@ use crate::forge::Forge;
 use crate::forge::index::{self, Change, Submission};
 use crate::github::GitHub;
 use crate::krew;
+use crate::parallel::join;
 use crate::plan::{BuildOptions, GitHubPlan, IndexPlan, LeftOut, Plan, PublishPlan};
 use crate::project::Project;
 use crate::registry::Registry;
@@ -48,19 +49,19 @@ pub fn look(
     };
     let here = || machine(plan, project, build, term);
     let images = || Ok(registries(plan, sites.registry));
-    let (forge, index, images, here) = thread::scope(|scope| {
+    let parts = thread::scope(|scope| {
         let forge = scope.spawn(forge);
         let index = scope.spawn(index);
         let images = scope.spawn(images);
-        let here = here();
-        (forge.join(), index.join(), images.join(), here)
+        [
+            ("this machine", here()),
+            ("GitHub", join(forge)),
+            ("the index", join(index)),
+            ("registries", join(images)),
+        ]
     });
     let mut findings = checkout(project);
-    let parts = [("GitHub", forge), ("the index", index), ("registries", images)];
-    let parts = parts.map(|(name, found)| {
-        (name, found.unwrap_or_else(|_| Err(anyhow!("the thread that asked panicked"))))
-    });
-    for (name, found) in [("this machine", here)].into_iter().chain(parts) {
+    for (name, found) in parts {
         match found {
             Ok(found) => findings.extend(found),
             Err(error) => findings.push(Finding::of("preflight", Place::item(name), &error)),
@@ -80,7 +81,12 @@ fn checkout(project: &Project) -> Vec<Finding> {
 }
 
 /// Room, toolchains and linkers.
-fn machine(plan: &Plan, project: &Project, build: &BuildOptions, term: &Term) -> Result<Vec<Finding>> {
+fn machine(
+    plan: &Plan,
+    project: &Project,
+    build: &BuildOptions,
+    term: &Term,
+) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     for folder in [&project.target_dir, &project.root] {
         if let Some(left) = files::room(folder)?.filter(|left| *left < LEAST_ROOM) {
@@ -134,9 +140,8 @@ fn github(plan: &Plan, to: &GitHubPlan, forge: &Forge<'_>) -> Result<Vec<Finding
             Some(tag) => of_tag(tag, plan, to, forge),
             None => Ok(Vec::new()),
         });
-        (github.repository(slug), freezes.join(), tagged.join())
+        (github.repository(slug), join(freezes), join(tagged))
     });
-    let panicked = |_| anyhow!("the thread that asked panicked");
     let Some(repository) = repository? else {
         let why = "there is no such repository, or the token may not see it".to_owned();
         let fix = "name it as `repository` in [workspace.metadata.dockless.github], or use a \
@@ -157,8 +162,8 @@ fn github(plan: &Plan, to: &GitHubPlan, forge: &Forge<'_>) -> Result<Vec<Finding
         let why = format!("the token in {} cannot write to it", github.variable());
         findings.push(fault("github-token", why, "use the token of somebody who may"));
     }
-    findings.extend(tagged.map_err(panicked)??);
-    if freezes.map_err(panicked)?? == Some(true) {
+    findings.extend(tagged?);
+    if freezes? == Some(true) {
         forge.term.detail(format_args!("{slug} freezes releases when they are published"));
     }
     Ok(findings)
@@ -168,9 +173,8 @@ fn github(plan: &Plan, to: &GitHubPlan, forge: &Forge<'_>) -> Result<Vec<Finding
 fn of_tag(tag: &str, plan: &Plan, to: &GitHubPlan, forge: &Forge<'_>) -> Result<Vec<Finding>> {
     let (pushed, frozen) = thread::scope(|scope| {
         let frozen = scope.spawn(|| frozen(tag, to, forge));
-        (pushed(tag, plan, to, forge), frozen.join())
+        (pushed(tag, plan, to, forge), join(frozen))
     });
-    let frozen = frozen.map_err(|_| anyhow!("the thread that asked panicked"))?;
     Ok(pushed?.into_iter().chain(frozen?).collect())
 }
 

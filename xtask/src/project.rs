@@ -14,6 +14,7 @@ use crate::cache::Cache;
 use crate::files::{self, Boundary, limits};
 use crate::finding::{Help, failure};
 use crate::http::Network;
+use crate::parallel::join;
 use crate::process::{Env, Program};
 use crate::target::Target;
 use crate::term::Term;
@@ -253,12 +254,11 @@ pub fn discover(invocation: &Invocation, cache: &Cache) -> Result<(Project, Vec<
         let git = scope.spawn(|| git::look(dir, &env));
         let rustc = kept.is_none().then(|| scope.spawn(|| rustc::ask(dir, &env)));
         let metadata = metadata(&manifest, dir, kept.as_ref(), &env, invocation.network);
-        (metadata, git.join(), rustc.map(|rustc| rustc.join()))
+        (metadata, join(git), rustc.map(join).transpose())
     });
-    let panicked = |_| anyhow::anyhow!("a thread that collects facts panicked");
     let (text, metadata) = metadata?;
-    let mut git = git.map_err(panicked)??;
-    let asked = rustc.map(|asked| asked.map_err(panicked)?).transpose()?;
+    let mut git = git?;
+    let asked = rustc?;
     if let (Some(key), Some(asked)) = (&key, &asked) {
         rustup::keep(key, asked, cache)?;
     }

@@ -259,4 +259,3 @@ fn check_all(project: &Project, config: &Config, common: &Common, world: &World)
     let why = format!("nothing is released that fails its checks: {}", failed.join(", "));
     bail!(failure(why, "mend what is said above, or leave them out by `--skip check`"));
 }
-

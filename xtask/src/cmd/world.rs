@@ -74,7 +74,9 @@ impl World {
                 let env = env.anchored(&dir);
                 Ok(World { cache: cache(&env, &dir), dir, env, tokens, term })
             }
-            Err(error) => Err((error.context(Help("change into a folder that exists".into())), term)),
+            Err(error) => {
+                Err((error.context(Help("change into a folder that exists".into())), term))
+            }
         }
     }
 

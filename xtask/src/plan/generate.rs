@@ -74,8 +74,7 @@ pub fn runner(
         targets.iter().find(|target| target.triple() == here.triple()).copied().cloned()
     });
     let split = request.part == Part::Programs;
-    let extra =
-        || if split { extra(selected, project, request) } else { here.first().cloned() };
+    let extra = || if split { extra(selected, project, request) } else { here.first().cloned() };
     let Some(target) = shipped.or_else(extra) else {
         if split {
             return Ok(None);

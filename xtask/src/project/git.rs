@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
 
 use crate::files;
 use crate::finding::failure;
+use crate::parallel::join;
 use crate::process::{self, Env};
 use crate::secret::Address;
 use crate::version::{Head, ReleaseTag};
@@ -239,24 +240,23 @@ pub fn look(dir: &Path, env: &Env) -> Result<Option<Git>> {
         let tree = scope.spawn(|| tree::look(found, env));
         let describe = scope.spawn(|| question(dir, env).args(DESCRIBE).output());
         let history = scope.spawn(|| history(dir, env));
-        (repository(dir, env), tree.join(), describe.join(), history.join())
+        (repository(dir, env), join(tree), join(describe), join(history))
     });
-    let panicked = |_| anyhow!("a thread that asks git panicked");
     let (top, shallow) = repository?;
     ensure_same(&top, found)?;
-    let tree = tree.map_err(panicked)??;
+    let tree = tree?;
     if !belongs(dir, &tree) {
         return Ok(None);
     }
     let changed = tree.changes.iter().any(|change| change.kind != ChangeKind::Untracked);
     let dirty = !tree.changes.is_empty();
-    let Some(history) = history.map_err(panicked)?? else {
+    let Some(history) = history? else {
         let (commit, time, describe) = Default::default();
         let (marks, tags, counts) = Default::default();
         let git = Git { top, commit, time, describe, dirty, tree, shallow, marks, tags, counts };
         return Ok(Some(git));
     };
-    let described = printed("describe", describe.map_err(panicked)??)?;
+    let described = printed("describe", describe?)?;
     let described = lines(&described).next().context("read the output of `git describe`")?;
     let describe = Some(text(described) + if changed { "-dirty" } else { "" });
     let History { commit, time, marks, counts } = history;

@@ -12,12 +12,7 @@ use crate::term::{Table, Term};
 
 /// Prints what would be made: every name, path and target, and each call to `api` and
 /// others that would change something. `dist` is where images go, unless they go elsewhere.
-pub fn dry_run(
-    plan: &Plan,
-    api: Option<&Url>,
-    dist: Option<&Path>,
-    term: &Term,
-) -> Result<()> {
+pub fn dry_run(plan: &Plan, api: Option<&Url>, dist: Option<&Path>, term: &Term) -> Result<()> {
     if term.json_wanted() {
         return term.json(plan);
     }

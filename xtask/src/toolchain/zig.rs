@@ -41,13 +41,7 @@ const WRITABLE: &str = "set DOCKLESS_CACHE to a folder that can be written, on a
 const BY_HAND: &str = "put zig on PATH yourself (https://ziglang.org/download)";
 
 /// Installs [`ZIG`] below the tool's cache, unless it is there and works.
-pub fn provide(
-    dir: &Path,
-    env: &Env,
-    cache: &Cache,
-    network: Network,
-    term: &Term,
-) -> Result<Zig> {
+pub fn provide(dir: &Path, env: &Env, cache: &Cache, network: Network, term: &Term) -> Result<Zig> {
     let place = cross::provided(cache).context("install zig: there is no cache folder");
     let place = place.context(Help(WRITABLE.into()))?;
     let program = place.join(format!("zig{}", std::env::consts::EXE_SUFFIX));

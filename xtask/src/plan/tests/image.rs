@@ -119,8 +119,7 @@ fn what_is_not_wanted_is_not_made() {
     assert_eq!(imaged(&[X86], request(Mode::Snapshot), not).unwrap().images.len(), 0);
     assert_eq!(rules(imaged(&[X86], images_alone(), not)), ["no-image"]);
     // Whoever names a package means it.
-    let named =
-        selecting(Select { packages: vec!["tool".to_owned()], ..Select::default() });
+    let named = selecting(Select { packages: vec!["tool".to_owned()], ..Select::default() });
     assert_eq!(imaged(&[X86], named, not).unwrap().images.len(), 1);
     let skipped = skipping(Skip::Image, Mode::Snapshot);
     assert_eq!(imaged(&[X86], skipped, |_| {}).unwrap().images.len(), 0);

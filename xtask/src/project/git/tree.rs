@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 
 use super::ask::{self, fields, lines, question, said};
 use crate::files;
+use crate::parallel::join;
 use crate::process::Env;
 
 /// A path whose content the commit does not hold, and how that is known.
@@ -75,9 +76,9 @@ pub fn look(top: &Path, env: &Env) -> Result<Tree> {
             let index = question(top, env).args(["ls-files", "-z", "--stage", "-v"]);
             said("ls-files", &index)
         });
-        (status(top, env), listed.join())
+        (status(top, env), join(listed))
     });
-    let listed = listed.map_err(|_| anyhow!("a thread that asks git panicked"))??;
+    let listed = listed?;
     let mut tree = Tree::default();
     read_status(top, &status?, &mut tree);
     let (hidden, submodules) = read_index(top, &listed, &mut tree);
