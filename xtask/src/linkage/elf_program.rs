@@ -1,18 +1,18 @@
-//! What an ELF file must be: a static program for musl, or one that glibc's own
-//! loader starts.
+//! The rules for ELF files: a static program for musl, or one that glibc's own loader starts.
 
 use anyhow::Result;
 use object::elf;
 use object::read::elf::FileHeader;
 use object::{Endianness, ReadRef};
 
-use super::image::{Dynamic, Elf as File, Identity, Segment};
+use super::elf_file::{Dynamic, ElfFile, Identity, Segment};
 use super::machine::{self, CLibrary, Expected, Stack};
-use super::{Elf, Loading, Relro, Report, cause, glibc, sorted};
+use super::report::{Report, sorted};
+use super::{Elf, Loading, Relro, glibc, origin};
 use crate::finding::Severity;
 
-/// Examines an ELF file of one class. `None` where it is no program at all, which
-/// is then an error among the findings; an error where it is damaged.
+/// Examines an ELF file of one class. `None` where it is not a program, which is reported as
+/// an error; an error where it is damaged.
 pub(super) fn examine<'d, E, R>(
     report: &mut Report<'_>,
     expected: &Expected,
@@ -22,19 +22,20 @@ where
     E: FileHeader<Endian = Endianness>,
     R: ReadRef<'d>,
 {
-    let file = File::<E, R>::open(data)?;
-    if !report.identity(expected, &file.identity) {
+    let file = ElfFile::<E, R>::open(data)?;
+    if !report.check_identity(expected, &file.identity) {
         return Ok(None);
     }
-    report.segments(expected, &file.segments);
-    report.entry_point(&file.identity, &file.segments);
+    report.check_segments(expected, &file.segments);
+    report.check_entry_point(&file.identity, &file.segments);
     let interpreter = file.interpreter()?;
     if let Some(path) = &interpreter {
-        report.interpreter(expected, path);
+        report.check_interpreter(expected, path);
     }
     let dynamic = file.dynamic()?;
-    report.dynamic(&file.identity, dynamic.as_ref());
-    let (pie, relro) = (file.identity.kind == elf::ET_DYN, relro(&file.segments, dynamic.as_ref()));
+    report.check_dynamic(&file.identity, dynamic.as_ref());
+    let pie = file.identity.kind == elf::ET_DYN;
+    let relro = relro(&file.segments, dynamic.as_ref());
     let loading = match (&expected.library, interpreter) {
         (CLibrary::Glibc { loader }, Some(_)) => {
             let release = glibc::examine(report, loader, &file, dynamic.as_ref())?;
@@ -42,26 +43,23 @@ where
             Loading::Dynamic { libraries: sorted(libraries), glibc: release }
         }
         _ => {
-            report.static_libraries(expected, dynamic.as_ref());
-            Loading::Static { glibc: report.glibc_within(expected, &file, dynamic.as_ref())? }
+            report.check_static_libraries(expected, dynamic.as_ref());
+            Loading::Static { glibc: report.check_static_glibc(expected, &file, dynamic.as_ref())? }
         }
     };
     Ok(Some(Elf { pie, relro, loading }))
 }
 
 impl Report<'_> {
-    /// Says whether the file is a program at all; further questions make sense only then.
-    fn identity(&mut self, expected: &Expected, file: &Identity) -> bool {
-        let target = self.target;
-        if (file.machine, file.wide, file.big) != (expected.machine, expected.wide, expected.big) {
-            let is = machine::describe(file.machine, file.wide, file.big);
-            let wanted = machine::describe(expected.machine, expected.wide, expected.big);
+    /// Returns whether the file is a program at all: only then do further checks make sense.
+    fn check_identity(&mut self, expected: &Expected, file: &Identity) -> bool {
+        let found = (file.machine, file.is_64, file.big_endian);
+        if found != (expected.machine, expected.is_64, expected.big_endian) {
+            let found = machine::describe(file.machine, file.is_64, file.big_endian);
+            let wanted = machine::describe(expected.machine, expected.is_64, expected.big_endian);
+            let why = format!("it is for {found}, but {} needs {wanted}", self.target);
             let fix = format!("look for a linker of another architecture in {}", self.linker());
-            self.error(
-                "linkage-machine",
-                format!("it is for {is}, but {target} needs {wanted}"),
-                fix,
-            );
+            self.error("linkage-machine", why, fix);
         }
         if ![elf::ELFOSABI_NONE, elf::ELFOSABI_GNU].contains(&file.os_abi) {
             let why = format!("its EI_OSABI is {}, which is not Linux (0 or 3)", file.os_abi);
@@ -69,7 +67,7 @@ impl Report<'_> {
         }
         let kind = match file.kind {
             elf::ET_EXEC | elf::ET_DYN => return true,
-            elf::ET_REL => "an object file, which no linker has seen".to_owned(),
+            elf::ET_REL => "an object file, which was not linked".to_owned(),
             elf::ET_CORE => "a core dump".to_owned(),
             other => format!("an ELF file of type {other}"),
         };
@@ -78,8 +76,8 @@ impl Report<'_> {
         false
     }
 
-    /// What the program headers make the kernel map.
-    fn segments(&mut self, expected: &Expected, segments: &[Segment]) {
+    /// Checks how the kernel maps the program.
+    fn check_segments(&mut self, expected: &Expected, segments: &[Segment]) {
         for segment in segments.iter().filter(|segment| segment.kind == elf::PT_LOAD) {
             if segment.flags.contains(elf::PF_W.with(elf::PF_X)) {
                 let why = format!(
@@ -128,19 +126,15 @@ impl Report<'_> {
         }
     }
 
-    fn entry_point(&mut self, file: &Identity, segments: &[Segment]) {
+    fn check_entry_point(&mut self, file: &Identity, segments: &[Segment]) {
         if segments.iter().all(|segment| segment.kind != elf::PT_LOAD) {
             let fix = "hand over the linked program, not its debug information";
-            return self.error(
-                "linkage-no-code",
-                "it has no segment that is loaded (PT_LOAD)",
-                fix,
-            );
+            return self.error("linkage-no-code", "it has no loaded segment (PT_LOAD)", fix);
         }
-        let runs =
+        let is_code =
             |segment: &Segment| segment.kind == elf::PT_LOAD && segment.flags.contains(elf::PF_X);
         if file.entry != 0
-            && segments.iter().any(|segment| runs(segment) && segment.has_in_file(file.entry))
+            && segments.iter().any(|segment| is_code(segment) && segment.has_in_file(file.entry))
         {
             return;
         }
@@ -153,9 +147,9 @@ impl Report<'_> {
         self.error("linkage-entry-point", why, fix);
     }
 
-    /// A loader is wrong for musl, and for glibc where it is not its own one: not
-    /// that of another architecture, nor one in a folder of the machine that built the file.
-    fn interpreter(&mut self, expected: &Expected, path: &str) {
+    /// Reports any loader for musl, and every loader but its own for glibc: one of another
+    /// architecture, say, or one in a folder of the machine that built the file.
+    fn check_interpreter(&mut self, expected: &Expected, path: &str) {
         if let CLibrary::Glibc { loader } = expected.library {
             if path != loader {
                 let why = format!(
@@ -170,17 +164,13 @@ impl Report<'_> {
             }
             return;
         }
-        let cause = cause::of_interpreter(path);
-        self.error(
-            "linkage-interpreter",
-            format!("it is started by {path:?}: {cause}"),
-            self.relink(),
-        );
+        let why = format!("it is started by {path:?}: {}", origin::of_interpreter(path));
+        self.error("linkage-interpreter", why, self.relink());
     }
 
-    /// What the dynamic table asks for. A static program that is position
-    /// independent has one too, to relocate itself by.
-    fn dynamic(&mut self, file: &Identity, dynamic: Option<&Dynamic>) {
+    /// Checks the dynamic table. A position-independent static program has one too, by which it
+    /// relocates itself.
+    fn check_dynamic(&mut self, file: &Identity, dynamic: Option<&Dynamic>) {
         let Some(dynamic) = dynamic else {
             if file.kind == elf::ET_DYN {
                 let why = "it is position-independent, but has no dynamic table (PT_DYNAMIC) to relocate itself by";
@@ -201,29 +191,30 @@ impl Report<'_> {
         }
     }
 
-    /// A program that no loader starts has no use for libraries.
-    fn static_libraries(&mut self, expected: &Expected, dynamic: Option<&Dynamic>) {
+    /// Reports libraries of a program that no loader starts.
+    fn check_static_libraries(&mut self, expected: &Expected, dynamic: Option<&Dynamic>) {
         let Some(dynamic) = dynamic else { return };
         let glibc = matches!(expected.library, CLibrary::Glibc { .. });
         self.libraries(dynamic.needed.iter(), |report, library| {
-            let (cause, fix) = match glibc {
-                true => ("no loader is named (PT_INTERP) that would load it".to_owned(), None),
-                false => cause::of_library(library, report.suspects),
+            let (origin, fix) = if glibc {
+                ("the program names no loader (PT_INTERP) to load it".to_owned(), None)
+            } else {
+                origin::of_library(library, report.suspects)
             };
-            let why = format!("it needs the shared library {library:?}: {cause}");
+            let why = format!("it needs the shared library {library:?}: {origin}");
             (why, fix.unwrap_or_else(|| report.relink()))
         });
     }
 
-    /// Says whether glibc is within, and warns of it.
+    /// Returns whether glibc is linked into the program, and warns of it.
     ///
-    /// Its start code carries the note NT_GNU_ABI_TAG (glibc's csu/abi-note.c), which
-    /// musl's does not. Where that note was taken away, indirect functions, which
-    /// musl does not have, are a reason to look for glibc's strings.
-    fn glibc_within<'d, E, R>(
+    /// glibc's start code has the note NT_GNU_ABI_TAG (glibc's csu/abi-note.c), and musl's does
+    /// not. The note may have been removed: then indirect functions, which musl does not have,
+    /// are a reason to look for glibc's strings.
+    fn check_static_glibc<'d, E, R>(
         &mut self,
         expected: &Expected,
-        file: &File<'d, E, R>,
+        file: &ElfFile<'d, E, R>,
         dynamic: Option<&Dynamic>,
     ) -> Result<bool>
     where
@@ -235,7 +226,7 @@ impl Report<'_> {
             Some(kind) => file.has_relocation(kind, dynamic)?,
             None => false,
         };
-        // Glibc in shared libraries has already been said.
+        // A shared glibc was already reported.
         if !(noted || indirect)
             || self.findings.iter().any(|finding| finding.severity == Severity::Error)
         {
@@ -243,18 +234,15 @@ impl Report<'_> {
         }
         let [banner, switch] = file.find_texts(["GNU C Library", "/etc/nsswitch.conf"])?;
         if noted || banner || switch {
-            let tail = match switch {
-                true => {
-                    "and its lookups of hosts and users, which are within, load shared libraries at run time"
-                }
-                false => {
-                    "and parts of it, such as lookups of hosts and users, load shared libraries at run time"
-                }
+            let tail = if switch {
+                "and its lookups of hosts and users, which are linked too, load shared libraries at run time"
+            } else {
+                "and parts of it, such as lookups of hosts and users, load shared libraries at run time"
             };
             let (not_musl, fix) = match expected.library {
                 CLibrary::Musl => (", not musl", self.relink()),
                 CLibrary::Glibc { .. } => {
-                    let fix = "leave `-Ctarget-feature=+crt-static` out, or name the target with musl, \
+                    let fix = "leave out `-Ctarget-feature=+crt-static`, or name the target with musl, \
                                which is made for static programs";
                     ("", fix.to_owned())
                 }
@@ -267,26 +255,25 @@ impl Report<'_> {
             return Ok(false);
         }
         let why = "it has indirect functions (IRELATIVE relocations), \
-                   which musl's start code leaves unresolved, so that calling one crashes";
-        let fix =
-            "compile the C code without `ifunc` and `target_clones`, for musl and not for glibc";
+                   which musl's start code leaves unresolved: calling one crashes";
+        let fix = "compile the C code for musl, not for glibc, without `ifunc` and `target_clones`";
         self.warning("linkage-indirect-functions", why, fix);
         Ok(false)
     }
 
-    /// How a program is linked without libraries.
+    /// How to link a program for the target.
     fn relink(&self) -> String {
         let linker = self.linker();
-        match self.target.is_musl() {
-            true => format!(
+        if self.target.is_musl() {
+            return format!(
                 "link it with rust-lld and rustc's own musl, by `-Clinker=rust-lld -Ctarget-feature=+crt-static \
                  -Clink-self-contained=yes`; look for another linker or another crt-static in {linker}"
-            ),
-            false => format!(
-                "link it as rustc does by itself, by a C compiler for {}; look for another linker in {linker}",
-                self.target.triple()
-            ),
+            );
         }
+        format!(
+            "link it as rustc does by default, with a C compiler for {}; look for another linker in {linker}",
+            self.target.triple()
+        )
     }
 }
 
@@ -299,8 +286,5 @@ fn relro(segments: &[Segment], dynamic: Option<&Dynamic>) -> Relro {
             || dynamic.flags().contains(elf::DF_BIND_NOW)
             || dynamic.flags_1().contains(elf::DF_1_NOW)
     };
-    match dynamic.is_some_and(bound) {
-        true => Relro::Full,
-        false => Relro::Partial,
-    }
+    if dynamic.is_some_and(bound) { Relro::Full } else { Relro::Partial }
 }

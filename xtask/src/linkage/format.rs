@@ -1,4 +1,4 @@
-//! What kind of file one is, by its first bytes.
+//! Detects the format of a file by its first bytes.
 
 use anyhow::{Result, anyhow, bail};
 use object::ReadRef;
@@ -8,17 +8,18 @@ use object::elf::FileClass;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
     Elf(FileClass),
-    /// Of one architecture, 64 bits, little endian, as all of macOS today.
+    /// For one architecture, 64 bits, little endian: macOS today has no others.
     MachO,
-    /// Mach-O files of several architectures in one; with places of 64 bits or of 32.
+    /// Mach-O files for several architectures in one.
     Universal {
-        wide: bool,
+        /// Whether its offsets have 64 bits, not 32.
+        is_64: bool,
     },
     Pe,
 }
 
-/// The format of a file; for one that is `wanted` ("an ELF file") by no means, an
-/// error that says what it seems to be.
+/// The format of a file. The error for an unknown one says what it seems to be, and what is
+/// `wanted` instead, such as "an ELF file".
 pub(super) fn of<'d, R: ReadRef<'d>>(data: R, wanted: &str) -> Result<Format> {
     let unread = || anyhow!("the file could not be read");
     let len = data.len().map_err(|()| unread())?;
@@ -26,12 +27,13 @@ pub(super) fn of<'d, R: ReadRef<'d>>(data: R, wanted: &str) -> Result<Format> {
     let seems = match head {
         [0x7f, b'E', b'L', b'F', class, ..] => return Ok(Format::Elf(FileClass(*class))),
         [0xcf, 0xfa, 0xed, 0xfe, ..] => return Ok(Format::MachO),
-        // Java's class files begin alike, and have a version above 40 where Mach-O counts architectures.
+        // Java's class files begin alike, but have a version above 40 in place of the number of
+        // architectures.
         [0xca, 0xfe, 0xba, 0xbe, 0, 0, 0, 0..40, ..] => {
-            return Ok(Format::Universal { wide: false });
+            return Ok(Format::Universal { is_64: false });
         }
         [0xca, 0xfe, 0xba, 0xbf, 0, 0, 0, 0..40, ..] => {
-            return Ok(Format::Universal { wide: true });
+            return Ok(Format::Universal { is_64: true });
         }
         [b'M', b'Z', ..] => return Ok(Format::Pe),
         [] => "empty",

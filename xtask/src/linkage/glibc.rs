@@ -1,4 +1,4 @@
-//! What a program asks of glibc: its loader, its libraries, and how new it must be.
+//! What a program needs of glibc: its loader, its libraries, and how new it must be.
 //!
 //! The table of versions: <https://refspecs.linuxfoundation.org/LSB_5.0.0/LSB-Core-generic/LSB-Core-generic/symversion.html>
 
@@ -7,12 +7,12 @@ use object::elf::{self, VersionIndex};
 use object::read::elf::{FileHeader, SectionHeader, Sym};
 use object::{Endianness, ReadRef};
 
-use super::image::{Dynamic, Elf};
-use super::{Release, Report, cause};
+use super::elf_file::{Dynamic, ElfFile};
+use super::report::Report;
+use super::{Release, origin};
 
-/// What comes with glibc for every architecture, and gcc's unwinder, which Rust's
-/// programs for glibc always ask for. Of distroless' images `cc` has them all, and
-/// `base` all but the unwinder.
+/// The libraries of glibc on every architecture, and gcc's unwinder, which every Rust program
+/// for glibc needs. Of the distroless images `cc` has them all, and `base` all but the unwinder.
 const LIBRARIES: [&str; 8] = [
     "libc.so.6",
     "libdl.so.2",
@@ -24,28 +24,28 @@ const LIBRARIES: [&str; 8] = [
     "libutil.so.1",
 ];
 
-/// The release whose loader first applies DT_RELR, and refuses a program that asks
-/// for it by this name where it doesn't.
+/// The version name of a program that needs DT_RELR, and the first release whose loader
+/// applies it. Older loaders refuse the name.
 /// <https://sourceware.org/pipermail/libc-announce/2022/000033.html>
 const RELR: (&str, Release) = ("GLIBC_ABI_DT_RELR", Release { major: 2, minor: 36, patch: 0 });
 
-/// Versions that are looked at, of all libraries together; a program asks for about 10.
+/// How many versions are read, of all libraries together. A program needs about 10.
 const VERSIONS: usize = 1024;
-/// Symbols that are looked through for one that wants a version.
+/// How many symbols are searched for one that needs a version.
 const SYMBOLS: u64 = 64 * 1024;
 
-/// A version of a library's symbols that a program asks for.
+/// A version of a library's symbols that a program needs.
 struct Version {
     name: String,
     index: VersionIndex,
 }
 
-/// Examines a program that glibc's loader starts. Gives the oldest release that
-/// has all it asks for, where it asks for one; an error where it is damaged.
+/// Examines a program that glibc's loader starts. Returns the oldest release with all that it
+/// needs; `None` where it needs no version; an error where it is damaged.
 pub(super) fn examine<'d, E, R>(
     report: &mut Report<'_>,
     loader: &str,
-    file: &Elf<'d, E, R>,
+    file: &ElfFile<'d, E, R>,
     dynamic: Option<&Dynamic>,
 ) -> Result<Option<Release>>
 where
@@ -109,10 +109,10 @@ where
 
 impl Report<'_> {
     fn foreign_library(&self, library: &str) -> (String, String) {
-        let (cause, fix) = cause::of_library(library, self.suspects);
+        let (origin, fix) = origin::of_library(library, self.suspects);
         let why = format!(
-            "it needs the shared library {library:?}, which does not come with glibc, \
-             nor with a base image such as gcr.io/distroless/base-nossl: {cause}"
+            "it needs the shared library {library:?}, which comes neither with glibc nor with a base \
+             image such as gcr.io/distroless/base-nossl: {origin}"
         );
         let fix = fix
             .unwrap_or_else(|| format!("look for a linker of another system in {}", self.linker()));
@@ -121,16 +121,16 @@ impl Report<'_> {
 
     fn private(&mut self, by: Option<&str>) {
         let why = format!(
-            "it asks for GLIBC_PRIVATE{}, which is for glibc's own libraries, and another in each build of it",
+            "it needs GLIBC_PRIVATE{}, which is for glibc's own libraries and differs in each build of glibc",
             wanted_clause(by)
         );
-        let fix = "leave out what links parts of glibc statically beside its shared libraries";
+        let fix = "do not link parts of glibc statically beside its shared libraries";
         self.error("linkage-glibc-private", why, fix);
     }
 
-    /// A name that is no release. Where one was promised, nothing shows that it will do.
+    /// A version name that is not a release: it is unknown whether the target's glibc has it.
     fn unknown(&mut self, name: &str) {
-        let why = format!("it asks for {name:?} of glibc, and which release has that is not known");
+        let why = format!("it needs {name:?} of glibc, and it is not known which release has that");
         let fix = "leave out the linker's argument that asks for it (`-z`, `--pack-dyn-relocs`), \
                    or link with an older linker";
         match self.target.glibc() {
@@ -158,7 +158,7 @@ fn wanted_clause(by: Option<&str>) -> String {
 }
 
 /// The versions without which the loader refuses the program.
-fn versions<'d, E, R>(file: &Elf<'d, E, R>, dynamic: &Dynamic) -> Result<Vec<Version>>
+fn versions<'d, E, R>(file: &ElfFile<'d, E, R>, dynamic: &Dynamic) -> Result<Vec<Version>>
 where
     E: FileHeader<Endian = Endianness>,
     R: ReadRef<'d>,
@@ -173,12 +173,14 @@ where
     let table = file.input.part(start, left, "the table of needed versions")?;
     let endian = file.endian;
     let what = "the table of needed versions";
-    let (mut versions, mut looked_at, mut at) = (Vec::new(), 0, 0);
+    let mut versions = Vec::new();
+    let mut looked_at = 0;
+    let mut at = 0;
     for _ in 0..libraries {
         let library: &elf::Verneed<Endianness> = table.record(at, what)?;
         let mut next = at + u64::from(library.vn_aux.get(endian));
         for _ in 0..library.vn_cnt.get(endian) {
-            // Entries may overlap, so that a short table could be a long way.
+            // Entries may overlap, so even a short table can take long.
             looked_at += 1;
             ensure!(looked_at <= VERSIONS, "it needs more than {VERSIONS} versions of symbols");
             let version: &elf::Vernaux<Endianness> = table.record(next, what)?;
@@ -204,9 +206,9 @@ where
     Ok(versions)
 }
 
-/// One symbol of that version, as far as the sections say where symbols are.
+/// One symbol of a version; `None` where the sections do not say where symbols are.
 fn wanted_by<'d, E, R>(
-    file: &Elf<'d, E, R>,
+    file: &ElfFile<'d, E, R>,
     dynamic: &Dynamic,
     index: VersionIndex,
 ) -> Result<Option<String>>
@@ -236,7 +238,7 @@ where
     Ok(Some(format!("the symbol {name}")))
 }
 
-/// `2.28` and `2.2.5`; `None` for what is no release.
+/// Parses `2.28` and `2.2.5`; `None` for anything else.
 fn release(text: &str) -> Option<Release> {
     let number = |part: &str| {
         let digits = part.bytes().all(|byte| byte.is_ascii_digit());

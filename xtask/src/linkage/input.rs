@@ -1,4 +1,4 @@
-//! The bytes of a foreign file: nothing is taken that does not lie within them.
+//! The bytes of a foreign file. Every offset and size is checked before it is used.
 
 use std::mem::size_of;
 
@@ -6,7 +6,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use object::ReadRef;
 use object::pod::{self, Pod};
 
-/// A file, or the part of one that stands for itself.
+/// A file, or a part of one that is read like a file.
 #[derive(Clone, Copy)]
 pub(super) struct Input<R> {
     data: R,
@@ -25,18 +25,18 @@ impl<'d, R: ReadRef<'d>> Input<R> {
         self.len
     }
 
-    /// Where it begins in the whole file.
+    /// Its offset in the whole file.
     pub fn start(&self) -> u64 {
         self.start
     }
 
-    /// `size` bytes from the offset on, as an input of its own.
+    /// A part of `size` bytes at an offset.
     pub fn part(&self, offset: u64, size: u64, what: &str) -> Result<Self> {
         self.check(offset, size, what)?;
         Ok(Input { data: self.data, start: self.start + offset, len: size })
     }
 
-    /// Refuses what lies beyond the end.
+    /// An error if the range ends beyond the input.
     pub fn check(&self, offset: u64, size: u64, what: &str) -> Result<()> {
         let len = self.len;
         ensure!(
@@ -57,7 +57,7 @@ impl<'d, R: ReadRef<'d>> Input<R> {
         records.first().with_context(|| format!("{what} could not be read"))
     }
 
-    /// `count` records from the offset on.
+    /// `count` records at an offset.
     pub fn array<T: Pod>(&self, offset: u64, count: u64, what: &str) -> Result<&'d [T]> {
         let size = count.checked_mul(size_of::<T>() as u64);
         let bytes =
@@ -66,13 +66,13 @@ impl<'d, R: ReadRef<'d>> Input<R> {
         records.map(|(records, _)| records).map_err(|()| anyhow!("{what} could not be read"))
     }
 
-    /// The text from the offset on, up to its NUL, which is at most `most` bytes away.
+    /// The text at an offset, up to its NUL within `most` bytes.
     pub fn text(&self, offset: u64, most: u64, what: &str) -> Result<String> {
         text(self.bytes(offset, most, what)?, what)
     }
 }
 
-/// The text at the start of the bytes, up to its NUL.
+/// The text at the beginning of the bytes, up to its NUL.
 pub(super) fn text(bytes: &[u8], what: &str) -> Result<String> {
     let end = memchr::memchr(0, bytes).with_context(|| format!("{what} has no end"))?;
     Ok(String::from_utf8_lossy(&bytes[..end]).into_owned())

@@ -1,35 +1,35 @@
-//! What the programs of each architecture look like that rustc has a musl or glibc target for.
+//! The ELF files of each architecture for which rustc has a target with musl or glibc.
 
 use object::elf::{self, Machine, RelocationType};
 
 use crate::target::Target;
 
-/// What an ELF file must be for a target.
+/// What a target expects of an ELF file.
 pub(super) struct Expected {
     pub machine: Machine,
     /// 64 bits, not 32.
-    pub wide: bool,
-    pub big: bool,
+    pub is_64: bool,
+    pub big_endian: bool,
     pub stack: Stack,
-    /// The relocation of an indirect function, where the architecture has them.
+    /// The relocation of indirect functions; `None` where the architecture has none.
     pub indirect: Option<RelocationType>,
     pub library: CLibrary,
 }
 
-/// The C library that a program is made for.
+/// The C library that a program is for.
 pub(super) enum CLibrary {
-    /// Linked into it.
+    /// Linked into the program.
     Musl,
-    /// Started by its loader, which stands at this path.
+    /// The loader at this path starts the program.
     Glibc { loader: &'static str },
 }
 
-/// What Linux does with the stack of a program without PT_GNU_STACK: see
-/// `elf_read_implies_exec` and `VM_DATA_DEFAULT_FLAGS` of each architecture.
+/// How Linux maps the stack of a program without PT_GNU_STACK: see `elf_read_implies_exec` and
+/// `VM_DATA_DEFAULT_FLAGS` of each architecture.
 pub(super) enum Stack {
-    /// Of mips, newer kernels only where the processor knows no other way.
+    /// On mips, newer kernels do so only where the processor requires it.
     Executable,
-    /// Commits 9fccc5c0c99f (x86) and 6e0d6ac5f3d9 (arm64) ended it in Linux 5.8.
+    /// Until Linux 5.8: commits 9fccc5c0c99f (x86) and 6e0d6ac5f3d9 (arm64).
     ExecutableBefore58,
     Protected,
 }
@@ -39,11 +39,12 @@ impl Expected {
     pub fn of(target: &Target) -> Option<Expected> {
         use Stack::{Executable, ExecutableBefore58, Protected};
         let indirect = Some;
-        let library = match target.is_musl() {
-            true => CLibrary::Musl,
-            false => CLibrary::Glibc { loader: loader(target)? },
+        let library = if target.is_musl() {
+            CLibrary::Musl
+        } else {
+            CLibrary::Glibc { loader: loader(target)? }
         };
-        let (machine, wide, big, stack, indirect) = match target.arch() {
+        let (machine, is_64, big_endian, stack, indirect) = match target.arch() {
             "x86_64" => {
                 (elf::EM_X86_64, true, false, ExecutableBefore58, indirect(elf::R_X86_64_IRELATIVE))
             }
@@ -89,12 +90,11 @@ impl Expected {
             "hexagon" => (elf::EM_HEXAGON, false, false, Protected, None),
             _ => return None,
         };
-        Some(Expected { machine, wide, big, stack, indirect, library })
+        Some(Expected { machine, is_64, big_endian, stack, indirect, library })
     }
 }
 
-/// The path of glibc's loader, as its sysdeps/**/shlib-versions and each
-/// architecture's psABI have it.
+/// The path of glibc's loader: see its sysdeps/**/shlib-versions and each architecture's psABI.
 fn loader(target: &Target) -> Option<&'static str> {
     let abi = target.triple().split_once("-linux-").map(|(_, abi)| abi)?;
     Some(match (target.arch(), abi) {
@@ -118,7 +118,9 @@ fn loader(target: &Target) -> Option<&'static str> {
 }
 
 /// An architecture in words, such as `x86_64 (64 bits, little endian)`.
-pub(super) fn describe(machine: Machine, wide: bool, big: bool) -> String {
+pub(super) fn describe(machine: Machine, is_64: bool, big_endian: bool) -> String {
+    let bits = if is_64 { "64 bits" } else { "32 bits" };
+    let endian = if big_endian { "big endian" } else { "little endian" };
     let name = match machine {
         elf::EM_X86_64 => "x86_64",
         elf::EM_386 => "x86",
@@ -132,15 +134,7 @@ pub(super) fn describe(machine: Machine, wide: bool, big: bool) -> String {
         elf::EM_MIPS => "mips",
         elf::EM_HEXAGON => "hexagon",
         elf::EM_BPF => "bpf",
-        other => return format!("machine {other} ({}, {})", bits(wide), endian(big)),
+        other => return format!("machine {other} ({bits}, {endian})"),
     };
-    format!("{name} ({}, {})", bits(wide), endian(big))
-}
-
-fn bits(wide: bool) -> &'static str {
-    if wide { "64 bits" } else { "32 bits" }
-}
-
-fn endian(big: bool) -> &'static str {
-    if big { "big endian" } else { "little endian" }
+    format!("{name} ({bits}, {endian})")
 }

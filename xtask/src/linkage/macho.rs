@@ -1,24 +1,25 @@
-//! What a Mach-O file must be: a position-independent program that loads libraries
-//! of macOS alone.
+//! The rules for Mach-O files: a position-independent program that loads only macOS's own libraries.
 //!
-//! The format: `<mach-o/loader.h>`, of which the crate `object` has the structures.
+//! The format: `<mach-o/loader.h>`; the crate `object` has its structures.
 
 use anyhow::{Context, Result, ensure};
 use object::macho::{
     self, BuildVersionCommand, CpuSubtype, CpuSubtypeId, CpuType, DylibCommand, DylinkerCommand,
     EntryPointCommand, LinkeditDataCommand, LoadCommand, MachHeader64, Platform, RpathCommand,
-    SegmentCommand64, VersionMinCommand, VmProt,
+    VersionMinCommand,
 };
 use object::{LittleEndian as LE, ReadRef};
 
 use super::input::Input;
-use super::signature::Signed;
-use super::{Examined, LIBRARIES, Linkage, MachO, Release, Report, cause, sorted};
+use super::macho_segment::Segment;
+use super::report::{MOST_LIBRARIES, Report, sorted};
+use super::signature::SignedPages;
+use super::{Linkage, MachO, Release, origin};
 use crate::target::Target;
 
-/// Bytes of load commands; a large program has a few thousand.
+/// In bytes: of load commands. A large program has a few thousand.
 const COMMANDS: u64 = 256 * 1024;
-/// Where macOS keeps its libraries; many of them only in the cache of its loader.
+/// The folders of macOS's own libraries. Many are only in the loader's cache.
 const SYSTEM: [&str; 2] = ["/usr/lib/", "/System/Library/"];
 const LOADER: &str = "/usr/lib/dyld";
 
@@ -30,38 +31,15 @@ struct Commands {
     entry: Option<u64>,
     loader: Option<String>,
     libraries: Vec<String>,
-    /// Where libraries named by @rpath are looked for.
+    /// Where the loader looks for libraries named by @rpath.
     paths: Vec<String>,
-    /// The system, and its oldest release, that the program is for.
+    /// The systems that the program is for, and the oldest release of each.
     systems: Vec<(Platform, Release)>,
-    /// Where the code signature is, and its size.
+    /// The offset and size of the code signature.
     signature: Option<(u64, u64)>,
 }
 
-pub(super) struct Segment {
-    name: String,
-    offset: u64,
-    /// Bytes in the file.
-    size: u64,
-    protection: VmProt,
-}
-
-impl Segment {
-    pub fn end(&self) -> u64 {
-        self.offset + self.size
-    }
-
-    pub fn runs(&self) -> bool {
-        self.protection.contains(macho::VM_PROT_EXECUTE)
-    }
-
-    /// Holds what the loader reads, and the signature, which cannot cover itself.
-    pub fn is_linkedit(&self) -> bool {
-        self.name == "__LINKEDIT"
-    }
-}
-
-/// The processor of a target's programs; `None` for what is no target of macOS.
+/// The processor of a target's programs; `None` for a target of another system.
 pub(super) fn machine(target: &Target) -> Option<(CpuType, CpuSubtypeId)> {
     match target.arch() {
         _ if !target.is_darwin() => None,
@@ -71,7 +49,7 @@ pub(super) fn machine(target: &Target) -> Option<(CpuType, CpuSubtypeId)> {
     }
 }
 
-/// Whether a processor is that of a target, whatever capabilities are asked of it.
+/// Whether a processor is that of a target, whatever its capabilities.
 pub(super) fn is_for(target: &Target, kind: CpuType, subtype: CpuSubtype) -> bool {
     machine(target) == Some((kind, subtype.id()))
 }
@@ -92,27 +70,23 @@ pub(super) fn describe(kind: CpuType, subtype: CpuSubtype) -> String {
 pub(super) fn examine<'d, R: ReadRef<'d>>(
     report: &mut Report<'_>,
     data: R,
-) -> Result<Option<Examined>> {
+) -> Result<Option<(Linkage, Vec<SignedPages>)>> {
     let program = program(report, &Input::open(data)?)?;
-    Ok(program.map(|(program, signed)| Examined {
-        linkage: Linkage::MachO(program),
-        signed: signed.into_iter().collect(),
-    }))
+    Ok(program.map(|(program, signed)| (Linkage::MachO(program), signed.into_iter().collect())))
 }
 
-/// Examines a program, which may be a part of a universal file. `None` where it
-/// cannot be understood, which is then an error among the findings; an error
-/// where it is damaged.
+/// Examines a program, which may be part of a universal file. `None` where it is not
+/// understood, which is reported as an error; an error where it is damaged.
 pub(super) fn program<'d, R: ReadRef<'d>>(
     report: &mut Report<'_>,
     input: &Input<R>,
-) -> Result<Option<(MachO, Option<Signed>)>> {
+) -> Result<Option<(MachO, Option<SignedPages>)>> {
     let header: &MachHeader64<LE> = input.record(0, "the Mach-O header")?;
     ensure!(
         header.magic.get(object::BigEndian) == macho::MH_CIGAM_64,
         "it is not a Mach-O file of 64 bits, little endian"
     );
-    if !report.header(header) {
+    if !report.check_header(header) {
         return Ok(None);
     }
     let size = u64::from(header.sizeofcmds.get(LE));
@@ -123,10 +97,10 @@ pub(super) fn program<'d, R: ReadRef<'d>>(
     for segment in &commands.segments {
         input.check(segment.offset, segment.size, &format!("the segment {}", segment.name))?;
     }
-    report.memory(&commands.segments);
-    report.start(&commands, first + size);
-    report.system_libraries(&commands);
-    let minimum_os = report.system(&commands.systems);
+    report.check_protection(&commands.segments);
+    report.check_start(&commands, first + size);
+    report.check_libraries(&commands);
+    let minimum_os = report.check_system(&commands.systems);
     let signed = report.signature(input, commands.signature, &commands.segments);
     Ok(minimum_os.map(|minimum_os| {
         let signature = signed.as_ref().map(|_| super::Signature::AdHoc);
@@ -134,7 +108,7 @@ pub(super) fn program<'d, R: ReadRef<'d>>(
     }))
 }
 
-/// Reads the load commands that say how a program is run.
+/// Reads the load commands that matter for running the program.
 fn commands(bytes: &[u8], count: u32) -> Result<Commands> {
     let all = Input::open(bytes)?;
     let mut found = Commands::default();
@@ -143,7 +117,7 @@ fn commands(bytes: &[u8], count: u32) -> Result<Commands> {
         let what = &*format!("load command {number}");
         let head: &LoadCommand<LE> = all.record(at, what)?;
         let size = u64::from(head.cmdsize.get(LE));
-        ensure!(size >= 8 && size % 8 == 0, "{what} has {size} bytes, which is no multiple of 8");
+        ensure!(size >= 8 && size % 8 == 0, "{what} has {size} bytes, not a multiple of 8");
         let command = all.part(at, size, what)?;
         found.read(head.cmd.get(LE), &command, what)?;
         at += size;
@@ -160,7 +134,7 @@ impl Commands {
         what: &str,
     ) -> Result<()> {
         match kind {
-            macho::LC_SEGMENT_64 => self.segments.push(segment(command, what)?),
+            macho::LC_SEGMENT_64 => self.segments.push(Segment::read(command, what)?),
             macho::LC_MAIN => {
                 let main: &EntryPointCommand<LE> = command.record(0, what)?;
                 ensure!(self.entry.is_none(), "it has more than one entry point (LC_MAIN)");
@@ -211,26 +185,11 @@ impl Commands {
     }
 }
 
-fn segment(command: &Input<&[u8]>, what: &str) -> Result<Segment> {
-    let segment: &SegmentCommand64<LE> = command.record(0, what)?;
-    let name: Vec<u8> = segment.segname.iter().copied().take_while(|byte| *byte != 0).collect();
-    let name = String::from_utf8_lossy(&name).escape_debug().to_string();
-    let (offset, size) = (segment.fileoff.get(LE), segment.filesize.get(LE));
-    let (address, memory) = (segment.vmaddr.get(LE), segment.vmsize.get(LE));
-    ensure!(
-        size <= memory,
-        "the segment {name} has {size} bytes, more than its {memory} in memory"
-    );
-    address
-        .checked_add(memory)
-        .with_context(|| format!("the segment {name} ends beyond the address space"))?;
-    Ok(Segment { name, offset, size, protection: segment.initprot.get(LE) })
-}
-
-/// The string that stands at an offset of a load command.
+/// The string at an offset in a load command.
 fn string(command: &Input<&[u8]>, offset: u32, what: &str) -> Result<String> {
     let left = command.len().checked_sub(offset.into());
-    let left = left.with_context(|| format!("the string of {what} stands at {offset}"))?;
+    let left =
+        left.with_context(|| format!("the string of {what} is at {offset}, after its end"))?;
     command.text(offset.into(), left, &format!("the string of {what}"))
 }
 
@@ -243,9 +202,10 @@ fn release(version: macho::Version) -> Release {
 }
 
 impl Report<'_> {
-    /// Says whether the file is a program at all; further questions make sense only then.
-    fn header(&mut self, header: &MachHeader64<LE>) -> bool {
-        let (kind, subtype) = (header.cputype.get(LE), header.cpusubtype.get(LE));
+    /// Returns whether the file is a program at all: only then do further checks make sense.
+    fn check_header(&mut self, header: &MachHeader64<LE>) -> bool {
+        let kind = header.cputype.get(LE);
+        let subtype = header.cpusubtype.get(LE);
         if !is_for(self.target, kind, subtype) {
             let why = format!(
                 "it is for {}, but {} needs {}",
@@ -258,7 +218,7 @@ impl Report<'_> {
         }
         if header.filetype.get(LE) != macho::MH_EXECUTE {
             let kind = match header.filetype.get(LE) {
-                macho::MH_OBJECT => "an object file, which no linker has seen".to_owned(),
+                macho::MH_OBJECT => "an object file, which was not linked".to_owned(),
                 macho::MH_CORE => "a core dump".to_owned(),
                 macho::MH_DYLIB => "a dynamic library".to_owned(),
                 macho::MH_BUNDLE => "a bundle for other programs to load".to_owned(),
@@ -282,9 +242,9 @@ impl Report<'_> {
         true
     }
 
-    fn memory(&mut self, segments: &[Segment]) {
+    fn check_protection(&mut self, segments: &[Segment]) {
         for segment in segments {
-            if segment.runs() && segment.protection.contains(macho::VM_PROT_WRITE) {
+            if segment.is_executable() && segment.protection.contains(macho::VM_PROT_WRITE) {
                 let why = format!("its segment {} is both writable and executable", segment.name);
                 let fix = "take `-segprot` out of the linker's arguments, and packers such as upx out of the build";
                 self.error("linkage-writable-code", why, fix);
@@ -292,8 +252,8 @@ impl Report<'_> {
         }
     }
 
-    /// How the program is started; its code begins after `headers` bytes at the earliest.
-    fn start(&mut self, commands: &Commands, headers: u64) {
+    /// Checks how the program is started. Its code begins after the first `headers` bytes.
+    fn check_start(&mut self, commands: &Commands, headers: u64) {
         let fix = "take `-static`, `-dylinker_install_name` and `-e` out of the linker's arguments";
         match &commands.loader {
             Some(path) if path == LOADER => {}
@@ -311,7 +271,7 @@ impl Report<'_> {
             None => "it has no entry point (LC_MAIN)".to_owned(),
             Some(entry) => {
                 let holds = |segment: &Segment| {
-                    segment.runs() && (segment.offset..segment.end()).contains(&entry)
+                    segment.is_executable() && (segment.offset..segment.end()).contains(&entry)
                 };
                 if entry >= headers && commands.segments.iter().any(holds) {
                     return;
@@ -322,18 +282,19 @@ impl Report<'_> {
         self.error("linkage-entry-point", why, fix);
     }
 
-    fn system_libraries(&mut self, commands: &Commands) {
+    fn check_libraries(&mut self, commands: &Commands) {
         let wrong = commands.libraries.iter().filter(|path| !is_systems(path));
         self.libraries(wrong, |report, path| {
-            let (cause, fix) = cause::of_library(path, report.suspects);
-            let why =
-                format!("it needs the dynamic library {path:?}, which is not macOS's own: {cause}");
+            let (origin, fix) = origin::of_library(path, report.suspects);
+            let why = format!(
+                "it needs the dynamic library {path:?}, which is not macOS's own: {origin}"
+            );
             let fix =
                 fix.unwrap_or_else(|| format!("look for what names it in {}", report.linker()));
             (why, fix)
         });
-        let built = |path: &&String| path.starts_with('/') && !is_systems(&format!("{path}/"));
-        for path in commands.paths.iter().filter(built).take(LIBRARIES) {
+        let foreign = |path: &&String| path.starts_with('/') && !is_systems(&format!("{path}/"));
+        for path in commands.paths.iter().filter(foreign).take(MOST_LIBRARIES) {
             let why = format!(
                 "it looks for libraries in {path:?} (LC_RPATH), a folder of the machine that built it"
             );
@@ -343,8 +304,8 @@ impl Report<'_> {
         }
     }
 
-    /// The oldest macOS that is enough for all that is said.
-    fn system(&mut self, systems: &[(Platform, Release)]) -> Option<Release> {
+    /// The oldest macOS that the program declares to run on.
+    fn check_system(&mut self, systems: &[(Platform, Release)]) -> Option<Release> {
         let fix = format!("look for a linker of another system in {}", self.linker());
         let other = systems.iter().find(|(platform, _)| *platform != macho::PLATFORM_MACOS);
         if let Some((platform, _)) = other {
@@ -360,14 +321,14 @@ impl Report<'_> {
         }
         let oldest = systems.iter().map(|(_, release)| *release).max();
         if oldest.is_none() {
-            let why = "it does not say for which system it is (LC_BUILD_VERSION)";
+            let why = "it does not say which system it is for (LC_BUILD_VERSION)";
             self.error("linkage-platform", why, fix);
         }
         oldest
     }
 }
 
-/// Whether a path is within macOS's own folders, and stays there.
+/// Whether a path is within macOS's own folders, and does not lead out of them.
 fn is_systems(path: &str) -> bool {
     SYSTEM.iter().any(|folder| path.starts_with(folder)) && !path.split('/').any(|it| it == "..")
 }

@@ -1,4 +1,4 @@
-//! What a PE file must be: a program that loads DLLs of Windows alone.
+//! The rules for PE files: a program that loads only Windows's own DLLs.
 //!
 //! The format: <https://learn.microsoft.com/windows/win32/debug/pe-format>
 
@@ -13,22 +13,23 @@ use object::read::pe::ImageOptionalHeader;
 use object::{LittleEndian as LE, ReadRef, U16, U32};
 
 use super::input::Input;
-use super::{Pe, Report, cause, sorted};
+use super::report::{Report, sorted};
+use super::{Pe, origin};
 use crate::target::Target;
 
-/// Sections; Windows loads no more before Vista, and linkers write about 10.
+/// How many sections Windows loads before Vista. Linkers write about 10.
 const SECTIONS: u16 = 96;
-/// DLLs that are looked at, of each of the two tables.
+/// How many DLLs are read from each of the two tables.
 const DLLS: usize = 1024;
-/// Bytes of a DLL's name with its NUL.
+/// In bytes: of a DLL's name with its NUL.
 const NAME: u64 = 260;
 
 /// What the headers say.
 struct Headers<'d> {
     file: &'d ImageFileHeader,
-    /// PE32+, of 64 bits, and not PE32.
-    wide: bool,
-    /// The address of the first instruction, from where the file is loaded on.
+    /// PE32+, with 64 bits, not PE32.
+    is_64: bool,
+    /// The address of the first instruction, relative to where the file is loaded.
     entry: u32,
     subsystem: Subsystem,
     flags: DllFlags,
@@ -39,7 +40,7 @@ struct Headers<'d> {
 struct Section {
     name: String,
     flags: SectionFlags,
-    /// From where the file is loaded on.
+    /// Relative to where the file is loaded.
     address: u64,
     /// Bytes in memory.
     memory: u64,
@@ -48,8 +49,8 @@ struct Section {
     size: u64,
 }
 
-/// The processor of a target's programs, and whether it has 64 bits; `None` for
-/// what is no target of Windows.
+/// The processor of a target's programs, and whether it has 64 bits; `None` for a target of
+/// another system.
 pub(super) fn machine(target: &Target) -> Option<(Machine, bool)> {
     match target.arch() {
         _ if !target.is_windows() => None,
@@ -60,18 +61,18 @@ pub(super) fn machine(target: &Target) -> Option<(Machine, bool)> {
     }
 }
 
-/// Examines a PE file. `None` where it is no program at all, which is then an
-/// error among the findings; an error where it is damaged.
+/// Examines a PE file. `None` where it is not a program, which is reported as an error; an
+/// error where it is damaged.
 pub(super) fn examine<'d, R: ReadRef<'d>>(report: &mut Report<'_>, data: R) -> Result<Option<Pe>> {
     let input = Input::open(data)?;
     let headers = headers(&input)?;
-    if !report.kind(&headers) {
+    if !report.check_kind(&headers) {
         return Ok(None);
     }
-    let pie = report.hardening(&headers);
-    report.sections(&headers);
+    let pie = report.check_hardening(&headers);
+    report.check_sections(&headers);
     let libraries = sorted(imports(&input, &headers)?);
-    report.dlls(&libraries);
+    report.check_dlls(&libraries);
     Ok(Some(Pe { pie, libraries }))
 }
 
@@ -94,7 +95,7 @@ fn headers<'d, R: ReadRef<'d>>(input: &Input<R>) -> Result<Headers<'d>> {
         other => bail!("its optional header begins with {other:#x}, neither PE32 nor PE32+"),
     };
     headers.sections = sections(input, file, at + size)?;
-    // Symbols are for debuggers; that they lie within the file shows that its end was not cut off.
+    // Symbols are at the end of the file: if they are there, it is complete.
     let symbols = file.pointer_to_symbol_table.get(LE);
     if symbols != 0 {
         let size = u64::from(file.number_of_symbols.get(LE)) * pe::IMAGE_SIZEOF_SYMBOL as u64;
@@ -114,7 +115,7 @@ where
     let directories = input.array(size_of::<H>() as u64, count.into(), "the data directories")?;
     Ok(Headers {
         file,
-        wide: header.magic() == pe::IMAGE_NT_OPTIONAL_HDR64_MAGIC,
+        is_64: header.magic() == pe::IMAGE_NT_OPTIONAL_HDR64_MAGIC,
         entry: header.address_of_entry_point(),
         subsystem: header.subsystem(),
         flags: header.dll_characteristics(),
@@ -160,11 +161,11 @@ fn sections<'d, R: ReadRef<'d>>(
 }
 
 impl Headers<'_> {
-    /// Where in the file stands what is loaded at an address, and how many bytes there are from there on.
+    /// The file's offset of a loaded address, and how many bytes follow in its section.
     fn in_file(&self, address: u64) -> Option<(u64, u64)> {
         self.sections.iter().find_map(|section| {
             let at = address.checked_sub(section.address)?;
-            // The rest of the memory is filled with zeros, the rest of the file left out.
+            // If more memory than file is declared it is zeros; if more file, that is not loaded.
             let left = section.size.min(section.memory).checked_sub(at).filter(|left| *left > 0)?;
             Some((section.offset + at, left))
         })
@@ -176,8 +177,8 @@ impl Headers<'_> {
     }
 }
 
-/// The DLLs of both tables, as Windows finds them: their ends are entries without
-/// a name, whatever size is said of them.
+/// The DLLs of both tables. Like Windows, this takes an entry without a name for the end of a
+/// table, whatever its declared size.
 fn imports<'d, R: ReadRef<'d>>(input: &Input<R>, headers: &Headers<'_>) -> Result<Vec<String>> {
     let mut names = Vec::new();
     let entries = table::<ImageImportDescriptor, R>(
@@ -198,7 +199,7 @@ fn imports<'d, R: ReadRef<'d>>(input: &Input<R>, headers: &Headers<'_>) -> Resul
     for entry in entries {
         ensure!(
             entry.attributes.get(LE) & pe::IMAGE_DELAYLOAD_RVA_BASED != 0,
-            "its table of delayed imports is of the form before Visual C++ 7"
+            "its table of delayed imports has a form from before Visual C++ 7"
         );
         names.push(entry.dll_name_rva.get(LE));
     }
@@ -232,9 +233,9 @@ fn table<'d, T: Pod, R: ReadRef<'d>>(
 }
 
 impl Report<'_> {
-    /// Says whether the file is a program at all; further questions make sense only then.
-    fn kind(&mut self, headers: &Headers<'_>) -> bool {
-        let found = (headers.file.machine.get(LE), headers.wide);
+    /// Returns whether the file is a program at all: only then do further checks make sense.
+    fn check_kind(&mut self, headers: &Headers<'_>) -> bool {
+        let found = (headers.file.machine.get(LE), headers.is_64);
         if let Some(wanted) = machine(self.target)
             && wanted != found
         {
@@ -254,7 +255,7 @@ impl Report<'_> {
             return false;
         }
         if !flags.contains(pe::IMAGE_FILE_EXECUTABLE_IMAGE) {
-            let why = "its linker gave it up (no IMAGE_FILE_EXECUTABLE_IMAGE)";
+            let why = "its linker failed (no IMAGE_FILE_EXECUTABLE_IMAGE)";
             self.error("linkage-type", why, fix);
             return false;
         }
@@ -271,14 +272,14 @@ impl Report<'_> {
         true
     }
 
-    /// Says whether Windows may load the program at a random address, and warns
-    /// where that or protected data was left out.
-    fn hardening(&mut self, headers: &Headers<'_>) -> bool {
-        let moves = headers.flags.contains(pe::IMAGE_DLLCHARACTERISTICS_DYNAMIC_BASE);
+    /// Returns whether Windows may load the program at a random address. Warns if it may not, or
+    /// if data may be executed.
+    fn check_hardening(&mut self, headers: &Headers<'_>) -> bool {
+        let is_dynamic = headers.flags.contains(pe::IMAGE_DLLCHARACTERISTICS_DYNAMIC_BASE);
         let stripped =
             headers.file.characteristics.get(LE).contains(pe::IMAGE_FILE_RELOCS_STRIPPED);
-        if !moves || stripped {
-            let what = if moves { "its relocations were stripped" } else { "no DYNAMIC_BASE" };
+        if !is_dynamic || stripped {
+            let what = if is_dynamic { "its relocations were stripped" } else { "no DYNAMIC_BASE" };
             let why = format!("it is always loaded at the same address ({what})");
             let fix = "link with `-Clink-arg=-Wl,--dynamicbase`, or with /DYNAMICBASE for MSVC";
             self.warning("linkage-pie", why, fix);
@@ -288,10 +289,10 @@ impl Report<'_> {
             let fix = "link with `-Clink-arg=-Wl,--nxcompat`, or with /NXCOMPAT for MSVC";
             self.warning("linkage-exec-stack", why, fix);
         }
-        moves && !stripped
+        is_dynamic && !stripped
     }
 
-    fn sections(&mut self, headers: &Headers<'_>) {
+    fn check_sections(&mut self, headers: &Headers<'_>) {
         for section in &headers.sections {
             let wrong = pe::IMAGE_SCN_MEM_EXECUTE.with(pe::IMAGE_SCN_MEM_WRITE);
             if section.flags.contains(wrong) {
@@ -315,58 +316,55 @@ impl Report<'_> {
         }
     }
 
-    fn dlls(&mut self, libraries: &[String]) {
-        let wrong = libraries.iter().filter(|library| Origin::of(library).is_some());
+    fn check_dlls(&mut self, libraries: &[String]) {
+        let wrong = libraries.iter().filter(|library| DllOrigin::of(library).is_some());
         self.libraries(wrong, |report, library| {
-            let (cause, fix) = match Origin::of(library) {
-                Some(Origin::Gcc) => (
-                    "it is a part of the toolchain that linked the program".to_owned(),
+            let (origin, fix) = match DllOrigin::of(library) {
+                Some(DllOrigin::Gcc) => (
+                    "it is part of the toolchain that linked the program".to_owned(),
                     Some(
                         "link it statically: `-Ctarget-feature=+crt-static`, or `-Clink-arg=-static` \
-                         for what code in C or C++ brings along"
+                         for what C or C++ code needs"
                             .to_owned(),
                     ),
                 ),
-                Some(Origin::Unix) => (
-                    "it stands for Unix, and whoever has no Cygwin or MSYS2 has it not".to_owned(),
+                Some(DllOrigin::Unix) => (
+                    "it emulates Unix, and comes only with Cygwin or MSYS2".to_owned(),
                     Some(format!("look for a linker of MinGW in {}", report.linker())),
                 ),
-                Some(Origin::DebugRuntime) => (
-                    "it is Visual C++'s for debugging, which may not be passed on".to_owned(),
+                Some(DllOrigin::DebugRuntime) => (
+                    "it is Visual C++'s runtime for debugging, which may not be distributed".to_owned(),
                     Some("compile the C and C++ code with /MT or /MD, not /MTd or /MDd".to_owned()),
                 ),
-                Some(Origin::Package) | None => cause::of_library(library, report.suspects),
+                Some(DllOrigin::Package) | None => origin::of_library(library, report.suspects),
             };
-            let why = format!("it needs {library:?}, which Windows does not have: {cause}");
+            let why = format!("it needs {library:?}, which Windows does not have: {origin}");
             let fix =
                 fix.unwrap_or_else(|| format!("look for what names it in {}", report.linker()));
             (why, fix)
         });
-        let runtime = |library: &&String| is_redistributable(library);
-        if let Some(library) = libraries.iter().find(runtime) {
+        let redistributable = |library: &&String| is_redistributable(library);
+        if let Some(library) = libraries.iter().find(redistributable) {
             let why = format!(
-                "it needs {library:?}, which comes with Visual C++'s redistributable package and not with Windows"
+                "it needs {library:?}, which comes with Visual C++'s redistributable package, not with Windows"
             );
-            self.warning(
-                "linkage-redistributable",
-                why,
-                "link with `-Ctarget-feature=+crt-static`",
-            );
+            let fix = "link with `-Ctarget-feature=+crt-static`";
+            self.warning("linkage-redistributable", why, fix);
         }
     }
 }
 
 /// Where a DLL comes from that is not Windows's own.
-enum Origin {
+enum DllOrigin {
     Gcc,
     Unix,
     DebugRuntime,
     Package,
 }
 
-impl Origin {
-    /// `None` for what Windows has or Visual C++'s package brings, as far as the name tells.
-    fn of(library: &str) -> Option<Origin> {
+impl DllOrigin {
+    /// `None` for a DLL of Windows or of Visual C++'s package, as far as its name tells.
+    fn of(library: &str) -> Option<DllOrigin> {
         const GCC: [&str; 8] = [
             "libatomic-",
             "libc++",
@@ -378,17 +376,17 @@ impl Origin {
             "libwinpthread",
         ];
         if GCC.iter().any(|name| library.starts_with(name)) {
-            Some(Origin::Gcc)
+            Some(DllOrigin::Gcc)
         } else if ["cygwin1.dll", "msys-2.0.dll"].contains(&library) {
-            Some(Origin::Unix)
+            Some(DllOrigin::Unix)
         } else if is_redistributable(library)
             && library.strip_suffix("d.dll").is_some_and(|name| name.contains("140"))
             || library == "ucrtbased.dll"
         {
-            Some(Origin::DebugRuntime)
+            Some(DllOrigin::DebugRuntime)
         } else if library.starts_with("lib") && library.ends_with(".dll") {
-            // MinGW's way of naming; Windows's own DLLs do without the prefix.
-            Some(Origin::Package)
+            // MinGW names libraries so; Windows's own DLLs have no such prefix.
+            Some(DllOrigin::Package)
         } else {
             None
         }
@@ -401,7 +399,7 @@ fn is_redistributable(library: &str) -> bool {
         .any(|name| library.starts_with(name))
 }
 
-fn describe((machine, wide): (Machine, bool)) -> String {
+fn describe((machine, is_64): (Machine, bool)) -> String {
     let name = match machine {
         pe::IMAGE_FILE_MACHINE_AMD64 => "x86_64".to_owned(),
         pe::IMAGE_FILE_MACHINE_I386 => "x86".to_owned(),
@@ -409,5 +407,5 @@ fn describe((machine, wide): (Machine, bool)) -> String {
         pe::IMAGE_FILE_MACHINE_ARMNT => "arm".to_owned(),
         other => format!("machine {:#x}", other.0),
     };
-    format!("{name} ({})", if wide { "PE32+" } else { "PE32" })
+    format!("{name} ({})", if is_64 { "PE32+" } else { "PE32" })
 }

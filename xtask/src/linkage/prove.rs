@@ -1,11 +1,12 @@
-//! The one way from what cargo made to what may be shipped.
+//! The only way from a program that cargo made to one that may be shipped.
 
 use std::fs::File;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, ensure};
 
-use super::{Linkage, Suspect, inspect};
+use super::inspect::inspect;
+use super::{Linkage, Suspect};
 use crate::compile::Compiled;
 use crate::digest::Digest;
 use crate::files;
@@ -20,7 +21,7 @@ pub struct Binary {
     stamp: Stamp,
 }
 
-/// What a file is known by between two looks at it.
+/// What shows that a file did not change since it was proved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stamp {
     size: u64,
@@ -28,15 +29,17 @@ struct Stamp {
 }
 
 impl Binary {
+    /// The program as cargo made it.
     pub fn compiled(&self) -> &Compiled {
         &self.compiled
     }
 
+    /// What the program was proved to be.
     pub fn linkage(&self) -> &Linkage {
         &self.linkage
     }
 
-    /// What is worth saying of the binary and does not keep it from being shipped.
+    /// Warnings about the binary, which may be shipped all the same.
     pub fn warnings(&self) -> &[Finding] {
         &self.warnings
     }
@@ -46,7 +49,7 @@ impl Binary {
         self.stamp.size
     }
 
-    /// The digest of the file that was proved; an error when it is another by now.
+    /// The digest of the proved file; an error if the file changed since.
     pub fn digest(&self) -> Result<Digest> {
         let context = || format!("read {}", self.compiled.path().display());
         let mut file = files::open(self.compiled.path())?;
@@ -62,7 +65,7 @@ fn stamp(file: &File) -> std::io::Result<Stamp> {
     Ok(Stamp { size: meta.len(), modified: meta.modified()? })
 }
 
-/// Proves that what cargo made is what its target says: every fault is found at once.
+/// Proves that a program is what its target says. Reports everything that is wrong at once.
 pub fn prove(compiled: Compiled) -> Result<Binary, Vec<Finding>> {
     let place =
         Place::within(compiled.path(), format!("{} for {}", compiled.bin(), compiled.target()));

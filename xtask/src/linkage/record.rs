@@ -1,4 +1,4 @@
-//! How what a file is reads: in artifacts.json, and in one line.
+//! The text of a linkage: in artifacts.json, and in one line.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,13 +8,13 @@ use serde::{Serialize, Serializer};
 use super::{Elf, Linkage, Loading, MachO, Pe, Release, Relro, Signature};
 
 /// How many libraries the one line names.
-const NAMED: usize = 8;
+const MOST_NAMED: usize = 8;
 
-/// The object in JSON; what does not apply to a file is left out.
+/// The object in JSON. Fields that do not apply to a file are left out.
 #[derive(Serialize)]
 struct Record<'a> {
     format: &'static str,
-    /// Whether it is started without loading any library.
+    /// Whether it loads no library.
     #[serde(rename = "static")]
     is_static: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -161,11 +161,11 @@ impl fmt::Display for MachO {
 
 /// The file names of the first libraries, each after a comma.
 fn list(f: &mut fmt::Formatter<'_>, libraries: &[String]) -> fmt::Result {
-    for library in libraries.iter().take(NAMED) {
+    for library in libraries.iter().take(MOST_NAMED) {
         let name = library.rsplit('/').next().unwrap_or(library);
         write!(f, ", {}", name.escape_debug())?;
     }
-    match libraries.len().saturating_sub(NAMED) {
+    match libraries.len().saturating_sub(MOST_NAMED) {
         0 => Ok(()),
         more => write!(f, " and {more} more"),
     }

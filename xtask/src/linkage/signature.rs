@@ -1,5 +1,5 @@
-//! The code signature of a Mach-O file: digests of its pages, without which Apple's
-//! own processors start no program.
+//! The code signature of a Mach-O file: digests of its pages. On Apple's own processors macOS
+//! starts no program without one.
 //!
 //! The layout: `osfmk/kern/cs_blobs.h` of XNU. All numbers are big endian.
 
@@ -11,40 +11,40 @@ use object::read::macho::CodeDirectory;
 use object::{BigEndian as BE, ReadRef};
 use sha2::{Digest, Sha256};
 
-use super::Report;
 use super::input::Input;
-use super::macho::Segment;
+use super::macho_segment::Segment;
+use super::report::Report;
 use crate::finding::{Finding, Place};
 
-/// Parts of a signature; an ad-hoc one has up to 3.
+/// The parts of a signature. An ad-hoc one has up to 3.
 const BLOBS: u32 = 64;
-/// Bytes of a code directory before the digests, in its newest form known here.
+/// In bytes: of a code directory before its digests, in the newest version known here.
 const HEADER: u64 = 88;
-/// Bytes of a SHA-256 digest.
+/// In bytes: of a SHA-256 digest.
 const DIGEST: u64 = 32;
 
-/// What a signature says that a program's pages are.
-pub(super) struct Signed {
-    /// Where findings are said to stand.
+/// The pages that a signature covers, and their digests.
+pub(super) struct SignedPages {
+    /// The place of findings.
     place: Place,
-    /// Where in the file the program begins.
+    /// The offset of the program in the file.
     start: u64,
-    /// Bytes of the program that are covered.
+    /// In bytes: how much of the program is covered.
     limit: u64,
-    /// Bytes of a page, of which the last may be shorter.
+    /// In bytes: of a page. The last may be shorter.
     page: usize,
-    /// One after the other.
+    /// The digests of all pages, one after the other.
     digests: Vec<u8>,
 }
 
 impl Report<'_> {
-    /// Reads the signature at an offset, of a size. It may be missing for x86_64 alone.
+    /// Reads the signature, where `at` is its offset and size. Only x86_64 needs none.
     pub fn signature<'d, R: ReadRef<'d>>(
         &mut self,
         input: &Input<R>,
         at: Option<(u64, u64)>,
         segments: &[Segment],
-    ) -> Option<Signed> {
+    ) -> Option<SignedPages> {
         let Some((offset, size)) = at else {
             if self.target.arch() != "x86_64" {
                 let why = "it has no code signature (LC_CODE_SIGNATURE)";
@@ -62,9 +62,9 @@ impl Report<'_> {
         }
     }
 
-    /// Holds the digests against the pages, of which one is in memory at a time.
-    pub fn verify(&mut self, signed: &Signed, file: &mut (impl Read + Seek)) {
-        match changed(signed, file) {
+    /// Compares the pages with their digests. One page at a time is in memory.
+    pub fn verify(&mut self, signed: &SignedPages, file: &mut (impl Read + Seek)) {
+        match changed_page(signed, file) {
             Ok(None) => {}
             Ok(Some(page)) => {
                 let why = format!(
@@ -83,13 +83,16 @@ impl Report<'_> {
 }
 
 fn unsigned(place: &Place, why: String) -> Finding {
-    let fix = "macOS kills such a program: leave strip, objcopy and packers out after the linker, \
-               or sign it again after them, by `codesign --sign -` or rcodesign";
+    let fix = "macOS kills such a program: leave out strip, objcopy and packers after the linker, \
+               or sign it again after them, with `codesign --sign -` or rcodesign";
     Finding::error("linkage-signature", place.clone(), why, fix)
 }
 
-/// The first page that is another than what was signed.
-fn changed(signed: &Signed, file: &mut (impl Read + Seek)) -> std::io::Result<Option<u64>> {
+/// The first page that differs from what was signed.
+fn changed_page(
+    signed: &SignedPages,
+    file: &mut (impl Read + Seek),
+) -> std::io::Result<Option<u64>> {
     file.seek(SeekFrom::Start(signed.start))?;
     let mut buffer = vec![0; signed.page];
     let pages = (0..signed.limit).step_by(signed.page);
@@ -104,15 +107,15 @@ fn changed(signed: &Signed, file: &mut (impl Read + Seek)) -> std::io::Result<Op
     Ok(None)
 }
 
-/// Reads the one code directory of SHA-256, which systems from macOS 10.12 on
-/// prefer to an older one of SHA-1 beside it.
+/// Reads the one code directory with SHA-256. macOS 10.12 and later prefer it to an older one
+/// with SHA-1.
 fn read<'d, R: ReadRef<'d>>(
     input: &Input<R>,
     offset: u64,
     size: u64,
     segments: &[Segment],
     place: &Place,
-) -> Result<Signed> {
+) -> Result<SignedPages> {
     let blob = input.part(offset, size, "the code signature")?;
     let head: &CsSuperBlob = blob.record(0, "the code signature")?;
     ensure!(
@@ -145,12 +148,12 @@ fn read<'d, R: ReadRef<'d>>(
     let header = directory.header();
     ensure!(
         header.flags.get(BE).contains(macho::CS_ADHOC),
-        "it is not ad-hoc, and whose it is cannot be told here"
+        "it is not ad-hoc, and dockless cannot check whose it is"
     );
     ensure!(directory.scatter_offset().unwrap_or(0) == 0, "its pages are scattered");
     let limit = directory.code_limit();
     ensure!(limit == offset, "it covers {limit} bytes, not the {offset} before it");
-    for segment in segments.iter().filter(|it| it.runs() || !it.is_linkedit()) {
+    for segment in segments.iter().filter(|it| it.is_executable() || !it.is_linkedit()) {
         ensure!(segment.end() <= limit, "it does not cover all segments");
     }
     ensure!(
@@ -159,7 +162,8 @@ fn read<'d, R: ReadRef<'d>>(
         header.page_size
     );
     let page = 1 << header.page_size;
-    let (slots, wanted) = (header.n_code_slots.get(BE), limit.div_ceil(page));
+    let slots = header.n_code_slots.get(BE);
+    let wanted = limit.div_ceil(page);
     ensure!(
         u64::from(slots) == wanted,
         "it has {slots} digests, not one for each of {wanted} pages"
@@ -170,7 +174,7 @@ fn read<'d, R: ReadRef<'d>>(
         header.hash_size
     );
     let digests = bytes.bytes(header.hash_offset.get(BE).into(), wanted * DIGEST, "the digests")?;
-    Ok(Signed {
+    Ok(SignedPages {
         place: place.clone(),
         start: input.start(),
         limit,

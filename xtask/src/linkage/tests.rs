@@ -11,7 +11,9 @@ use std::process::Command;
 
 use arbtest::arbtest;
 
+use super::report::MOST_LIBRARIES;
 use super::*;
+use crate::finding::{Finding, Place, Severity};
 
 mod glibc;
 mod macho;
@@ -180,11 +182,11 @@ const FAULTS: [Fault; 25] = [
         "a library",
         |f| f.needed = vec!["libssl.so.3"],
         "linkage-needed",
-        "openssl-sys most likely brought it",
+        "openssl-sys most likely links it",
     ),
     ("another machine", |f| f.machine = 94, "linkage-machine", "it is for machine 94"),
     ("another ABI", |f| f.os_abi = 9, "linkage-os-abi", "EI_OSABI is 9"),
-    ("an object file", |f| f.kind = 1, "linkage-type", "no linker has seen"),
+    ("an object file", |f| f.kind = 1, "linkage-type", "was not linked"),
     ("a core dump", |f| f.kind = 4, "linkage-type", "a core dump"),
     ("another type", |f| f.kind = 0xfe00, "linkage-type", "type 65024"),
     ("no dynamic table", |f| f.dynamic = None, "linkage-type", "PT_DYNAMIC"),
@@ -321,16 +323,16 @@ fn a_library_is_traced_to_a_crate() {
     for (library, why, fix) in [
         (
             "libcrypto.so.3",
-            "openssl-sys most likely brought it",
+            "openssl-sys most likely links it",
             "the feature `vendored` of openssl-sys",
         ),
-        ("libz.so.1", "libz-sys most likely brought it", "the feature `static` of libz-sys"),
-        ("libusb-1.0.so.0", "libusb1-sys most likely brought it", "look at libusb1-sys"),
-        ("/usr/lib/libasound.so.2", "alsa-sys most likely brought it", "look at alsa-sys"),
-        ("libpython3.11.so.1.0", "pyo3-ffi most likely brought it", "look at pyo3-ffi"),
+        ("libz.so.1", "libz-sys most likely links it", "the feature `static` of libz-sys"),
+        ("libusb-1.0.so.0", "libusb1-sys most likely links it", "look at libusb1-sys"),
+        ("/usr/lib/libasound.so.2", "alsa-sys most likely links it", "look at alsa-sys"),
+        ("libpython3.11.so.1.0", "pyo3-ffi most likely links it", "look at pyo3-ffi"),
         (
             "libdbus-1.so.3",
-            "one of these most likely brought it: dbus-one, dbus-two",
+            "one of these most likely links it: dbus-one, dbus-two",
             "find the one of them",
         ),
         ("libstdc++.so.6", "C++ library", "cpp_link_stdlib_static"),
@@ -339,7 +341,7 @@ fn a_library_is_traced_to_a_crate() {
             "alsa-sys, dbus-one, dbus-two, libusb1-sys, libz-sys and 3 more",
             "find the crate",
         ),
-        ("", "no crate carries its name", "find the crate"),
+        ("", "no crate has its name", "find the crate"),
         ("\u{1b}[31m.so", "\"\\u{1b}[31m.so\"", "find the crate"),
     ] {
         let file = Sketch { needed: vec![library], ..Sketch::of(X86_64) };
@@ -352,7 +354,7 @@ fn a_library_is_traced_to_a_crate() {
     let target = Target::parse(X86_64).unwrap();
     let findings = inspect(Cursor::new(file), &target, &Place::default(), &[]).unwrap_err();
     assert!(
-        findings[0].why.contains("no crate of the graph says that it links one"),
+        findings[0].why.contains("no crate of the graph declares that it links one"),
         "{}",
         findings[0].why
     );
@@ -369,8 +371,8 @@ fn the_closest_name_wins() {
         ("libvorbisfile.so.3", ("vorbis-sys", None), ("ogg-sys", Some("ogg"))),
     ] {
         let suspects = [loser, winner].map(|(krate, links)| Suspect { krate, links });
-        let (cause, _) = cause::of_library(library, &suspects);
-        assert_eq!(cause, format!("{} most likely brought it", winner.0), "{library}");
+        let (cause, _) = origin::of_library(library, &suspects);
+        assert_eq!(cause, format!("{} most likely links it", winner.0), "{library}");
     }
 }
 
@@ -378,8 +380,8 @@ fn the_closest_name_wins() {
 fn many_libraries_are_summed_up() {
     let file = Sketch { needed: vec!["libX11.so.6"; 500], ..Sketch::of(X86_64) };
     let findings = refused(&file.write(), X86_64);
-    assert_eq!(findings.len(), LIBRARIES + 1);
-    assert_eq!(findings[LIBRARIES].why, "it needs 436 more shared libraries");
+    assert_eq!(findings.len(), MOST_LIBRARIES + 1);
+    assert_eq!(findings[MOST_LIBRARIES].why, "it needs 436 more shared libraries");
 }
 
 #[test]
@@ -402,7 +404,7 @@ fn glibc_within_is_warned_of() {
             Sketch { note: true, text: "/etc/nsswitch.conf", ..Sketch::of(X86_64) },
             true,
             "linkage-glibc",
-            "which are within",
+            "which are linked too",
         ),
         (
             "DT_RELA",
@@ -545,8 +547,8 @@ fn damage_is_an_error() {
             vec![(load + 56 + 16, &[0; 8])],
             "over the segments before it",
         ),
-        ("dynamic table elsewhere", vec![(dynamic + 16, &[0; 8])], "is not what is loaded"),
-        ("dynamic table moved", vec![(dynamic + 8, &[0; 8])], "is not what is loaded"),
+        ("dynamic table elsewhere", vec![(dynamic + 16, &[0; 8])], "is not loaded at its address"),
+        ("dynamic table moved", vec![(dynamic + 8, &[0; 8])], "is not loaded at its address"),
         ("two dynamic tables", vec![(relro, &[2, 0, 0, 0])], "more than one dynamic table"),
         (
             "dynamic table without end",
@@ -578,7 +580,7 @@ fn an_address_space_of_32_bits_has_an_end() {
 fn damaged_tables_are_an_error() {
     let library = || Sketch { needed: vec!["libX11.so.6"], ..Sketch::of(X86_64) };
     for (name, entries, words) in [
-        ("name beyond its table", vec![(1, 0xffff_ffff)], "stands at 0xffffffff of a string table"),
+        ("name beyond its table", vec![(1, 0xffff_ffff)], "is at 0xffffffff of a string table"),
         ("name without end", vec![(10, 2)], "has no end"),
         ("table of names not loaded", vec![(5, 0xdead_0000)], "0xdead0000 is not loaded"),
         (

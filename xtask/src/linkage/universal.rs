@@ -1,4 +1,4 @@
-//! A universal file: Mach-O programs of several architectures, one after the other.
+//! Universal files: Mach-O programs for several architectures in one file.
 //!
 //! The format: `<mach-o/fat.h>`. All numbers are big endian.
 
@@ -9,11 +9,13 @@ use object::macho::{CpuSubtype, CpuType, FatArch32, FatArch64, FatHeader};
 use object::{BigEndian as BE, ReadRef};
 
 use super::input::Input;
-use super::{Examined, Linkage, Report, macho};
+use super::report::Report;
+use super::signature::SignedPages;
+use super::{Linkage, macho};
 use crate::finding::Place;
 use crate::target::Target;
 
-/// The largest alignment, as a power of 2, that Apple's tools know (MAXSECTALIGN).
+/// The largest alignment in Apple's tools, as a power of 2 (MAXSECTALIGN).
 const ALIGNMENT: u32 = 15;
 
 /// A program within the file.
@@ -26,19 +28,19 @@ struct Slice {
     alignment: u32,
 }
 
-/// Examines each program as that of its own target. `None` where one cannot be
-/// understood or is missing, which is then an error among the findings; an error
-/// where the file is damaged.
+/// Examines each program against its own target. `None` where one is not understood or is
+/// missing, which is reported as an error; an error where the file is damaged.
 pub(super) fn examine<'d, R: ReadRef<'d>>(
     report: &mut Report<'_>,
     targets: &[Target],
-    wide: bool,
+    is_64: bool,
     data: R,
-) -> Result<Option<Examined>> {
+) -> Result<Option<(Linkage, Vec<SignedPages>)>> {
     let input = Input::open(data)?;
-    let slices = slices(&input, wide)?;
-    let found = report.slices(targets, &slices);
-    let (mut programs, mut signed) = (BTreeMap::new(), Vec::new());
+    let slices = slices(&input, is_64)?;
+    let found = report.check_slices(targets, &slices);
+    let mut programs = BTreeMap::new();
+    let mut signed = Vec::new();
     for (target, slice) in &found {
         let mut item = report.place.item.clone().unwrap_or_default();
         item.push_str(if item.is_empty() { "" } else { ", " });
@@ -58,37 +60,35 @@ pub(super) fn examine<'d, R: ReadRef<'d>>(
         report.findings.append(&mut inner.findings);
     }
     let complete = programs.len() == targets.len();
-    Ok(complete.then_some(Examined { linkage: Linkage::Universal(programs), signed }))
+    Ok(complete.then_some((Linkage::Universal(programs), signed)))
 }
 
-/// The programs of the file: each begins where macOS can map it, and none lies over another.
-fn slices<'d, R: ReadRef<'d>>(input: &Input<R>, wide: bool) -> Result<Vec<Slice>> {
+/// The programs of the file. Each is aligned so that macOS can map it, and none overlaps another.
+fn slices<'d, R: ReadRef<'d>>(input: &Input<R>, is_64: bool) -> Result<Vec<Slice>> {
     let what = "the list of architectures";
     let head: &FatHeader = input.record(0, what)?;
-    let (first, count) = (size_of::<FatHeader>() as u64, u64::from(head.nfat_arch.get(BE)));
-    let (each, slices): (usize, Vec<Slice>) = match wide {
-        false => {
-            let slices: &[FatArch32] = input.array(first, count, what)?;
-            let slices = slices.iter().map(|it| Slice {
-                kind: it.cputype.get(BE),
-                subtype: it.cpusubtype.get(BE),
-                offset: it.offset.get(BE).into(),
-                size: it.size.get(BE).into(),
-                alignment: it.align.get(BE),
-            });
-            (size_of::<FatArch32>(), slices.collect())
-        }
-        true => {
-            let slices: &[FatArch64] = input.array(first, count, what)?;
-            let slices = slices.iter().map(|it| Slice {
-                kind: it.cputype.get(BE),
-                subtype: it.cpusubtype.get(BE),
-                offset: it.offset.get(BE),
-                size: it.size.get(BE),
-                alignment: it.align.get(BE),
-            });
-            (size_of::<FatArch64>(), slices.collect())
-        }
+    let first = size_of::<FatHeader>() as u64;
+    let count = u64::from(head.nfat_arch.get(BE));
+    let (each, slices): (usize, Vec<Slice>) = if is_64 {
+        let slices: &[FatArch64] = input.array(first, count, what)?;
+        let slices = slices.iter().map(|it| Slice {
+            kind: it.cputype.get(BE),
+            subtype: it.cpusubtype.get(BE),
+            offset: it.offset.get(BE),
+            size: it.size.get(BE),
+            alignment: it.align.get(BE),
+        });
+        (size_of::<FatArch64>(), slices.collect())
+    } else {
+        let slices: &[FatArch32] = input.array(first, count, what)?;
+        let slices = slices.iter().map(|it| Slice {
+            kind: it.cputype.get(BE),
+            subtype: it.cpusubtype.get(BE),
+            offset: it.offset.get(BE).into(),
+            size: it.size.get(BE).into(),
+            alignment: it.align.get(BE),
+        });
+        (size_of::<FatArch32>(), slices.collect())
     };
     let mut by_offset: Vec<&Slice> = slices.iter().collect();
     by_offset.sort_by_key(|slice| slice.offset);
@@ -101,7 +101,7 @@ fn slices<'d, R: ReadRef<'d>>(input: &Input<R>, wide: bool) -> Result<Vec<Slice>
         let least = if *kind == object::macho::CPU_TYPE_X86_64 { 12 } else { 14 };
         ensure!(
             (least..=ALIGNMENT).contains(alignment) && offset.trailing_zeros() >= *alignment,
-            "{what} at {offset:#x} is aligned to 2^{alignment} bytes, which is no page"
+            "{what} at {offset:#x} is aligned to 2^{alignment} bytes, not to a page"
         );
         end = offset + size;
     }
@@ -109,8 +109,8 @@ fn slices<'d, R: ReadRef<'d>>(input: &Input<R>, wide: bool) -> Result<Vec<Slice>
 }
 
 impl Report<'_> {
-    /// The slice of each target, with complaints where one is missing or there are others.
-    fn slices<'s>(
+    /// The slice of each target. Missing slices and others are reported.
+    fn check_slices<'s>(
         &mut self,
         targets: &'s [Target],
         slices: &'s [Slice],
@@ -123,7 +123,8 @@ impl Report<'_> {
             let name = macho::describe(slice.kind, slice.subtype);
             match target {
                 None => {
-                    let why = format!("it has a slice for {name}, which {} has not", self.target);
+                    let why =
+                        format!("it has a slice for {name}, which is not part of {}", self.target);
                     self.error("linkage-slices", why, fix.clone());
                 }
                 Some(target) if found.iter().any(|(other, _)| *other == target) => {

@@ -43,12 +43,12 @@ fn libraries_of_macos_alone_are_loaded() {
         let program = program(accepted(&file.write(), ARM).0);
         assert_eq!(program.libraries, [framework, "/usr/lib/libz.1.dylib"]);
         for (path, why) in [
-            ("@rpath/libz.1.dylib", "libz-sys most likely brought it"),
+            ("@rpath/libz.1.dylib", "libz-sys most likely links it"),
             ("/opt/homebrew/opt/openssl@3/lib/libssl.3.dylib", "openssl-sys most likely"),
             ("/usr/local/lib/libusb-1.0.0.dylib", "libusb1-sys most likely"),
-            ("libfoo.dylib", "no crate carries its name"),
-            ("/usr/lib/../local/lib/libfoo.dylib", "no crate carries its name"),
-            ("/usr/lib", "no crate carries its name"),
+            ("libfoo.dylib", "no crate has its name"),
+            ("/usr/lib/../local/lib/libfoo.dylib", "no crate has its name"),
+            ("/usr/lib", "no crate has its name"),
         ] {
             let file = Sketch { libraries: vec![(kind, path)], ..Sketch::of(ARM) };
             let findings = refused(&file.write(), ARM);
@@ -72,7 +72,7 @@ fn the_oldest_macos_is_told() {
         assert_eq!(program.minimum_os.to_string(), oldest);
     }
     for (systems, words) in [
-        (vec![], "does not say for which system"),
+        (vec![], "does not say which system it is for"),
         (vec![vec![0x32, 2, 0xb_0000, 0, 0]], "for iOS, not"),
         (vec![vec![0x32, 6, 0xb_0000, 0, 0]], "for Mac Catalyst, not"),
         (vec![vec![0x32, 99, 0xb_0000, 0, 0]], "for platform 99, not"),

@@ -207,7 +207,7 @@ fn dlls_that_windows_does_not_have_are_an_error() {
         ("libunwind.dll", "the toolchain that linked", "-Clink-arg=-static"),
         ("libssl-3-x64.dll", "openssl-sys most likely", "`vendored` of openssl-sys"),
         ("libusb-1.0.dll", "libusb1-sys most likely", "look at libusb1-sys"),
-        ("libfoo.dll", "no crate carries its name", "find the crate"),
+        ("libfoo.dll", "no crate has its name", "find the crate"),
         ("cygwin1.dll", "Cygwin or MSYS2", "a linker of MinGW"),
         ("msys-2.0.dll", "Cygwin or MSYS2", "a linker of MinGW"),
         ("VCRUNTIME140D.dll", "for debugging", "/MTd"),

@@ -58,8 +58,8 @@ impl Sketch<'_> {
             CLibrary::Glibc { loader } => (Some(loader), vec!["libc.so.6"]),
         };
         Sketch {
-            wide: expected.wide,
-            big: expected.big,
+            wide: expected.is_64,
+            big: expected.big_endian,
             machine: expected.machine.0,
             kind: 3,
             os_abi: 0,

@@ -1,11 +1,11 @@
-//! Who asked for a loader or a shared library, as far as names tell.
+//! Where a loader or a shared library comes from, as far as names tell.
 
 use super::Suspect;
 
-/// How many suspects are named at most.
-const NAMED: usize = 5;
+/// How many suspects a message names.
+const MOST_NAMED: usize = 5;
 
-/// Features that make a crate bring its library along, by the crate's name.
+/// The features that make a crate build its library, by the crate's name.
 const STATIC_FEATURES: [(&str, &str); 6] = [
     ("curl-sys", "static-curl"),
     ("libgit2-sys", "vendored"),
@@ -15,11 +15,11 @@ const STATIC_FEATURES: [(&str, &str); 6] = [
     ("pq-sys", "bundled"),
 ];
 
-/// Libraries that carry another name than the crates about them.
+/// Libraries whose crates have another name.
 const ALIASES: [(&str, &str); 4] =
     [("asound", "alsa"), ("bz2", "bzip2"), ("crypto", "openssl"), ("ssl", "openssl")];
 
-/// Libraries of glibc, the numbers being those of its ABI on Linux.
+/// The libraries of glibc, with the numbers of its ABI on Linux.
 const GLIBC: [&str; 11] = [
     "libc.so.6",
     "libm.so.6",
@@ -34,7 +34,7 @@ const GLIBC: [&str; 11] = [
     "libanl.so.1",
 ];
 
-/// What brought a loader in, by its path.
+/// Which toolchain linked a program for a loader.
 pub(super) fn of_interpreter(path: &str) -> &'static str {
     let name = file_name(path);
     if name.starts_with("ld-musl-") {
@@ -52,8 +52,8 @@ pub(super) fn of_interpreter(path: &str) -> &'static str {
     }
 }
 
-/// What brought a shared library in, and what to do about it where that is
-/// something else than to link with rustc's own musl.
+/// Where a shared library most likely comes from, and the fix if there is a better one than to
+/// link with rustc's own musl.
 pub(super) fn of_library(library: &str, suspects: &[Suspect<'_>]) -> (String, Option<String>) {
     let name = file_name(library);
     if GLIBC.contains(&name) || name.starts_with("ld-linux") || name.starts_with("ld64.so") {
@@ -67,59 +67,49 @@ pub(super) fn of_library(library: &str, suspects: &[Suspect<'_>]) -> (String, Op
     }
     if name.starts_with("libgcc_s.so") {
         return (
-            "it is gcc's unwinder, so gcc linked the program and not rustc's own linker".to_owned(),
+            "it is gcc's unwinder, so gcc linked the program, not rustc's own linker".to_owned(),
             None,
         );
     }
-    let bundle = "give it the feature that builds the library along (often `vendored`, `bundled` or `static`), \
-                  or take a crate in Rust instead";
+    let bundle = "give it the feature that builds the library (often `vendored`, `bundled` or `static`), \
+                  or use a crate in Rust instead";
     if name.starts_with("libstdc++.so") || name.starts_with("libc++.so") {
-        let cause = format!(
-            "it is the C++ library, which a crate with code in C++ wants; {}",
-            list(suspects)
-        );
+        let origin =
+            format!("it is the C++ library, which a crate with C++ code needs; {}", list(suspects));
         let fix = "make the crate's build script link the C++ library statically \
                    (`cpp_link_stdlib_static` of the crate cc), or leave the crate out";
-        return (cause, Some(fix.to_owned()));
+        return (origin, Some(fix.to_owned()));
     }
     match most_likely(name, suspects).as_slice() {
         [] => {
             let fix =
                 format!("find the crate whose build script asks for the library, and {bundle}");
-            (format!("no crate carries its name; {}", list(suspects)), Some(fix))
+            (format!("no crate has its name; {}", list(suspects)), Some(fix))
         }
         [suspect] => {
             let feature = STATIC_FEATURES.iter().find(|(krate, _)| *krate == suspect.krate);
             let fix = match feature {
                 Some((krate, feature)) => {
-                    format!(
-                        "turn on the feature `{feature}` of {krate}, which builds the library along"
-                    )
+                    format!("turn on the feature `{feature}` of {krate}, which builds the library")
                 }
                 None => format!("look at {}: {bundle}", suspect.krate),
             };
-            (format!("{} most likely brought it", suspect.krate), Some(fix))
+            (format!("{} most likely links it", suspect.krate), Some(fix))
         }
         several => {
             let fix = format!("find the one of them that asks for the library, and {bundle}");
-            (format!("one of these most likely brought it: {}", names(several)), Some(fix))
+            (format!("one of these most likely links it: {}", names(several)), Some(fix))
         }
     }
 }
 
-/// The suspects that resemble a library's name most; none where none does.
+/// The suspects whose names are most like a library's; empty where none is like it.
 fn most_likely<'s, 'a>(library: &str, suspects: &'s [Suspect<'a>]) -> Vec<&'s Suspect<'a>> {
     let stem = stem(library);
-    let likeness: Vec<u8> = suspects.iter().map(|suspect| likeness(stem, suspect)).collect();
-    match likeness.iter().max() {
-        None | Some(0) => Vec::new(),
-        Some(most) => suspects
-            .iter()
-            .zip(&likeness)
-            .filter(|(_, like)| *like == most)
-            .map(|(it, _)| it)
-            .collect(),
-    }
+    let ranked: Vec<_> =
+        suspects.iter().map(|suspect| (likeness(stem, suspect), suspect)).collect();
+    let most = ranked.iter().map(|(likeness, _)| *likeness).max().filter(|most| *most > 0);
+    ranked.into_iter().filter(|(likeness, _)| Some(*likeness) == most).map(|(_, it)| it).collect()
 }
 
 /// `ssl` of `libssl.so.3`, of `libssl.3.dylib` and of `libssl-3-x64.dll`.
@@ -135,18 +125,18 @@ fn stem(library: &str) -> &str {
     name.split_once(".so").map_or(name, |(stem, _)| stem)
 }
 
-/// From 0, for no resemblance, to 4, for the library that the crate's manifest names.
+/// From 0, for no likeness, to 4, where the crate's manifest names the library.
 fn likeness(stem: &str, suspect: &Suspect<'_>) -> u8 {
     let wanted = plain(stem);
     let alias = ALIASES.iter().find(|(library, _)| *library == wanted).map(|(_, name)| *name);
     let same = |name: &str| name == wanted || Some(name) == alias;
-    // A library's version is often part of one name and not of the other.
+    // A library's version is often part of only one of the names.
     let digits = |c: char| c.is_ascii_digit();
     let unversioned = |name: &str| {
         let (name, wanted) = (name.trim_end_matches(digits), wanted.trim_end_matches(digits));
         !name.is_empty() && name == wanted
     };
-    // Of two letters, one is in almost every other name.
+    // A name of one or two letters is part of too many others.
     let within = |name: &str| {
         let (name, wanted) = (name.trim_end_matches(digits), wanted.trim_end_matches(digits));
         name.len().min(wanted.len()) > 2 && (name.contains(wanted) || wanted.contains(name))
@@ -168,7 +158,7 @@ fn likeness(stem: &str, suspect: &Suspect<'_>) -> u8 {
     }
 }
 
-/// Letters and digits alone, in lower case: names differ in `-`, `_` and `.`.
+/// The letters and digits of a name in lower case: names differ in `-`, `_` and `.`.
 fn plain(name: &str) -> String {
     name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
 }
@@ -176,17 +166,19 @@ fn plain(name: &str) -> String {
 /// All suspects, as a clause.
 fn list(suspects: &[Suspect<'_>]) -> String {
     if suspects.is_empty() {
-        return "no crate of the graph says that it links one, so a build script or a linker argument does".to_owned();
+        return "no crate of the graph declares that it links one, so a build script or a linker \
+                argument does"
+            .to_owned();
     }
-    format!("these could have brought it: {}", names(&suspects.iter().collect::<Vec<_>>()))
+    format!("these may link it: {}", names(&suspects.iter().collect::<Vec<_>>()))
 }
 
 fn names(suspects: &[&Suspect<'_>]) -> String {
     let mut names: Vec<&str> = suspects.iter().map(|suspect| suspect.krate).collect();
     names.sort_unstable();
     names.dedup();
-    let more = names.len().saturating_sub(NAMED);
-    names.truncate(NAMED);
+    let more = names.len().saturating_sub(MOST_NAMED);
+    names.truncate(MOST_NAMED);
     match more {
         0 => names.join(", "),
         more => format!("{} and {more} more", names.join(", ")),

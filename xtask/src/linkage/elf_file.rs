@@ -1,8 +1,8 @@
-//! What an ELF file says about how it is run, read from its headers and tables.
+//! Reads the headers and tables of an ELF file that say how it is run.
 //!
-//! The file is foreign input: each offset and size is held against the file's
-//! length before it is used, and each count against a limit. Errors say what is
-//! damaged. The format: <https://refspecs.linuxfoundation.org/elf/gabi4+/contents.html>
+//! The file is foreign input: each offset and size is compared with the file's length before it
+//! is used, and each count with a limit. Errors say what is damaged.
+//! The format: <https://refspecs.linuxfoundation.org/elf/gabi4+/contents.html>
 
 use std::mem::size_of;
 
@@ -16,43 +16,43 @@ use object::{Endianness, ReadRef};
 
 use super::input::Input;
 
-/// Bytes of program headers. Linux refuses more, and more than a page of its
-/// own (`load_elf_phdrs` in fs/binfmt_elf.c).
+/// In bytes: of program headers. Linux refuses more (`load_elf_phdrs` in fs/binfmt_elf.c).
 const PROGRAM_HEADERS: u64 = 64 * 1024;
-/// Section headers that are looked through; a linked program has about 40.
+/// How many section headers are searched. A linked program has about 40.
 const SECTION_HEADERS: u64 = 4096;
-/// Entries of a dynamic table; linkers write about 30, and one for each library.
+/// The entries of a dynamic table. Linkers write about 30, and one for each library.
 const DYNAMIC: u64 = 1024;
-/// Bytes of a library's or an interpreter's path with its NUL.
+/// In bytes: of a library's or an interpreter's path with its NUL.
 const NAME: u64 = 1024;
-/// Relocations that are looked at, all tables together. Those that only add the
-/// base address come first and are skipped.
+/// How many relocations are searched in all tables together. Those that only add the base
+/// address come first and are skipped.
 const RELOCATIONS: u64 = 64 * 1024;
-/// Bytes of a segment of notes, and how many segments: linkers sort notes by alignment.
+/// In bytes: of a segment of notes; and how many segments are read. Linkers sort notes by
+/// alignment.
 const NOTES: u64 = 16 * 1024;
 const NOTE_SEGMENTS: usize = 8;
-/// Bytes of read-only data that are searched for texts, in pieces of `PIECE`.
+/// In bytes: how much read-only data is searched for texts, in pieces of `PIECE`.
 const TEXT: u64 = 8 << 20;
 const PIECE: u64 = 1 << 20;
 
-/// An ELF file whose headers make sense.
-pub(super) struct Elf<'d, E: FileHeader, R> {
-    /// For the reader of headers, which wants the whole file.
+/// An ELF file with valid headers.
+pub(super) struct ElfFile<'d, E: FileHeader, R> {
+    /// The whole file, for `object`'s reader of headers.
     data: R,
     pub input: Input<R>,
     pub endian: Endianness,
     header: &'d E,
     pub identity: Identity,
-    /// Each lies within the file; those that are loaded follow one another in memory.
+    /// Each is within the file. Loaded ones are in order of their addresses, without overlap.
     pub segments: Vec<Segment>,
 }
 
-/// What the header says that is no place in the file.
+/// The fields of the header that are not offsets.
 pub(super) struct Identity {
     pub kind: FileType,
     pub machine: Machine,
-    pub wide: bool,
-    pub big: bool,
+    pub is_64: bool,
+    pub big_endian: bool,
     pub os_abi: OsAbi,
     pub entry: u64,
 }
@@ -70,7 +70,7 @@ pub(super) struct Segment {
 }
 
 impl Segment {
-    /// Whether what stands at the address in memory comes from the file.
+    /// Whether the memory at an address comes from the file.
     pub fn has_in_file(&self, address: u64) -> bool {
         address.checked_sub(self.address).is_some_and(|at| at < self.size)
     }
@@ -79,14 +79,14 @@ impl Segment {
 /// The dynamic table.
 pub(super) struct Dynamic {
     entries: Vec<(DynamicTag, u64)>,
-    /// The names of the shared libraries that are asked for.
+    /// The names of the shared libraries that the program needs.
     pub needed: Vec<String>,
-    /// Where the loader is to look for them first (DT_RPATH, DT_RUNPATH).
+    /// Where the loader looks for them first (DT_RPATH, DT_RUNPATH).
     pub paths: Vec<String>,
 }
 
 impl Dynamic {
-    /// The value of an entry; the last where there are several, as in a loader's eyes.
+    /// The value of an entry. Of several the last counts, as it does for a loader.
     pub fn value(&self, tag: DynamicTag) -> Option<u64> {
         self.entries.iter().rev().find(|entry| entry.0 == tag).map(|entry| entry.1)
     }
@@ -100,16 +100,17 @@ impl Dynamic {
     }
 }
 
-/// A table of relocations: where, of which form, and how many at its start only
-/// add the base address.
-struct Table {
+/// A table of relocations.
+struct RelocationTable {
     offset: u64,
     size: u64,
-    addends: bool,
+    /// Whether its entries have addends (RELA, not REL).
+    has_addends: bool,
+    /// How many entries at its beginning only add the base address.
     relative: u64,
 }
 
-impl<'d, E: FileHeader<Endian = Endianness>, R: ReadRef<'d>> Elf<'d, E, R> {
+impl<'d, E: FileHeader<Endian = Endianness>, R: ReadRef<'d>> ElfFile<'d, E, R> {
     /// Reads the headers.
     pub fn open(data: R) -> Result<Self> {
         let input = Input::open(data)?;
@@ -122,22 +123,23 @@ impl<'d, E: FileHeader<Endian = Endianness>, R: ReadRef<'d>> Elf<'d, E, R> {
         let identity = Identity {
             kind: header.e_type(endian),
             machine: header.e_machine(endian),
-            wide: header.is_type_64(),
-            big: header.is_big_endian(),
+            is_64: header.is_type_64(),
+            big_endian: header.is_big_endian(),
             os_abi: header.e_ident().os_abi,
             entry: header.e_entry(endian).into(),
         };
-        let mut file = Elf { data, input, endian, header, identity, segments: Vec::new() };
+        let mut file = ElfFile { data, input, endian, header, identity, segments: Vec::new() };
         file.section_headers()?;
         file.segments = file.program_headers()?;
         Ok(file)
     }
 
     fn program_headers(&self) -> Result<Vec<Segment>> {
-        let (header, endian) = (self.header, self.endian);
-        // A larger count than fits here stands elsewhere (PN_XNUM); it is over the kernel's limit anyway.
-        let (count, each) =
-            (u64::from(header.e_phnum(endian)), size_of::<E::ProgramHeader>() as u64);
+        let header = self.header;
+        let endian = self.endian;
+        // A count that is too large for this field (PN_XNUM) is over the kernel's limit anyway.
+        let count = u64::from(header.e_phnum(endian));
+        let each = size_of::<E::ProgramHeader>() as u64;
         if count == 0 {
             return Ok(Vec::new());
         }
@@ -174,8 +176,9 @@ impl<'d, E: FileHeader<Endian = Endianness>, R: ReadRef<'d>> Elf<'d, E, R> {
                     address >= loaded,
                     "segment {number} is loaded at {address:#x}, over the segments before it"
                 );
-                let end =
-                    address.checked_add(memory).filter(|end| self.identity.wide || *end <= 1 << 32);
+                let end = address
+                    .checked_add(memory)
+                    .filter(|end| self.identity.is_64 || *end <= 1 << 32);
                 loaded =
                     end.with_context(|| format!("segment {number} ends beyond the address space"))?;
             }
@@ -184,8 +187,7 @@ impl<'d, E: FileHeader<Endian = Endianness>, R: ReadRef<'d>> Elf<'d, E, R> {
         Ok(segments)
     }
 
-    /// The section headers, which nothing but IRELATIVE relocations is looked up
-    /// in; that they lie within the file shows that its end was not cut off.
+    /// The section headers. They are at the end of the file: if they are there, it is complete.
     pub fn section_headers(&self) -> Result<&'d [E::SectionHeader]> {
         let offset: u64 = self.header.e_shoff(self.endian).into();
         if offset == 0 {
@@ -198,7 +200,7 @@ impl<'d, E: FileHeader<Endian = Endianness>, R: ReadRef<'d>> Elf<'d, E, R> {
         self.input.array(offset, u64::from(count).min(SECTION_HEADERS), "section headers")
     }
 
-    /// The loader that the kernel would start in place of the program.
+    /// The loader that the kernel starts instead of the program.
     pub fn interpreter(&self) -> Result<Option<String>> {
         let Some(segment) = self.segments.iter().find(|segment| segment.kind == elf::PT_INTERP)
         else {
@@ -214,11 +216,11 @@ impl<'d, E: FileHeader<Endian = Endianness>, R: ReadRef<'d>> Elf<'d, E, R> {
             return Ok(None);
         };
         ensure!(tables.next().is_none(), "it has more than one dynamic table");
-        // The program itself finds its table by the address, tools by the offset.
+        // The program finds its table by the address, and tools by the offset.
         let mapped = self.in_file(segment.address).map(|(offset, _)| offset);
         ensure!(
             mapped == Some(segment.offset),
-            "its dynamic table at offset {:#x} is not what is loaded at {:#x}",
+            "its dynamic table at offset {:#x} is not loaded at its address {:#x}",
             segment.offset,
             segment.address
         );
@@ -244,7 +246,7 @@ impl<'d, E: FileHeader<Endian = Endianness>, R: ReadRef<'d>> Elf<'d, E, R> {
         entries.map(|(_, at)| self.string(dynamic, *at, what)).collect()
     }
 
-    /// What an entry of the dynamic table names in the table of strings.
+    /// The string of an entry of the dynamic table.
     pub fn string(&self, dynamic: &Dynamic, at: u64, what: &str) -> Result<String> {
         let table = dynamic
             .value(elf::DT_STRTAB)
@@ -254,7 +256,7 @@ impl<'d, E: FileHeader<Endian = Endianness>, R: ReadRef<'d>> Elf<'d, E, R> {
             .with_context(|| format!("its string table at {table:#x} is not loaded"))?;
         let left = dynamic.value(elf::DT_STRSZ).map_or(left, |size| size.min(left));
         let left = left.checked_sub(at).with_context(|| {
-            format!("{what} stands at {at:#x} of a string table of {left:#x} bytes")
+            format!("{what} is at {at:#x} of a string table of {left:#x} bytes")
         })?;
         self.input.text(offset + at, left.min(NAME), what)
     }
@@ -266,22 +268,19 @@ impl<'d, E: FileHeader<Endian = Endianness>, R: ReadRef<'d>> Elf<'d, E, R> {
             None => self.static_relocations()?,
         };
         let mut budget = RELOCATIONS;
-        for Table { offset, size, addends, relative } in tables {
-            let each = if addends { size_of::<E::Rela>() } else { size_of::<E::Rel>() } as u64;
+        for RelocationTable { offset, size, has_addends, relative } in tables {
+            let each = if has_addends { size_of::<E::Rela>() } else { size_of::<E::Rel>() } as u64;
             self.input.check(offset, size, "relocations")?;
             let skipped = relative.min(size / each);
             let count = (size / each - skipped).min(budget);
             budget -= count;
             let offset = offset + skipped * each;
-            let found = match addends {
-                true => {
-                    let table: &[E::Rela] = self.input.array(offset, count, "relocations")?;
-                    table.iter().any(|relocation| relocation.r_type(self.endian, false) == kind)
-                }
-                false => {
-                    let table: &[E::Rel] = self.input.array(offset, count, "relocations")?;
-                    table.iter().any(|relocation| relocation.r_type(self.endian) == kind)
-                }
+            let found = if has_addends {
+                let table: &[E::Rela] = self.input.array(offset, count, "relocations")?;
+                table.iter().any(|relocation| relocation.r_type(self.endian, false) == kind)
+            } else {
+                let table: &[E::Rel] = self.input.array(offset, count, "relocations")?;
+                table.iter().any(|relocation| relocation.r_type(self.endian) == kind)
             };
             if found {
                 return Ok(true);
@@ -290,11 +289,11 @@ impl<'d, E: FileHeader<Endian = Endianness>, R: ReadRef<'d>> Elf<'d, E, R> {
         Ok(false)
     }
 
-    /// What a loader, or a position-independent program itself, applies.
-    fn dynamic_relocations(&self, dynamic: &Dynamic) -> Result<Vec<Table>> {
+    /// The relocations that a loader or a position-independent program itself applies.
+    fn dynamic_relocations(&self, dynamic: &Dynamic) -> Result<Vec<RelocationTable>> {
         let lazy_addends = dynamic.value(elf::DT_PLTREL) == Some(elf::DT_RELA.0 as u64);
         let mut tables = Vec::new();
-        for (at, size, count, addends) in [
+        for (at, size, count, has_addends) in [
             (elf::DT_RELA, elf::DT_RELASZ, Some(elf::DT_RELACOUNT), true),
             (elf::DT_REL, elf::DT_RELSZ, Some(elf::DT_RELCOUNT), false),
             (elf::DT_JMPREL, elf::DT_PLTRELSZ, None, lazy_addends),
@@ -309,37 +308,37 @@ impl<'d, E: FileHeader<Endian = Endianness>, R: ReadRef<'d>> Elf<'d, E, R> {
                 )
             })?;
             let relative = count.and_then(|tag| dynamic.value(tag)).unwrap_or(0);
-            tables.push(Table { offset, size, addends, relative });
+            tables.push(RelocationTable { offset, size, has_addends, relative });
         }
         Ok(tables)
     }
 
-    /// What a program without a dynamic table applies to itself, between
-    /// `__rela_iplt_start` and `__rela_iplt_end`: the sections of relocations that are loaded.
-    fn static_relocations(&self) -> Result<Vec<Table>> {
+    /// The relocations that a program without a dynamic table applies to itself, between
+    /// `__rela_iplt_start` and `__rela_iplt_end`: the loaded sections of relocations.
+    fn static_relocations(&self) -> Result<Vec<RelocationTable>> {
         let endian = self.endian;
         let sections = self.section_headers()?.iter().filter(|section| {
             let kind = section.sh_type(endian);
             (kind == elf::SHT_RELA || kind == elf::SHT_REL)
                 && section.sh_flags(endian).contains(elf::SHF_ALLOC)
         });
-        let table = |section: &E::SectionHeader| Table {
+        let table = |section: &E::SectionHeader| RelocationTable {
             offset: section.sh_offset(endian).into(),
             size: section.sh_size(endian).into(),
-            addends: section.sh_type(endian) == elf::SHT_RELA,
+            has_addends: section.sh_type(endian) == elf::SHT_RELA,
             relative: 0,
         };
         Ok(sections.map(table).collect())
     }
 
-    /// Whether a note names the oldest Linux that the C library runs on, as glibc's start code does.
+    /// Whether a note names the oldest Linux for the C library, as glibc's start code does.
     pub fn has_abi_note(&self) -> Result<bool> {
         let segments = self.segments.iter().filter(|segment| segment.kind == elf::PT_NOTE);
         for segment in segments.take(NOTE_SEGMENTS) {
             let data = self.input.bytes(segment.offset, segment.size.min(NOTES), "notes")?;
             let mut notes = NoteIterator::<E>::new(self.endian, E::Word::default(), data)
                 .context("read the notes")?;
-            // Notes are no part of the proof: one that is cut off is passed over.
+            // Notes prove nothing: a truncated one is ignored.
             while let Ok(Some(note)) = notes.next() {
                 let linux = note.desc().get(..4).is_some_and(|system| system == [0; 4]);
                 if note.name() == elf::ELF_NOTE_GNU
@@ -353,7 +352,7 @@ impl<'d, E: FileHeader<Endian = Endianness>, R: ReadRef<'d>> Elf<'d, E, R> {
         Ok(false)
     }
 
-    /// Which of the texts stand in the data that is loaded to be read only.
+    /// Which of the texts are in the read-only data.
     pub fn find_texts<const N: usize>(&self, texts: [&str; N]) -> Result<[bool; N]> {
         let finders = texts.map(Finder::new);
         let overlap = texts.iter().map(|text| text.len() as u64).max().unwrap_or(0);
@@ -377,7 +376,7 @@ impl<'d, E: FileHeader<Endian = Endianness>, R: ReadRef<'d>> Elf<'d, E, R> {
         Ok(found)
     }
 
-    /// Where in the file stands what is loaded at an address, and how many bytes there are from there on.
+    /// The file's offset of a loaded address, and how many bytes follow in its segment.
     pub fn in_file(&self, address: u64) -> Option<(u64, u64)> {
         let loaded =
             |segment: &&Segment| segment.kind == elf::PT_LOAD && segment.has_in_file(address);
