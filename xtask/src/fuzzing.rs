@@ -18,7 +18,7 @@ use crate::oci::{At, BaseTree, Blob, Descriptor, Raw, Reads, Zstd};
 use crate::reference::{Reference, Repository};
 use crate::registry::{parse_challenge, parse_logins};
 use crate::target::Target;
-use crate::yaml::{self, Kind, Node};
+use crate::yaml::{self, Node, NodeKind};
 
 /// One target of each width and byte order, one without IRELATIVE, two with glibc,
 /// each kind of Mach-O and PE file, and one without proof.
@@ -256,9 +256,9 @@ fn stands<'n>(node: &'n Node, text: &str, at: &mut usize, values: &mut Vec<&'n N
     assert_eq!((node.line, node.column), place, "{node:?} in {text:?}");
     *at = span.start;
     match &node.kind {
-        Kind::Scalar(_) => values.push(node),
-        Kind::List(items) => items.iter().for_each(|item| stands(item, text, at, values)),
-        Kind::Map(entries) => {
+        NodeKind::Scalar(_) => values.push(node),
+        NodeKind::List(items) => items.iter().for_each(|item| stands(item, text, at, values)),
+        NodeKind::Map(entries) => {
             for (key, value) in entries {
                 stands(key, text, at, &mut Vec::new());
                 stands(value, text, at, values);
@@ -277,13 +277,13 @@ pub fn krew(bytes: &[u8]) {
     let file = Path::new("foo.yaml");
     let findings = match choice % 3 {
         0 => krew::validate(&String::from_utf8_lossy(bytes), file, Archives::None),
-        1 => krew::play_all(bytes, file),
+        1 => krew::check_archive(bytes, file),
         _ => {
             let mut tar = bytes.to_vec();
             mend_checksums(&mut tar);
             let mut gzip = GzEncoder::new(Vec::new(), Compression::none());
             gzip.write_all(&tar).expect("memory takes it");
-            krew::play_all(&gzip.finish().expect("memory takes it"), file)
+            krew::check_archive(&gzip.finish().expect("memory takes it"), file)
         }
     };
     for finding in findings {

@@ -2,14 +2,15 @@
 
 mod approval;
 mod bump;
+mod filepath;
+mod install_check;
 mod manifest;
 mod platform;
-mod play;
 mod plugin;
+mod report;
 mod resolve;
 mod rewrite;
 mod rules;
-mod sheet;
 mod validate;
 
 pub use approval::{objections, version};
@@ -17,5 +18,5 @@ pub use bump::{Change, Release, bump};
 pub use manifest::{Manifest, draft, manifest};
 pub use rewrite::rewrite;
 #[cfg(any(fuzzing, test))]
-pub use validate::play_all;
+pub use validate::check_archive;
 pub use validate::{Archives, validate, validate_own};

@@ -1,5 +1,5 @@
-//! Documents of YAML 1.2 with the place of each node, so that what is wrong can be pointed
-//! at, and what changes can be changed where it stands, with all around it kept.
+//! Documents of YAML 1.2 with the place of each node: messages can name it, and a value can be
+//! changed in place, with every byte around it kept.
 
 use std::ops::Range;
 
@@ -12,12 +12,12 @@ pub use edit::{Edit, differences, edit, replace};
 pub use plain::is_text;
 pub use read::parse;
 
-/// A node of a document, and where it stands.
+/// A node of a document, and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
-    pub kind: Kind,
-    /// In bytes of the text: with the quotes of a text, with the `|` or `>` of a block but
-    /// without its last line break, and empty where a value is left out.
+    pub kind: NodeKind,
+    /// In bytes of the text: with the quotes of a quoted text; with the `|` or `>` of a block,
+    /// but without its last line break; empty where a value is left out.
     pub span: Range<usize>,
     /// From 1.
     pub line: usize,
@@ -27,14 +27,14 @@ pub struct Node {
 
 /// What a node is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum NodeKind {
     Scalar(Scalar),
-    /// Keys and values as they follow each other; no two keys have the same text.
+    /// Keys and values in their order. No two keys have the same text.
     Map(Vec<(Node, Node)>),
     List(Vec<Node>),
 }
 
-/// A text as it is parsed, whatever type a reader would give it.
+/// A text, whatever type a reader would give it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scalar {
     pub text: String,
@@ -52,9 +52,9 @@ pub enum Style {
     Folded,
 }
 
-/// Why a text is not read, and where.
+/// Why a text cannot be read, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
+pub struct SyntaxError {
     /// From 1.
     pub line: usize,
     /// From 1, in characters.
@@ -65,23 +65,23 @@ pub struct Fault {
 impl Node {
     /// The value of a key, where this is a map that has it.
     pub fn get(&self, key: &str) -> Option<&Node> {
-        let Kind::Map(entries) = &self.kind else { return None };
+        let NodeKind::Map(entries) = &self.kind else { return None };
         entries.iter().find(|(name, _)| name.text() == Some(key)).map(|(_, value)| value)
     }
 
     /// The text, where this is a scalar.
     pub fn text(&self) -> Option<&str> {
         match &self.kind {
-            Kind::Scalar(scalar) => Some(&scalar.text),
-            Kind::Map(_) | Kind::List(_) => None,
+            NodeKind::Scalar(scalar) => Some(&scalar.text),
+            NodeKind::Map(_) | NodeKind::List(_) => None,
         }
     }
 
     /// The items, where this is a list.
     pub fn items(&self) -> Option<&[Node]> {
         match &self.kind {
-            Kind::List(items) => Some(items),
-            Kind::Scalar(_) | Kind::Map(_) => None,
+            NodeKind::List(items) => Some(items),
+            NodeKind::Scalar(_) | NodeKind::Map(_) => None,
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Whether the bot of krew's index approves a change of an entry by itself, told from the
-//! two texts alone. What it looks at are the lines of the diff, and so does this.
+//! Whether the bot of krew's index approves a change of an entry by itself. Like the bot, this
+//! looks only at the lines of the diff between the two texts.
 //! <https://github.com/ahmetb/krew-index-autoapprove/blob/9290124/bump/bump.go>
 
 use std::cmp::Ordering;
@@ -7,69 +7,68 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::platform::At;
-use super::sheet::Sheet;
+use super::report::Report;
 use crate::finding::Finding;
 use crate::yaml::{self, Edit, Node};
 
-/// In lines: how much a diff shows around a change, as GitHub serves it.
+/// In lines: the context that GitHub's diffs show around a change.
 const CONTEXT: usize = 3;
 
-/// What Go's `\s` matches.
+/// The characters that Go's `\s` matches.
 const SPACE: [char; 5] = [' ', '\t', '\n', '\r', '\u{c}'];
 
-/// Why the bot would leave a change to a person, or a careful person would not take it:
-/// each is an error. None where the texts are the same line by line but for values of
-/// `version`, `uri` and `sha256`, the version rises and is no pre-release, and each uri
-/// differs in the version alone.
+/// Why the bot would leave a change to a person, or a careful reviewer would refuse it: each is
+/// an error. There are none if the texts differ only in the values of `version`, `uri` and
+/// `sha256`, the version rises and is not a pre-release, and each uri differs only in the version.
 ///
-/// `before` and `after` are what the entry `file` holds and is to hold. Places are those of
-/// `after`.
+/// `before` and `after` are the old and the new content of `file`. Places are those of `after`.
 pub fn objections(before: &str, after: &str, file: &Path) -> Vec<Finding> {
-    let mut sheet = Sheet::new(file);
+    let mut report = Report::new(file);
     if file.extension().is_none_or(|extension| extension != "yaml") {
-        let why = "the bot looks at files whose names end with .yaml";
-        sheet.error("approval-file", (1, 1), why, "name the file by its plugin and .yaml");
+        let why = "the bot reads only files whose names end with .yaml";
+        report.error("approval-file", (1, 1), why, "name the file after its plugin, with .yaml");
     }
-    values(&mut sheet, before, after);
+    check_values(&mut report, before, after);
     let (old, new) = (lines(before), lines(after));
     if old.len() != new.len() {
         let why = format!(
-            "the entry has {} lines and would have {}, and the bot takes changed lines alone",
+            "the entry has {} lines and would have {}: the bot accepts only changed lines",
             old.len(),
             new.len()
         );
         let fix = "change values only, or have a person review it";
-        sheet.error("approval-lines", first_change(before, after), why, fix);
+        report.error("approval-lines", first_change(before, after), why, fix);
         if let (Some((from, _)), Some((to, at))) = (version(before), version(after)) {
-            rises(&mut sheet, at, &from, &to);
+            check_rise(&mut report, at, &from, &to);
         }
-        return sheet.findings;
+        return report.findings;
     }
-    moved(&mut sheet, &old, &new);
+    check_moved_lines(&mut report, &old, &new);
     let hunks = hunks(&old, &new);
-    let Some((from, to)) = versions(&mut sheet, &hunks, after) else { return sheet.findings };
-    let (from, to) = (from.strip_prefix('v').unwrap_or(&from), to.strip_prefix('v').unwrap_or(&to));
+    let Some((from, to)) = versions(&mut report, &hunks, after) else { return report.findings };
+    let from = from.strip_prefix('v').unwrap_or(&from);
+    let to = to.strip_prefix('v').unwrap_or(&to);
     let mut uris = false;
     for hunk in &hunks {
-        uris |= hunk_uris(&mut sheet, hunk, from, to);
+        uris |= check_hunk(&mut report, hunk, from, to);
     }
     if !uris {
-        let why = "no uri changes, and the bot takes no version without one";
-        let fix = "have a person review it, or serve each version at an address of its own";
+        let why = "no uri changes: the bot accepts no new version without a new uri";
+        let fix = "have a person review it, or serve each version at its own address";
         let uri = yaml::parse(after).unwrap_or_default().first().and_then(first_uri);
-        sheet.error("approval-uri-unchanged", uri.unwrap_or((1, 1)), why, fix);
+        report.error("approval-uri-unchanged", uri.unwrap_or((1, 1)), why, fix);
     }
-    sheet.findings
+    report.findings
 }
 
-/// The plugin's version in an entry, and where it stands; `None` where there is none.
+/// The plugin's version in an entry, and its place; `None` where there is none.
 pub fn version(text: &str) -> Option<(String, At)> {
     let documents = yaml::parse(text).ok()?;
     let version = documents.first()?.get("spec")?.get("version")?;
     Some((version.text()?.to_owned(), (version.line, version.column)))
 }
 
-/// The lines of a text as git tells them: the last may have no line break.
+/// The lines of a text as git splits it: the last may have no line break.
 fn lines(text: &str) -> Vec<&str> {
     text.split_inclusive('\n').collect()
 }
@@ -87,15 +86,15 @@ fn bare(line: &str) -> &str {
     line.strip_suffix('\r').unwrap_or(line)
 }
 
-/// Finds what is more than a change of the values that a new version has, though it may
-/// look like one, as in a description. The bot passes over it.
-fn values(sheet: &mut Sheet<'_>, before: &str, after: &str) {
+/// Reports every change but those of the values that a new version has. The bot overlooks
+/// some, such as a line in a description that looks like a version.
+fn check_values(report: &mut Report<'_>, before: &str, after: &str) {
     let parsed = (yaml::parse(before), yaml::parse(after));
     let (was, is) = match parsed {
         (Ok(was), Ok(is)) => (was, is),
-        (Err(fault), _) | (_, Err(fault)) => {
-            let fix = "write plain YAML, as krew's guide has it";
-            return sheet.error("approval-yaml", (fault.line, fault.column), fault.why, fix);
+        (Err(error), _) | (_, Err(error)) => {
+            let fix = "write plain YAML, as in krew's guide";
+            return report.error("approval-yaml", (error.line, error.column), error.why, fix);
         }
     };
     let mut found = Vec::new();
@@ -108,16 +107,16 @@ fn values(sheet: &mut Sheet<'_>, before: &str, after: &str) {
             }
             None => false,
         });
-    let fix = "change values of version, uri and sha256 only, or have a person review it";
+    let fix = "change only values of version, uri and sha256, or have a person review it";
     if !same_shape {
-        let why = "fields or entries are added, left out or moved";
-        return sheet.error("approval-shape", first_change(before, after), why, fix);
+        let why = "fields or entries are added, removed or moved";
+        return report.error("approval-shape", first_change(before, after), why, fix);
     }
-    let known = was.first().map(bumped).unwrap_or_default();
+    let expected = was.first().map(bumped_values).unwrap_or_default();
     for (was, is) in &found {
-        if !known.contains(&was.span.start) {
-            let why = "a value changes that is not the plugin's version, a uri or a sha256";
-            sheet.error("approval-value", (is.line, is.column), why, fix);
+        if !expected.contains(&was.span.start) {
+            let why = "a value other than the plugin's version, a uri or a sha256 changes";
+            report.error("approval-value", (is.line, is.column), why, fix);
         }
     }
     let edit = |(was, is): &(&Node, &Node)| Edit {
@@ -126,8 +125,8 @@ fn values(sheet: &mut Sheet<'_>, before: &str, after: &str) {
     };
     let expected = yaml::replace(before, &found.iter().map(edit).collect::<Vec<_>>());
     if expected != after {
-        let why = "more changes than values: a comment, a quote, space or the end of a line";
-        sheet.error("approval-format", first_change(&expected, after), why, fix);
+        let why = "more than values changes: a comment, a quote, space or the end of a line";
+        report.error("approval-format", first_change(&expected, after), why, fix);
     }
 }
 
@@ -136,8 +135,8 @@ fn first_uri(document: &Node) -> Option<At> {
     platforms.iter().find_map(|it| it.get("uri")).map(|uri| (uri.line, uri.column))
 }
 
-/// Where the values stand that a new version changes.
-fn bumped(document: &Node) -> BTreeSet<usize> {
+/// Where the values begin that a new version changes.
+fn bumped_values(document: &Node) -> BTreeSet<usize> {
     let Some(spec) = document.get("spec") else { return BTreeSet::new() };
     let platforms = spec.get("platforms").and_then(Node::items).unwrap_or_default();
     let of_each = platforms.iter().flat_map(|it| [it.get("uri"), it.get("sha256")]);
@@ -145,14 +144,13 @@ fn bumped(document: &Node) -> BTreeSet<usize> {
     all.flatten().map(|node| node.span.start).collect()
 }
 
-/// Finds lines that a diff may take for moved, so that it shows others instead, and nobody can
-/// tell from here what the bot sees: new ones that were there before, and old ones that
-/// could be taken for one that stays.
-fn moved(sheet: &mut Sheet<'_>, old: &[&str], new: &[&str]) {
+/// Reports lines that make the diff ambiguous, so that the bot may see another one: new lines
+/// that the old text has too, and kept lines that another old line equals.
+fn check_moved_lines(report: &mut Report<'_>, old: &[&str], new: &[&str]) {
     let all_old: BTreeSet<_> = old.iter().collect();
     let back = (0..old.len()).find(|at| old[*at] != new[*at] && all_old.contains(&new[*at]));
-    // What stays is found among the old lines from both ends: where that is not the same,
-    // there is more than one way.
+    // The kept lines are matched with old lines from the beginning and from the end. Where a
+    // line is matched with another one, there is more than one diff.
     let mut left = 0..old.len();
     let first = (0..old.len()).filter(|at| old[*at] == new[*at]);
     let first = first.map(|at| (at, left.find(|other| old[*other] == new[at])));
@@ -162,24 +160,24 @@ fn moved(sheet: &mut Sheet<'_>, old: &[&str], new: &[&str]) {
     let last = last.map(|at| (at, left.find(|other| old[*other] == new[at])));
     let other = first.chain(last).find(|(at, found)| *found != Some(*at)).map(|(at, _)| at);
     if let Some(at) = back.or(other) {
-        let why = "the line stood or stands elsewhere too, and a diff may show others for it";
+        let why = "the entry has the same line elsewhere, so a diff may show other changes";
         let fix = "have a person review it, or keep the entries in their order";
-        sheet.error("approval-line-moved", (at + 1, 1), why, fix);
+        report.error("approval-line-moved", (at + 1, 1), why, fix);
     }
 }
 
 /// One piece of the diff.
 struct Hunk<'a> {
-    /// Each line that changes: its number from 1, as it was and as it is.
+    /// Each changed line: its number from 1, its old text and its new one.
     changed: Vec<(usize, &'a str, &'a str)>,
-    /// As a diff writes it.
+    /// The lines as a diff writes them.
     body: String,
 }
 
-/// The diff of two texts of as many lines, in which no changed line stands anywhere else.
+/// The diff of two texts with the same number of lines, where no changed line is elsewhere.
 fn hunks<'a>(old: &[&'a str], new: &[&'a str]) -> Vec<Hunk<'a>> {
     let changed: Vec<usize> = (0..old.len()).filter(|at| old[*at] != new[*at]).collect();
-    // Two that would share their context are one.
+    // Two hunks that would share context are one.
     let groups = changed.chunk_by(|one, next| next - one <= 2 * CONTEXT + 1);
     let hunk = |group: &[usize]| {
         let (first, last) = (group[0], group[group.len() - 1]);
@@ -205,29 +203,29 @@ fn hunks<'a>(old: &[&'a str], new: &[&'a str]) -> Vec<Hunk<'a>> {
     groups.map(hunk).collect()
 }
 
-/// The versions that the bot finds in the diff, as they are written; `None` where it finds
-/// no change of one, or cannot read it.
-fn versions(sheet: &mut Sheet<'_>, hunks: &[Hunk<'_>], after: &str) -> Option<(String, String)> {
+/// The versions that the bot finds in the diff, as they are written; `None` where it finds no
+/// change of a version, or cannot read it.
+fn versions(report: &mut Report<'_>, hunks: &[Hunk<'_>], after: &str) -> Option<(String, String)> {
     let at = version(after).map_or((1, 1), |(_, at)| at);
-    let found = hunks.iter().map(|hunk| (written(&hunk.body, '-'), written(&hunk.body, '+')));
+    let found = hunks.iter().map(|hunk| (version_in(&hunk.body, '-'), version_in(&hunk.body, '+')));
     let first = found.into_iter().find(|(old, new)| old.is_some() || new.is_some());
     let Some((Some(from), Some(to))) = first else {
         let fix = "raise the version: what was released under one stays as it is";
-        sheet.error("approval-version-unchanged", at, "the version does not change", fix);
+        report.error("approval-version-unchanged", at, "the version does not change", fix);
         return None;
     };
-    rises(sheet, at, &from, &to).then_some((from, to))
+    check_rise(report, at, &from, &to).then_some((from, to))
 }
 
-/// Looks at two versions; whether both are some.
-fn rises(sheet: &mut Sheet<'_>, at: At, from: &str, to: &str) -> bool {
+/// Checks that the version rises and is not a pre-release. Returns whether both are versions.
+fn check_rise(report: &mut Report<'_>, at: At, from: &str, to: &str) -> bool {
     let mut parsed = Vec::new();
     for text in [from, to] {
         parsed.extend(semantic(text));
         if semantic(text).is_none() {
-            let why = format!("the bot reads {text:?} for a version, and cannot");
-            let fix = "write it as v1.2.3, with nothing behind it and no single quotes";
-            sheet.error("approval-version-form", at, why, fix);
+            let why = format!("the bot cannot read {text:?} as a version");
+            let fix = "write it as v1.2.3, with nothing after it and without single quotes";
+            report.error("approval-version-form", at, why, fix);
         }
     }
     let [was, is] = &parsed[..] else { return false };
@@ -235,31 +233,31 @@ fn rises(sheet: &mut Sheet<'_>, at: At, from: &str, to: &str) -> bool {
     match is.cmp_precedence(was) {
         Ordering::Greater => {}
         Ordering::Equal => {
-            let why = format!("the version is {from} already, and has to rise");
+            let why = format!("the version is already {from}, and must rise");
             let fix = "raise the version: what was released under one stays as it is";
-            sheet.error("approval-version-order", at, why, fix);
+            report.error("approval-version-order", at, why, fix);
         }
         Ordering::Less => {
-            let why = format!("the version goes back from {from} to {to}, and has to rise");
+            let why = format!("the version goes back from {from} to {to}, and must rise");
             let fix = "release a version that is higher than the one in the index";
-            sheet.error("approval-version-order", at, why, fix);
+            report.error("approval-version-order", at, why, fix);
         }
     }
     if !is.pre.is_empty() {
-        let why = format!("{to} is a pre-release, to which everybody would be upgraded");
-        sheet.error("approval-pre-release", at, why, "release the version itself");
+        let why = format!("{to} is a pre-release: everybody would be upgraded to it");
+        report.error("approval-pre-release", at, why, "release the version itself");
     }
     true
 }
 
-/// What stands behind `version:` in a hunk's first line with the sign: the bot's
-/// `\-\s+version:\s?(.+)`, which looks at all of the hunk, without the quotes around it.
-fn written(body: &str, sign: char) -> Option<String> {
+/// The text after `version:` in a hunk's first line with the sign, without its double quotes:
+/// the bot's `\-\s+version:\s?(.+)`, which matches anywhere in the hunk.
+fn version_in(body: &str, sign: char) -> Option<String> {
     let group = |at: usize| {
         let rest = &body[at + 1..];
         let name = rest.trim_start_matches(SPACE);
         let value = name.strip_prefix("version:").filter(|_| name.len() < rest.len())?;
-        // The space is left to the value, where there is nothing else for it.
+        // The value is the space itself where nothing else follows.
         let without = value.strip_prefix(SPACE).filter(|rest| !rest.is_empty());
         let without = without.filter(|rest| !rest.starts_with('\n'));
         let value = without.unwrap_or(value).split('\n').next().unwrap_or_default();
@@ -268,7 +266,7 @@ fn written(body: &str, sign: char) -> Option<String> {
     body.match_indices(sign).find_map(|(at, _)| group(at))
 }
 
-/// A version as Kubernetes reads one, which lets space around it pass, and no `v`.
+/// A version as Kubernetes reads one: space around it and a missing `v` are allowed.
 /// <https://github.com/kubernetes/apimachinery/blob/v0.34.1/pkg/util/version/version.go>
 fn semantic(text: &str) -> Option<semver::Version> {
     let text = text.trim_start_matches(SPACE);
@@ -276,15 +274,15 @@ fn semantic(text: &str) -> Option<semver::Version> {
     semver::Version::parse(text).ok()
 }
 
-/// What the bot takes a changed line for.
+/// A changed line that the bot accepts.
 enum Line<'a> {
     Version,
     Sha256,
-    /// With all that stands behind it, but for double quotes.
+    /// The rest of the line after `uri:`, without its double quotes.
     Uri(&'a str),
 }
 
-/// `^[\+\-]\s+version:\s`, and the like for the two others, before which may stand a dash.
+/// `^[\+\-]\s+version:\s`, and the same for the two others, which a dash may precede.
 fn read(line: &str) -> Option<Line<'_>> {
     let line = bare(line);
     let field = line.trim_start_matches(SPACE);
@@ -302,9 +300,9 @@ fn read(line: &str) -> Option<Line<'_>> {
     }
 }
 
-/// Looks at the lines of a hunk; whether one is a uri's. Each old one with the old version
-/// replaced has to be among the new ones of the hunk, and no other one.
-fn hunk_uris(sheet: &mut Sheet<'_>, hunk: &Hunk<'_>, from: &str, to: &str) -> bool {
+/// Checks the lines of a hunk, and returns whether a uri changes. Its new uris must be the old
+/// ones with the version replaced.
+fn check_hunk(report: &mut Report<'_>, hunk: &Hunk<'_>, from: &str, to: &str) -> bool {
     let (mut olds, mut news) = (BTreeMap::new(), BTreeMap::new());
     for (number, old, new) in &hunk.changed {
         let at = (*number, 1 + new.chars().take_while(|c| SPACE.contains(c)).count());
@@ -313,12 +311,9 @@ fn hunk_uris(sheet: &mut Sheet<'_>, hunk: &Hunk<'_>, from: &str, to: &str) -> bo
                 Some(Line::Uri(uri)) => drop(uris.insert(uri, at)),
                 Some(Line::Version | Line::Sha256) => {}
                 None => {
-                    let why = format!(
-                        "the bot takes no line for a change of version that is {:?}",
-                        line.trim()
-                    );
-                    let fix = "write `version: `, `uri: ` and `sha256: ` each in a line of its own";
-                    sheet.error("approval-line", at, why, fix);
+                    let why = format!("the bot accepts no change of the line {:?}", line.trim());
+                    let fix = "write `version: `, `uri: ` and `sha256: ` each on a line of its own";
+                    report.error("approval-line", at, why, fix);
                     break;
                 }
             }
@@ -328,18 +323,18 @@ fn hunk_uris(sheet: &mut Sheet<'_>, hunk: &Hunk<'_>, from: &str, to: &str) -> bo
         let expected = uri.replace(from, to);
         if news.remove(&*expected).is_none() {
             let why = format!(
-                "{:?} with the new version is {:?}, which is not among the new ones",
+                "{:?} becomes {:?} with the new version, and no new uri is that",
                 uri.trim(),
                 expected.trim()
             );
-            let fix = "serve the new version as the old one was, or have a person review it";
-            sheet.error("approval-uri", *at, why, fix);
+            let fix = "serve the new version like the old one, or have a person review it";
+            report.error("approval-uri", *at, why, fix);
         }
     }
     for (uri, at) in news {
-        let why = format!("{:?} is no old uri with the new version", uri.trim());
-        let fix = "serve the new version as the old one was, or have a person review it";
-        sheet.error("approval-uri", at, why, fix);
+        let why = format!("{:?} is not an old uri with the new version", uri.trim());
+        let fix = "serve the new version like the old one, or have a person review it";
+        report.error("approval-uri", at, why, fix);
     }
     !olds.is_empty()
 }

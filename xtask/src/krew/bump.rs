@@ -1,17 +1,17 @@
-//! The next version of a plugin in its entry in an index: values change where they stand,
-//! and every byte around them stays.
+//! Raises the version of a plugin's entry in an index: values change in place, and every byte
+//! around them stays.
 
 use std::path::Path;
 
 use serde::Serialize;
 
 use super::platform::{At, Pair, Platform};
-use super::sheet::Sheet;
+use super::report::Report;
 use super::{Archives, plugin, validate_own};
 use crate::finding::{Finding, Place, Severity};
 use crate::yaml::{self, Edit, Node};
 
-/// What a release brings to the index, read from the manifest that it made.
+/// What a release offers to the index, read from the manifest that it made.
 #[derive(Clone, Debug)]
 pub struct Release {
     name: String,
@@ -33,7 +33,7 @@ struct Shipped {
 pub struct Bumped {
     pub text: String,
     pub changes: Vec<Change>,
-    /// What the release has otherwise than the entry, which stays as it is: warnings.
+    /// Warnings: where the release differs from the entry, which stays as it is.
     pub left: Vec<Finding>,
 }
 
@@ -47,8 +47,8 @@ pub struct Change {
 }
 
 impl Release {
-    /// Reads the manifest that a release left as `file`. What krew would refuse in it is
-    /// an error.
+    /// Reads the manifest that a release wrote as `file`. Returns the errors that krew would
+    /// refuse it for.
     pub fn read(text: &str, file: &Path) -> Result<Release, Vec<Finding>> {
         let mut wrong = validate_own(text, file, Archives::None);
         wrong.retain(|finding| finding.severity == Severity::Error);
@@ -56,7 +56,7 @@ impl Release {
             return Err(wrong);
         }
         let documents = parse(text, file)?;
-        let plugin = plugin::read(&documents, &mut Sheet::new(file));
+        let plugin = plugin::read(&documents, &mut Report::new(file));
         let shipped = |platform: &Platform| Shipped {
             uri: platform.uri.text.clone(),
             sha256: platform.sha256.text.clone(),
@@ -75,6 +75,7 @@ impl Release {
         &self.name
     }
 
+    /// With its `v`.
     pub fn version(&self) -> &str {
         &self.version
     }
@@ -91,28 +92,28 @@ impl Release {
 }
 
 fn parse(text: &str, file: &Path) -> Result<Vec<Node>, Vec<Finding>> {
-    yaml::parse(text).map_err(|fault| {
-        let place = Place::at(file, fault.line, fault.column);
-        let fix = "write plain YAML, as krew's guide has it";
-        vec![Finding::error("yaml", place, fault.why, fix)]
+    yaml::parse(text).map_err(|error| {
+        let place = Place::at(file, error.line, error.column);
+        let fix = "write plain YAML, as in krew's guide";
+        vec![Finding::error("yaml", place, error.why, fix)]
     })
 }
 
-/// Gives the entry of an index the version of a release: `before` is what the file `file`
-/// holds. Each archive is found by its uri: the one that the entry has, with the old version
-/// replaced by the new one, is one of the release's. That is what the index's bot asks for,
-/// and nothing is guessed from the names of files.
+/// Gives the entry of an index the version of a release: `before` is the content of `file`.
+/// Each archive is found by its uri: the entry's uri, with the old version replaced by the new
+/// one, is that of an archive of the release. The index's bot asks for that, and so nothing is
+/// guessed from the names of files.
 ///
-/// Errors are an entry that cannot be read, that is another plugin's, and entries of
-/// platforms for which the release has nothing at the uri that they would have.
+/// It is an error if the entry cannot be read or is another plugin's, or if the release has no
+/// archive at the new uri of a platform.
 pub fn bump(before: &str, file: &Path, new: &Release) -> Result<Bumped, Vec<Finding>> {
     let documents = parse(before, file)?;
-    let mut sheet = Sheet::new(file);
-    let plugin = plugin::read(&documents, &mut sheet);
-    sheet.findings.retain(|finding| finding.severity == Severity::Error);
+    let mut report = Report::new(file);
+    let plugin = plugin::read(&documents, &mut report);
+    report.findings.retain(|finding| finding.severity == Severity::Error);
     if plugin.name.text != new.name {
-        let why = format!("the entry is {:?}, and the release {:?}", plugin.name.text, new.name);
-        sheet.error("bump-name", plugin.name.at, why, "name the entry of the same plugin");
+        let why = format!("the entry is {:?}, but the release is {:?}", plugin.name.text, new.name);
+        report.error("bump-name", plugin.name.at, why, "name the entry of the same plugin");
     }
     let spec = documents.first().and_then(|it| it.get("spec"));
     let version = spec.and_then(|it| it.get("version"));
@@ -121,59 +122,59 @@ pub fn bump(before: &str, file: &Path, new: &Release) -> Result<Bumped, Vec<Find
     let versions = [&from, &new.version].map(|it| it.strip_prefix('v').unwrap_or(it));
     let mut edits = Edits { text: before, versions, edits: Vec::new(), changes: Vec::new() };
     if from.is_empty() || !edits.set(version, &new.version) {
-        let fix = "write `version: v1.2.3`, or have the entry made anew by --rewrite";
-        sheet.error("bump-version", plugin.version.at, "the entry has no version", fix);
-        return Err(sheet.findings);
+        let fix = "write `version: v1.2.3`, or regenerate the entry with --rewrite";
+        report.error("bump-version", plugin.version.at, "the entry has no version", fix);
+        return Err(report.findings);
     }
-    // krew finds a list by a name in another case as well.
+    // krew also finds a list by its name in another case.
     if plugin.platforms.is_empty() || nodes.len() != plugin.platforms.len() {
-        let fix = "name them in `platforms`, or have the entry made anew by --rewrite";
-        sheet.error("bump-platforms", plugin.platforms_at, "the entry has no `platforms`", fix);
+        let fix = "name them in `platforms`, or regenerate the entry with --rewrite";
+        report.error("bump-platforms", plugin.platforms_at, "the entry has no `platforms`", fix);
     }
-    let mut left = Sheet::new(file);
+    let mut left = Report::new(file);
     for (platform, node) in plugin.platforms.iter().zip(nodes) {
-        let Some(shipped) = counterpart(&mut sheet, platform, new, versions) else { continue };
-        unequal(&mut left, platform, new, shipped);
+        let Some(shipped) = archive_of_entry(&mut report, platform, new, versions) else {
+            continue;
+        };
+        warn_of_differences(&mut left, platform, new, shipped);
         for (name, value) in [("uri", &shipped.uri), ("sha256", &shipped.sha256)] {
             if !edits.set(node.get(name), value) {
                 let why = format!("the entry has no {name} that can be replaced");
-                sheet.error("bump-value", platform.at, why, format!("write `{name}: {value}`"));
+                report.error("bump-value", platform.at, why, format!("write `{name}: {value}`"));
             }
         }
     }
-    appearing(&mut left, &plugin.platforms, plugin.platforms_at, new);
-    match sheet.findings.is_empty() {
-        true => {
-            let Edits { edits, mut changes, .. } = edits;
-            changes.sort_by_key(|change| change.line);
-            let text = yaml::replace(before, &edits);
-            Ok(Bumped { text, changes, left: left.findings })
-        }
-        false => Err(sheet.findings),
+    warn_of_new_platforms(&mut left, &plugin.platforms, plugin.platforms_at, new);
+    if !report.findings.is_empty() {
+        return Err(report.findings);
     }
+    let Edits { edits, mut changes, .. } = edits;
+    changes.sort_by_key(|change| change.line);
+    let text = yaml::replace(before, &edits);
+    Ok(Bumped { text, changes, left: left.findings })
 }
 
 /// The values that change in a text.
 struct Edits<'a> {
     text: &'a str,
-    /// The old one and the new one without `v`.
+    /// The old version and the new one, without `v`.
     versions: [&'a str; 2],
     edits: Vec<Edit>,
     changes: Vec<Change>,
 }
 
-/// Whether a text is written so.
+/// Whether `written` is the YAML of one scalar with this text.
 fn is_scalar(written: &str, text: &str) -> bool {
     let documents = yaml::parse(written).unwrap_or_default();
     matches!(&documents[..], [one] if one.text() == Some(text))
 }
 
 impl Edits<'_> {
-    /// Whether there is a value that could be replaced.
+    /// Replaces a value. Returns whether there is one that can be replaced.
     fn set(&mut self, node: Option<&Node>, value: &str) -> bool {
         let edit = node.and_then(|node| Some((node, yaml::edit(self.text, node, value)?)));
         let Some((node, mut edit)) = edit else { return false };
-        // A text of several lines keeps them, where the version is all that is another.
+        // A text of several lines keeps its line breaks where only the version differs.
         let several = self.text[node.span.clone()].replace(self.versions[0], self.versions[1]);
         if several.contains('\n') && is_scalar(&several, value) {
             edit.text = several;
@@ -188,17 +189,18 @@ impl Edits<'_> {
     }
 }
 
-/// The archive that an entry for a platform installs of the release. `from` and `to` are
-/// the versions without `v`.
-fn counterpart<'r>(
-    sheet: &mut Sheet<'_>,
+/// The release's archive that an entry for a platform installs. `from` and `to` are the
+/// versions without `v`.
+fn archive_of_entry<'r>(
+    report: &mut Report<'_>,
     platform: &Platform,
     new: &'r Release,
     [from, to]: [&str; 2],
 ) -> Option<&'r Shipped> {
-    let (uri, at) = (&platform.uri.text, platform.uri.at);
-    // Every place, though it be part of another number: the bot does so, and what this
-    // makes of a uri is compared as a whole.
+    let uri = &platform.uri.text;
+    let at = platform.uri.at;
+    // The bot too replaces every occurrence, even within another number. The result is
+    // compared as a whole.
     let expected = uri.replace(from, to);
     let found = new.shipped.iter().find(|shipped| shipped.uri == expected);
     if found.is_none() {
@@ -207,51 +209,55 @@ fn counterpart<'r>(
             pairs.iter().filter_map(|pair| Some(&*new.archive_for(*pair)?.uri)).collect();
         others.dedup();
         let fix = "set `uri` in [package.metadata.dockless.krew] so that it is served as before, \
-                   or have the entry made anew by --rewrite";
+                   or regenerate the entry with --rewrite";
         let names = names(&pairs);
         match &others[..] {
             [] => {
-                let why = format!("the release has nothing for {names}, which the entry has");
-                let fix =
-                    "release it for that target too, or have the entry made anew by --rewrite";
-                sheet.error("bump-platform-gone", at, why, fix);
+                let why = format!("the entry has {names}, but the release does not");
+                let fix = "release it for that target too, or regenerate the entry with --rewrite";
+                report.error("bump-platform-gone", at, why, fix);
             }
             others => {
                 let why = format!(
-                    "the new version for {names} would be {expected}, and the release serves {}",
+                    "the new uri for {names} would be {expected}, but the release serves {}",
                     others.join(" and ")
                 );
-                sheet.error("bump-uri", at, why, fix);
+                report.error("bump-uri", at, why, fix);
             }
         }
     }
     found
 }
 
-/// Says where the entry installs another archive than the release means for a platform.
-fn unequal(left: &mut Sheet<'_>, platform: &Platform, new: &Release, shipped: &Shipped) {
+/// Warns where the entry installs another archive for a platform than the release does.
+fn warn_of_differences(
+    left: &mut Report<'_>,
+    platform: &Platform,
+    new: &Release,
+    shipped: &Shipped,
+) {
     for pair in platform.pairs() {
         if let Some(other) = new.archive_for(pair).filter(|other| other.uri != shipped.uri) {
             let why = format!(
-                "{} installs {} here, and the release has {} for it",
-                name(pair),
+                "the entry installs {} for {}, but the release has {}",
                 shipped.uri,
+                name(pair),
                 other.uri
             );
-            let fix = "nothing to do if that is meant, or have the entry made anew by --rewrite";
+            let fix = "do nothing if that is intended, or regenerate the entry with --rewrite";
             left.warning("bump-platform-differs", platform.uri.at, why, fix);
         }
     }
 }
 
-/// Says what the release has that no entry has.
-fn appearing(left: &mut Sheet<'_>, platforms: &[Platform], at: At, new: &Release) {
+/// Warns of platforms that the release has and the entry does not.
+fn warn_of_new_platforms(left: &mut Report<'_>, platforms: &[Platform], at: At, new: &Release) {
     let known: Vec<Pair> = platforms.iter().flat_map(Platform::pairs).collect();
     let shipped = new.shipped.iter().flat_map(|shipped| &shipped.pairs).copied();
     let more: Vec<Pair> = shipped.filter(|pair| !known.contains(pair)).collect();
     if !more.is_empty() {
-        let why = format!("the release has {}, and the entry has not", names(&more));
-        let fix = "have the entry made anew by --rewrite, which a person then reviews";
+        let why = format!("the release has {}, but the entry does not", names(&more));
+        let fix = "regenerate the entry with --rewrite; a person then reviews it";
         left.warning("bump-platform-new", at, why, fix);
     }
 }

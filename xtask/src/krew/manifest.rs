@@ -1,4 +1,4 @@
-//! The manifest of a plugin, as krew's index has them.
+//! Writes the manifest of a plugin in the form that krew's index uses.
 //! <https://krew.sigs.k8s.io/docs/developer-guide/plugin-manifest/>
 
 use anyhow::{Context, Result, anyhow};
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::archive::Archive;
 use crate::plan::{KrewPlan, KrewPlatform};
-use crate::yaml::{self, Edit, Kind, Node, Scalar, Style};
+use crate::yaml::{self, Edit, Node, NodeKind, Scalar, Style};
 
 /// A manifest that was made of a release's archives.
 #[derive(Clone, Debug)]
@@ -22,21 +22,23 @@ impl Manifest {
         &self.name
     }
 
+    /// The package that the plugin is built from.
     pub fn package(&self) -> &str {
         &self.package
     }
 
-    /// The name that its file must have: the plugin's.
+    /// The name of its file, which must be the plugin's.
     pub fn file(&self) -> String {
         format!("{}.yaml", self.name)
     }
 
+    /// The YAML of the manifest.
     pub fn text(&self) -> &str {
         &self.text
     }
 }
 
-/// In the order of most of the index.
+/// The fields in the order that most of the index has.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Plugin<'a> {
@@ -101,22 +103,22 @@ struct Expression<'a> {
     values: &'a [String],
 }
 
-/// Writes the plugin's manifest, with the digests of the very archives that are shipped.
+/// Writes the plugin's manifest, with the digests of the archives that are shipped.
 pub fn manifest(plan: &KrewPlan, archives: &[Archive]) -> Result<Manifest> {
     write(plan, |name| {
-        // Archives that could not be made were listed.
+        // An archive that could not be made was reported before.
         let made = archives.iter().find(|archive| archive.plan().name == name)?;
         Some(made.digest().hex())
     })
 }
 
-/// The manifest that a plan leads to, with digests that stand for those of its archives,
-/// so that what krew would refuse is known before anything is compiled.
+/// The manifest that a plan leads to, with placeholders for the digests, so that anything
+/// that krew would refuse is found before the compilation.
 pub fn draft(plan: &KrewPlan) -> Result<Manifest> {
     write(plan, |_| Some("0".repeat(64)))
 }
 
-/// `sha256` is that of the archive with a name, where it was made.
+/// `sha256` returns the digest of an archive by its name; `None` where it was not made.
 fn write(plan: &KrewPlan, sha256: impl Fn(&str) -> Option<String>) -> Result<Manifest> {
     let context = || format!("make the krew manifest of {}", plan.package);
     let platforms = plan
@@ -141,28 +143,28 @@ fn write(plan: &KrewPlan, sha256: impl Fn(&str) -> Option<String>) -> Result<Man
     Ok(Manifest { name: plan.name.clone(), package: plan.package.clone(), text })
 }
 
-/// A text with those ends of lines that are ends of lines to every reader of YAML. Others
-/// have no place in a block. <https://yaml.org/spec/1.2.2/#54-line-break-characters>
+/// A text with the line breaks that every reader of YAML knows. A block cannot have others.
+/// <https://yaml.org/spec/1.2.2/#54-line-break-characters>
 fn lines(text: &str) -> String {
     text.replace("\r\n", "\n").replace(['\r', '\u{85}', '\u{2028}', '\u{2029}'], "\n")
 }
 
-/// Puts quotes around what YAML 1.2 has for a text, as it was written, and krew and others,
-/// which read YAML 1.1, for something else: `yes`, `on`, a day.
+/// Quotes the plain texts that have another type in YAML 1.1, which krew and others read:
+/// `yes`, `on`, a date.
 fn quoted(text: &str) -> Result<String> {
     let documents = yaml::parse(text)
-        .map_err(|fault| anyhow!("line {}, column {}: {}", fault.line, fault.column, fault.why))?;
+        .map_err(|error| anyhow!("line {}, column {}: {}", error.line, error.column, error.why))?;
     let mut edits = Vec::new();
     let mut next: Vec<&Node> = documents.iter().collect();
     while let Some(node) = next.pop() {
         match &node.kind {
-            Kind::Map(entries) => next.extend(entries.iter().map(|(_, value)| value)),
-            Kind::List(items) => next.extend(items),
-            Kind::Scalar(Scalar { text, style: Style::Plain }) if !yaml::is_text(text) => {
+            NodeKind::Map(entries) => next.extend(entries.iter().map(|(_, value)| value)),
+            NodeKind::List(items) => next.extend(items),
+            NodeKind::Scalar(Scalar { text, style: Style::Plain }) if !yaml::is_text(text) => {
                 let text = format!("'{text}'");
                 edits.push(Edit { span: node.span.clone(), text });
             }
-            Kind::Scalar(_) => {}
+            NodeKind::Scalar(_) => {}
         }
     }
     Ok(yaml::replace(text, &edits))

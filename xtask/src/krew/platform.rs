@@ -1,4 +1,4 @@
-//! An entry of a manifest for one or more platforms, as krew reads it.
+//! An entry of `platforms` in a manifest, as krew reads it.
 //! <https://github.com/kubernetes-sigs/krew/blob/v0.5.0/pkg/index/types.go>
 
 use crate::plan::PLATFORMS;
@@ -6,7 +6,7 @@ use crate::plan::PLATFORMS;
 /// Line and column in the manifest, both from 1.
 pub type At = (usize, usize);
 
-/// A text, and where it stands: where its parent does, and empty, if it is not there.
+/// A text and its place. An absent text is empty, and has the place of its parent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Text {
     pub text: String,
@@ -14,6 +14,7 @@ pub struct Text {
 }
 
 impl Text {
+    /// A text that its parent, which is at `at`, does not have.
     pub fn absent(at: At) -> Text {
         Text { text: String::new(), at }
     }
@@ -23,26 +24,27 @@ impl Text {
     }
 }
 
+/// An entry of `platforms`: an archive, and the platforms that it is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Platform {
     pub at: At,
     pub uri: Text,
     pub sha256: Text,
     pub bin: Text,
-    /// `None` asks for all files.
-    pub files: Option<Vec<Move>>,
+    /// `None` installs all files.
+    pub files: Option<Vec<FileOperation>>,
     pub files_at: At,
     pub selector: Option<Selector>,
 }
 
-/// One of `files`.
+/// An item of `files`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Move {
+pub struct FileOperation {
     pub from: Text,
     pub to: Text,
 }
 
-/// Which platforms an entry is for: those that have all of it.
+/// Which platforms an entry is for: those that all of its labels and expressions match.
 /// <https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#label-selectors>
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selector {
@@ -53,6 +55,7 @@ pub struct Selector {
     pub expressions_at: At,
 }
 
+/// An item of `matchExpressions`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expression {
     pub key: Text,
@@ -60,18 +63,18 @@ pub struct Expression {
     pub values: Vec<Text>,
 }
 
-/// An operating system and an architecture, by Go's names.
+/// An operating system and an architecture, with Go's names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pair {
     pub os: &'static str,
     pub arch: &'static str,
 }
 
-/// In characters: of a label's value.
+/// In characters: the longest value of a label.
 /// <https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set>
 const LONGEST_VALUE: usize = 63;
 
-/// All that krew knows.
+/// All platforms that krew knows.
 pub fn pairs() -> impl Iterator<Item = Pair> {
     PLATFORMS.into_iter().map(|(os, arch)| Pair { os, arch })
 }
@@ -85,8 +88,8 @@ impl Platform {
 }
 
 impl Selector {
-    /// Whether it selects a pair. A selector that holds anything that Kubernetes refuses
-    /// selects none, and one that is empty, which krew refuses first, does neither.
+    /// Whether it selects a pair. A selector that Kubernetes refuses selects none, and neither
+    /// does an empty one, which krew refuses first.
     /// <https://github.com/kubernetes/apimachinery/blob/v0.34.1/pkg/apis/meta/v1/helpers.go>
     fn matches(&self, pair: Pair) -> bool {
         let value = |key: &Text| match &*key.text {
@@ -98,7 +101,7 @@ impl Selector {
         let expressions = || self.expressions.iter().flatten();
         labels.clone().count() + expressions().count() > 0
             && labels.clone().all(|(_, value)| is_value(&value.text))
-            && expressions().all(Expression::is_sound)
+            && expressions().all(Expression::is_valid)
             && labels.clone().all(|(key, text)| value(key) == Some(&text.text))
             && expressions().all(|it| {
                 let listed = value(&it.key).is_some_and(|value| it.has(value));
@@ -117,8 +120,8 @@ impl Expression {
         self.values.iter().any(|one| one.text == value)
     }
 
-    /// Whether Kubernetes takes it.
-    fn is_sound(&self) -> bool {
+    /// Whether Kubernetes accepts it.
+    fn is_valid(&self) -> bool {
         let count = match &*self.operator.text {
             "In" | "NotIn" => !self.values.is_empty(),
             "Exists" | "DoesNotExist" => self.values.is_empty(),

@@ -1,13 +1,13 @@
-//! Reads a manifest as krew v0.5.0 does: YAML 1.1 becomes JSON, and that the fields of a
-//! plugin. What krew passes over in silence becomes a warning.
+//! Reads a manifest as krew v0.5.0 does: it turns YAML 1.1 into JSON, and JSON into a plugin.
+//! What krew silently ignores becomes a warning.
 //! <https://github.com/kubernetes-sigs/krew/blob/v0.5.0/internal/index/indexscanner/scanner.go>
 
-use super::platform::{At, Expression, Move, Platform, Selector, Text};
+use super::platform::{At, Expression, FileOperation, Platform, Selector, Text};
+use super::report::Report;
 use super::resolve::{Value, resolve};
-use super::sheet::Sheet;
-use crate::yaml::{Kind, Node};
+use crate::yaml::{Node, NodeKind};
 
-/// A manifest, of which nothing is known to be right but the types.
+/// A manifest. Only the types of its values are known to be right.
 /// <https://github.com/kubernetes-sigs/krew/blob/v0.5.0/pkg/index/types.go>
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plugin {
@@ -22,8 +22,8 @@ pub struct Plugin {
     pub platforms_at: At,
 }
 
-/// The types of the fields that `metadata` may have beside the name, of which krew makes
-/// no use, and which stop it all the same where the type is another.
+/// The fields that `metadata` may have beside the name, and their types. krew does not use
+/// them, but refuses a manifest in which one has the wrong type.
 /// <https://github.com/kubernetes/apimachinery/blob/v0.34.1/pkg/apis/meta/v1/types.go>
 const METADATA: [(&str, Shape); 14] = [
     ("generateName", Shape::Text),
@@ -47,28 +47,26 @@ enum Shape {
     Text,
     Integer,
     Time,
-    /// Names and texts.
+    /// A map of texts.
     Texts,
     List,
 }
 
-/// Reads the first document of a manifest, as krew does.
-///
-/// What is found are errors where krew stops, and warnings where it reads something other
-/// than what stands there.
-pub fn read(documents: &[Node], sheet: &mut Sheet<'_>) -> Plugin {
+/// Reads the first document of a manifest, as krew does. Reports an error for what stops krew,
+/// and a warning for what krew reads differently from how it is written.
+pub fn read(documents: &[Node], report: &mut Report<'_>) -> Plugin {
     if let [_, second, ..] = documents {
-        let why = "krew reads the first document of a file only, and another begins here";
-        sheet.warning("yaml-documents", at(second), why, "write one manifest a file");
+        let why = "krew reads only the first document of a file: another begins here";
+        report.warning("yaml-documents", at(second), why, "write one manifest per file");
     }
-    Reader { sheet }.plugin(documents.first())
+    Reader { report }.plugin(documents.first())
 }
 
 struct Reader<'s, 'a> {
-    sheet: &'s mut Sheet<'a>,
+    report: &'s mut Report<'a>,
 }
 
-/// The fields of a map that krew knows, in the order in which they were asked for.
+/// The values of a map's known fields, in the order in which they were asked for.
 struct Fields<'n> {
     at: At,
     values: Vec<Option<&'n Node>>,
@@ -109,7 +107,7 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// Reads the name, and looks at the rest.
+    /// Reads the name, and checks the other fields.
     fn metadata(&mut self, node: Option<&Node>, above: At) -> Text {
         let mut known = vec!["name"];
         known.extend(METADATA.iter().map(|(name, _)| *name));
@@ -117,15 +115,15 @@ impl Reader<'_, '_> {
         let values = fields.values.iter().skip(1).copied();
         for ((name, shape), value) in METADATA.iter().zip(values) {
             if let Some(value) = value {
-                self.shape(name, *shape, value);
+                self.check_shape(name, *shape, value);
             }
         }
         self.text(fields.values[0], fields.at, "name")
     }
 
-    fn shape(&mut self, name: &str, shape: Shape, node: &Node) {
-        let why = format!("krew makes no use of {name:?}");
-        self.sheet.warning("metadata-field", at(node), why, "leave it out");
+    fn check_shape(&mut self, name: &str, shape: Shape, node: &Node) {
+        let why = format!("krew does not use {name:?}");
+        self.report.warning("metadata-field", at(node), why, "leave it out");
         match shape {
             Shape::Text => drop(self.text(Some(node), at(node), name)),
             Shape::Texts => drop(self.texts(node, name)),
@@ -137,7 +135,7 @@ impl Reader<'_, '_> {
             Shape::Time => match scalar(node) {
                 Some(Value::Null) => {}
                 Some(Value::Text(text)) if is_time(&text) => {}
-                other => self.wrong_type(node, name, "a time, as in RFC 3339,", other.as_ref()),
+                other => self.wrong_type(node, name, "a time as in RFC 3339", other.as_ref()),
             },
         }
     }
@@ -146,22 +144,25 @@ impl Reader<'_, '_> {
         let known = ["uri", "sha256", "bin", "files", "selector"];
         let fields = self.fields(Some(node), at(node), "a platform", &known);
         let [uri, sha256, bin, files, selector] = fields.take();
-        let moves = self.list(files, "files");
+        let operations = self.list(files, "files");
         Platform {
             at: fields.at,
             uri: self.text(uri, fields.at, "uri"),
             sha256: self.text(sha256, fields.at, "sha256"),
             bin: self.text(bin, fields.at, "bin"),
-            files: moves.map(|moves| moves.iter().map(|node| self.a_move(node)).collect()),
+            files: operations.map(|list| list.iter().map(|it| self.file_operation(it)).collect()),
             files_at: files.map_or(fields.at, at),
             selector: selector.and_then(|node| self.selector(node)),
         }
     }
 
-    fn a_move(&mut self, node: &Node) -> Move {
+    fn file_operation(&mut self, node: &Node) -> FileOperation {
         let fields = self.fields(Some(node), at(node), "an item of `files`", &["from", "to"]);
         let [from, to] = fields.take();
-        Move { from: self.text(from, fields.at, "from"), to: self.text(to, fields.at, "to") }
+        FileOperation {
+            from: self.text(from, fields.at, "from"),
+            to: self.text(to, fields.at, "to"),
+        }
     }
 
     fn selector(&mut self, node: &Node) -> Option<Selector> {
@@ -194,8 +195,8 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// The values of a map by the names of its fields, which Go's JSON compares without
-    /// regard to case; none for what is not there.
+    /// The values of a map's known fields; `None` for an absent one. Like Go's JSON it compares
+    /// names without regard to case.
     fn fields<'n>(
         &mut self,
         node: Option<&'n Node>,
@@ -206,7 +207,7 @@ impl Reader<'_, '_> {
         let mut values = vec![None; known.len()];
         let Some(node) = node else { return Fields { at: above, values } };
         let entries = match &node.kind {
-            Kind::Map(entries) => entries,
+            NodeKind::Map(entries) => entries,
             _ if scalar(node) == Some(Value::Null) => return Fields { at: at(node), values },
             _ => {
                 self.wrong_type(node, what, "names and values", scalar(node).as_ref());
@@ -218,62 +219,62 @@ impl Reader<'_, '_> {
             let exact = known.iter().position(|one| *one == name);
             let found = exact.or_else(|| known.iter().position(|one| folded(one) == folded(&name)));
             let Some(found) = found else {
-                let why = format!("krew knows no field {name:?} in {what}, and passes over it");
+                let why = format!("krew knows no field {name:?} in {what}, and ignores it");
                 let fix = format!("leave it out, or write one of {}", known.join(", "));
-                self.sheet.warning("unknown-field", at(key), why, fix);
-                self.jsonable(value);
+                self.report.warning("unknown-field", at(key), why, fix);
+                self.check_json(value);
                 continue;
             };
             if exact.is_none() {
-                let why =
-                    format!("krew takes {name:?} for {:?}, and other readers do not", known[found]);
-                self.sheet.warning("field-case", at(key), why, format!("write {:?}", known[found]));
+                let why = format!("only krew reads {name:?} as {:?}", known[found]);
+                self.report.warning(
+                    "field-case",
+                    at(key),
+                    why,
+                    format!("write {:?}", known[found]),
+                );
             }
             if values[found].replace(value).is_some() {
                 let why = format!("{what} has {:?} twice, in two spellings", known[found]);
-                self.sheet.error("field-twice", at(key), why, "leave one of them out");
+                self.report.error("field-twice", at(key), why, "leave one of them out");
             }
         }
-        // Not where its first key is: an empty one has none.
+        // The node's own place: an empty map has no first key.
         Fields { at: at(node), values }
     }
 
-    /// A key as JSON has it.
+    /// A key as it is in JSON.
     fn key(&mut self, key: &Node) -> Option<String> {
         let text = scalar(key).and_then(Value::into_text);
         if text.is_none() {
-            self.sheet.error(
-                "yaml-key",
-                at(key),
-                "the key is no text",
-                "write a text before the colon",
-            );
+            let fix = "write a text before the colon";
+            self.report.error("yaml-key", at(key), "the key is not a text", fix);
         }
         text
     }
 
-    /// Says where a value is none that JSON can have.
-    fn jsonable(&mut self, node: &Node) {
+    /// Reports the keys and values that JSON cannot have.
+    fn check_json(&mut self, node: &Node) {
         match &node.kind {
-            Kind::Map(entries) => {
+            NodeKind::Map(entries) => {
                 for (key, value) in entries {
                     self.key(key);
-                    self.jsonable(value);
+                    self.check_json(value);
                 }
             }
-            Kind::List(nodes) => nodes.iter().for_each(|node| self.jsonable(node)),
-            Kind::Scalar(scalar) => {
+            NodeKind::List(nodes) => nodes.iter().for_each(|node| self.check_json(node)),
+            NodeKind::Scalar(scalar) => {
                 if let Value::Float(number) = resolve(scalar)
                     && !number.is_finite()
                 {
                     let why = format!("{} is a number that JSON does not have", scalar.text);
-                    self.sheet.error("yaml-number", at(node), why, "quote it, or leave it out");
+                    self.report.error("yaml-number", at(node), why, "quote it, or leave it out");
                 }
             }
         }
     }
 
-    /// The text of a field, which is empty where there is none.
+    /// The text of a field; empty where there is none.
     fn text(&mut self, node: Option<&Node>, above: At, name: &str) -> Text {
         let Some(node) = node else { return Text::absent(above) };
         let Some(value) = scalar(node) else {
@@ -283,13 +284,9 @@ impl Reader<'_, '_> {
         let text = value.clone().into_text().unwrap_or_default();
         let written = node.text().unwrap_or_default();
         if text != written && value != Value::Null {
-            let why = format!("krew takes {written} for {}, and reads {text:?}", value.noun());
-            self.sheet.warning(
-                "yaml-type",
-                at(node),
-                why,
-                format!("write \"{written}\", in quotes"),
-            );
+            let why = format!("without quotes {written} is {}: krew reads {text:?}", value.noun());
+            let fix = format!("write \"{written}\", in quotes");
+            self.report.warning("yaml-type", at(node), why, fix);
         }
         Text { text, at: at(node) }
     }
@@ -297,17 +294,17 @@ impl Reader<'_, '_> {
     fn list<'n>(&mut self, node: Option<&'n Node>, name: &str) -> Option<&'n [Node]> {
         let node = node?;
         match &node.kind {
-            Kind::List(nodes) => return Some(nodes),
+            NodeKind::List(nodes) => return Some(nodes),
             _ if scalar(node) == Some(Value::Null) => {}
             _ => self.wrong_type(node, name, "a list", scalar(node).as_ref()),
         }
         None
     }
 
-    /// A map of texts; `None` for nothing.
+    /// A map of texts; `None` for null.
     fn texts(&mut self, node: &Node, name: &str) -> Option<Vec<(Text, Text)>> {
         let entries = match &node.kind {
-            Kind::Map(entries) => entries,
+            NodeKind::Map(entries) => entries,
             _ if scalar(node) == Some(Value::Null) => return None,
             _ => {
                 self.wrong_type(node, name, "names and texts", scalar(node).as_ref());
@@ -325,14 +322,13 @@ impl Reader<'_, '_> {
 
     fn wrong_type(&mut self, node: &Node, name: &str, wanted: &str, found: Option<&Value>) {
         let found = match (&node.kind, found) {
-            (Kind::List(_), _) => "a list",
-            (Kind::Map(_), _) => "names and values",
+            (NodeKind::List(_), _) => "a list",
+            (NodeKind::Map(_), _) => "names and values",
             (_, Some(value)) => value.noun(),
             (_, None) => "something else",
         };
-        let why = format!("{name} is {found}, and krew wants {wanted}");
-        let wanted = wanted.trim_end_matches(',');
-        self.sheet.error("type", at(node), why, format!("write {wanted} there"));
+        let why = format!("{name} is {found}: krew expects {wanted}");
+        self.report.error("type", at(node), why, format!("write {wanted}"));
     }
 }
 
@@ -344,18 +340,18 @@ impl<'n> Fields<'n> {
 
 fn scalar(node: &Node) -> Option<Value> {
     match &node.kind {
-        Kind::Scalar(scalar) => Some(resolve(scalar)),
+        NodeKind::Scalar(scalar) => Some(resolve(scalar)),
         _ => None,
     }
 }
 
-/// A name as Go's JSON compares it: two letters beside those of ASCII fold into it.
+/// A name as Go's JSON compares it, which folds two letters into ASCII.
 /// <https://github.com/golang/go/blob/master/src/encoding/json/fold.go>
 fn folded(name: &str) -> String {
     name.replace('\u{17f}', "s").replace('\u{212a}', "k").to_ascii_lowercase()
 }
 
-/// Whether a text is a time as in RFC 3339, which jiff takes more than.
+/// Whether a text is a time as in RFC 3339. jiff alone would accept more.
 fn is_time(text: &str) -> bool {
     let shape = text.len() >= 20 && text.as_bytes()[10] == b'T' && !text.contains(['[', ' ', ',']);
     shape && text.parse::<jiff::Timestamp>().is_ok()

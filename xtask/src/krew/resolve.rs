@@ -1,17 +1,17 @@
-//! What type a plain scalar has where krew reads it: that of YAML 1.1, as go.yaml.in/yaml
-//! v2 has it, and then the text that sigs.k8s.io/yaml makes of it for a field of text.
+//! The type that krew gives to a plain scalar: that of YAML 1.1, as go.yaml.in/yaml v2 reads
+//! it; and the text that sigs.k8s.io/yaml makes of it where a field is a text.
 //! <https://github.com/yaml/go-yaml/blob/v2.4.2/resolve.go>
 
 use crate::yaml::{Scalar, Style};
 
-/// A scalar by its type.
+/// A scalar with its type.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     Null,
     Text(String),
     Bool(bool),
     Integer(i64),
-    /// Only what is too large for the one before.
+    /// Only numbers that are too large for [`Value::Integer`].
     Unsigned(u64),
     Float(f64),
 }
@@ -24,7 +24,7 @@ const NAN: [&str; 3] = [".nan", ".NaN", ".NAN"];
 const INFINITE: [&str; 9] =
     [".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF", "-.inf", "-.Inf", "-.INF"];
 
-/// The value of a scalar. What is quoted, or a block, is always a text.
+/// The value of a scalar. A quoted text or a block is always a text.
 pub fn resolve(scalar: &Scalar) -> Value {
     let text = &*scalar.text;
     if scalar.style != Style::Plain {
@@ -41,8 +41,8 @@ pub fn resolve(scalar: &Scalar) -> Value {
     }
 }
 
-/// What begins like a number may be one, but for a date, which stays a text. Only
-/// underscores that stand in a number with a digit at its beginning are left out.
+/// The number that a plain text is; `None` where it is a text, as dates are. Underscores are
+/// removed from numbers that begin with a digit or a sign.
 fn number(text: &str) -> Option<Value> {
     match text.as_bytes().first()? {
         b'.' => parse_float(&joined(text)?).map(Value::Float),
@@ -66,7 +66,7 @@ fn number(text: &str) -> Option<Value> {
             });
             match (integer, whole) {
                 (Some(integer), _) => Some(Value::Integer(integer)),
-                // Go reads no sign before a number without one.
+                // Go reads an unsigned number without a sign only.
                 (None, Some(whole)) if !signed => Some(Value::Unsigned(whole)),
                 _ => is_float(&plain).then(|| parse_float(&plain)).flatten().map(Value::Float),
             }
@@ -75,8 +75,8 @@ fn number(text: &str) -> Option<Value> {
     }
 }
 
-/// A text without its underscores; `None` where one does not stand between two digits, as
-/// Go's `strconv.ParseFloat` wants it.
+/// A text without its underscores; `None` where one is not between two digits, as Go's
+/// `strconv.ParseFloat` requires.
 fn joined(text: &str) -> Option<String> {
     let bytes = text.as_bytes();
     let is_digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
@@ -85,7 +85,7 @@ fn joined(text: &str) -> Option<String> {
     all.then(|| text.replace('_', ""))
 }
 
-/// The digits, and what they count by, as Go's `strconv.ParseInt` tells them for base 0.
+/// The digits and their radix, as Go's `strconv.ParseInt` reads them with base 0.
 fn radix(digits: &str) -> (&str, u32) {
     let lower = digits.get(..2).map(str::to_ascii_lowercase);
     match lower.as_deref() {
@@ -97,11 +97,11 @@ fn radix(digits: &str) -> (&str, u32) {
     }
 }
 
-/// Four digits and a dash, and then what is a day, with or without a time.
+/// Whether a text begins with four digits and a dash, as a date does.
 fn is_date(text: &str) -> bool {
     let bytes = text.as_bytes();
     let year = bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    // A number goes on otherwise: whatever else this is, it is a text as well.
+    // No number goes on like this. If it is not a date, it is still a text.
     year == 4 && bytes.get(4) == Some(&b'-')
 }
 
@@ -121,15 +121,14 @@ fn is_float(text: &str) -> bool {
         && exponent.is_none_or(|text| !text.is_empty() && digits(text))
 }
 
-/// A number with a fraction; `None` where it is none, or too large for 64 bits, which Go
-/// takes for an error.
+/// A decimal number; `None` where it is none, or too large for 64 bits: an error in Go.
 fn parse_float(text: &str) -> Option<f64> {
     let plain = is_float(text) && text.contains(|c: char| c.is_ascii_digit());
     plain.then(|| text.parse::<f64>().ok()).flatten().filter(|number| number.is_finite())
 }
 
 impl Value {
-    /// What stands in a field of text; `None` for nothing.
+    /// The value of a field that is a text; `None` for null.
     /// <https://github.com/kubernetes-sigs/yaml/blob/v1.6.0/yaml.go>
     pub fn into_text(self) -> Option<String> {
         match self {
@@ -142,7 +141,7 @@ impl Value {
         }
     }
 
-    /// Its name in a finding.
+    /// The type's name in messages.
     pub fn noun(&self) -> &'static str {
         match self {
             Value::Null => "nothing",
@@ -153,9 +152,9 @@ impl Value {
     }
 }
 
-/// Go's `strconv.FormatFloat(number, 'g', -1, 32)`: the shortest that is the same with 32
-/// bits, with an exponent below -4 and from 6 on. The last digit of a number that lies in
-/// the middle between two may be another than Go's.
+/// Go's `strconv.FormatFloat(number, 'g', -1, 32)`: the shortest text with the same value in
+/// 32 bits, with an exponent below -4 and from 6 on. The last digit may differ from Go's where
+/// a number is exactly between two texts.
 /// <https://pkg.go.dev/strconv#FormatFloat>
 fn format_float(number: f64) -> String {
     #[expect(clippy::cast_possible_truncation, reason = "Go rounds to 32 bits here too")]

@@ -1,34 +1,34 @@
-//! An entry of an index made anew from a release, for a person to review: what values alone
-//! cannot say.
+//! Regenerates an entry of an index from a release, where more than values differ. A person
+//! reviews the result.
 
 use std::ops::Range;
 
 use super::bump::Release;
-use crate::yaml::{self, Edit, Kind, Node};
+use crate::yaml::{self, Edit, Node, NodeKind};
 
-/// An entry that was made anew.
+/// A regenerated entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rewritten {
     pub text: String,
-    /// The fields of `spec` that are the release's; `None` where the whole file is.
+    /// The fields of `spec` that were taken from the release; `None` where the whole file was.
     pub anew: Option<Vec<String>>,
-    /// The fields of `spec` that the release has not, and that stay.
+    /// The fields of `spec` that the release does not have, and that stay.
     pub kept: Vec<String>,
 }
 
-/// Makes an entry anew: the fields of `spec` that differ from the release's become the
-/// release's. Texts keep their quotes and what stands behind them, `platforms` is replaced
-/// as a whole with the comments within it. Everything else stays: the order of fields, comments
-/// between them, ends of lines, fields that the release has not, and other documents.
+/// Regenerates an entry: the fields of `spec` that differ from the release's are replaced by
+/// the release's. Texts keep their quotes and the comments behind them; `platforms` is replaced
+/// as a whole, with its comments. Everything else stays: the order of fields, comments between
+/// them, line breaks, fields that the release does not have, and other documents.
 ///
-/// An entry that cannot be read, or whose fields have no lines of their own, becomes the
-/// release's manifest as it is.
+/// An entry that cannot be read, or whose fields do not begin lines, is replaced by the
+/// release's manifest.
 pub fn rewrite(before: &str, new: &Release) -> Rewritten {
     let whole = || Rewritten { text: new.text().to_owned(), anew: None, kept: Vec::new() };
     fields(before, new.text()).unwrap_or_else(whole)
 }
 
-/// `None` where fields cannot be replaced one by one, or something else would come of it.
+/// `None` where the fields cannot be replaced one by one, or the result would be another.
 fn fields(before: &str, release: &str) -> Option<Rewritten> {
     let (old, new) = (yaml::parse(before).ok()?, yaml::parse(release).ok()?);
     let (old, new) = (old.first()?, new.first()?);
@@ -50,11 +50,13 @@ fn fields(before: &str, release: &str) -> Option<Rewritten> {
         });
         lines.collect::<Vec<_>>().join(ending)
     };
-    // Where a field goes that the entry has not: most of the index has platforms last.
+    // New fields go before platforms, which most of the index has last.
     let last = old_fields.iter().find(|(key, _)| key.text() == Some("platforms"));
     let place = last.or(old_fields.first())?;
     let place = lines_of(before, &place.0, &place.1).start;
-    let (mut edits, mut anew, mut more) = (Vec::new(), Vec::new(), String::new());
+    let mut edits = Vec::new();
+    let mut anew = Vec::new();
+    let mut more = String::new();
     for (key, value) in new_fields {
         let name = key.text()?;
         let was = old_fields.iter().find(|(key, _)| key.text() == Some(name));
@@ -72,25 +74,25 @@ fn fields(before: &str, release: &str) -> Option<Rewritten> {
         }
         anew.push(name.to_owned());
     }
-    // Before the edit of the line that begins there.
+    // It comes before the edit of the line that begins there.
     edits.insert(0, Edit { span: place..place, text: more });
     let text = yaml::replace(before, &edits);
     let known = |key: &Node| new_spec.get(key.text().unwrap_or_default()).is_some();
     let kept = old_fields.iter().filter(|(key, _)| !known(key));
     let kept = kept.filter_map(|(key, _)| Some(key.text()?.to_owned())).collect();
-    is_made(&text, new_spec).then_some(Rewritten { text, anew: Some(anew), kept })
+    has_fields(&text, new_spec).then_some(Rewritten { text, anew: Some(anew), kept })
 }
 
-/// The fields of a map, where each begins a line.
+/// The fields of a map; `None` where one does not begin a line.
 fn entries<'n>(map: &'n Node, text: &str) -> Option<&'n [(Node, Node)]> {
-    let Kind::Map(entries) = &map.kind else { return None };
+    let NodeKind::Map(entries) = &map.kind else { return None };
     let begins =
         |node: &Node| text[line_of(text, node.span.start)..node.span.start].trim().is_empty();
     (!text[map.span.start..].starts_with('{') && entries.iter().all(|(key, _)| begins(key)))
         .then_some(entries)
 }
 
-/// From the beginning of a field's first line to the end of its last, without its break.
+/// From the beginning of a field's first line to the end of its last, without the line break.
 fn lines_of(text: &str, key: &Node, value: &Node) -> Range<usize> {
     let end = value.span.end.max(key.span.end);
     let rest = text[end..].find('\n').map_or(text.len(), |at| end + at);
@@ -98,16 +100,16 @@ fn lines_of(text: &str, key: &Node, value: &Node) -> Range<usize> {
     line_of(text, key.span.start)..rest
 }
 
-/// Where the line of a byte begins.
+/// The beginning of the line of a byte.
 fn line_of(text: &str, at: usize) -> usize {
     text[..at].rfind('\n').map_or(0, |end| end + 1)
 }
 
-/// Whether a text has each field of the release as the release has it.
-fn is_made(text: &str, release: &Node) -> bool {
+/// Whether a text has each field of the release with the release's value.
+fn has_fields(text: &str, release: &Node) -> bool {
     let Ok(documents) = yaml::parse(text) else { return false };
     let Some(spec) = documents.first().and_then(|it| it.get("spec")) else { return false };
-    let Kind::Map(entries) = &release.kind else { return false };
+    let NodeKind::Map(entries) = &release.kind else { return false };
     entries.iter().all(|(key, value)| {
         let is = spec.get(key.text().unwrap_or_default());
         is.and_then(|is| yaml::differences(is, value)).is_some_and(|it| it.is_empty())

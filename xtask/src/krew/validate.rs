@@ -1,5 +1,5 @@
-//! Validates the manifest of a plugin, without a network: what krew and its index refuse
-//! is an error, and what they pass over or a guide of theirs asks for is a warning.
+//! Validates the manifest of a plugin offline. What krew or its index refuses is an error; what
+//! they ignore or only their guides ask for is a warning.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,57 +7,56 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use super::platform::Platform;
-use super::play::play;
-use super::sheet::Sheet;
-use super::{plugin, rules};
+use super::report::Report;
+use super::{install_check, plugin, rules};
 use crate::digest::Digest;
 use crate::files::{self, Boundary};
 use crate::finding::{Finding, Place, Severity};
 use crate::parallel;
 use crate::yaml;
 
-/// Where the archives of a manifest are.
+/// Where a manifest's archives are.
 #[derive(Clone, Copy, Debug)]
 pub enum Archives<'a> {
-    /// Nowhere: nothing is installed.
+    /// Unknown: no installation is checked.
     None,
-    /// In a folder, each by the last part of its uri.
+    /// In a folder, each under the last part of its uri.
     Folder(&'a Path),
-    /// Where a release has just put them, by the sha256 that each is known to have.
+    /// At the paths that a release has just written them to, by their sha256.
     Made(&'a BTreeMap<String, PathBuf>),
 }
 
-/// Everything that is wrong with a manifest: `text` is what the file `file` holds, and the
-/// file's name is that of the plugin. With archives each entry that is right by itself is
-/// installed in memory, from the archive that its sha256 is of.
+/// Everything that is wrong with a manifest: `text` is the content of `file`, which is named
+/// after the plugin. With archives, each entry without errors is also installed in memory, from
+/// the archive with its sha256.
 ///
-/// Findings stand in the order of their lines. No error is one.
+/// Findings are sorted by their lines.
 pub fn validate(text: &str, file: &Path, archives: Archives<'_>) -> Vec<Finding> {
     let documents = match yaml::parse(text) {
         Ok(documents) => documents,
-        Err(fault) => {
-            let place = Place::at(file, fault.line, fault.column);
-            let fix = "write plain YAML, as krew's guide has it";
-            return vec![Finding::error("yaml", place, fault.why, fix)];
+        Err(error) => {
+            let place = Place::at(file, error.line, error.column);
+            let fix = "write plain YAML, as in krew's guide";
+            return vec![Finding::error("yaml", place, error.why, fix)];
         }
     };
-    let mut sheet = Sheet::new(file);
-    let plugin = plugin::read(&documents, &mut sheet);
-    rules::file_name(&mut sheet, &plugin.name);
-    rules::plugin(&mut sheet, &plugin);
-    let mut sound = Vec::new();
+    let mut report = Report::new(file);
+    let plugin = plugin::read(&documents, &mut report);
+    rules::file_name(&mut report, &plugin.name);
+    rules::plugin(&mut report, &plugin);
+    let mut valid = Vec::new();
     for platform in &plugin.platforms {
-        if !sheet.is_broken_by(|sheet| rules::platform(sheet, platform)) {
-            sound.push(platform);
+        if !report.is_broken_by(|report| rules::platform(report, platform)) {
+            valid.push(platform);
         }
     }
-    sheet.findings.extend(install_all(&sound, file, archives));
-    sheet.findings.sort_by_key(|finding| finding.place.at);
-    sheet.findings
+    report.findings.extend(check_installs(&valid, file, archives));
+    report.findings.sort_by_key(|finding| finding.place.at);
+    report.findings
 }
 
-/// The same for a manifest that this tool makes: what the index has long taken without, and
-/// krew's guide asks for, is an error in it.
+/// The same for a manifest that dockless makes. It must have a description, which krew's guide
+/// asks for, although the index has plugins without one.
 pub fn validate_own(text: &str, file: &Path, archives: Archives<'_>) -> Vec<Finding> {
     let mut findings = validate(text, file, archives);
     for finding in findings.iter_mut().filter(|finding| finding.rule == rules::NO_DESCRIPTION) {
@@ -66,44 +65,45 @@ pub fn validate_own(text: &str, file: &Path, archives: Archives<'_>) -> Vec<Find
     findings
 }
 
-/// Installs as many entries at a time as there are processors, and returns what is found.
-fn install_all(platforms: &[&Platform], file: &Path, archives: Archives<'_>) -> Vec<Finding> {
-    let installed = |platform: &&Platform| {
-        let mut sheet = Sheet::new(file);
+/// Checks the installation of entries, one on each processor at a time.
+fn check_installs(platforms: &[&Platform], file: &Path, archives: Archives<'_>) -> Vec<Finding> {
+    let check_one = |platform: &&Platform| {
+        let mut report = Report::new(file);
         match archives {
             Archives::None => {}
-            Archives::Folder(folder) => install(platform, folder, &mut sheet),
-            Archives::Made(made) => install_made(platform, made, &mut sheet),
+            Archives::Folder(folder) => check_in_folder(platform, folder, &mut report),
+            Archives::Made(made) => check_made(platform, made, &mut report),
         }
-        Ok(sheet.findings)
+        Ok(report.findings)
     };
     if let Archives::None = archives {
-        // No thread is worth doing nothing.
+        // Threads that do nothing are not worth their cost.
         return Vec::new();
     }
-    let found = parallel::map(platforms, parallel::processors(), installed);
+    let found = parallel::map(platforms, parallel::processors(), check_one);
     found.map(|found| found.concat()).unwrap_or_else(|error| {
         let why = format!("the archives could not be installed: {error:#}");
-        let fix = "report this: it is a fault of this program";
+        let fix = "report this: it is a bug of dockless";
         vec![Finding::error("archive-damaged", Place::file(file), why, fix)]
     })
 }
 
-/// Finds the archive of an entry and plays its installation.
-fn install(platform: &Platform, folder: &Path, sheet: &mut Sheet<'_>) {
-    let (uri, at) = (&platform.uri.text, platform.uri.at);
+/// Finds the archive of an entry in a folder, and checks its installation.
+fn check_in_folder(platform: &Platform, folder: &Path, report: &mut Report<'_>) {
+    let uri = &platform.uri.text;
+    let at = platform.uri.at;
     let path = uri.split(['?', '#']).next().unwrap_or_default();
     let name = path.rsplit('/').next().unwrap_or_default();
     if ["", ".", ".."].contains(&name) || name.contains(['\\', ':', '\0']) {
         let why = format!("{uri:?} does not end with the name of a file");
-        return sheet.error("archive-missing", at, why, "end the uri with the archive's name");
+        return report.error("archive-missing", at, why, "end the uri with the archive's name");
     }
     let path = folder.join(name);
     let opened = match files::list_one(&path) {
         Ok(None) => {
             let why = format!("there is no {}", path.display());
             let fix = "put the archive of each platform there, or name another folder";
-            return sheet.error("archive-missing", at, why, fix);
+            return report.error("archive-missing", at, why, fix);
         }
         Ok(Some(_)) => Boundary::new(folder, &[]).and_then(|folder| folder.open(&path)),
         Err(error) => Err(error),
@@ -114,46 +114,47 @@ fn install(platform: &Platform, folder: &Path, sheet: &mut Sheet<'_>) {
     });
     match digested {
         Ok((mut archive, digest)) if digest.hex() == platform.sha256.text => {
-            play(&mut archive, platform, sheet);
+            install_check::check(&mut archive, platform, report);
         }
         Ok((_, digest)) => {
             let why = format!("the sha256 of {} is {}", path.display(), digest.hex());
             let fix = "name the sha256 of the archive that is served";
-            sheet.error("archive-sha256", platform.sha256.at, why, fix);
+            report.error("archive-sha256", platform.sha256.at, why, fix);
         }
         Err(error) => {
             let fix = "name a folder of archives that can be read";
-            sheet.error("archive-missing", at, format!("{error:#}"), fix);
+            report.error("archive-missing", at, format!("{error:#}"), fix);
         }
     }
 }
 
-/// Plays the installation of an archive that was just made.
-fn install_made(platform: &Platform, made: &BTreeMap<String, PathBuf>, sheet: &mut Sheet<'_>) {
-    let (uri, sha256) = (&platform.uri, &platform.sha256);
+/// Checks the installation of an archive that was just made.
+fn check_made(platform: &Platform, made: &BTreeMap<String, PathBuf>, report: &mut Report<'_>) {
+    let uri = &platform.uri;
+    let sha256 = &platform.sha256;
     let opened = match made.get(&sha256.text) {
         Some(path) => files::open_regular(path).map_err(|error| format!("{error:#}")),
-        None => Err(format!("no archive with the sha256 {} was made", sha256.text)),
+        None => Err(format!("the release made no archive with the sha256 {}", sha256.text)),
     };
     match opened {
-        Ok(mut archive) => play(&mut archive, platform, sheet),
-        Err(why) => sheet.error("archive-missing", uri.at, why, "make the release again"),
+        Ok(mut archive) => install_check::check(&mut archive, platform, report),
+        Err(why) => report.error("archive-missing", uri.at, why, "make the release again"),
     }
 }
 
-/// Installs an archive in the ways that manifests ask for, for what fuzzes it.
+/// Checks the installation of an archive by several entries, for fuzzing.
 #[cfg(any(fuzzing, test))]
-pub fn play_all(archive: &[u8], file: &Path) -> Vec<Finding> {
+pub fn check_archive(archive: &[u8], file: &Path) -> Vec<Finding> {
     let text = "spec: {platforms: [{bin: foo}, {bin: a/foo, files: [{from: '*/f?o', to: a}, \
                 {from: '[!b-]*', to: .}]}, {bin: x, files: [{from: foo, to: /}]}, \
                 {bin: foo, files: [{from: ., to: foo}, {from: a, to: a/b}]}]}";
     let documents = yaml::parse(text).expect("the text above is YAML");
-    let mut sheet = Sheet::new(file);
-    let plugin = plugin::read(&documents, &mut sheet);
+    let mut report = Report::new(file);
+    let plugin = plugin::read(&documents, &mut report);
     for platform in &plugin.platforms {
-        play(&mut std::io::Cursor::new(archive), platform, &mut sheet);
+        install_check::check(&mut std::io::Cursor::new(archive), platform, &mut report);
     }
-    sheet.findings
+    report.findings
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
-//! Changes of values, which keep every byte around them.
+//! Changes values, and keeps every byte around them.
 
 use std::fmt::Write;
 use std::ops::Range;
 
 use super::plain::fits;
 use super::read::is_printable;
-use super::{Kind, Node, Style};
+use super::{Node, NodeKind, Style};
 
-/// A piece of a text, and what comes in its place.
+/// A piece of a text, and its replacement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Edit {
     /// In bytes of the text.
@@ -15,12 +15,12 @@ pub struct Edit {
     pub text: String,
 }
 
-/// The text with each piece replaced. The pieces are those of different nodes, in any
-/// order; it panics where two of them overlap.
+/// The text with each piece replaced. The pieces may have any order. Panics where two overlap.
 pub fn replace(text: &str, edits: &[Edit]) -> String {
     let mut edits: Vec<&Edit> = edits.iter().collect();
     edits.sort_by_key(|edit| edit.span.start);
-    let (mut replaced, mut at) = (String::with_capacity(text.len()), 0);
+    let mut replaced = String::with_capacity(text.len());
+    let mut at = 0;
     for edit in edits {
         replaced.push_str(&text[at..edit.span.start]);
         replaced.push_str(&edit.text);
@@ -30,18 +30,17 @@ pub fn replace(text: &str, edits: &[Edit]) -> String {
     replaced
 }
 
-/// The edit that gives a value of the text another text, in the style that it has: quotes
-/// and the `|` or `>` of a block are kept. Where that style cannot have the text, or a
-/// reader would take it for a number or the like without quotes, it gets double ones. The
-/// text that it has already stays as it is written.
+/// The edit that gives a value another text in the same style: quotes and the `|` or `>` of a
+/// block are kept. It gets double quotes where that style cannot express the text, or where a
+/// reader would take it for another type without them. An unchanged text stays as written.
 ///
-/// `None` for a map or a list, for a value that is left out, and for one that would need
-/// quotes where a bracket follows in another line, which may stand too far left behind them.
+/// `None` for a map, a list or a value that is left out. `None` too where the value would need
+/// quotes and a bracket follows on another line: behind quotes it may be indented too little.
 pub fn edit(text: &str, node: &Node, value: &str) -> Option<Edit> {
-    let Kind::Scalar(scalar) = &node.kind else { return None };
+    let NodeKind::Scalar(scalar) = &node.kind else { return None };
     let old = text.get(node.span.clone()).filter(|old| !old.is_empty())?;
     let plain = |value: &str| value.chars().all(is_printable);
-    // Behind a tab alone the parser takes no word, and takes what begins otherwise.
+    // The parser refuses a word behind a single tab, but accepts other beginnings.
     let is_word =
         |text: &str| text.starts_with(|c: char| c.is_ascii_alphanumeric() || "_-".contains(c));
     let is_glued = text[..node.span.start].ends_with('\t') && is_word(value) && !is_word(old);
@@ -87,8 +86,8 @@ fn double(value: &str) -> String {
     written
 }
 
-/// A block with the margin and the comment of the old one; `None` where it cannot have the
-/// value, or is none without more signs. `last` says that nothing follows.
+/// A block with the indentation and the comment of the old one; `None` where it cannot express
+/// the value, or needs an indentation indicator. `last` says that nothing follows.
 fn block(old: &str, style: Style, value: &str, last: bool) -> Option<String> {
     let header = &old[..old.find(['\n', '\r'])?];
     let rest = &old[header.len()..];
@@ -114,7 +113,7 @@ fn block(old: &str, style: Style, value: &str, last: bool) -> Option<String> {
     let mut written = format!("{sign}{chomping}{comment}");
     let mut before = "";
     for line in body.split('\n') {
-        // In a folded block one more line break stands between lines that have content.
+        // A folded block has one more line break between lines with content.
         written.push_str(if line.is_empty() { "" } else { before });
         written.push_str(ending);
         written.push_str(if line.is_empty() { "" } else { margin });
@@ -127,8 +126,8 @@ fn block(old: &str, style: Style, value: &str, last: bool) -> Option<String> {
     Some(written)
 }
 
-/// The scalars in which two documents differ, each as it was and as it is, where they have
-/// the same keys, lists and maps otherwise; `None` where they do not.
+/// The scalars in which two documents differ, old and new; `None` where the documents differ
+/// in more than that: in keys, or in the shape of lists and maps.
 pub fn differences<'n>(before: &'n Node, after: &'n Node) -> Option<Vec<(&'n Node, &'n Node)>> {
     let mut found = Vec::new();
     compare(before, after, &mut found).then_some(found)
@@ -136,14 +135,14 @@ pub fn differences<'n>(before: &'n Node, after: &'n Node) -> Option<Vec<(&'n Nod
 
 fn compare<'n>(before: &'n Node, after: &'n Node, found: &mut Vec<(&'n Node, &'n Node)>) -> bool {
     match (&before.kind, &after.kind) {
-        (Kind::Scalar(was), Kind::Scalar(is)) => {
+        (NodeKind::Scalar(was), NodeKind::Scalar(is)) => {
             found.extend((was.text != is.text).then_some((before, after)));
             true
         }
-        (Kind::List(was), Kind::List(is)) => {
+        (NodeKind::List(was), NodeKind::List(is)) => {
             was.len() == is.len() && was.iter().zip(is).all(|(was, is)| compare(was, is, found))
         }
-        (Kind::Map(was), Kind::Map(is)) => {
+        (NodeKind::Map(was), NodeKind::Map(is)) => {
             let same = |found: &mut Vec<_>, was: &'n Node, is: &'n Node| {
                 let count = found.len();
                 compare(was, is, found) && found.len() == count

@@ -1,20 +1,20 @@
-//! Where a byte stands in a text.
+//! Converts the parser's places to bytes, lines and columns.
 
 use saphyr_parser::Marker;
 
-/// A text, and the places in it that the parser speaks of, which counts characters.
+/// A text, and what is needed to convert the places of the parser, which counts characters.
 pub(super) struct Places<'a> {
     text: &'a str,
-    /// In bytes: where the text begins that the parser was given.
+    /// In bytes: the beginning of the text that the parser was given.
     start: usize,
-    /// In bytes: where each of its characters begins; none where each has one byte.
+    /// In bytes: the beginning of each character; `None` where each has one byte.
     characters: Option<Vec<usize>>,
-    /// In bytes, with its line and column: the place that was last asked for.
+    /// The place that was last asked for, in bytes, with its line and column.
     last: (usize, usize, usize),
 }
 
 impl<'a> Places<'a> {
-    /// The parser was given the text from `start` on, which is not counted.
+    /// The parser was given the text from `start` on, and counts from there.
     pub(super) fn new(text: &'a str, start: usize) -> Places<'a> {
         let rest = &text[start..];
         let bytes = |rest: &str| rest.char_indices().map(|(at, _)| at + start).collect();
@@ -31,7 +31,7 @@ impl<'a> Places<'a> {
         byte.unwrap_or(self.text.len()).min(self.text.len())
     }
 
-    /// Line and column of a byte, both from 1. Cheap where they are asked for in order.
+    /// Line and column of a byte, both from 1. Cheap if bytes are asked for in order.
     pub(super) fn line(&mut self, byte: usize) -> (usize, usize) {
         if byte < self.last.0 {
             self.last = (self.start, 1, 1);

@@ -1,4 +1,4 @@
-//! What readers make of a text without quotes.
+//! The types that readers give to texts without quotes.
 
 use super::read::is_printable;
 
@@ -11,8 +11,8 @@ pub(super) enum Type {
     Bool,
     Number,
     Time,
-    /// `<<` and `=`, which mean something as keys.
-    Sign,
+    /// `<<` and `=`, which have a meaning as keys.
+    SpecialKey,
 }
 
 /// The type of a plain text.
@@ -21,14 +21,14 @@ pub(super) fn type_of(text: &str) -> Type {
     match &*lower {
         "" | "~" | "null" => Type::Null,
         "y" | "yes" | "n" | "no" | "true" | "false" | "on" | "off" => Type::Bool,
-        "<<" | "=" => Type::Sign,
+        "<<" | "=" => Type::SpecialKey,
         lower if is_number(lower) => Type::Number,
         lower if is_time(lower) => Type::Time,
         _ => Type::Text,
     }
 }
 
-/// Whether every reader takes a plain text for a text.
+/// Whether a plain text is a text to every reader.
 pub fn is_text(text: &str) -> bool {
     type_of(text) == Type::Text
 }
@@ -39,7 +39,7 @@ fn is_number(lower: &str) -> bool {
         let rest = digits.strip_prefix(prefix).unwrap_or_default();
         !rest.is_empty() && rest.chars().all(|c| c.is_digit(radix))
     };
-    // Sexagesimal, as 1:30 is.
+    // Sexagesimal, such as 1:30.
     let mut parts = digits.split(':');
     let sixties = digits.contains(':')
         && parts.all(|part| part.starts_with(|c: char| c.is_ascii_digit()) && is_decimal(part));
@@ -55,7 +55,7 @@ fn is_decimal(digits: &str) -> bool {
     digits.starts_with(|c: char| c.is_ascii_digit() || c == '.') && digits.parse::<f64>().is_ok()
 }
 
-/// Whether a text begins as a date does, and goes on as a time of day if it goes on.
+/// Whether a text begins with a date, which a time of day may follow.
 fn is_time(lower: &str) -> bool {
     let mut parts = lower.splitn(3, '-');
     let (year, month, rest) = (parts.next(), parts.next(), parts.next().unwrap_or(""));
@@ -68,8 +68,7 @@ fn is_time(lower: &str) -> bool {
     number(year, 4, 4) && number(month, 1, 2) && number(day, 1, 2)
 }
 
-/// Whether a value can be written without quotes where `old` was, and is the same kind of
-/// value to every reader.
+/// Whether a value can replace `old` without quotes, and has the same type to every reader.
 pub(super) fn fits(old: &str, value: &str) -> bool {
     let follows = |rest: &str| rest.starts_with(|c: char| c.is_alphanumeric() || c == '.');
     let begins = match value.chars().next() {
@@ -77,7 +76,7 @@ pub(super) fn fits(old: &str, value: &str) -> bool {
         Some('-') => follows(&value[1..]),
         Some(c) => !"?:,[]{}#&*!|>'\"%@`".contains(c),
     };
-    // What the old one has of the signs of a flow, it can have because it stands in none.
+    // The old value can have brackets and commas only where it is not within brackets.
     let flows = |text: &str| text.contains([',', '[', ']', '{', '}']);
     begins
         && value.trim() == value

@@ -1,7 +1,7 @@
 use super::*;
 
 fn one(text: &str) -> Node {
-    let mut documents = parse(text).unwrap_or_else(|fault| panic!("{fault:?}: {text:?}"));
+    let mut documents = parse(text).unwrap_or_else(|error| panic!("{error:?}: {text:?}"));
     assert_eq!(documents.len(), 1, "{text:?}");
     documents.remove(0)
 }
@@ -9,9 +9,9 @@ fn one(text: &str) -> Node {
 /// The scalars of a node in their order, keys too.
 fn scalars<'n>(node: &'n Node, found: &mut Vec<&'n Node>) {
     match &node.kind {
-        Kind::Scalar(_) => found.push(node),
-        Kind::List(items) => items.iter().for_each(|item| scalars(item, found)),
-        Kind::Map(entries) => {
+        NodeKind::Scalar(_) => found.push(node),
+        NodeKind::List(items) => items.iter().for_each(|item| scalars(item, found)),
+        NodeKind::Map(entries) => {
             for (key, value) in entries {
                 scalars(key, found);
                 scalars(value, found);
@@ -22,7 +22,7 @@ fn scalars<'n>(node: &'n Node, found: &mut Vec<&'n Node>) {
 
 /// What is written of each scalar of a text, with its line and column.
 fn places(text: &str) -> Vec<(&str, usize, usize)> {
-    let documents = parse(text).unwrap_or_else(|fault| panic!("{fault:?}: {text:?}"));
+    let documents = parse(text).unwrap_or_else(|error| panic!("{error:?}: {text:?}"));
     let mut found = Vec::new();
     documents.iter().for_each(|document| scalars(document, &mut found));
     found.into_iter().map(|node| (&text[node.span.clone()], node.line, node.column)).collect()
@@ -156,32 +156,32 @@ fn texts_are_read_in_each_style() {
     ] {
         let document = one(&format!("a: {written}"));
         let expected = Scalar { text: text.to_owned(), style };
-        assert_eq!(at(&document, "a").kind, Kind::Scalar(expected), "{written:?}");
+        assert_eq!(at(&document, "a").kind, NodeKind::Scalar(expected), "{written:?}");
     }
 }
 
 #[test]
-fn what_readers_differ_in_is_a_fault() {
+fn what_readers_differ_in_is_an_error() {
     for (text, line, column, why) in [
-        ("a: &b c\n", 1, 4, "an anchor stands here"),
+        ("a: &b c\n", 1, 4, "an anchor is not supported"),
         ("a: *b\n", 1, 4, "an"),
         ("a: &b c\nd: *b\n", 1, 4, "an anchor"),
         ("a: !!str b\n", 1, 4, "the tag"),
         ("a: !b c\n", 1, 4, "the tag"),
-        ("a: b\nc: d\na: e\n", 3, 1, "the key \"a\" stands here a second time"),
+        ("a: b\nc: d\na: e\n", 3, 1, "the key \"a\" is here a second time"),
         ("a: b\n'a': e\n", 2, 1, "a second time"),
         ("{a: b, a: c}", 1, 8, "a second time"),
         ("x:\n  - a: b\n    a: c\n", 3, 5, "a second time"),
         ("a:\n\tb: c\n", 2, 2, "tab"),
         ("a: [b,\n\tc]\n", 2, 1, "tab"),
-        ("%YAML 1.2\n---\na: b\n", 1, 1, "a directive stands here"),
-        ("a: b\n...\n# c\n%p \u{e9}\n---\na: b\n", 4, 1, "a directive stands here"),
+        ("%YAML 1.2\n---\na: b\n", 1, 1, "a directive is not supported"),
+        ("a: b\n...\n# c\n%p \u{e9}\n---\na: b\n", 4, 1, "a directive is not supported"),
         ("a: \"b\\/c\"\n", 1, 6, "the escape \\/"),
-        ("a: b\u{85}c\n", 1, 5, "U+0085 ends a line for some readers only"),
+        ("a: b\u{85}c\n", 1, 5, "U+0085 ends a line only for some readers"),
         ("a: b\n\u{2028}c\n", 2, 1, "U+2028 ends a line"),
-        ("a: \"b\u{0}\"\n", 1, 6, "U+0000 cannot stand"),
-        ("a: \u{1b}[2J\n", 1, 4, "U+001B cannot stand"),
-        ("a: b\n\u{feff}c: d\n", 2, 1, "U+FEFF cannot stand"),
+        ("a: \"b\u{0}\"\n", 1, 6, "YAML cannot have the character U+0000"),
+        ("a: \u{1b}[2J\n", 1, 4, "YAML cannot have the character U+001B"),
+        ("a: b\n\u{feff}c: d\n", 2, 1, "YAML cannot have the character U+FEFF"),
         ("a: b: c\n", 1, 5, ""),
         ("a: [b\n", 2, 1, ""),
         ("a: 'b\n", 1, 4, "unexpected end"),
@@ -191,9 +191,9 @@ fn what_readers_differ_in_is_a_fault() {
         ("- a\nb: c\n", 2, 1, ""),
         ("a: |x\n  b\n", 1, 4, "block scalar"),
     ] {
-        let fault = parse(text).expect_err(text);
-        assert_eq!((fault.line, fault.column), (line, column), "{text:?}: {fault:?}");
-        assert!(fault.why.contains(why) && !fault.why.is_empty(), "{text:?}: {fault:?}");
+        let error = parse(text).expect_err(text);
+        assert_eq!((error.line, error.column), (line, column), "{text:?}: {error:?}");
+        assert!(error.why.contains(why) && !error.why.is_empty(), "{text:?}: {error:?}");
     }
 }
 
@@ -215,7 +215,7 @@ fn documents_are_counted() {
 
 /// Each limit from both sides.
 #[test]
-fn what_is_too_large_is_a_fault() {
+fn what_is_too_large_is_an_error() {
     let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
     let blocks = |depth: usize| (0..depth).map(|at| format!("{}a:\n", " ".repeat(at))).collect();
     let many = |count: usize| format!("[{}]", "a,".repeat(count));
@@ -228,12 +228,12 @@ fn what_is_too_large_is_a_fault() {
         (nested(200_000), "recursion limit"),
         (blocks(65), "deeper than 64"),
         (many(100_000), "more than 100000 values"),
-        ("a".repeat((1 << 20) + 1), "no more than 1048576"),
-        ("a: b\n".repeat(2 << 20), "no more than 1048576"),
+        ("a".repeat((1 << 20) + 1), "at most 1048576"),
+        ("a: b\n".repeat(2 << 20), "at most 1048576"),
     ];
     for (text, why) in refused {
-        let fault = parse(&text).expect_err(why);
-        assert!(fault.why.contains(why), "{:.20}: {fault:?}", text);
+        let error = parse(&text).expect_err(why);
+        assert!(error.why.contains(why), "{:.20}: {error:?}", text);
     }
 }
 
@@ -294,12 +294,12 @@ fn values_are_replaced_where_they_stand() {
         ("a: |+\n b\n  ", "a", "f\n", "a: |\n f\n"),
         ("a: 'b'\n---\na: 'b'\n", "a", "c", "a: 'c'\n---\na: 'b'\n"),
     ] {
-        let documents = parse(before).unwrap_or_else(|fault| panic!("{fault:?}: {before:?}"));
+        let documents = parse(before).unwrap_or_else(|error| panic!("{error:?}: {before:?}"));
         let node = at(&documents[0], path);
         let edit = edit(before, node, value).expect("the value is there");
         let replaced = replace(before, &[edit]);
         assert_eq!(replaced, after, "{value:?} in {before:?}");
-        let again = parse(&replaced).unwrap_or_else(|fault| panic!("{fault:?}: {replaced:?}"));
+        let again = parse(&replaced).unwrap_or_else(|error| panic!("{error:?}: {replaced:?}"));
         assert_eq!(at(&again[0], path).text(), Some(value), "{replaced:?}");
         let changed = differences(&documents[0], &again[0]).expect("the shape is the same");
         let changed: Vec<_> = changed.iter().map(|(was, is)| (was.text(), is.text())).collect();

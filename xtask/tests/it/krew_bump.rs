@@ -179,9 +179,14 @@ fn what_the_bot_would_not_approve_is_not_written() {
         ("1.3.0-rc.1", "1.2.3", ("", ""), &["v1.3.0-rc.1 is a pre-release", "foo.yaml:7:12"]),
         ("1.2.3", "1.3.0", ("", ""), &["goes back from v1.3.0 to v1.2.3"]),
         ("1.2.3", "1.2.3", ("", ""), &["the version does not change"]),
-        ("1.3.0", "1.2.3", ("\"v1.2.3\"", "'v1.2.3'"), &["\"'v1.2.3'\" for a version"]),
-        ("1.3.0", "1.2.3", ("\"v1.2.3\"", "v1.2.3 # x"), &["\"v1.2.3 # x\" for a version"]),
-        ("1.3.0", "1.2.3", ("      uri:", "      'uri':"), &["the bot takes no line"]),
+        ("1.3.0", "1.2.3", ("\"v1.2.3\"", "'v1.2.3'"), &["\"'v1.2.3'\" as a version"]),
+        ("1.3.0", "1.2.3", ("\"v1.2.3\"", "v1.2.3 # x"), &["\"v1.2.3 # x\" as a version"]),
+        (
+            "1.3.0",
+            "1.2.3",
+            ("      uri:", "      'uri':"),
+            &["the bot accepts no change of the line"],
+        ),
         (
             "1.3.0",
             "1.2.3",

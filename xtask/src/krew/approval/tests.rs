@@ -54,10 +54,10 @@ fn objections_stand_where_the_change_does() {
     assert_eq!(
         said,
         [
-            "foo.yaml:14:3: \"https://example.org/v1.2.3/foo-linux.tar.gz\" with the new version is \
-         \"https://example.org/v1.3.0/foo-linux.tar.gz\", which is not among the new ones",
-            "foo.yaml:14:3: \"https://example.org/v1.3.0/foo-x86_64.tar.gz\" is no old uri with the \
-         new version",
+            "foo.yaml:14:3: \"https://example.org/v1.2.3/foo-linux.tar.gz\" becomes \
+         \"https://example.org/v1.3.0/foo-linux.tar.gz\" with the new version, and no new uri is that",
+            "foo.yaml:14:3: \"https://example.org/v1.3.0/foo-x86_64.tar.gz\" is not an old uri with \
+         the new version",
         ]
     );
 }

@@ -1,20 +1,20 @@
-//! The plugin's name: what krew takes, and what the index's guide asks for.
+//! The plugin's name: what krew accepts, and what the index's guide asks for.
 //! <https://krew.sigs.k8s.io/docs/developer-guide/develop/naming-guide/>
 
 use crate::krew::platform::Text;
-use crate::krew::sheet::Sheet;
+use crate::krew::report::Report;
 
-/// What Windows names devices, in upper case.
+/// The names of Windows' devices, in upper case.
 /// <https://github.com/kubernetes-sigs/krew/blob/v0.5.0/internal/index/validation/validate.go>
 const DEVICES: [&str; 22] = [
     "CON", "PRN", "AUX", "NUL", "COM1", "COM2", "COM3", "COM4", "COM5", "COM6", "COM7", "COM8",
     "COM9", "LPT1", "LPT2", "LPT3", "LPT4", "LPT5", "LPT6", "LPT7", "LPT8", "LPT9",
 ];
 
-/// What kubectl is called for in any case.
+/// Prefixes that say nothing: every plugin is one of kubectl's.
 const PREFIXES: [&str; 3] = ["kube-", "kubectl-", "kubernetes-"];
 
-/// kubectl's short names of resources, and what they are short for.
+/// kubectl's short names of resources, and the full ones.
 /// <https://kubernetes.io/docs/reference/kubectl/#resource-types>
 const ACRONYMS: [(&str, &str); 24] = [
     ("cj", "cronjob"),
@@ -43,43 +43,45 @@ const ACRONYMS: [(&str, &str); 24] = [
     ("svc", "service"),
 ];
 
-pub fn check(sheet: &mut Sheet<'_>, name: &Text) {
+/// Checks the name in `metadata`.
+pub fn check(report: &mut Report<'_>, name: &Text) {
     let Text { text, at } = name;
     if text.is_empty() {
         let fix = "name the plugin in `metadata`";
-        sheet.error("name-missing", *at, "the plugin has no name", fix);
+        report.error("name-missing", *at, "the plugin has no name", fix);
         return;
     }
     if !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte)) {
-        let why = format!("{text:?} holds more than letters, digits, - and _, and krew refuses it");
-        sheet.error("name-characters", *at, why, "name the plugin in lower case, with dashes");
+        let why =
+            format!("{text:?} has other characters than letters, digits, - and _: krew refuses it");
+        report.error("name-characters", *at, why, "name the plugin in lower case, with dashes");
         return;
     }
     if DEVICES.contains(&&*text.to_ascii_uppercase()) {
-        let why = format!("{text:?} is the name of a device on Windows, and krew refuses it");
-        sheet.error("name-windows", *at, why, "choose another name");
+        let why = format!("{text:?} is the name of a device on Windows: krew refuses it");
+        report.error("name-windows", *at, why, "choose another name");
     }
     if text.contains(|c: char| c.is_ascii_uppercase()) {
-        let why = format!("{text:?} has upper case, and the index's guide asks for lower case");
-        sheet.warning("name-case", *at, why, format!("write {:?}", text.to_ascii_lowercase()));
+        let why = format!("{text:?} has upper case: the index's guide asks for lower case");
+        report.warning("name-case", *at, why, format!("write {:?}", text.to_ascii_lowercase()));
     }
     if text.contains('_') {
-        let why = format!("{text:?} has an underscore, and the index's guide asks for dashes");
-        sheet.warning("name-underscore", *at, why, format!("write {:?}", text.replace('_', "-")));
+        let why = format!("{text:?} has an underscore: the index's guide asks for dashes");
+        report.warning("name-underscore", *at, why, format!("write {:?}", text.replace('_', "-")));
     }
     if text.starts_with('-') || text.ends_with('-') || text.contains("--") {
-        let why = format!("{text:?} has a dash that stands between no two words");
-        sheet.warning("name-dash", *at, why, "put single dashes between words");
+        let why = format!("{text:?} has a dash that separates no words");
+        report.warning("name-dash", *at, why, "put single dashes between words");
     }
     let lower = text.to_ascii_lowercase();
     if let Some(prefix) = PREFIXES.iter().find(|prefix| lower.starts_with(**prefix)) {
-        let why = format!("{text:?} begins with {prefix}, which all plugins are about");
-        sheet.warning("name-prefix", *at, why, "leave it out: it is called as `kubectl NAME`");
+        let why = format!("{text:?} begins with {prefix}: every plugin is one of kubectl's");
+        report.warning("name-prefix", *at, why, "leave it out: users run `kubectl NAME`");
     }
     let short = lower.split(['-', '_']).find_map(|word| ACRONYMS.iter().find(|it| it.0 == word));
     if let Some((short, long)) = short {
         let why =
-            format!("{text:?} has the short name {short}, and the index's guide asks for none");
-        sheet.warning("name-acronym", *at, why, format!("write {long}"));
+            format!("{text:?} has the short name {short}: the index's guide asks for full names");
+        report.warning("name-acronym", *at, why, format!("write {long}"));
     }
 }

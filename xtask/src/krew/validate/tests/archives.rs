@@ -12,7 +12,7 @@ use super::cases::Found;
 /// A member of a tar: its name, its flag, its mode and its content, or where it leads.
 pub type Member<'a> = (&'a str, u8, u32, &'a [u8]);
 /// An entry of a zip.
-pub struct Entry<'a> {
+pub struct ZipEntry<'a> {
     name: &'a [u8],
     /// The system that made it, and its attributes there.
     made: (u16, u32),
@@ -91,11 +91,11 @@ fn tar(list: &[Member<'_>]) -> Vec<u8> {
     tar
 }
 
-pub fn entry<'a>(name: &'a str, made: (u16, u32), content: &'a [u8]) -> Entry<'a> {
-    Entry { name: name.as_bytes(), made, flags: 0, method: 8, content, crc: None }
+pub fn entry<'a>(name: &'a str, made: (u16, u32), content: &'a [u8]) -> ZipEntry<'a> {
+    ZipEntry { name: name.as_bytes(), made, flags: 0, method: 8, content, crc: None }
 }
 
-pub fn zip(entries: &[Entry<'_>]) -> Vec<u8> {
+pub fn zip(entries: &[ZipEntry<'_>]) -> Vec<u8> {
     let (mut zip, mut directory) = (Vec::new(), Vec::new());
     for entry in entries {
         let mut crc = Crc::new();
@@ -148,7 +148,7 @@ fn and_tar(more: &[Member<'_>]) -> Vec<u8> {
     gzip(&tar(&[&good, more].concat()))
 }
 
-fn and_zip(more: Vec<Entry<'_>>) -> Vec<u8> {
+fn and_zip(more: Vec<ZipEntry<'_>>) -> Vec<u8> {
     let mut entries = vec![entry("foo", PROGRAM, b"program"), entry("LICENSE", TEXT, b"free")];
     entries.extend(more);
     zip(&entries)
@@ -275,7 +275,7 @@ fn zips() -> Vec<Packed> {
     let size = good().len();
     let with = |entry| and_zip(vec![entry]);
     let x = |content| entry("x", TEXT, content);
-    let raw = |name: &'static [u8]| Entry { name, ..x(b"") };
+    let raw = |name: &'static [u8]| ZipEntry { name, ..x(b"") };
     vec![
         packed("a zip by the name of a tar", good(), &[]),
         packed("a zip without entries", zip(&[]), &[("archive-format", AT_URI)]),
@@ -292,16 +292,16 @@ fn zips() -> Vec<Packed> {
         packed("a zip that counts wrong", flipped(good(), size - 12), damaged),
         packed("a zip with a wrong header", flipped(good(), 1), &[("archive-format", AT_URI)]),
         packed("a zip with a damaged content", flipped(good(), 34), damaged),
-        packed("a zip with a wrong checksum", with(Entry { crc: Some(1), ..x(b"x") }), damaged),
-        packed("a zip without a checksum", with(Entry { crc: Some(0), ..x(b"x") }), &[]),
-        packed("an unknown method", with(Entry { method: 12, ..x(b"x") }), damaged),
-        packed("stored", with(Entry { method: 0, ..x(b"x") }), &[]),
+        packed("a zip with a wrong checksum", with(ZipEntry { crc: Some(1), ..x(b"x") }), damaged),
+        packed("a zip without a checksum", with(ZipEntry { crc: Some(0), ..x(b"x") }), &[]),
+        packed("an unknown method", with(ZipEntry { method: 12, ..x(b"x") }), damaged),
+        packed("stored", with(ZipEntry { method: 0, ..x(b"x") }), &[]),
         packed(
             "encrypted",
-            with(Entry { flags: 1, crc: Some(7), method: 0, ..x(b"secret") }),
+            with(ZipEntry { flags: 1, crc: Some(7), method: 0, ..x(b"secret") }),
             &[("archive-encrypted", AT_URI)],
         ),
-        packed("a descriptor that is not there", with(Entry { flags: 8, ..x(b"x") }), damaged),
+        packed("a descriptor that is not there", with(ZipEntry { flags: 8, ..x(b"x") }), damaged),
         packed("a zip that climbs", with(raw(b"../x")), path),
         packed("a zip that is absolute", with(raw(b"/x")), path),
         packed("a NUL in a name", with(raw(b"a\0b")), path),

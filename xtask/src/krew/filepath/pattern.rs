@@ -1,7 +1,6 @@
-//! Patterns as Go's `filepath.Match` has them, which is what krew asks. They differ
-//! from the shell's, and from those of the `glob` crate: `*` takes names with a dot at
-//! the beginning, a class is negated by `^` and not by `!`, a backslash takes the next
-//! character as it is, and `**` and `{}` mean nothing of their own.
+//! The patterns of Go's `filepath.Match`. They differ from the shell's and from those of the
+//! `glob` crate: `*` also matches names that begin with a dot, `^` and not `!` negates a class,
+//! a backslash escapes the next character, and `**` and `{}` have no meaning of their own.
 //! <https://pkg.go.dev/path/filepath#Match>
 
 /// A pattern for the names of one folder.
@@ -22,13 +21,18 @@ enum Part {
     Char(char),
 }
 
-/// Whether a text holds what makes it a pattern.
+/// Whether a text has a character that makes it a pattern.
 pub fn is_pattern(text: &str) -> bool {
     text.contains(['*', '?', '[', '\\'])
 }
 
+/// The pattern of each part of a path; `None` where one is malformed.
+pub fn patterns(path: &[Vec<u8>]) -> Option<Vec<Pattern>> {
+    path.iter().map(|part| Pattern::parse(&String::from_utf8_lossy(part))).collect()
+}
+
 impl Pattern {
-    /// Reads what stands between two slashes; `None` for what Go takes for no pattern.
+    /// Parses one part of a path; `None` for what Go calls a bad pattern.
     pub fn parse(text: &str) -> Option<Pattern> {
         let mut chars = text.chars();
         let mut parts = Vec::new();
@@ -48,13 +52,12 @@ impl Pattern {
         Some(Pattern(parts))
     }
 
-    /// Whether it is the pattern of this name. What is no UTF-8 counts as U+FFFD.
+    /// Whether the pattern matches a name. Bytes that are not UTF-8 count as U+FFFD.
     pub fn matches(&self, name: &[u8]) -> bool {
         let name: Vec<char> = String::from_utf8_lossy(name).chars().collect();
         let (mut part, mut at) = (0, 0);
-        // Where the last `*` stands, and up to where in the name it reaches so far. Only
-        // the last one is ever tried again, so that no pattern takes more than the product
-        // of the two lengths.
+        // The place of the last `*`, and how far in the name it reaches so far. Only the last
+        // one is tried again, so the time is at most the product of the two lengths.
         let mut star = None;
         while at < name.len() {
             match self.0.get(part) {
@@ -92,7 +95,7 @@ impl Part {
     }
 }
 
-/// A class from behind its `[`, and what follows it.
+/// Parses a class whose `[` was read; returns it and the rest of the text.
 fn class(text: &str) -> Option<(Part, &str)> {
     let (negated, mut rest) = match text.strip_prefix('^') {
         Some(rest) => (true, rest),
@@ -100,7 +103,9 @@ fn class(text: &str) -> Option<(Part, &str)> {
     };
     let mut ranges = Vec::new();
     loop {
-        if let (false, Some(after)) = (ranges.is_empty(), rest.strip_prefix(']')) {
+        if !ranges.is_empty()
+            && let Some(after) = rest.strip_prefix(']')
+        {
             return Some((Part::Class { negated, ranges }, after));
         }
         let (low, after) = bound(rest)?;
@@ -113,7 +118,7 @@ fn class(text: &str) -> Option<(Part, &str)> {
     }
 }
 
-/// One end of a range, and what follows it. A class does not end with it.
+/// Parses one end of a range; returns it and the rest, which is not empty: a class goes on.
 fn bound(text: &str) -> Option<(char, &str)> {
     let text = match text.chars().next()? {
         '-' | ']' => return None,
