@@ -1,4 +1,4 @@
-//! SHA-256 digests of what is shipped.
+//! SHA-256 digests.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -12,11 +12,12 @@ use sha2::{Digest as _, Sha256};
 pub struct Digest([u8; 32]);
 
 impl Digest {
+    /// The digest of bytes in memory.
     pub fn of(bytes: &[u8]) -> Digest {
         Digest(Sha256::digest(bytes).into())
     }
 
-    /// Hashes all that the reader gives; memory stays at one buffer.
+    /// Hashes everything that a reader returns, with the memory of one buffer.
     pub fn of_reader(mut reader: impl Read) -> io::Result<Digest> {
         let mut hasher = Sha256::new();
         let mut buffer = vec![0; 64 * 1024];
@@ -30,7 +31,7 @@ impl Digest {
         }
     }
 
-    /// Takes `sha256:` and 64 lower-case hex digits, the form of OCI descriptors.
+    /// Parses `sha256:` and 64 lower-case hex digits, the form of OCI descriptors.
     /// <https://github.com/opencontainers/image-spec/blob/main/descriptor.md#digests>
     pub fn parse(text: &str) -> Result<Digest> {
         let form = "one looks like sha256: and 64 lower-case hex digits";
@@ -38,15 +39,14 @@ impl Digest {
             text.split_once(':').with_context(|| format!("{text:?} is not a digest; {form}"))?;
         ensure!(
             algorithm == "sha256",
-            "{text:?} is a digest by {algorithm:?}, and only sha256 is read; {form}"
+            "{text:?} is a digest with {algorithm:?}, but only sha256 is supported; {form}"
         );
         Digest::from_hex(hex)
     }
 
-    /// Takes 64 lower-case hex digits, as `sha256sum` prints them.
+    /// Parses 64 lower-case hex digits, as `sha256sum` prints them.
     pub fn from_hex(hex: &str) -> Result<Digest> {
-        // Upper case is refused too: OCI does, and a digest that is spelled in
-        // two ways would be two names of one blob.
+        // Upper case is refused, as in OCI: with two spellings one blob would have two names.
         let nibble = |byte: u8| match byte {
             b'0'..=b'9' => Some(byte - b'0'),
             b'a'..=b'f' => Some(byte - b'a' + 10),
@@ -96,7 +96,7 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
-/// Hashes what comes in parts.
+/// Hashes data that comes in parts.
 #[derive(Clone, Default)]
 pub struct Hasher(Sha256);
 
@@ -110,8 +110,8 @@ impl Hasher {
     }
 }
 
-/// Passes writes on and hashes what the inner writer took, so that the bytes
-/// that are hashed are the bytes that are shipped.
+/// A writer that hashes what the inner writer accepts, so that the hashed bytes are the bytes
+/// that are shipped.
 pub struct HashingWriter<W> {
     inner: W,
     hasher: Sha256,
@@ -123,7 +123,7 @@ impl<W: Write> HashingWriter<W> {
         HashingWriter { inner, hasher: Sha256::new(), written: 0 }
     }
 
-    /// The inner writer, the digest of all that was written, and its size in bytes.
+    /// The inner writer, the digest of everything written, and its size in bytes.
     pub fn finish(self) -> (W, Digest, u64) {
         (self.inner, Digest(self.hasher.finalize().into()), self.written)
     }
@@ -147,8 +147,8 @@ impl<W: Write> Write for HashingWriter<W> {
     }
 }
 
-/// Passes on what the inner reader gives and hashes it, so that the bytes that
-/// are used are the bytes that are checked.
+/// A reader that hashes what the inner reader returns, so that the hashed bytes are the bytes
+/// that are used.
 pub struct HashingReader<R> {
     inner: R,
     hasher: Sha256,
@@ -160,8 +160,8 @@ impl<R: Read> HashingReader<R> {
         HashingReader { inner, hasher: Sha256::new(), read: 0 }
     }
 
-    /// The inner reader, the digest of all that was read, and its size in bytes.
-    /// What the inner reader still holds is not part of it.
+    /// The inner reader, the digest of everything read, and its size in bytes. The rest of the
+    /// inner reader is not included.
     pub fn finish(self) -> (R, Digest, u64) {
         (self.inner, Digest(self.hasher.finalize().into()), self.read)
     }
@@ -176,8 +176,7 @@ impl<R: Read> Read for HashingReader<R> {
     }
 }
 
-/// Hashes named parts so that no two different lists of parts hash alike: each
-/// part is preceded by its length.
+/// Hashes parts, each with its length before it, so that no two lists of parts have one digest.
 pub fn of_parts<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Digest {
     let mut hasher = Sha256::new();
     for part in parts {
@@ -210,8 +209,8 @@ mod tests {
         for (text, words) in [
             ("", "is not a digest"),
             (&*hex, "is not a digest"),
-            (&format!("sha512:{hex}{hex}"), r#"by "sha512", and only sha256"#),
-            (&format!("SHA256:{hex}"), r#"by "SHA256", and only sha256"#),
+            (&format!("sha512:{hex}{hex}"), r#"with "sha512", but only sha256"#),
+            (&format!("SHA256:{hex}"), r#"with "SHA256", but only sha256"#),
             (&format!("sha256:{}", "A".repeat(64)), "64 lower-case hex digits"),
             (&format!("sha256:{hex}a"), "64 lower-case hex digits"),
             (&format!("sha256:{}", "a".repeat(63)), "64 lower-case hex digits"),
@@ -223,7 +222,7 @@ mod tests {
             assert!(error.contains(words), "{text:?}: {error}");
         }
         let error = serde_json::from_str::<Digest>("\"md5:00\"").unwrap_err().to_string();
-        assert!(error.contains(r#"by "md5", and only sha256"#), "{error}");
+        assert!(error.contains(r#"with "md5", but only sha256"#), "{error}");
     }
 
     #[test]

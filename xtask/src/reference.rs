@@ -14,23 +14,23 @@ pub use stored::{Form, Location, Stored};
 
 /// The registry of a name that gives none.
 const DOCKER_HUB: &str = "docker.io";
-/// What Docker Hub was called before, and still is in the settings of Docker.
+/// The old name of Docker Hub, which Docker's settings still use.
 const DOCKER_INDEX: &str = "index.docker.io";
-/// Where Docker Hub keeps the images whose names have one part.
+/// The path on Docker Hub of images whose names have one part.
 const OFFICIAL: &str = "library/";
-/// In characters: of a path in distribution's grammar, and here of a registry
-/// too, since no name in DNS is longer.
+/// In characters: of a path in distribution's grammar. It is the limit of a registry here too,
+/// because no DNS name is longer.
 const LONGEST: usize = 255;
-/// In bytes: of a registry, a path, a tag and a digest with what stands between them.
+/// In bytes: of a registry, a path, a tag and a digest with their separators.
 const LONGEST_REFERENCE: usize = 2 * LONGEST + 128 + 71 + 3;
-/// What every error ends with.
+/// The end of every error.
 const FORM: &str = "one looks like ghcr.io/acme/app:1.0";
 
-/// Where the images of one name are kept: a registry and a path in it.
+/// Where the images of one name are: a registry, and a path in it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Repository {
-    /// `host` or `host:port`, as it was written. Docker Hub is `docker.io`, the name
-    /// that credentials go by, and not the host that answers.
+    /// `host` or `host:port`, as it was written. Docker Hub is `docker.io`, the name in
+    /// credentials, not the host that answers.
     registry: String,
     /// What the distribution spec calls the name, such as `acme/app`.
     /// <https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests>
@@ -38,15 +38,15 @@ pub struct Repository {
 }
 
 impl Repository {
-    /// Takes `ghcr.io/acme/app`, and Docker's short forms: `alpine` is
-    /// `docker.io/library/alpine`, and `acme/app` is `docker.io/acme/app`. A first
-    /// part is a registry if it holds a `.`, a `:` or an upper-case letter, or is
-    /// `localhost`. A tag or a digest is an error.
+    /// Parses `ghcr.io/acme/app` and Docker's short forms: `alpine` is
+    /// `docker.io/library/alpine`, and `acme/app` is `docker.io/acme/app`. The first part is a
+    /// registry if it has a `.`, a `:` or an upper-case letter, or is `localhost`. A tag or a
+    /// digest is an error.
     pub fn parse(text: &str) -> Result<Repository> {
         let reference = Reference::parse(text)?;
         ensure!(
             reference.tag.is_none() && reference.digest.is_none(),
-            "{text:?} has a tag or a digest, and a repository has none; \
+            "{text:?} has a tag or a digest, but a repository has neither; \
              one looks like ghcr.io/acme/app"
         );
         Ok(reference.repository)
@@ -62,27 +62,21 @@ impl Repository {
             _ => (DOCKER_HUB, name),
         };
         check_registry(registry)?;
-        let path = match registry == DOCKER_HUB && !path.contains('/') {
-            true => format!("{OFFICIAL}{path}"),
-            false => path.to_owned(),
-        };
+        let is_official = registry == DOCKER_HUB && !path.contains('/');
+        let path = if is_official { format!("{OFFICIAL}{path}") } else { path.to_owned() };
         check_path(&path)?;
         Ok(Repository { registry: registry.to_owned(), path })
     }
 
-    /// The short form that Docker prints: `alpine`, `acme/app`. Where it would be
-    /// read as another name, as `docker.io/a.b/c` would without its registry, it
-    /// is the full form.
+    /// The short form that Docker prints: `alpine`, `acme/app`. It is the full form where the
+    /// short one would be another name, as that of `docker.io/a.b/c` would.
     pub fn familiar(&self) -> String {
         let short = match self.path.strip_prefix(OFFICIAL) {
             Some(name) if !name.contains('/') => name,
             _ => &self.path,
         };
         let same = || Repository::parse(short).is_ok_and(|named| named == *self);
-        match self.registry == DOCKER_HUB && same() {
-            true => short.to_owned(),
-            false => self.to_string(),
-        }
+        if self.registry == DOCKER_HUB && same() { short.to_owned() } else { self.to_string() }
     }
 }
 
@@ -92,35 +86,35 @@ impl Repository {
         &self.registry
     }
 
-    /// What the registry knows it by, such as `acme/app`.
+    /// Its name within the registry, such as `acme/app`.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// Whether only Docker itself can put images there.
+    /// Whether only Docker itself can push images there.
     pub fn is_official(&self) -> bool {
         self.registry == DOCKER_HUB && self.path.starts_with(OFFICIAL)
     }
 
-    /// The image that has the digest.
+    /// The image with a digest.
     pub fn at(&self, digest: &Digest) -> Reference {
         Reference { repository: self.clone(), tag: None, digest: Some(*digest) }
     }
 
-    /// The image that has the tag.
+    /// The image with a tag.
     pub fn tagged(&self, tag: &Tag) -> Reference {
         Reference { repository: self.clone(), tag: Some(tag.clone()), digest: None }
     }
 }
 
-/// What repositories are below: a registry, or a path in one.
+/// The common beginning of repositories: a registry, or a path in one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Above(String);
 
 impl Above {
-    /// Takes `ghcr.io/acme`, `localhost:5000` or, of Docker Hub, `acme`.
+    /// Parses `ghcr.io/acme`, `localhost:5000` or, for Docker Hub, `acme`.
     pub fn parse(text: &str) -> Result<Above> {
-        // What may hold a password is refused before it is quoted.
+        // A text that may have a password is refused before it is quoted.
         ensure!(
             !text.contains("://") && !text.contains('@'),
             "a place for images has no scheme, no user and no password; one looks like ghcr.io/acme"
@@ -131,7 +125,7 @@ impl Above {
         Ok(above)
     }
 
-    /// The repository of this name there.
+    /// The repository with a name there.
     pub fn below(&self, name: &str) -> Result<Repository> {
         Repository::parse(&format!("{}/{name}", self.0))
     }
@@ -150,13 +144,13 @@ impl Serialize for Repository {
     }
 }
 
-/// The name of one image in a repository, which may come to name another.
+/// A name of an image in a repository. It can be moved to another image.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Tag(String);
 
 impl Tag {
-    /// Takes `[A-Za-z0-9_][A-Za-z0-9._-]{0,127}`.
+    /// Parses `[A-Za-z0-9_][A-Za-z0-9._-]{0,127}`.
     pub fn parse(text: &str) -> Result<Tag> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
         ensure!(
@@ -181,9 +175,8 @@ impl fmt::Display for Tag {
     }
 }
 
-/// A repository, and which of its images is meant. The digest decides where there
-/// is one, and the tag then only says what it was called. With neither, engines
-/// take the tag `latest`.
+/// A repository, and one of its images. A digest decides which; a tag beside it is only its
+/// former name. With neither, engines take the tag `latest`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Reference {
     pub repository: Repository,
@@ -192,10 +185,9 @@ pub struct Reference {
 }
 
 impl Reference {
-    /// Takes `name[:tag][@sha256:digest]`, where the name is as for
-    /// [`Repository::parse`].
+    /// Parses `name[:tag][@sha256:digest]`, with a name as in [`Repository::parse`].
     pub fn parse(text: &str) -> Result<Reference> {
-        // What may hold a password is refused before it is quoted.
+        // A text that may have a password is refused before it is quoted.
         if let Some((scheme, _)) = text.split_once("://") {
             let scheme = excerpt(scheme);
             bail!("an image's name has no scheme: leave out \"{scheme}://\"; {FORM}");
@@ -211,20 +203,20 @@ impl Reference {
         );
         ensure!(
             !text.contains(|c: char| c.is_whitespace() || c.is_control()),
-            "{quoted:?} is not an image's name: it holds a space or a control character; {FORM}"
+            "{quoted:?} is not an image's name: it has a space or a control character; {FORM}"
         );
         Reference::of_parts(text)
             .map_err(|error| error.context(format!("{quoted:?} is not an image's name; {FORM}")))
     }
 
-    /// What tells it from others of its repository.
+    /// The part that distinguishes it from other images of its repository.
     pub fn tag_or_digest(&self) -> String {
         let digest = || self.digest.as_ref().map(Digest::to_string);
         self.tag.as_ref().map(Tag::to_string).or_else(digest).unwrap_or_else(|| "latest".to_owned())
     }
 
     fn of_parts(text: &str) -> Result<Reference> {
-        ensure!(!is_identifier(text), "64 hex digits are the ID of an image, and not a name");
+        ensure!(!is_identifier(text), "64 hex digits are the ID of an image, not a name");
         let (named, digest) = match text.split_once('@') {
             Some((named, digest)) => (named, Some(Digest::parse(digest)?)),
             None => (text, None),
@@ -253,20 +245,20 @@ impl Serialize for Reference {
     }
 }
 
-/// Whether the first of several parts names a registry, or a folder of Docker Hub.
-/// One with an upper-case letter can only be a registry: paths have none.
+/// Whether the first of several parts names a registry, not a folder of Docker Hub. One with an
+/// upper-case letter must be a registry, because paths have none.
 fn is_registry(first: &str) -> bool {
     let marked = |c: char| c == '.' || c == ':' || c.is_uppercase();
     first == "localhost" || first.contains(marked)
 }
 
-/// 64 hex digits and nothing else, which Docker takes for the ID of an image.
+/// Whether Docker takes a name for the ID of an image: 64 hex digits.
 fn is_identifier(name: &str) -> bool {
     name.len() == 64 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// `host[:port]`: letters, digits and inner `-` between dots, or an IPv6 address
-/// in brackets. Upper case is kept, for credentials are filed under what was typed.
+/// Checks `host[:port]`: letters, digits and inner `-` between dots, or an IPv6 address in
+/// brackets. Upper case is kept, because credentials are stored under the written name.
 fn check_registry(registry: &str) -> Result<()> {
     ensure!(registry.len() <= LONGEST, "its registry is longer than {LONGEST} characters");
     let (host, port) = match registry.rsplit_once(':') {
@@ -286,7 +278,7 @@ fn check_registry(registry: &str) -> Result<()> {
             && !label.ends_with('-')
     };
     match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-        // The grammar admits neither zones nor an IPv4 address at the end.
+        // The grammar has neither zones nor an IPv4 address at the end.
         Some(address) => {
             let plain = !address.contains(['%', '.']);
             address
@@ -300,13 +292,13 @@ fn check_registry(registry: &str) -> Result<()> {
     Ok(())
 }
 
-/// Parts between `/`, each of lower-case letters and digits with single
-/// separators between them: `.`, `_`, `__`, or any number of `-`.
+/// Checks a path: its parts between `/` have lower-case letters and digits with one separator
+/// between them: `.`, `_`, `__`, or any number of `-`.
 fn check_path(path: &str) -> Result<()> {
     ensure!(path.len() <= LONGEST, "its path is longer than {LONGEST} characters");
     ensure!(
         !path.contains(char::is_uppercase),
-        "its path {path:?} has upper-case letters, and registries take only lower case; \
+        "its path {path:?} has upper-case letters, but registries accept only lower case; \
          {:?} has none",
         path.to_lowercase()
     );
@@ -327,7 +319,7 @@ fn check_path(path: &str) -> Result<()> {
     Ok(())
 }
 
-/// The beginning of a text, for an error that quotes what may be long.
+/// The beginning of a text that may be long, for errors.
 fn excerpt(text: &str) -> String {
     match text.char_indices().nth(100) {
         Some((end, _)) => format!("{}...", &text[..end]),

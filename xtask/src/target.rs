@@ -1,4 +1,4 @@
-//! Rust target triples, and every name that other ecosystems have for them.
+//! Rust target triples, and their names in other ecosystems.
 
 use std::fmt;
 
@@ -8,21 +8,20 @@ use serde::{Deserialize, Serialize};
 mod platform;
 pub use platform::Platform;
 
-/// What runs on Intel and on Apple's own processors alike: not a target of
-/// rustc's, but two of its programs in one file. The name is the one that
-/// cargo-zigbuild and maturin made common.
+/// The target of files with a program for Intel's and one for Apple's own processors. rustc does
+/// not have it; the name comes from cargo-zigbuild and maturin.
 const UNIVERSAL: &str = "universal2-apple-darwin";
 
-/// A target as rustc names it, such as `aarch64-unknown-linux-musl`, with the
-/// oldest glibc that it is to run on where one is named, as in
-/// `x86_64-unknown-linux-gnu.2.28`; or `universal2-apple-darwin`.
+/// A target as rustc names it, such as `aarch64-unknown-linux-musl`, or
+/// `universal2-apple-darwin`. It may name the oldest glibc to run on, as in
+/// `x86_64-unknown-linux-gnu.2.28`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Target(String);
 
 impl Target {
-    /// Takes a triple that is fit for a file name, an argument and the name of
-    /// an environment variable. Whether rustc knows it is another question.
+    /// Parses a triple that can be part of a file name, an argument and the name of an
+    /// environment variable. It may be unknown to rustc.
     pub fn parse(name: &str) -> Result<Target> {
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_' || c == '.';
         let parts = name.split('-').count();
@@ -40,38 +39,33 @@ impl Target {
         Ok(target)
     }
 
-    /// The static Linux target of the machine that `host` names: same
-    /// architecture, musl.
+    /// The Linux target with musl for the architecture of `host`.
     pub fn musl_of(host: &str) -> Result<Target> {
         let arch = host.split('-').next().unwrap_or(host);
         let abi = match arch {
-            "arm" => "musleabihf",
-            "armv7" => "musleabihf",
+            "arm" | "armv7" => "musleabihf",
             _ => "musl",
         };
         Target::parse(&format!("{arch}-unknown-linux-{abi}"))
     }
 
-    /// What runs on Intel and on Apple's own processors alike.
+    /// The target for both Intel's and Apple's own processors.
     pub fn universal() -> Target {
         Target(UNIVERSAL.to_owned())
     }
 
-    /// As it was named, with the version of glibc.
+    /// The full name, with the version of glibc.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The name that rustc and cargo know, and that files are named after.
+    /// The name that rustc, cargo and file names use.
     pub fn triple(&self) -> &str {
-        match self.is_gnu_linux() {
-            // `gnu`, and not the point in `thumbv8m.main-none-eabi`.
-            true => self.0.split('.').next().unwrap_or(&self.0),
-            false => &self.0,
-        }
+        // Other triples may have a dot of their own, as `thumbv8m.main-none-eabi` has.
+        if self.is_gnu_linux() { self.0.split('.').next().unwrap_or(&self.0) } else { &self.0 }
     }
 
-    /// The oldest glibc that is to be enough, as `(major, minor)`, where it is named.
+    /// The oldest glibc to run on, as `(major, minor)`, where one is named.
     pub fn glibc(&self) -> Option<(u16, u16)> {
         let suffix = self.0.strip_prefix(self.triple())?.strip_prefix('.')?;
         let (major, minor) = suffix.split_once('.')?;
@@ -87,44 +81,47 @@ impl Target {
         self.0.split('-').next().unwrap_or(&self.0)
     }
 
+    /// Whether it is Linux with musl.
     pub fn is_musl(&self) -> bool {
         self.0.contains("-linux-musl")
     }
 
-    /// Linux with glibc.
+    /// Whether it is Linux with glibc.
     pub fn is_gnu_linux(&self) -> bool {
         self.0.contains("-linux-gnu")
     }
 
+    /// Whether it is macOS.
     pub fn is_darwin(&self) -> bool {
         self.0.ends_with("-apple-darwin")
     }
 
+    /// Whether it is Windows, with any C library.
     pub fn is_windows(&self) -> bool {
         self.0.contains("-windows-")
     }
 
-    /// Windows with MinGW's libraries, which can be linked on other systems.
+    /// Whether it is Windows with MinGW's libraries, which can be linked on other systems.
     pub fn is_windows_gnu(&self) -> bool {
         self.0.ends_with("-windows-gnu")
     }
 
-    /// The targets whose programs are joined into this one's; empty for a
-    /// target of rustc's own.
+    /// The targets whose programs are joined into one for this target; empty for a target that
+    /// rustc has.
     pub fn slices(&self) -> Vec<Target> {
-        match self.0 == UNIVERSAL {
-            true => ["aarch64", "x86_64"].map(|arch| Target(format!("{arch}-apple-darwin"))).into(),
-            false => Vec::new(),
+        if self.0 != UNIVERSAL {
+            return Vec::new();
         }
+        ["aarch64", "x86_64"].map(|arch| Target(format!("{arch}-apple-darwin"))).into()
     }
 
-    /// What rustc builds for this target: its slices, or itself.
+    /// The targets that rustc builds for this one: its slices, or itself.
     pub fn parts(&self) -> Vec<Target> {
         let slices = self.slices();
         if slices.is_empty() { vec![self.clone()] } else { slices }
     }
 
-    /// Go's name of the operating system, which OCI, krew and download pages use.
+    /// Go's name of the operating system, which OCI, krew and download pages use too.
     /// <https://go.dev/doc/install/source#environment>
     pub fn goos(&self) -> &str {
         if self.0.contains("-linux-") {
@@ -138,8 +135,8 @@ impl Target {
         }
     }
 
-    /// Go's name of the architecture, `all` for several at once, as GoReleaser
-    /// says it; rustc's own where Go has none.
+    /// Go's name of the architecture, or rustc's where Go has none; `all`, as in GoReleaser, for
+    /// several at once.
     pub fn goarch(&self) -> &str {
         match self.arch() {
             "x86_64" => "amd64",
@@ -154,7 +151,7 @@ impl Target {
         }
     }
 
-    /// What images of its programs are for; `None` where containers do not run.
+    /// The platform of images with its programs; `None` where containers do not run.
     /// <https://github.com/opencontainers/image-spec/blob/main/image-index.md#platform-variants>
     pub fn platform(&self) -> Option<Platform> {
         if self.goos() != "linux" {
@@ -167,29 +164,30 @@ impl Target {
             "armv5te" => Some("v5"),
             _ => None,
         };
-        let (os, architecture) = (self.goos().to_owned(), self.goarch().to_owned());
+        let os = self.goos().to_owned();
+        let architecture = self.goarch().to_owned();
         Some(Platform { os, architecture, variant: variant.map(str::to_owned) })
     }
 
-    /// What the names of programs end with.
+    /// The suffix of a program's file name.
     pub fn exe_suffix(&self) -> &'static str {
         if self.is_windows() { ".exe" } else { "" }
     }
 
-    /// The triple as the crates cc and cmake write it in variables.
+    /// The triple in the names of variables of the crates cc and cmake.
     pub fn underscored(&self) -> String {
         self.triple().replace(['-', '.'], "_")
     }
 
-    /// Every name of a variable that a user may set for this target.
+    /// All names by which a user may set a variable for this target.
     /// <https://docs.rs/cc/latest/cc/#external-configuration-via-environment-variables>
     pub fn spellings(&self, name: &str) -> [String; 3] {
-        let (triple, underscored) = (self.triple(), self.underscored());
+        let triple = self.triple();
+        let underscored = self.underscored();
         [format!("{name}_{triple}"), format!("{name}_{underscored}"), format!("TARGET_{name}")]
     }
 
-    /// The triple as it stands in the names of cargo's variables, such as
-    /// `CARGO_TARGET_<this>_LINKER`.
+    /// The triple in the names of cargo's variables, such as `CARGO_TARGET_<this>_LINKER`.
     pub fn env_name(&self) -> String {
         self.triple().to_uppercase().replace(['-', '.'], "_")
     }

@@ -1,9 +1,9 @@
-//! `{{ name }}` in configured texts, and nothing more.
+//! Replaces `{{ name }}` in configured texts, and nothing more.
 
 use anyhow::{Result, bail};
 
-/// Replaces each `{{ name }}` by the value of that name. An unknown name, or a
-/// `{{` that is never closed, is an error that lists the known names.
+/// Replaces each `{{ name }}` with the value of that name. An unknown name, or a `{{` that is
+/// not closed, is an error.
 pub fn render(template: &str, values: &[(&str, &str)]) -> Result<String> {
     let known = || values.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
     let mut text = String::with_capacity(template.len());
@@ -23,15 +23,15 @@ pub fn render(template: &str, values: &[(&str, &str)]) -> Result<String> {
     Ok(text)
 }
 
-/// The same for workflows, in which `${{ … }}` is GitHub's, and stays.
+/// The same for workflows: `${{ … }}` is GitHub's, and stays.
 pub fn render_workflow(template: &str, values: &[(&str, &str)]) -> Result<String> {
     let mut parts = template.split("${{");
     let mut text = render(parts.next().unwrap_or_default(), values)?;
     for part in parts {
-        let Some((theirs, rest)) = part.split_once("}}") else {
+        let Some((expression, rest)) = part.split_once("}}") else {
             bail!("a ${{{{ is not closed");
         };
-        text.push_str(&format!("${{{{{theirs}}}}}"));
+        text.push_str(&format!("${{{{{expression}}}}}"));
         text.push_str(&render(rest, values)?);
     }
     Ok(text)

@@ -1,4 +1,4 @@
-//! Images in folders and files, named as skopeo and podman name them.
+//! Images in folders and files, with the names that skopeo and podman use.
 //! <https://github.com/containers/image/blob/main/docs/containers-transports.5.md>
 
 use std::fmt;
@@ -15,7 +15,7 @@ use crate::digest::Digest;
 pub enum Form {
     /// A folder. <https://github.com/opencontainers/image-spec/blob/main/image-layout.md>
     Layout,
-    /// The same as a tar file.
+    /// The same folder as a tar file.
     OciArchive,
     /// A tar file as `docker save` writes it.
     DockerArchive,
@@ -27,8 +27,8 @@ const FORMS: [(&str, Form); 3] = [
     ("docker-archive:", Form::DockerArchive),
 ];
 
-/// `oci:DIR`, `oci-archive:FILE` or `docker-archive:FILE`, and which of the images
-/// there is meant: `:TAG`, `@sha256:…`, or the only one.
+/// `oci:DIR`, `oci-archive:FILE` or `docker-archive:FILE`, and one of the images there: `:TAG`,
+/// `@sha256:…`, or the only one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
     pub form: Form,
@@ -38,7 +38,7 @@ pub struct Stored {
 }
 
 impl Stored {
-    /// `None` where the text does not begin as a stored image's name does.
+    /// Parses the name of a stored image; `None` where the text has none of its prefixes.
     pub fn parse(text: &str) -> Option<Result<Stored>> {
         let (form, rest) =
             FORMS.iter().find_map(|(prefix, form)| Some((*form, text.strip_prefix(prefix)?)))?;
@@ -50,8 +50,8 @@ impl Stored {
             Some((rest, hex)) => (rest, Some(Digest::parse(&format!("sha256:{hex}"))?)),
             None => (rest, None),
         };
-        // What follows the last colon is a path still where it has a slash, or
-        // where one letter alone precedes it, which is a drive of Windows.
+        // The part after the last colon belongs to the path if it has a slash, or if only one
+        // letter precedes the colon: a drive of Windows.
         let tagged = rest
             .rsplit_once(':')
             .filter(|(path, tag)| !tag.contains(['/', '\\']) && (path.len() > 1 || !cfg!(windows)));
@@ -63,7 +63,7 @@ impl Stored {
         Ok(Stored { form, path: PathBuf::from(path), tag, digest })
     }
 
-    /// The same with its path taken from `dir`.
+    /// The same with its path relative to `dir`.
     pub fn anchored(self, dir: &Path) -> Stored {
         Stored { path: dir.join(&self.path), ..self }
     }
@@ -78,7 +78,7 @@ impl fmt::Display for Stored {
     }
 }
 
-/// Any place that an image may be in.
+/// Any place of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Location {
     Stored(Stored),
@@ -86,7 +86,8 @@ pub enum Location {
 }
 
 impl Location {
-    /// Takes a stored image's name or a registry's, that also as skopeo has it.
+    /// Parses the name of a stored image or of one in a registry, which may begin with skopeo's
+    /// `docker://`.
     pub fn parse(text: &str) -> Result<Location> {
         if let Some(stored) = Stored::parse(text) {
             return stored.map(Location::Stored);
@@ -95,7 +96,7 @@ impl Location {
         Reference::parse(name).map(Location::Registry)
     }
 
-    /// The same with its path, if it has one, taken from `dir`.
+    /// The same with its path, if it has one, relative to `dir`.
     pub fn anchored(self, dir: &Path) -> Location {
         match self {
             Location::Stored(stored) => Location::Stored(stored.anchored(dir)),

@@ -171,7 +171,7 @@ fn what_is_no_reference_is_refused_with_the_reason() {
         (&format!("alpine:{}", "a".repeat(129)), "is not a tag"),
         ("alpine@", "is not a digest"),
         ("alpine@latest", "is not a digest"),
-        (&format!("alpine@sha512:{HEX}{HEX}"), r#"by "sha512", and only sha256"#),
+        (&format!("alpine@sha512:{HEX}{HEX}"), r#"with "sha512", but only sha256"#),
         (&format!("alpine@sha256:{}", HEX.to_uppercase()), "64 lower-case hex digits"),
         (&format!("alpine@sha256:{HEX}@sha256:{HEX}"), "64 lower-case hex digits"),
         (HEX, "the ID of an image"),

@@ -15,7 +15,7 @@ pub struct Platform {
 }
 
 impl Platform {
-    /// Takes what `--platform` and engines say.
+    /// Parses a platform as `--platform` and container engines write it.
     pub fn parse(text: &str) -> Result<Platform> {
         let plain =
             |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-' | '.');
@@ -30,9 +30,9 @@ impl Platform {
         Ok(Platform { os: parts[0].to_owned(), architecture: parts[1].to_owned(), variant })
     }
 
-    /// The variant that is meant, where it is the one that needs no name.
+    /// The variant in its canonical form: some have a default that needs no name.
     /// <https://github.com/containerd/platforms/blob/main/database.go>
-    fn meant(&self) -> Option<&str> {
+    fn canonical_variant(&self) -> Option<&str> {
         match (&*self.architecture, self.variant.as_deref()) {
             ("arm64", None) => Some("v8"),
             ("arm", None) => Some("v7"),
@@ -41,16 +41,16 @@ impl Platform {
         }
     }
 
-    /// How well an image of `other` serves where this platform is wanted: 0 for
-    /// the same, more for an older variant of its architecture, `None` for no use.
+    /// How far an image for `other` is from one for this platform: 0 for the same, more for an
+    /// older variant of the architecture; `None` where it does not run.
     pub fn distance(&self, other: &Platform) -> Option<usize> {
         if (&self.os, &self.architecture) != (&other.os, &other.architecture) {
             return None;
         }
         let rank = |variant: &str| variant.strip_prefix('v')?.parse::<usize>().ok();
-        match (self.meant(), other.meant()) {
+        match (self.canonical_variant(), other.canonical_variant()) {
             (ours, theirs) if ours == theirs => Some(0),
-            // Each arm runs what was made for an older one, and each amd64 too.
+            // Each variant of arm and amd64 runs programs for an older one.
             (Some(ours), theirs) if ["arm", "amd64"].contains(&&*self.architecture) => {
                 rank(ours)?.checked_sub(theirs.map_or(Some(1), rank)?)
             }
@@ -58,7 +58,7 @@ impl Platform {
         }
     }
 
-    /// The nearest of the candidates that serves.
+    /// The nearest of the candidates that run on this platform.
     pub fn nearest<'a, T>(
         &self,
         candidates: impl IntoIterator<Item = (&'a Platform, T)>,

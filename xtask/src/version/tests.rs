@@ -1,3 +1,4 @@
+use super::decide::development;
 use super::*;
 
 const SHA: &str = "0123456789abcdef0123456789abcdef01234567";

@@ -355,7 +355,11 @@ fn a_name_with_a_bad_digest_tag_or_port_is_refused_before_anything_is_built() {
     };
     let long = "a".repeat(129);
     let cases = [
-        ("repositories", "ghcr.io/acme/x:1.0", "has a tag or a digest, and a repository has none"),
+        (
+            "repositories",
+            "ghcr.io/acme/x:1.0",
+            "has a tag or a digest, but a repository has neither",
+        ),
         ("repositories", "ghcr.io:99999/x", "its port \"99999\" is not a number"),
         ("repositories", "ghcr.io:0/x", "its port \"0\" is not a number"),
         ("repositories", "ghcr.io:/x", "its port \"\" is not a number"),
@@ -364,9 +368,9 @@ fn a_name_with_a_bad_digest_tag_or_port_is_refused_before_anything_is_built() {
         ("repositories", "https://ghcr.io/x", "leave out \"https://\""),
         ("repositories", "me:hunter2@ghcr.io/x", "has no user and no password"),
         ("repositories", "x@sha256:12", "is not a SHA-256 digest"),
-        ("repositories", "x@md5:12", "only sha256 is read"),
+        ("repositories", "x@md5:12", "only sha256 is supported"),
         ("repositories", "", "the name is missing"),
-        ("repositories", "a b", "holds a space"),
+        ("repositories", "a b", "has a space"),
         ("repositories", "../x", "is not the name of a host"),
         ("repositories", "x//y", "is empty"),
         ("tags", "a/b", "is not a tag"),

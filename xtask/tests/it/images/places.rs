@@ -87,7 +87,7 @@ fn a_wrong_setting_is_named_with_an_example() {
         ("env = { \"A=B\" = \"c\" }", "\"A=B\" is no name of a variable"),
         (
             "repositories = [\"ghcr.io/acme/x:1\"]",
-            "has a tag or a digest, and a repository has none",
+            "has a tag or a digest, but a repository has neither",
         ),
         ("repositories = [\"ghcr.io:99999/x\"]", "is not an image's name"),
         ("repositories = [\"https://ghcr.io/x\"]", "an image's name has no scheme"),
