@@ -202,8 +202,7 @@ impl Root {
             );
         }
         let sum = sizes.values().try_fold(0u64, |sum, size| sum.checked_add(*size));
-        sum.context("the sizes of its blobs add up to more than 64 bits can count")?;
-        Ok(())
+        sum.map(drop).context("the sizes of its blobs add up to more than 64 bits can count")
     }
 
     /// The version in its annotations or its labels.

@@ -51,7 +51,8 @@ impl Archive {
     pub fn open(path: &Path) -> Result<Archive> {
         let context = || format!("read the archive {}", path.display());
         let mut file = files::open_regular(path)?;
-        let (mut members, mut names) = (BTreeMap::new(), 0);
+        let mut members = BTreeMap::new();
+        let mut names = 0;
         tar_reader::walk_file(&mut file, |member, _| {
             let name = plain(&member.path)?;
             names += name.len() + member.link.as_ref().map_or(0, Vec::len);

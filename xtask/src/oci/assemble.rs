@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use oci_spec::image::ImageConfiguration;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::descriptor::{RawDescriptor, RawIndex, RawManifest};
 use super::json::parse;
@@ -223,7 +223,7 @@ impl Image {
     }
 
     /// The config as it is written, with the fields that oci-spec does not model.
-    pub fn config_json(&self) -> Result<Map<String, Value>> {
+    pub fn config_json(&self) -> Result<Value> {
         parse(&self.config.bytes, &self.config.digest().to_string())
     }
 

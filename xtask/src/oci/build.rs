@@ -179,7 +179,8 @@ pub fn build_image(
         };
         let lower = tree::lower(plan, tree, &requested)?;
         let programs = lower.with(programs(plan, platform, binaries)?)?;
-        let (files, programs) = (recipes.add(lower.into_files()), recipes.add(programs));
+        let files = recipes.add(lower.into_files());
+        let programs = recipes.add(programs);
         layers.push([("base", lowest), ("files", files), ("programs", programs)]);
     }
     let made = parallel::map(&recipes.0, LAYERS_AT_A_TIME, |entries| {
@@ -253,10 +254,7 @@ impl Making<'_> {
         }
         let known = below.map(Image::parsed).transpose()?.unwrap_or_default();
         let mut config = below.map(Image::config_json).transpose()?.unwrap_or_default();
-        let mut history = match config.remove("history") {
-            Some(Value::Array(steps)) => steps,
-            _ => Vec::new(),
-        };
+        let mut history = config["history"].as_array().cloned().unwrap_or_default();
         let mut told = history.iter().filter(|step| step["empty_layer"] != true).count();
         if told > layers.len() {
             // Docker shows no history that has more layers than the image.
@@ -266,17 +264,12 @@ impl Making<'_> {
         history.extend(own.iter().map(|(name, _)| step(name, Some(self.time))));
         layers.extend(own.into_iter().map(|(_, layer)| layer));
         let diff_ids: Vec<Digest> = layers.iter().map(|layer| layer.diff_id).collect();
-        let mut container = match config.remove("config") {
-            Some(Value::Object(container)) => container,
-            _ => Map::new(),
-        };
-        self.set_container(&mut container, &known.config().clone().unwrap_or_default());
+        self.set_container(&mut config["config"], &known.config().clone().unwrap_or_default());
         set_fields(
             &mut config,
             [
                 ("architecture", json!(platform.architecture)),
                 ("author", Value::Null),
-                ("config", Value::Object(container)),
                 ("created", json!(self.time.to_string())),
                 ("history", Value::Array(history)),
                 ("os", json!(platform.os)),
@@ -295,7 +288,7 @@ impl Making<'_> {
 
     /// Sets how containers run. `known` is the base's config, of which all is kept but the
     /// labels and the command, which are another program's.
-    fn set_container(&self, container: &mut Map<String, Value>, known: &Config) {
+    fn set_container(&self, container: &mut Value, known: &Config) {
         let ours = &self.plan.config;
         let mut env = known.env().clone().unwrap_or_default();
         let named = |entry: &String| entry.split('=').next().unwrap_or(entry).to_owned();
@@ -346,9 +339,13 @@ impl Making<'_> {
 }
 
 /// Sets fields of a JSON object, and removes all that are null.
-fn set_fields<const COUNT: usize>(object: &mut Map<String, Value>, fields: [(&str, Value); COUNT]) {
-    object.extend(fields.map(|(name, value)| (name.to_owned(), value)));
-    object.retain(|_, value| !value.is_null());
+fn set_fields<const COUNT: usize>(object: &mut Value, fields: [(&str, Value); COUNT]) {
+    for (name, value) in fields {
+        object[name] = value;
+    }
+    if let Value::Object(fields) = object {
+        fields.retain(|_, value| !value.is_null());
+    }
 }
 
 /// Whether a finding rules the image out as a base. All that is in a base has to be known.

@@ -55,7 +55,7 @@ pub fn add(root: &Root, names: &[Reference], dir: &Path, term: &Term) -> Result<
     files::write(&dir.join("index.json"), &index)
 }
 
-/// Whether a new image stands for one that is listed: by its name, or else by its digest.
+/// Whether a new image replaces one that is listed: by its name, or else by its digest.
 /// Two images of two names may well have one tag.
 fn replaces(new: &RawDescriptor, old: &RawDescriptor) -> bool {
     let both = |name| new.annotation(name).zip(old.annotation(name));
