@@ -118,7 +118,8 @@ impl<'a> Registry<'a> {
         jobs: usize,
         term: &'a Term,
     ) -> Registry<'a> {
-        let (servers, tokens) = (Mutex::default(), Mutex::default());
+        let servers = Mutex::default();
+        let tokens = Mutex::default();
         Registry { http, env, github, blobs, jobs, term, servers, tokens }
     }
 

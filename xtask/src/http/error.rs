@@ -1,4 +1,4 @@
-//! What can go wrong with a request, in a form that retries and renewals match on.
+//! Errors of requests. Retries and token renewals match on them.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use crate::term::tame;
 /// A request that failed.
 #[derive(Debug)]
 pub struct HttpError {
-    /// Method and address, without the query.
+    /// Method and URL without the query.
     pub call: String,
     pub fault: Fault,
     /// How often it was tried.
@@ -20,16 +20,16 @@ pub struct HttpError {
 
 #[derive(Debug)]
 pub enum Fault {
-    /// An answer that is none to be had: 400 and above.
+    /// A response with a status of 400 and above.
     Status { status: u16, from: Origin, headers: Box<HeaderMap>, body: Vec<u8> },
-    /// No answer, or not all of it: another try may do better.
+    /// No complete response. Another try may succeed.
     Transient(String),
-    /// What another try would not change.
+    /// Another try would fail too.
     Permanent(String),
 }
 
 impl Fault {
-    /// The same, where the variable of a proxy is told, too.
+    /// Adds the variable that names the proxy.
     pub fn through(self, proxy: Option<&str>) -> Fault {
         let Some(name) = proxy else { return self };
         let through = |why: String| format!("{why} (through the proxy of {name})");
@@ -49,12 +49,12 @@ impl HttpError {
         }
     }
 
-    /// Whether it is the server's certificate, or that it speaks no TLS.
+    /// Whether the certificate is not trusted, or the server has no TLS.
     pub fn is_of_tls(&self) -> bool {
         matches!(&self.fault, Fault::Permanent(why) if why.starts_with("TLS: "))
     }
 
-    /// Who answered: a redirect or a `Location` may have led to somebody else.
+    /// The origin that answered. A redirect or a `Location` may have led to another one.
     pub fn answered_by(&self) -> Option<&Origin> {
         match &self.fault {
             Fault::Status { from, .. } => Some(from),
@@ -62,7 +62,7 @@ impl HttpError {
         }
     }
 
-    /// A header of an answer that is an error.
+    /// A header of the response.
     pub fn header(&self, name: &str) -> Option<&str> {
         match &self.fault {
             Fault::Status { headers, .. } => headers.get(name)?.to_str().ok(),
@@ -70,7 +70,7 @@ impl HttpError {
         }
     }
 
-    /// All values of a header that may be there several times.
+    /// All values of a header of the response.
     pub fn headers(&self, name: &str) -> Vec<&str> {
         match &self.fault {
             Fault::Status { headers, .. } => {
@@ -80,7 +80,7 @@ impl HttpError {
         }
     }
 
-    /// Whether another try, a little later, may end otherwise.
+    /// Whether another try may succeed a little later.
     pub fn is_transient(&self) -> bool {
         match &self.fault {
             Fault::Status { status, .. } => {
@@ -101,8 +101,8 @@ impl HttpError {
             || Message::of(body).is_some_and(|said| said.message.contains("rate limit"))
     }
 
-    /// Whether the answer's body names this error, of the distribution specification or
-    /// of GitHub's.
+    /// Whether the body contains this error code, of the distribution specification or of
+    /// GitHub.
     /// <https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes>
     pub fn names(&self, code: &str) -> bool {
         let Fault::Status { body, .. } = &self.fault else { return false };
@@ -123,7 +123,7 @@ impl fmt::Display for HttpError {
                 if let Some(reason) = known.and_then(|status| status.canonical_reason()) {
                     write!(f, " {reason}")?;
                 }
-                said(body).iter().try_for_each(|said| write!(f, ": {said}"))?;
+                server_message(body).iter().try_for_each(|text| write!(f, ": {text}"))?;
             }
             Fault::Transient(why) | Fault::Permanent(why) => f.write_str(why)?,
         }
@@ -136,7 +136,7 @@ impl fmt::Display for HttpError {
 
 impl std::error::Error for HttpError {}
 
-/// What registries, token servers and GitHub say when they refuse.
+/// The error body of registries, token servers and GitHub.
 #[derive(Deserialize)]
 struct Message {
     #[serde(default)]
@@ -147,7 +147,7 @@ struct Message {
     details: String,
 }
 
-/// What is wrong in particular: GitHub has three forms of it.
+/// The details of an error. GitHub has three forms of them.
 /// <https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api#validation-failed>
 #[derive(Deserialize)]
 #[serde(untagged)]
@@ -166,9 +166,12 @@ impl Default for Errors {
 
 impl Errors {
     fn texts(&self) -> Vec<String> {
-        let item = |it: &Item| match it.message.is_empty() {
-            true => [&*it.field, &*it.code].join(" ").trim().to_owned(),
-            false => it.message.clone(),
+        let item = |it: &Item| {
+            if it.message.is_empty() {
+                [&*it.field, &*it.code].join(" ").trim().to_owned()
+            } else {
+                it.message.clone()
+            }
         };
         match self {
             Errors::Items(items) => items.iter().map(item).collect(),
@@ -195,8 +198,8 @@ impl Message {
     }
 }
 
-/// The server's own words, on one line and not many. Pages for browsers say nothing.
-fn said(body: &[u8]) -> Option<String> {
+/// The server's message, shortened to one line. A web page has none.
+fn server_message(body: &[u8]) -> Option<String> {
     const LONGEST: usize = 300;
     let text = match Message::of(body) {
         Some(Message { errors, message, details }) => {

@@ -10,9 +10,9 @@ use super::limits::{LONGEST_WAIT, TOTAL_WAIT};
 use super::{Fault, Http, HttpError, locked};
 use crate::files;
 
-/// Before the second try; it doubles with each more.
+/// The wait before the second try. It doubles with each further try.
 const FIRST: Duration = Duration::from_millis(200);
-/// No wait of our own choice is longer.
+/// The longest wait that no server asked for.
 const LONGEST: Duration = Duration::from_secs(10);
 /// What GitHub wants where it counts requests and says no more.
 /// <https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#handle-rate-limit-errors-appropriately>
@@ -30,13 +30,13 @@ impl<'a> Patience<'a> {
         Patience { http, all: http.settings.retries, used: 0 }
     }
 
-    /// Something was achieved: what comes is counted anew.
+    /// Allows all tries again, after progress.
     pub fn renew(&mut self) {
         self.used = 0;
     }
 
-    /// Waits as well where the caller has `mended` what the error says, and another try may
-    /// help therefore.
+    /// Waits even if the error is not transient, provided that the caller has `mended` its
+    /// cause.
     pub fn wait_if(&mut self, mended: bool, error: HttpError) -> Result<(), HttpError> {
         if !mended || self.used >= self.all || error.is_transient() {
             return self.wait(error);
@@ -46,7 +46,7 @@ impl<'a> Patience<'a> {
         Ok(())
     }
 
-    /// Waits where another try may help, or gives the error back.
+    /// Waits before another try. Returns the error if no try is left or none can help.
     pub fn wait(&mut self, error: HttpError) -> Result<(), HttpError> {
         let error = HttpError { tries: self.used + 1, ..error };
         if !error.is_transient() || self.used >= self.all || self.http.stopped() {
@@ -57,9 +57,10 @@ impl<'a> Patience<'a> {
         if let Some(asked) = asked
             && (asked > LONGEST_WAIT || !locked(&self.http.waits).take(asked, Instant::now()))
         {
-            let why = match asked > LONGEST_WAIT {
-                true => format!("the server asks to wait for {} s", asked.as_secs()),
-                false => format!("servers asked to wait for {} s together", TOTAL_WAIT.as_secs()),
+            let why = if asked > LONGEST_WAIT {
+                format!("the server asks to wait for {} s", asked.as_secs())
+            } else {
+                format!("servers asked to wait for {} s together", TOTAL_WAIT.as_secs())
             };
             let why = format!("{why}: run again after that");
             return Err(HttpError { fault: Fault::Permanent(why), ..error });
@@ -80,7 +81,7 @@ impl<'a> Patience<'a> {
     }
 }
 
-/// The waits that servers asked for in this run, those at the same time as one.
+/// The waits that servers asked for in this run. Concurrent ones count once.
 #[derive(Default)]
 pub struct Waits {
     until: Option<Instant>,
@@ -88,7 +89,7 @@ pub struct Waits {
 }
 
 impl Waits {
-    /// Whether there is time for another one.
+    /// Adds a wait, and returns whether the total is within the limit.
     fn take(&mut self, wait: Duration, now: Instant) -> bool {
         let end = now + wait;
         let begin = self.until.map_or(now, |until| until.max(now));
@@ -98,18 +99,18 @@ impl Waits {
     }
 }
 
-/// From half of the step to all of it, so that many clients do not come together.
+/// A random wait from half of the step to all of it, so that clients do not retry together.
 fn backoff(used: u32, random: u64) -> Duration {
     let step = FIRST.saturating_mul(1 << used.min(10)).min(LONGEST);
     step.mul_f64(0.5 + (random % 1000) as f64 / 2000.0)
 }
 
-/// Random enough to spread waits: the seed that the standard library gives to maps.
+/// The random seed of the standard library's maps. It suffices to spread waits.
 fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 
-/// How long the server asks to wait, where it does.
+/// The wait that the server asks for.
 fn asked(error: &HttpError) -> Option<Duration> {
     match error.status() {
         _ if error.is_rate_limit() => {
@@ -129,8 +130,8 @@ fn reset(error: &HttpError) -> Option<Duration> {
     Some(left(until, error))
 }
 
-/// How long the server asks to wait: seconds, or until a date, by its own clock where
-/// it tells that. <https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3>
+/// The wait of the header `Retry-After`: seconds, or until a date by the server's clock.
+/// <https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3>
 fn retry_after(error: &HttpError) -> Option<Duration> {
     let text = error.header("retry-after")?.trim();
     if let Ok(seconds) = text.parse() {
@@ -139,7 +140,7 @@ fn retry_after(error: &HttpError) -> Option<Duration> {
     Some(left(date(text)?, error))
 }
 
-/// The time until then by the server's clock, which this machine's may not agree with.
+/// The time until then by the server's clock, which may differ from this machine's.
 fn left(until: SystemTime, error: &HttpError) -> Duration {
     match error.header("date").and_then(date) {
         Some(from) => until.duration_since(from).unwrap_or(Duration::ZERO),

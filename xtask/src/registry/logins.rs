@@ -282,7 +282,8 @@ fn login(entry: &Value) -> Result<Option<Login>, String> {
     if !token.is_empty() {
         return Ok(Some(Login::Identity(Secret::new(token))));
     }
-    let (auth, user) = (text(fields, "auth")?, text(fields, "username")?);
+    let auth = text(fields, "auth")?;
+    let user = text(fields, "username")?;
     if auth.is_empty() {
         let password = Secret::new(text(fields, "password")?);
         return Ok((!user.is_empty()).then_some(Login::Password { user, password }));

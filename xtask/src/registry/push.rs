@@ -161,7 +161,8 @@ impl Registry<'_> {
             let what = format!("{to}, which lacks {size} in {} blobs", missing.len());
             self.term.step("push", what);
         }
-        let (bar, counts) = (self.term.bar("push", total), Counts::default());
+        let bar = self.term.bar("push", total);
+        let counts = Counts::default();
         let stop = || self.http.stop();
         let delivered = parallel::map_until(&missing, self.jobs, stop, |blob| {
             counts.count(self.deliver(&site, blob, source, &bar)?, blob.size);
