@@ -31,19 +31,19 @@ mod world;
 
 use world::{Drafted, World};
 
-/// Releases Rust programs: checks, static binaries, archives, checksums and images
-/// in one command, the same on a laptop and in CI.
+/// Release Rust programs: checks, static binaries, archives, checksums and images in one
+/// command, on a laptop and in CI alike
 #[derive(Debug, Parser)]
 #[command(
     name = "dockless",
     bin_name = "cargo dockless",
     arg_required_else_help = true,
     after_help = "Examples:
-  cargo dockless build                  a static binary for this machine; prints its path
-  cargo dockless image --load docker    an image, made without Docker and loaded into it
-  cargo dockless release --dry-run      what a release would make, and what not
-  cargo dockless release --snapshot     all of it, of any commit, into dist/
-  cargo dockless ci                     fmt, clippy, an audit and the tests"
+  cargo dockless build                  build a static binary for this machine, print its path
+  cargo dockless image --load docker    build an image without Docker, load it into Docker
+  cargo dockless release --dry-run      print what a release would make, and what it would not
+  cargo dockless release --snapshot     make a release of any commit in dist/
+  cargo dockless ci                     run fmt, clippy, an audit and the tests"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -55,25 +55,25 @@ struct Cli {
 /// What every command understands.
 #[derive(Debug, clap::Args)]
 struct Common {
-    /// A Cargo.toml, or its folder [default: the nearest one above]
+    /// A Cargo.toml or its folder [default: as cargo finds it]
     #[arg(long, global = true, value_name = "PATH")]
     manifest_path: Option<PathBuf>,
-    /// Say less: errors, warnings and results only
+    /// Print only errors, warnings and results
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
-    /// Say more: the commands that are run; twice: the requests too
+    /// Print the commands that are run; twice: the requests too
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
-    /// When to use colours; `auto` obeys NO_COLOR
+    /// When to use colours; `auto` respects NO_COLOR
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     color: Color,
     /// Print results as JSON
     #[arg(long, global = true)]
     json: bool,
-    /// Use the network for nothing
+    /// Do not use the network
     #[arg(long, global = true)]
     offline: bool,
-    /// Fail where Cargo.lock would have to change
+    /// Fail if Cargo.lock would change
     #[arg(long, global = true)]
     locked: bool,
 }
@@ -106,7 +106,7 @@ struct Selection {
     /// Only this binary; may be repeated
     #[arg(long, value_name = "NAME")]
     bin: Vec<String>,
-    /// For this target instead of the configured ones; may be repeated
+    /// Build for this target instead of the configured ones; may be repeated
     #[arg(long, value_name = "TRIPLE")]
     target: Vec<String>,
     /// The cargo profile
@@ -129,10 +129,10 @@ struct Selection {
 /// How registries are spoken to, for the commands that do.
 #[derive(Debug, Default, clap::Args)]
 struct NetworkArgs {
-    /// Trust the certificates of this PEM file too
+    /// Also trust the certificates in this PEM file
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
-    /// Speak to this registry without TLS; may be repeated
+    /// Connect to this registry without TLS; may be repeated
     #[arg(long, value_name = "HOST[:PORT]")]
     plain_http: Vec<String>,
 }

@@ -7,9 +7,9 @@ use super::{Common, NetworkArgs, Selection, World};
 use crate::plan::{Mode, Part, Request};
 use crate::release::{self, Source};
 
-/// Make archives and checksums, into dist/
+/// Make archives and checksums in dist/
 ///
-/// Images that are in dist/ stay.
+/// Images in dist/ stay.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo dockless archive

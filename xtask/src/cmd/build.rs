@@ -11,16 +11,15 @@ use crate::target::Target;
 
 /// Build a static binary for this machine and print its path
 ///
-/// Without --release this is the quick way while you work: the dev profile, and
-/// the target of this machine with musl. The binary is proved static, as in a
-/// release, and knows its version.
+/// Without --release the build is quick: it uses the dev profile and the musl target of this
+/// machine. The binary is verified to be static, as in a release, and has its version.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo dockless build
   cargo dockless build --release --target aarch64-unknown-linux-musl
   $(cargo dockless build -q) --version")]
 pub struct Args {
-    /// Build with the profile of releases
+    /// Build with the profile for releases
     #[arg(short, long, conflicts_with = "profile")]
     release: bool,
     #[command(flatten)]

@@ -11,32 +11,32 @@ use crate::files;
 use crate::plan::Mode;
 use crate::project::Project;
 
-/// Run fmt, clippy and an audit, all of it, as one verdict
+/// Run fmt, clippy, the lock file check and an audit, as one verdict
 ///
-/// Warnings of clippy fail, unless `[lints]` in Cargo.toml allows them. The audit compares
-/// Cargo.lock with the advisories of RustSec, and tells of crates that were yanked.
+/// clippy's warnings fail, unless `[lints]` in Cargo.toml allows them. The audit compares
+/// Cargo.lock with the RustSec advisories, and reports yanked crates.
 #[derive(Debug, Default, clap::Args)]
 #[group(skip)] // Another command has the same arguments.
 #[command(after_help = "Examples:
-  cargo dockless check                        all of it
-  cargo dockless check --fix                  what can be fixed, first
-  cargo dockless check --only fmt,clippy      what is quick
-  cargo dockless check --require audit        fail where the advisories are out of reach
-  cargo dockless check --sarif check.sarif    for code scanning")]
+  cargo dockless check                        run all checks
+  cargo dockless check --fix                  fix first what can be fixed
+  cargo dockless check --only fmt,clippy      run the quick ones
+  cargo dockless check --require audit        fail if the advisories cannot be fetched
+  cargo dockless check --sarif check.sarif    write a report for code scanning")]
 pub struct Args {
-    /// Run these checks alone
+    /// Run only these checks
     #[arg(long, value_name = "CHECKS", value_delimiter = ',', conflicts_with = "skip")]
     only: Vec<Check>,
-    /// Leave out these checks
+    /// Skip these checks
     #[arg(long, value_name = "CHECKS", value_delimiter = ',')]
     skip: Vec<Check>,
-    /// Fail where one of these checks cannot run
+    /// Fail if one of these checks cannot run
     #[arg(long, value_name = "CHECKS", value_delimiter = ',')]
     require: Vec<Check>,
     /// Let rustfmt and clippy change what they can
     #[arg(long)]
     fix: bool,
-    /// Write what is found to this file, as SARIF 2.1.0
+    /// Write the findings to this file, as SARIF 2.1.0
     #[arg(long, value_name = "FILE")]
     sarif: Option<PathBuf>,
 }

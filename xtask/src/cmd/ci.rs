@@ -6,11 +6,11 @@ use super::{Common, World, check, test};
 use crate::check::{Outcome, Verdict};
 use crate::plan::Mode;
 
-/// Run `check` and `test`: what CI runs, and what to run before a push
+/// Run `check` and `test`, as CI does
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo dockless ci
-  cargo dockless ci --require audit    fail where the advisories are out of reach")]
+  cargo dockless ci --require audit    fail if the advisories cannot be fetched")]
 pub struct Args {
     #[command(flatten)]
     check: check::Args,

@@ -6,9 +6,9 @@ use super::{Common, World};
 use crate::files;
 use crate::release;
 
-/// Remove dist/, and with --cache what is kept for later runs
+/// Remove dist/, and with --cache the cache
 ///
-/// A dist/ that dockless did not make is never removed.
+/// dockless never removes a dist/ that it did not make.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Also remove the archives and facts kept in the user's cache folder

@@ -13,10 +13,10 @@ use crate::target::Platform;
 
 /// Write a Dockerfile that builds the same image, for BuildKit and buildah
 ///
-/// It goes into dist/docker/NAME, with a rootfs.tar of all that the image holds beside
-/// the programs. These are compiled in a stage of the build, or, with the argument
-/// BINARIES=prebuilt, taken from beside it, where --prebuilt puts them. The workspace's
-/// root is the build's context. A base in a registry is read where `files` name folders.
+/// The Dockerfile is written to dist/docker/NAME, with a rootfs.tar of everything in the image
+/// except the programs. A build stage compiles the programs. With the build argument
+/// BINARIES=prebuilt they are copied from beside the Dockerfile, where --prebuilt puts them. The
+/// build context is the workspace's root. A base in a registry is read if `files` names folders.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo dockless dockerfile
@@ -25,10 +25,10 @@ use crate::target::Platform;
   docker build -f dist/docker/mytool/Dockerfile --build-arg BINARIES=prebuilt .
   cargo dockless dockerfile --package mytool --output docker")]
 pub struct Args {
-    /// Into this folder of the workspace
+    /// Write to this folder of the workspace
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
-    /// Compile the programs, and put them where the stage `prebuilt` takes them from
+    /// Compile the programs, and put them where the stage `prebuilt` copies them from
     #[arg(long)]
     prebuilt: bool,
     /// Only for this platform, such as linux/arm64; may be repeated

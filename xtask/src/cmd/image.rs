@@ -22,9 +22,9 @@ mod places;
 
 /// Make container images of the static binaries, without Docker and without a network
 ///
-/// The image goes into dist/images, as an OCI layout, unless --push, --output or --load
-/// say where. What is printed is the image's name there, with its digest; after a load
-/// it is what the engine runs it by.
+/// The image is written to dist/images as an OCI layout, unless --push, --output or --load name
+/// another place. The command prints the image's name there with its digest; after a load, the
+/// name by which the engine runs it.
 #[derive(Debug, clap::Args)]
 #[command(
     args_conflicts_with_subcommands = true,
@@ -47,22 +47,22 @@ struct Make {
     /// Only for this platform, such as linux/arm64; may be repeated
     #[arg(long, value_name = "OS/ARCH", value_delimiter = ',', value_parser = Platform::parse)]
     platform: Vec<Platform>,
-    /// Push to the settings' `repositories`, and move the tags there
+    /// Push to the `repositories` of the settings, and move the tags there
     #[arg(long)]
     push: bool,
-    /// Below this, images go whose settings name no repositories; or DOCKLESS_REPOSITORY
+    /// Where to push images without `repositories`: below this, or below DOCKLESS_REPOSITORY
     #[arg(long, value_name = "REPOSITORY", value_parser = above)]
     repository: Option<Above>,
     /// Write to oci:DIR, oci-archive:FILE or docker-archive:FILE; may be repeated
     #[arg(short, long, value_name = "SINK", value_parser = stored_name)]
     output: Vec<Stored>,
-    /// Hand it over to this engine; may be repeated
+    /// Load it into this engine; may be repeated
     #[arg(long, value_name = "ENGINE")]
     load: Vec<Engine>,
-    /// Ask registries what the bases are now, and write that into dockless.lock
+    /// Write the current digests of bases in registries to dockless.lock
     #[arg(long)]
     update_base: bool,
-    /// Use no layer made before, and keep none
+    /// Neither read nor write cached layers
     #[arg(long)]
     no_cache: bool,
     /// Print the plan and make nothing

@@ -9,20 +9,20 @@ use crate::init;
 use crate::plan::{Mode, Part, Skip};
 use crate::project::{Project, git};
 
-/// Write the workflows by which GitHub checks and releases the project
+/// Write GitHub workflows that check and release the project
 ///
-/// They are made of the project's settings: a job for each target, on a runner that has its
-/// linker; one that joins and publishes; attestations of what was published. Actions are
-/// pinned by their commits, and Dependabot is told to raise them.
+/// The workflows follow the project's settings: one job builds each target on a runner that has
+/// its linker, one job merges and publishes, and one attests what was published. Actions are
+/// pinned by commit, and Dependabot updates the pins.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo dockless init --workflows
-  cargo dockless init --workflows --check     fail where they are not current")]
+  cargo dockless init --workflows --check     fail if a file is outdated")]
 pub struct Args {
-    /// Write .github/workflows/ci.yml, release.yml, and .github/dependabot.yml
+    /// Write .github/workflows/ci.yml and release.yml, and .github/dependabot.yml
     #[arg(long, required = true)]
     workflows: bool,
-    /// Write nothing, and fail where a file is not what it would be
+    /// Write nothing, and fail if a file is outdated
     #[arg(long)]
     check: bool,
 }

@@ -15,7 +15,7 @@ mod pr;
 use bump::Bump;
 use pr::Pr;
 
-/// Make and check the manifests of kubectl plugins, for krew
+/// Make and validate the krew manifests of kubectl plugins
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo dockless krew manifest
@@ -35,7 +35,7 @@ enum Action {
     Pr(Pr),
 }
 
-/// Make the archives of plugins, and the manifests that install them
+/// Make the archives of plugins and the manifests that install them
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo dockless krew manifest --package kubectl-view-secret")]
@@ -44,11 +44,11 @@ struct Manifest {
     selection: Selection,
 }
 
-/// Check manifests as krew and its index do, without a network
+/// Validate manifests as krew and its index do, without a network
 ///
-/// What krew or its index refuses is an error, and what they pass over is a warning. Where
-/// the archives are, each platform is installed in memory: for a manifest in dist/krew in
-/// dist/, and otherwise in the folder of --archives.
+/// What krew or its index refuses is an error; what they ignore is a warning. Each platform is
+/// installed in memory if its archive is available: in dist/ for a manifest in dist/krew, or in
+/// the folder of --archives.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo dockless krew validate plugins/view-secret.yaml
@@ -56,10 +56,10 @@ struct Manifest {
   cargo dockless krew validate view-secret.yaml --archives ~/downloads
   cargo dockless krew validate --json plugins/*.yaml")]
 struct Validate {
-    /// Manifests, each by the name of its plugin
+    /// Manifests, each named after its plugin
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
-    /// The folder of the archives, each by the last part of its uri
+    /// The folder of the archives, each named as at the end of its uri
     #[arg(long, value_name = "DIR")]
     archives: Option<PathBuf>,
 }

@@ -21,51 +21,51 @@ use crate::release::{self, Source};
 use crate::target::Target;
 use crate::term::Table;
 
-/// Make everything that a release consists of, and publish it
+/// Make a release and publish it
 ///
-/// HEAD must be clean and carry the tag of the version. What could go wrong is looked for
-/// first: the token, the tag, the registries, the toolchains. Then everything is made, in
-/// dist/, and published: images under their digests, files in a draft on GitHub, and only
-/// then the release, the images' tags, and the pull request for the index of krew.
+/// HEAD must be clean and have the tag of the version. The token, the tag, the registries and the
+/// toolchains are checked first. Then everything is made in dist/ and published: first the images
+/// by digest and the files in a draft on GitHub, then the release, the images' tags and the pull
+/// request to krew's index.
 ///
-/// A run that was interrupted is made again, and finds what is there. A snapshot is made of
-/// any commit, dirty ones too, and published nowhere.
+/// After an interruption, run the command again: it continues with what is there. A snapshot is
+/// made of any commit, even with uncommitted changes, and is not published.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  cargo dockless release --dry-run            print the plan and each call, and make nothing
-  cargo dockless release --snapshot           archives, checksums and images of this commit
-  cargo dockless release                      of a tag, published
-  cargo dockless release --draft              up to a draft, which a person publishes
-  cargo dockless release --skip publish       the same of a tag, as it would be published
+  cargo dockless release --dry-run            print the plan and every call, and make nothing
+  cargo dockless release --snapshot           make archives, checksums and images of this commit
+  cargo dockless release                      make the release of a tag and publish it
+  cargo dockless release --draft              stop at a draft, which a person publishes
+  cargo dockless release --skip publish       make the release of a tag, and publish nothing
   cargo dockless release --split --target x86_64-unknown-linux-musl
-  cargo dockless release --merge shards       join what several machines built, and publish it
-  cargo dockless release --snapshot --json    what was made, for machines
+  cargo dockless release --merge shards       merge what several machines built, and publish it
+  cargo dockless release --snapshot --json    print what was made as JSON
 
-Publishing takes a token: GITHUB_TOKEN for the release, and KREW_GITHUB_TOKEN, a classic
-one with the scope public_repo, for the pull request of a kubectl plugin.")]
+Publishing needs tokens: GITHUB_TOKEN for the release, and KREW_GITHUB_TOKEN, a classic one
+with the scope public_repo, for the pull request of a kubectl plugin.")]
 pub struct Args {
-    /// Release any commit, with a development version, and publish nothing
+    /// Make a release of any commit, with a development version, and publish nothing
     #[arg(long)]
     snapshot: bool,
-    /// Print the plan and each call, and make nothing
+    /// Print the plan and every call, and make nothing
     #[arg(long)]
     dry_run: bool,
-    /// Remove an earlier dist/ first, and use no archive made before
+    /// Remove dist/ first, and use no cached archives
     #[arg(long)]
     clean: bool,
-    /// End with a draft on GitHub, which nobody sees
+    /// Stop at a draft on GitHub
     #[arg(long, conflicts_with = "snapshot")]
     draft: bool,
-    /// The notes of the release [default: the changelog's section, or the commits]
+    /// The release notes [default: the changelog's section, or the commits]
     #[arg(long, value_name = "FILE", conflicts_with = "snapshot")]
     notes: Option<PathBuf>,
-    /// Build the programs of the targets alone, for another machine to join
+    /// Only build the programs of the targets, for another machine to merge
     #[arg(long, requires = "target", conflicts_with_all = ["merge", "draft", "notes", "dry_run"])]
     split: bool,
-    /// Join what other machines built, which is in these folders, and go on
+    /// Merge what other machines built, from these folders, and continue
     #[arg(long, value_name = "DIR", num_args = 1.., conflicts_with = "target")]
     merge: Vec<PathBuf>,
-    /// Leave out these steps
+    /// Skip these steps
     #[arg(long, value_name = "STEPS", value_delimiter = ',')]
     skip: Vec<Skip>,
     #[command(flatten)]

@@ -10,7 +10,7 @@ use crate::process::Program;
 
 /// Build a static binary for this machine and run it
 ///
-/// What stands behind `--` goes to the program; its exit status is passed on.
+/// Arguments after `--` are passed to the program. Its exit status is that of the command.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo dockless run -- --version

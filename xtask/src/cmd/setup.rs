@@ -9,16 +9,16 @@ use crate::plan::{LeftOut, Mode, Part};
 use crate::project::cross::Zig;
 use crate::toolchain::{self, zig};
 
-/// Install what building takes: standard libraries, and zig with --zig
+/// Install what builds need: standard libraries, or zig with --zig
 ///
-/// Builds install the standard libraries that they miss themselves; this does it
-/// before, for an image of a build machine, or for work without a network.
+/// A build installs a missing standard library itself. This command does it in advance, for
+/// the image of a build machine or for work without a network.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  cargo dockless setup            the standard library of every target of this project
-  cargo dockless setup --zig      and zig, for C, macOS and Windows; prints its path")]
+  cargo dockless setup            install the standard library of every target of this project
+  cargo dockless setup --zig      also install zig, for C, macOS and Windows; print its path")]
 pub struct Args {
-    /// Install zig, as PyPI packs it, into the cache folder
+    /// Install zig, from PyPI, into the cache folder
     #[arg(long)]
     zig: bool,
 }

@@ -8,7 +8,7 @@ use crate::project::Project;
 
 /// Run the workspace's tests
 ///
-/// `cargo test --workspace`, in the project's root and with its own toolchain.
+/// This runs `cargo test --workspace` in the project's root, with the project's toolchain.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo dockless test

@@ -26,9 +26,9 @@ pub enum Skip {
     Check,
     Archive,
     Image,
-    /// Everything that others see.
+    /// All publishing.
     Publish,
-    /// The pull request to the index of plugins.
+    /// The pull request to krew's index.
     Krew,
 }
 

@@ -21,9 +21,9 @@ use crate::term::Term;
 pub enum Engine {
     Docker,
     Podman,
-    /// Through `ctr`, into the namespace that CONTAINERD_NAMESPACE names
+    /// With `ctr`, into the namespace CONTAINERD_NAMESPACE
     Containerd,
-    /// Into the nodes of the cluster that KIND_CLUSTER_NAME names
+    /// Into the nodes of the cluster KIND_CLUSTER_NAME
     Kind,
 }
 

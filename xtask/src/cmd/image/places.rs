@@ -32,7 +32,7 @@ pub struct Validate {
     network: NetworkArgs,
 }
 
-/// Say what an image holds and how it runs
+/// Show what an image contains and how it runs
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo dockless image inspect gcr.io/distroless/static-debian13:nonroot
@@ -41,7 +41,7 @@ pub struct Inspect {
     /// A name in a registry, or oci:DIR[:TAG], oci-archive:FILE, docker-archive:FILE
     #[arg(value_parser = location)]
     image: Location,
-    /// Signatures, SBOMs and whatever else a registry has that refers to it
+    /// List signatures, SBOMs and everything else that refers to it in a registry
     #[arg(long)]
     referrers: bool,
     #[command(flatten)]
@@ -62,16 +62,16 @@ pub struct Copy {
     /// A name in a registry, or oci:DIR, oci-archive:FILE, docker-archive:FILE
     #[arg(value_parser = location, required_unless_present = "load")]
     to: Option<Location>,
-    /// Hand it over to this engine
+    /// Load it into this engine
     #[arg(long, value_name = "ENGINE", conflicts_with = "to")]
     load: Option<Engine>,
     /// Only the image for this platform, such as linux/arm64
     #[arg(long, value_name = "OS/ARCH", value_parser = Platform::parse)]
     platform: Option<Platform>,
-    /// With signatures, SBOMs and whatever else refers to it, between registries
+    /// Between registries, also copy signatures, SBOMs and everything else that refers to it
     #[arg(long, conflicts_with = "platform")]
     referrers: bool,
-    /// What the copy is called, instead of what it was; may be repeated
+    /// The name of the copy, instead of the old one; may be repeated
     #[arg(long, value_name = "REFERENCE", value_parser = named)]
     name: Vec<Reference>,
     #[command(flatten)]

@@ -13,17 +13,17 @@ use crate::finding::{Finding, Findings, Place, Severity, failure};
 use crate::krew::{self, Archives, Change, Release};
 use crate::release;
 
-/// Give plugins their next version in a checkout of an index
+/// Update plugins to their next version in a checkout of an index
 ///
-/// The version, uris and digests that the release of HEAD left in dist/krew go into
-/// PATH/plugins/NAME.yaml, where only these values change: comments, order, quotes and ends
-/// of lines stay. Nothing is written that the index's bot would not approve by itself; what
-/// stops it is said, with its line. What the release has more than the entry, such as a
-/// platform, is said and left out.
+/// The version, uris and digests of the release of HEAD in dist/krew are written to
+/// PATH/plugins/NAME.yaml. Only these values change: comments, order, quotes and line ends stay.
+/// Nothing is written that the index's bot would not approve; the error names what prevents the
+/// approval, and its line. What only the release has, such as another platform, is reported and
+/// left out.
 ///
-/// With --rewrite these become warnings. Where values alone do not do, the fields of `spec` that
-/// differ from the release's are made anew, `platforms` as a whole, and everything else
-/// stays; an entry that the index has not is added. A person then reviews the change.
+/// With --rewrite these errors become warnings. Where changing values is not enough, the fields of
+/// `spec` that differ from the release are rewritten, `platforms` as a whole, and everything else
+/// stays. An entry that the index does not have is added. A person then reviews the change.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo dockless krew bump --index ~/src/krew-index
@@ -37,10 +37,10 @@ pub struct Bump {
     /// Only these plugins [default: all in dist/krew]
     #[arg(value_name = "NAME")]
     names: Vec<String>,
-    /// Write what a person has to review, too
+    /// Also write changes that a person has to review
     #[arg(long)]
     rewrite: bool,
-    /// Say what would change, and write nothing
+    /// Print what would change, and write nothing
     #[arg(long)]
     dry_run: bool,
 }

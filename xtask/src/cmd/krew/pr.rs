@@ -17,17 +17,16 @@ use crate::project::Project;
 use crate::release;
 use crate::version::ReleaseTag;
 
-/// Ask an index on GitHub to take a release's version of plugins
+/// Open a pull request for the next version of plugins in an index on GitHub
 ///
-/// Of what the release of HEAD left in dist/krew, version, uris and digests go into the
-/// index's entry, where nothing else changes, on a branch of a fork; then a pull request
-/// is opened, as krew-release-bot does. What is there of it already is kept, a pull request
-/// of an earlier version is closed, and an index that has the version, or a newer one,
-/// is left alone.
+/// The version, uris and digests of the release of HEAD in dist/krew are written to the index's
+/// entry, on a branch of a fork. Nothing else changes. Then a pull request is opened, as
+/// krew-release-bot does. Existing branches and pull requests are kept, a pull request of an
+/// earlier version is closed, and nothing is done if the index has the version or a newer one.
 ///
-/// It takes KREW_GITHUB_TOKEN, a classic token with the scope public_repo. With one that
-/// may not open pull requests, and for a first submission, which a person makes, the branch
-/// is made and the page printed on which the pull request is opened.
+/// The command needs KREW_GITHUB_TOKEN, a classic token with the scope public_repo. If the token
+/// cannot open pull requests, and for a first submission, which a person makes, the branch is made
+/// and the page printed on which to open the pull request.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo dockless krew pr --dry-run
@@ -37,10 +36,10 @@ pub struct Pr {
     /// Only these plugins [default: all in dist/krew]
     #[arg(value_name = "NAME")]
     names: Vec<String>,
-    /// The index, in place of the setting's
+    /// The index, instead of the one in the settings
     #[arg(long, value_name = "OWNER/NAME", value_parser = slug)]
     index: Option<Slug>,
-    /// Print what would change of the entry, and change nothing
+    /// Print the change of the entry, and change nothing
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
