@@ -31,6 +31,8 @@ mod url;
 
 pub use body::ResponseReader;
 pub use error::{Fault, HttpError};
+#[cfg(test)]
+pub use location::tests::offline;
 pub use pages::Pages;
 pub use proxy::Proxies;
 pub use retry::Patience;

@@ -208,3 +208,66 @@ pub(super) fn explain(error: HttpError, site: &Site, used: &Authorization) -> an
     };
     error.context(Help(help))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::collections::BTreeSet;
+    use std::sync::Arc;
+
+    use super::super::Server;
+    use super::*;
+    use crate::cache::Cache;
+    use crate::http::{Fault, Origin, Proxies, Scheme, offline};
+    use crate::process::Env;
+    use crate::reference::Repository;
+    use crate::term::{Color, Settings, Term, Verbosity};
+
+    /// How often a call is tried, and whether it succeeds, where the first `expired` tokens are
+    /// rejected and another thread has renewed each of them meanwhile.
+    fn tried(expired: usize) -> (usize, bool) {
+        let term = Term::new(Settings {
+            verbosity: Verbosity::Quiet,
+            color: Color::Never,
+            json: false,
+            annotate: false,
+            no_color: true,
+        });
+        let http = offline(Proxies::default());
+        let env = Env::scrub([]);
+        let blobs = Cache::none().blobs().unwrap();
+        let registry = Registry::new(&http, &env, None, &blobs, 1, &term);
+        let repository = Repository::parse("r.test/a").unwrap();
+        let origin = Origin::new(Scheme::Https, "r.test").unwrap();
+        let server = Server { origin: origin.clone(), challenge: Some(Challenge::Basic) };
+        let site = Site { server: Arc::new(server), repository, scopes: BTreeSet::new() };
+        let renew = |at: usize| {
+            let header = Some(Secret::new(at.to_string()));
+            let new = Authorization { header, known: true, about: String::new() };
+            locked(&registry.tokens).insert((origin.clone(), String::new()), new);
+        };
+        renew(0);
+        let tries = Cell::new(0);
+        let done = registry.authorized(&site, |auth| {
+            assert_eq!(auth.unwrap().1.expose(), tries.get().to_string());
+            tries.set(tries.get() + 1);
+            if tries.get() > expired {
+                return Ok(());
+            }
+            renew(tries.get());
+            let (from, headers) = (origin.clone(), Box::default());
+            let fault = Fault::Status { status: 401, from, headers, body: Vec::new() };
+            Err(HttpError { call: String::new(), fault, tries: 1 })
+        });
+        (tries.get(), done.is_ok())
+    }
+
+    #[test]
+    fn a_token_that_another_thread_renewed_may_have_expired_too() {
+        for (expired, expected) in
+            [(0, (1, true)), (1, (2, true)), (4, (5, true)), (99, (5, false))]
+        {
+            assert_eq!(tried(expired), expected, "{expired}");
+        }
+    }
+}
