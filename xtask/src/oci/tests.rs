@@ -19,7 +19,7 @@ use crate::reference::{Reference, Stored};
 use crate::target::Target;
 use crate::term::{Color, Settings, Term, Verbosity};
 
-/// Said where pinned bytes have changed.
+/// The message where pinned bytes have changed.
 const RAISE: &str = "raise LAYOUT in oci/layer.rs, and VERSION_ID in os-release with it, pin the \
                      new digest, and say it in the changelog";
 
@@ -151,7 +151,7 @@ fn the_bytes_of_images_are_pinned() {
     );
 }
 
-/// What a layout says of a blob that is put into it.
+/// Puts a blob into a layout, and returns its descriptor.
 fn put(layout: &Path, media_type: &str, bytes: &[u8]) -> Value {
     let digest = Digest::of(bytes);
     let folder = layout.join("blobs/sha256");
@@ -161,7 +161,7 @@ fn put(layout: &Path, media_type: &str, bytes: &[u8]) -> Value {
     json!({ "mediaType": media_type, "digest": digest, "size": bytes.len() })
 }
 
-/// Fields that oci-spec does not model, of a base's config and of its layers.
+/// A base's config and its layers have fields that oci-spec does not model.
 #[test]
 fn what_a_base_says_beyond_the_specification_survives() {
     let dir = tempfile::tempdir().unwrap();
@@ -217,7 +217,7 @@ fn what_a_base_says_beyond_the_specification_survives() {
     assert_eq!(container.get("Domainname"), None);
 }
 
-/// An index that others wrote is written again when an image is added to it.
+/// Adding an image to a layout rewrites the index that others wrote.
 #[test]
 fn an_index_is_written_as_it_was_read() {
     let digest = format!("sha512:{}", "a".repeat(128));
@@ -246,7 +246,7 @@ fn an_index_is_written_as_it_was_read() {
     assert!(error.contains("is a sha512 digest, and only sha256 is read"), "{error}");
 }
 
-/// A new layout has a new name in what it makes.
+/// The builtin base names the layout's version.
 #[test]
 fn the_systems_version_is_the_layouts() {
     let entries = rootfs::entries();

@@ -9,7 +9,7 @@ use super::{Access, PROGRESS, Registry, Site};
 use crate::digest::{Digest, HashingWriter};
 use crate::files;
 use crate::http::{Call, HttpError, Method, Patience, ResponseReader};
-use crate::oci::{Blob, Image, Index, Root, limits};
+use crate::oci::{Blob, Image, Root, limits};
 use crate::parallel;
 use crate::reference::Repository;
 
@@ -57,24 +57,18 @@ impl Registry<'_> {
 
     /// The image with its layers where [`Registry::fetch`] put them.
     fn with_cached_layers(&self, root: &Root) -> Root {
-        let image = |image: &Image| {
-            let mut image = image.clone();
-            for layer in &mut image.layers {
-                if let Blob::Remote(_) = layer.blob {
-                    let path = self.blobs.path(&layer.descriptor.digest);
-                    layer.blob = Blob::File { path, at: 0 };
-                }
-            }
-            image
+        let mut root = root.clone();
+        let images: Vec<&mut Image> = match &mut root {
+            Root::Image(image) => vec![image],
+            Root::Index(index) => index.images.iter_mut().map(|(_, image)| image).collect(),
         };
-        match root {
-            Root::Image(of) => Root::Image(Box::new(image(of))),
-            Root::Index(index) => {
-                let images = index.images.iter();
-                let images = images.map(|(platform, of)| (platform.clone(), image(of))).collect();
-                Root::Index(Box::new(Index { manifest: index.manifest.clone(), images }))
+        for layer in images.into_iter().flat_map(|image| &mut image.layers) {
+            if let Blob::Remote(_) = layer.blob {
+                let path = self.blobs.path(&layer.descriptor.digest);
+                layer.blob = Blob::File { path, at: 0 };
             }
         }
+        root
     }
 
     /// Downloads a blob unless it is in the cache, and returns it.

@@ -45,8 +45,8 @@ fn tree(layers: &[&[&str]]) -> Tree {
     tree
 }
 
-/// Folders and links as [`member`] takes them, a folder's default left out, and how many
-/// files are in each.
+/// The folders and links in the form that [`member`] takes, without a folder's defaults, and
+/// the number of files in each.
 fn listed(tree: &Tree) -> Vec<String> {
     fn list(dir: &Dir, at: &str, to: &mut Vec<String>) {
         if !dir.files.is_empty() {
@@ -73,7 +73,7 @@ fn listed(tree: &Tree) -> Vec<String> {
 
 #[test]
 fn layers_come_to_what_overlays_show() {
-    /// What is tried, the layers, and what they come to.
+    /// The case, the layers, and the tree that they give.
     type Case<'a> = (&'a str, &'a [&'a [&'a str]], &'a [&'a str]);
     let cases: &[Case<'_>] = &[
         (
@@ -224,7 +224,7 @@ fn what_is_kept_is_the_same() {
     assert_eq!(listed(&again), listed(&tree));
     assert_eq!(again.root(), Some(Folder { mode: 0o555, uid: 0, gid: 0, time: 7 }));
     assert_eq!((again.at("a/d"), again.at("a/x")), (Some(At::File), None));
-    // What was cut off, or is of another version, is read anew.
+    // A tree that is cut off, or of another version, is not used.
     let mut bytes = Vec::new();
     cache.get(crate::cache::Kind::Layer, &key, &mut bytes).unwrap();
     for end in 0..bytes.len() {
@@ -234,7 +234,7 @@ fn what_is_kept_is_the_same() {
     }
 }
 
-/// Layers that are made to take long, or much.
+/// Hostile layers would take long, or much memory.
 #[test]
 fn a_base_is_bounded() {
     let mut deep = Tree::default();
@@ -261,7 +261,7 @@ fn a_base_is_bounded() {
         let error = many.apply(&member(last), 1).unwrap_err().to_string();
         assert!(error.contains("more than 250000 folders and links"), "{last}: {error}");
     }
-    // A folder that is emptied again and again is gone through once.
+    // A folder that is emptied again and again is visited once.
     let mut swept = Tree::default();
     (0..10_000).for_each(|n| swept.apply(&member(&format!("a/{n}")), 1).unwrap());
     swept.apply(&member("a/b/c"), 2).unwrap();

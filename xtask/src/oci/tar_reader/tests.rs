@@ -10,7 +10,7 @@ use crate::finding::{self, Severity};
 
 const END: [u8; 1024] = [0; 1024];
 
-/// A header with its checksum, whose fields a test then writes over.
+/// A header with its checksum. Tests overwrite its fields.
 fn raw(flag: u8, name: &[u8], size: u64) -> Header {
     let mut header = Header::new_ustar();
     header.as_old_mut().name[..name.len()].copy_from_slice(name);
@@ -31,7 +31,7 @@ fn linked(flag: u8, name: &[u8], target: &[u8]) -> Vec<u8> {
     header.as_bytes().to_vec()
 }
 
-/// A header and its content, filled up.
+/// A header and its content, padded.
 fn member(flag: u8, name: &[u8], content: &[u8]) -> Vec<u8> {
     let mut bytes = raw(flag, name, content.len() as u64).as_bytes().to_vec();
     bytes.extend(content);
@@ -60,7 +60,7 @@ fn joined(parts: &[Vec<u8>]) -> Vec<u8> {
     [parts.concat(), END.to_vec()].concat()
 }
 
-/// What both ways to walk say; they agree.
+/// Walks by reading and by seeking, which must agree.
 fn members(tar: &[u8]) -> Result<Vec<TarMember>> {
     let mut read = Vec::new();
     let result = walk(tar, |member, _| {
@@ -168,7 +168,7 @@ fn extensions_speak_of_the_next_member_only() {
     assert_eq!(paths(&joined(&[star])), [format!("{}/name", "p".repeat(131))]);
 }
 
-/// Old programs summed up signed bytes.
+/// Old programs summed signed bytes.
 #[test]
 fn both_checksums_are_taken() {
     let mut bytes = member(b'0', b"\xe9t\xe9", b"");
@@ -457,7 +457,7 @@ fn a_good_tar_cut_anywhere_is_whole_or_an_error() {
     assert_eq!(whole.collect::<Vec<_>>(), ends);
 }
 
-/// Headers of every kind in any order, with fields written over.
+/// Headers of every kind in any order, with overwritten fields.
 fn hostile(u: &mut Unstructured<'_>) -> arbtest::arbitrary::Result<Vec<u8>> {
     let mut tar = Vec::new();
     for _ in 0..u.int_in_range(0..=6)? {

@@ -1,7 +1,7 @@
 use super::*;
 use crate::oci::tar_reader::{TarMember, TarMemberKind};
 
-/// A base whose folders have rights of their own, and as many links as those of Debian.
+/// A base whose folders have modes of their own, and as many links as Debian's.
 fn base() -> Tree {
     let mut tree = Tree::default();
     let member = |path: &str, kind, link: Option<&str>, mode, uid| TarMember {
@@ -78,7 +78,7 @@ fn a_layer_repeats_the_folders_of_the_base_and_goes_through_its_links() {
             &["home/nonroot//", "home/nonroot/x"],
             &[root, "home/ 755 0 7", "home/nonroot/ 700 65532 7", "home/nonroot/x 600 9 0"],
         ),
-        // A folder that is there is as it is, unless it is asked for by itself.
+        // A folder of the base stays as it is, unless it is asked for by itself.
         (&["tmp//"], &[]),
         (&["tmp/"], &[root, "tmp/ 600 9 0"]),
         (&["tmp/", "tmp/x"], &[root, "tmp/ 600 9 0", "tmp/x 600 9 0"]),
@@ -102,7 +102,7 @@ fn a_layer_repeats_the_folders_of_the_base_and_goes_through_its_links() {
         ),
         (&["run/x"], &[root, "gone/ 755 0 0", "gone/run/ 755 0 0", "gone/run/x 600 9 0"]),
         (&["run/"], &[root, "gone/ 755 0 0", "gone/run/ 600 9 0"]),
-        // A file takes the place of a file, of a link to one and of a link to nothing.
+        // A file replaces a file, a link to one, and a link to nothing.
         (
             &["usr/lib/libc.so"],
             &[root, "usr/ 755 0 7", "usr/lib/ 711 0 7", "usr/lib/libc.so 600 9 0"],
@@ -111,7 +111,7 @@ fn a_layer_repeats_the_folders_of_the_base_and_goes_through_its_links() {
         (&["run"], &[root, "run 600 9 0"]),
         (&["loop"], &[root, "loop 600 9 0"]),
         (&["lib -> usr/lib64"], &[root, "lib 600 9 0"]),
-        // One place by two names is one.
+        // Two names of one place are one entry.
         (
             &["lib//", "usr/lib//", "usr/lib/a/", "lib/a//"],
             &[root, "usr/ 755 0 7", "usr/lib/ 711 0 7", "usr/lib/a/ 600 9 0"],
@@ -119,7 +119,7 @@ fn a_layer_repeats_the_folders_of_the_base_and_goes_through_its_links() {
     ] {
         assert_eq!(placed(&base, requested).unwrap(), expected, "{requested:?}");
     }
-    // On nothing, all of it is made.
+    // Without a base, all folders are made.
     let made = placed(&Tree::default(), &["a/b/c"]).unwrap();
     assert_eq!(made, ["a/ 755 0 0", "a/b/ 755 0 0", "a/b/c 600 9 0"]);
 }
@@ -150,7 +150,7 @@ fn what_has_no_place_is_named_with_what_is_there() {
     }
 }
 
-/// The layers above repeat what those below made of a folder.
+/// The upper layers repeat a folder as the lower layers have it.
 #[test]
 fn the_programs_lie_in_what_the_files_made_of_the_base() {
     let base = base();
