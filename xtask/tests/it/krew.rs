@@ -294,17 +294,17 @@ fn who_is_a_plugin_says_so() {
 #[test]
 fn what_krew_would_refuse_is_refused_before_anything_is_compiled() {
     for (more, why) in [
-        ("name = \"a.b\"", "holds more than letters, digits, - and _"),
-        ("name = \"a b\"", "holds more than letters, digits, - and _"),
-        ("name = \"../x\"", "holds more than letters, digits, - and _"),
+        ("name = \"a.b\"", "has other characters than letters, digits, - and _"),
+        ("name = \"a b\"", "has other characters than letters, digits, - and _"),
+        ("name = \"../x\"", "has other characters than letters, digits, - and _"),
         ("name = \"con\"", "is the name of a device on Windows"),
         ("uri = \"ftp://acme.test/{{ archive }}\"", "does not begin with https://"),
         ("uri = \"{{ archive }}\"", "does not begin with https://"),
         ("uri = \"https://acme.test/{{ archiv }}\"", "archiv"),
         ("uri = 7", "expected a string"),
         ("uri = \"git@github.com:acme/tool.git/{{ archive }}\"", "does not begin with https://"),
-        ("name = \"a/b\"", "holds more than letters, digits, - and _"),
-        ("name = \" \"", "holds more than letters, digits, - and _"),
+        ("name = \"a/b\"", "has other characters than letters, digits, - and _"),
+        ("name = \" \"", "has other characters than letters, digits, - and _"),
         ("short-description = \" \"", "shortDescription is empty"),
         ("description = \"\\n\"", "description is empty"),
         ("ship = \"no\"", "expected"),
