@@ -212,6 +212,15 @@ impl Decided {
         self.builds.push(build);
     }
 
+    /// The names of the release's files, sorted.
+    fn files(&self) -> Vec<String> {
+        let mut files: Vec<String> = self.archives.iter().map(|it| it.name.clone()).collect();
+        files.extend((!self.archives.is_empty()).then(|| CHECKSUMS.to_owned()));
+        files.extend(self.plugins.iter().map(|it| format!("{}.yaml", it.name)));
+        files.sort();
+        files
+    }
+
     /// Finds what is wrong with all that is made together.
     fn check(
         &mut self,

@@ -1,8 +1,8 @@
 //! What a release makes public, and where.
 
 use super::{
-    ArchivePlan, CHECKSUMS, Decided, GitHubPlan, ImagePlan, IndexPlan, KrewPlan, LeftOut,
-    PublishOptions, PublishPlan, Request, Skip,
+    Decided, GitHubPlan, ImagePlan, IndexPlan, KrewPlan, LeftOut, PublishOptions, PublishPlan,
+    Request, Skip,
 };
 use crate::config::{Config, GitHubConfig, Slug};
 use crate::finding::{Finding, Place};
@@ -19,7 +19,7 @@ pub fn plan(
 ) -> (PublishPlan, Vec<Finding>, Vec<LeftOut>) {
     let config = &config.github;
     let options = &request.publish;
-    let Decided { archives, images, plugins, .. } = decided;
+    let Decided { images, plugins, .. } = decided;
     let mut findings = Vec::new();
     let mut left_out: Vec<LeftOut> = images.iter().filter_map(homeless).collect();
     let repository = repository(config, project, options);
@@ -32,7 +32,7 @@ pub fn plan(
             findings.push(Finding::error("github-draft", Place::item("--draft"), why, fix));
         }
     } else if let Some(repository) = &repository {
-        let files = files(archives, plugins);
+        let files = decided.files();
         findings.extend(files.iter().filter_map(|name| unfit(name)));
         findings.extend(config.unfound.clone());
         findings.extend(plugins.iter().filter_map(|it| elsewhere(it, repository, tag, options)));
@@ -74,15 +74,6 @@ fn homeless(image: &ImagePlan) -> Option<LeftOut> {
     let fix = "set `repositories` in [package.metadata.dockless.image], or DOCKLESS_REPOSITORY";
     let what = format!("the push of the image of {}", image.package);
     image.destinations().is_empty().then(|| left(&what, why, fix))
-}
-
-/// The names of the release's files, sorted.
-fn files(archives: &[ArchivePlan], plugins: &[KrewPlan]) -> Vec<String> {
-    let mut files: Vec<String> = archives.iter().map(|it| it.name.clone()).collect();
-    files.extend((!archives.is_empty()).then(|| CHECKSUMS.to_owned()));
-    files.extend(plugins.iter().map(|it| format!("{}.yaml", it.name)));
-    files.sort();
-    files
 }
 
 /// GitHub gives other names to files whose names have other characters.
