@@ -1,15 +1,12 @@
-//! A client of GitHub's REST API, as far as publishing takes it.
+//! A client of GitHub's REST API, as far as publishing needs it.
 //! <https://docs.github.com/en/rest?apiVersion=2022-11-28>
 
-use std::time::Duration;
-
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::config::Slug;
 use crate::finding::Help;
-use crate::http::limits::{LIST, OBJECT, PAGE, PAGES};
 use crate::http::{
     Body, Call, Fault, Http, HttpError, Method, Origin, Pages, Patience, Response, Url,
 };
@@ -18,28 +15,41 @@ use crate::secret::Secret;
 mod assets;
 mod git;
 mod pulls;
+mod rate_limit;
 mod releases;
 mod repositories;
 
-pub use assets::{Asset, Upload};
-pub use git::File;
+use rate_limit::rate_limit;
+
+pub use assets::{Asset, ReleaseFile};
+pub use git::{File, NewFile};
 pub use pulls::{NewPull, Pull};
-pub use releases::{Change, NewRelease, Release};
+pub use releases::{NewRelease, Release, ReleaseChange};
 pub use repositories::Repository;
 
-/// Where GitHub's API is, unless GITHUB_API_URL says otherwise.
+/// GitHub's API, unless GITHUB_API_URL names another.
 pub const API: &str = "https://api.github.com";
 
-/// How many entries a page has.
+/// Entries per page.
 const PER_PAGE: &str = "100";
+/// What is read of one thing, in bytes: a release has notes of up to 125,000 characters and
+/// up to 1,000 files of some kB each.
+const OBJECT: u64 = 8 << 20;
+/// What is read of a page of a list, in bytes: a hundred releases with the longest of notes.
+const PAGE: u64 = 64 << 20;
+/// What is read of a list, in bytes: the 10,000 releases that GitHub shows, with notes of
+/// 12 kB each.
+const LIST: u64 = 128 << 20;
+/// The pages of a list, which ends after 10,000 releases.
+const PAGES: usize = 1000;
 
-/// GitHub, as whoever has the token.
+/// GitHub, as the owner of the token.
 pub struct GitHub<'a> {
     http: &'a Http<'a>,
     api: Url,
-    /// What is sent as Authorization.
+    /// The header Authorization.
     token: Option<Secret>,
-    /// The variable that the token comes from, for those who have to mend it.
+    /// The variable that the token comes from, for messages.
     variable: &'static str,
 }
 
@@ -70,75 +80,66 @@ impl<'a> GitHub<'a> {
         self.variable
     }
 
-    /// The tries for one piece of work.
+    /// The retries of one piece of work.
     pub fn patience(&self) -> Patience<'_> {
         Patience::new(self.http)
     }
 
-    /// The address of a path below the API's.
+    /// An address below the API's.
     fn url(&self, path: &str) -> Url {
         self.api.below(path)
     }
 
-    /// The address of something of a repository.
-    fn of(&self, repository: &Slug, path: &str) -> Url {
-        self.url(&format!("/repos/{}/{}{path}", repository.owner, repository.name))
+    /// An address in a repository.
+    fn repo_url(&self, repo: &Slug, path: &str) -> Url {
+        self.url(&format!("/repos/{}/{}{path}", repo.owner, repo.name))
     }
 
-    /// Sends one request once, as whoever has the token.
+    /// Sends a request once, with the token.
     fn once(&self, method: Method, url: &Url, body: Option<&Value>) -> Result<Response, HttpError> {
         let bytes = body.map(|body| body.to_string().into_bytes());
         let body = bytes.as_deref().map_or(Body::Empty, Body::Bytes);
         self.http.once(&self.call(method, url, body, OBJECT))
     }
 
-    /// The same, tried again where that may help and cannot harm.
+    /// Sends a request, and again where it fails in a way that may pass.
     fn send(&self, method: Method, url: &Url, body: Option<&Value>) -> Result<Response, HttpError> {
-        let mut patience = Patience::new(self.http);
-        loop {
-            match self.once(method.clone(), url, body) {
-                Ok(response) => return Ok(response),
-                Err(error) => patience.wait(error)?,
+        self.http.retry(|| self.once(method.clone(), url, body))
+    }
+
+    /// Sends a request; `None` where it is refused with one of these statuses, and not by a
+    /// rate limit.
+    fn try_send(
+        &self,
+        method: Method,
+        url: &Url,
+        body: Option<&Value>,
+        absent: &[u16],
+    ) -> Result<Option<Response>> {
+        match self.send(method, url, body) {
+            Ok(response) => Ok(Some(response)),
+            Err(error)
+                if error.rate_limit().is_none()
+                    && error.status().is_some_and(|status| absent.contains(&status)) =>
+            {
+                Ok(None)
             }
+            Err(error) => Err(self.explain(error)),
         }
     }
 
     fn call<'b>(&'b self, method: Method, url: &'b Url, body: Body<'b>, limit: u64) -> Call<'b> {
         let auth = self.token.as_ref().map(|token| (&self.api.origin, token));
-        Call { method, url, headers: HEADERS, auth, body, limit }
+        Call { method, url, headers: HEADERS, auth, body, limit, rate_limit }
     }
 
-    /// Does what may have an effect although no answer came. After each failure `look`
-    /// says whether what was wanted is there by now, whoever did it.
-    fn settle<T>(
-        &self,
-        act: impl Fn() -> Result<T, HttpError>,
-        look: impl Fn(&HttpError) -> Result<Option<T>>,
-    ) -> Result<T> {
-        let mut patience = Patience::new(self.http);
-        loop {
-            let error = match act() {
-                Ok(done) => return Ok(done),
-                Err(error) => error,
-            };
-            if let Some(done) = look(&error)? {
-                return Ok(done);
-            }
-            patience.wait(error).map_err(|error| self.explain(error))?;
-        }
+    /// What is at an address; `None` where it is refused with one of these statuses. 404 is
+    /// also what the token cannot see.
+    fn get<T: DeserializeOwned>(&self, url: &Url, absent: &[u16]) -> Result<Option<T>> {
+        self.try_send(Method::GET, url, None, absent)?.map(|response| read(&response)).transpose()
     }
 
-    /// What is at an address; `None` where there is nothing, or nothing that the token
-    /// may see.
-    fn get<T: DeserializeOwned>(&self, url: &Url) -> Result<Option<T>> {
-        match self.send(Method::GET, url, None) {
-            Ok(response) => read(&response).map(Some),
-            Err(error) if error.status() == Some(404) => Ok(None),
-            Err(error) => Err(self.explain(error)),
-        }
-    }
-
-    /// All entries of a list, which comes in pages.
+    /// All entries of a list, page by page.
     fn list<T: DeserializeOwned>(&self, url: &Url) -> Result<Vec<T>> {
         let mut all = Vec::new();
         let mut pages = Pages::new(self.http, PAGES, LIST);
@@ -152,20 +153,7 @@ impl<'a> GitHub<'a> {
         Ok(all)
     }
 
-    /// Looks again and again, for so long at most.
-    pub fn wait_until(&self, most: Duration, look: impl Fn() -> Result<bool>) -> Result<()> {
-        let mut waited = Duration::ZERO;
-        let mut pause = Duration::from_millis(250);
-        while !look()? {
-            ensure!(waited < most, "it takes longer than {} s", most.as_secs());
-            self.http.sleep(pause);
-            waited += pause;
-            pause = (pause * 2).min(Duration::from_secs(5));
-        }
-        Ok(())
-    }
-
-    /// What helps where GitHub refuses, in terms of the token.
+    /// Adds what helps where GitHub refuses the token.
     pub fn explain(&self, error: HttpError) -> anyhow::Error {
         let variable = self.variable;
         let needed = ["x-accepted-github-permissions", "x-accepted-oauth-scopes"]
@@ -176,10 +164,10 @@ impl<'a> GitHub<'a> {
         let help = match (error.status(), &self.token) {
             (Some(401 | 403 | 404), None) => format!("set {variable} to a token that may do this"),
             (Some(401), _) => {
-                format!("the token of {variable} is not valid, or has expired: set it to another")
+                format!("the token in {variable} is not valid, or has expired: set another one")
             }
-            (Some(403 | 404), _) if !error.is_rate_limit() => {
-                format!("give the token of {variable} the right to do this{needed}")
+            (Some(403 | 404), _) if error.rate_limit().is_none() => {
+                format!("give the token in {variable} the right to do this{needed}")
             }
             _ => return error.into(),
         };
@@ -187,28 +175,28 @@ impl<'a> GitHub<'a> {
     }
 }
 
-/// What every request says. <https://docs.github.com/en/rest/about-the-rest-api/api-versions>
+/// The headers of every request. <https://docs.github.com/en/rest/about-the-rest-api/api-versions>
 const HEADERS: &[(&str, &str)] =
     &[("accept", "application/vnd.github+json"), ("x-github-api-version", "2022-11-28")];
 
-/// What an answer says.
+/// The body of an answer, parsed.
 fn read<T: DeserializeOwned>(response: &Response) -> Result<T> {
     serde_json::from_slice(&response.body)
         .with_context(|| format!("read what {} answers", response.url))
 }
 
-/// The same, for those who match on errors.
+/// The same, with an error that is transient.
 fn read_once<T: DeserializeOwned>(response: &Response) -> Result<T, HttpError> {
     serde_json::from_slice(&response.body).map_err(|error| HttpError {
         call: format!("read what {} answers", response.url),
-        // It was done, and what came of it can be looked up.
+        // The request took effect, and the result can be looked up.
         fault: Fault::Transient(error.to_string()),
         tries: 1,
     })
 }
 
-/// Where assets are uploaded to: the API's own host, or the one that GitHub has for
-/// that beside or below it. Nobody else gets the token.
+/// Whether assets may be uploaded there: to the API's own host, or to the host for uploads
+/// beside or below it. No other host gets the token.
 /// <https://docs.github.com/en/enterprise-server/admin/configuring-settings/hardening-security-for-your-enterprise/enabling-subdomain-isolation>
 fn is_for_uploads(api: &Origin, to: &Origin) -> bool {
     let server = api.host().strip_prefix("api.").unwrap_or(api.host());

@@ -30,7 +30,7 @@ mod tls;
 mod url;
 
 pub use body::ResponseReader;
-pub use error::{Fault, HttpError};
+pub use error::{Fault, HttpError, RateLimit};
 #[cfg(test)]
 pub use location::tests::offline;
 pub use pages::Pages;
@@ -100,12 +100,15 @@ pub struct Call<'a> {
     pub body: Body<'a>,
     /// The largest response body in bytes. A larger one is an error.
     pub limit: u64,
+    /// How this server says that it was asked too much.
+    pub rate_limit: RateLimit,
 }
 
 impl<'a> Call<'a> {
     /// A request without a body, for a response of at most `limit` bytes.
     pub fn new(method: Method, url: &'a Url, limit: u64) -> Call<'a> {
-        Call { method, url, headers: &[], auth: None, body: Body::Empty, limit }
+        let rate_limit: RateLimit = |_| None;
+        Call { method, url, headers: &[], auth: None, body: Body::Empty, limit, rate_limit }
     }
 }
 
@@ -181,10 +184,15 @@ impl<'a> Http<'a> {
     /// Sends a request, with retries, and reads the response. The request must be
     /// idempotent: an earlier try may have taken effect.
     pub fn send(&self, call: &Call<'_>) -> Result<Response, HttpError> {
+        self.retry(|| self.once(call))
+    }
+
+    /// Does something until it succeeds, or fails in a way that another try does not change.
+    pub fn retry<T>(&self, work: impl Fn() -> Result<T, HttpError>) -> Result<T, HttpError> {
         let mut patience = Patience::new(self);
         loop {
-            match self.once(call) {
-                Ok(response) => return Ok(response),
+            match work() {
+                Ok(done) => return Ok(done),
                 Err(error) => patience.wait(error)?,
             }
         }
@@ -326,8 +334,8 @@ impl<'a> Http<'a> {
         let body = body.within(self.settings.timeout);
         // The beginning of an incomplete message is shown too.
         drop(body.take(limits::ERROR_BODY).read_to_end(&mut bytes));
-        let (from, headers) = (url.origin, headers.into());
-        call.failed(Fault::Status { status, from, headers, body: bytes })
+        let (from, headers, rate_limit) = (url.origin, headers.into(), call.rate_limit);
+        call.failed(Fault::Status { status, from, headers, body: bytes, rate_limit })
     }
 
     /// The connections for the origin's scheme and proxy.

@@ -7,9 +7,7 @@ use anyhow::Result;
 
 use crate::files;
 use crate::finding::{Finding, Findings, Place, Severity};
-use crate::forge::Forge;
-use crate::forge::index::{self, Change, Submission};
-use crate::github::GitHub;
+use crate::forge::{self, Edit, Forge, index};
 use crate::krew;
 use crate::parallel::join;
 use crate::plan::{BuildOptions, GitHubPlan, IndexPlan, LeftOut, Plan, PublishPlan};
@@ -23,8 +21,9 @@ const LEAST_ROOM: u64 = 256 << 20;
 
 /// The services that a release talks to.
 pub struct Sites<'a> {
-    pub forge: Option<Forge<'a>>,
-    pub index: Option<&'a GitHub<'a>>,
+    pub forge: Forge<'a>,
+    /// The same, with the token that opens pull requests.
+    pub index: Forge<'a>,
     pub registry: &'a Registry<'a>,
 }
 
@@ -39,12 +38,12 @@ pub fn look(
     term: &Term,
 ) -> Vec<Finding> {
     term.step("look", "at what the release needs");
-    let forge = || match (&publish.github, &sites.forge) {
-        (Some(to), Some(forge)) => github(plan, to, forge),
-        _ => Ok(Vec::new()),
+    let forge = || match &publish.github {
+        Some(to) => release(plan, to, &sites.forge, term),
+        None => Ok(Vec::new()),
     };
-    let index = || match (&publish.index, &publish.github, sites.index) {
-        (Some(to), Some(from), Some(github)) => krew_index(plan, to, from, publish, github, term),
+    let index = || match (&publish.index, &publish.github) {
+        (Some(to), Some(from)) => krew_index(plan, to, from, publish, &sites.index, term),
         _ => Ok(Vec::new()),
     };
     let here = || machine(plan, project, build, term);
@@ -122,12 +121,17 @@ fn registries(plan: &Plan, registry: &Registry<'_>) -> Vec<Finding> {
 }
 
 /// Whether the release can be made on GitHub, as far as that can be known.
-fn github(plan: &Plan, to: &GitHubPlan, forge: &Forge<'_>) -> Result<Vec<Finding>> {
-    let (github, slug) = (forge.github, &to.repository);
+fn release(
+    plan: &Plan,
+    to: &GitHubPlan,
+    forge: &Forge<'_>,
+    term: &Term,
+) -> Result<Vec<Finding>> {
+    let slug = &to.repository;
     let place = || Place::item(format!("{slug} on GitHub"));
     let fault = |rule, why: String, fix: &str| Finding::error(rule, place(), why, fix);
-    if !github.has_token() {
-        let why = format!("{} is not set, and nobody else may publish", github.variable());
+    if !forge.has_token() {
+        let why = format!("{} is not set, and nobody else may publish", forge.variable());
         let fix = "set it to a token that may write to the repository: by hand \
                    `GITHUB_TOKEN=$(gh auth token)`; in a workflow `${{ github.token }}`, with the \
                    permission `contents: write`";
@@ -135,12 +139,12 @@ fn github(plan: &Plan, to: &GitHubPlan, forge: &Forge<'_>) -> Result<Vec<Finding
     }
     // Each is a question of its own, and asked at the same time.
     let (repository, freezes, tagged) = thread::scope(|scope| {
-        let freezes = scope.spawn(|| github.freezes_releases(slug));
+        let freezes = scope.spawn(|| forge.has_immutable_releases(slug));
         let tagged = scope.spawn(|| match &plan.tag {
             Some(tag) => of_tag(tag, plan, to, forge),
             None => Ok(Vec::new()),
         });
-        (github.repository(slug), join(freezes), join(tagged))
+        (forge.repository(slug), join(freezes), join(tagged))
     });
     let Some(repository) = repository? else {
         let why = "there is no such repository, or the token may not see it".to_owned();
@@ -153,18 +157,18 @@ fn github(plan: &Plan, to: &GitHubPlan, forge: &Forge<'_>) -> Result<Vec<Finding
         let why = "it is archived, and takes nothing".to_owned();
         findings.push(fault("github-repository", why, "unarchive it, or name another"));
     }
-    if let Some(scopes) = repository.unfit_scopes() {
+    if let Some(scopes) = repository.insufficient_scopes() {
         let scope = if repository.private { "repo" } else { "public_repo" };
-        let why = format!("the token of {} has {scopes}", github.variable());
+        let why = format!("the token in {} has {scopes}", forge.variable());
         let fix = format!("use one with the scope {scope}");
         findings.push(fault("github-token", why, &fix));
-    } else if repository.refuses_pushes() {
-        let why = format!("the token in {} cannot write to it", github.variable());
+    } else if repository.denies_push() {
+        let why = format!("the token in {} cannot write to it", forge.variable());
         findings.push(fault("github-token", why, "use the token of somebody who may"));
     }
     findings.extend(tagged?);
     if freezes? == Some(true) {
-        forge.term.detail(format_args!("{slug} freezes releases when they are published"));
+        term.detail(format_args!("{slug} freezes releases when they are published"));
     }
     Ok(findings)
 }
@@ -181,7 +185,7 @@ fn of_tag(tag: &str, plan: &Plan, to: &GitHubPlan, forge: &Forge<'_>) -> Result<
 /// The tag must be on GitHub: otherwise publishing would create it there, at the default
 /// branch.
 fn pushed(tag: &str, plan: &Plan, to: &GitHubPlan, forge: &Forge<'_>) -> Result<Option<Finding>> {
-    let there = forge.github.tag(&to.repository, tag)?;
+    let there = forge.tag(&to.repository, tag)?;
     let why = match (&there, &plan.commit) {
         (Some(there), Some(here)) if there == here => return Ok(None),
         (Some(there), _) => format!("the tag {tag} is at {there:.12} there, and not at HEAD"),
@@ -197,9 +201,9 @@ fn pushed(tag: &str, plan: &Plan, to: &GitHubPlan, forge: &Forge<'_>) -> Result<
 
 /// A release that is published and immutable must have all files already.
 fn frozen(tag: &str, to: &GitHubPlan, forge: &Forge<'_>) -> Result<Option<Finding>> {
-    let (found, _) = forge.find(tag)?;
+    let (found, _) = forge.find_release(&to.repository, tag)?;
     let Some(release) = found.filter(|it| it.immutable && !it.draft) else { return Ok(None) };
-    let there = forge.github.assets(&to.repository, release.id)?;
+    let there = forge.assets(&to.repository, release.id)?;
     let lacks = |name: &&String| there.iter().all(|asset| asset.name != **name);
     let lacking: Vec<&str> = to.files.iter().filter(lacks).map(String::as_str).collect();
     let place = Place::item(format!("{} on GitHub", to.repository));
@@ -214,7 +218,7 @@ fn krew_index(
     to: &IndexPlan,
     from: &GitHubPlan,
     publish: &PublishPlan,
-    github: &GitHub<'_>,
+    forge: &Forge<'_>,
     term: &Term,
 ) -> Result<Vec<Finding>> {
     let place = || Place::item(format!("the index {}", to.repository));
@@ -223,12 +227,12 @@ fn krew_index(
             "set {} to a classic token with the scope public_repo, or leave the pull request out \
              by `--skip krew`, or for ever by `ship = false` in \
              [workspace.metadata.dockless.index]",
-            github.variable()
+            forge.variable()
         );
         Finding::error("krew-token", place(), why, fix)
     };
-    if !github.has_token() {
-        return Ok(vec![fault(format!("{} is not set", github.variable()))]);
+    if !forge.has_token() {
+        return Ok(vec![fault(format!("{} is not set", forge.variable()))]);
     }
     let mut findings = Vec::new();
     for plugin in plan.krew.iter().filter(|it| to.plugins.contains(&it.name)) {
@@ -238,23 +242,22 @@ fn krew_index(
             continue;
         };
         let index = &to.repository;
-        let (plugin, from, tag) = (&release, &from.repository, &publish.tag);
-        let submission = Submission { index, plugin, from, tag };
-        let upstream = index::upstream(github, &submission)?;
-        match index::change(&submission, &upstream) {
-            Ok(Change::There(version)) => {
+        let change = index::change(index, &release, &from.repository, &publish.tag);
+        let upstream = forge::upstream(forge, &change)?;
+        match upstream.edit() {
+            Ok(Edit::UpToDate(version)) => {
                 term.detail(format_args!("{index} has {} {version} already", release.name()));
             }
-            Ok(Change::Newer(version)) => {
+            Ok(Edit::Newer(version)) => {
                 term.detail(format_args!(
                     "{index} has {} {version}, which is newer",
                     release.name()
                 ));
             }
-            Ok(Change::Write { .. }) => {
-                let scopes = upstream.repository().unfit_scopes();
-                let unfit = |scopes| format!("the token of {} has {scopes}", github.variable());
-                findings.extend(scopes.map(|scopes| fault(unfit(scopes))));
+            Ok(Edit::Write(_)) => {
+                let scopes = upstream.repository.insufficient_scopes();
+                let why = |scopes| format!("the token in {} has {scopes}", forge.variable());
+                findings.extend(scopes.map(|scopes| fault(why(scopes))));
             }
             Err(error) => match error.downcast::<Findings>() {
                 Ok(found) => {
@@ -265,7 +268,7 @@ fn krew_index(
             },
         }
     }
-    if findings.is_empty() && github.login()?.is_none() {
+    if findings.is_empty() && forge.login()?.is_none() {
         let why = "the token is a workflow's, which may not open pull requests elsewhere";
         findings.push(fault(why.to_owned()));
     }

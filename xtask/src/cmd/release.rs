@@ -12,8 +12,6 @@ use crate::check as checks;
 use crate::config::Config;
 use crate::files;
 use crate::finding::{Findings, failure};
-use crate::forge::Forge;
-use crate::github::GitHub;
 use crate::plan::{BuildPlan, Mode, Part, Plan, Request, Skip};
 use crate::preflight::{self, Sites};
 use crate::project::Project;
@@ -87,17 +85,9 @@ pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
     let blobs = cache.blobs()?;
     let registry = world.registry(&http, &blobs, &network);
     let api = world.api()?;
-    let github = GitHub::new(&http, &api, world.tokens.github.as_ref(), GITHUB_TOKEN);
-    let index = GitHub::new(&http, &api, world.tokens.krew.as_ref(), KREW_GITHUB_TOKEN);
-    let publish = drafted.plan.as_ref().and_then(|plan| plan.publish.clone());
-    let to = publish.as_ref().and_then(|publish| publish.github.as_ref());
     let sites = Sites {
-        forge: to.map(|to| Forge {
-            github: &github,
-            repository: &to.repository,
-            term: &world.term,
-        }),
-        index: publish.as_ref().and_then(|it| it.index.as_ref()).map(|_| &index),
+        forge: world.forge(&http, &api, GITHUB_TOKEN),
+        index: world.forge(&http, &api, KREW_GITHUB_TOKEN),
         registry: &registry,
     };
     look_ahead(&mut drafted, &args, &request, &sites, common, world)?;

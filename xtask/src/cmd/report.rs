@@ -58,6 +58,6 @@ fn outputs(plan: &Plan, outcome: &Outcome, public: Option<&Public>, world: &Worl
         .map(|(name, digest)| json!({ "name": name, "digest": digest }))
         .collect();
     world.output("images", &json!(images).to_string())?;
-    let url = public.and_then(|public| public.release.as_ref().map(|it| &*it.url));
+    let url = public.and_then(|public| public.release.as_ref().map(|it| it.url()));
     world.output("url", url.unwrap_or_default())
 }

@@ -9,7 +9,8 @@ use crate::cache::{Blobs, Cache};
 use crate::config::{self, Config, NetworkConfig, Slug};
 use crate::files;
 use crate::finding::{Finding, Findings, Help};
-use crate::github;
+use crate::forge::Forge;
+use crate::github::{self, GitHub};
 use crate::http::{self, Http, Url};
 use crate::plan::{self, Plan, PublishOptions, Request};
 use crate::process::{self, Env};
@@ -23,7 +24,8 @@ use crate::term::{Settings, Term, Verbosity, tame};
 pub struct World {
     pub dir: PathBuf,
     pub env: Env,
-    pub tokens: Tokens,
+    /// GITHUB_TOKEN, which no program that is started sees.
+    github_token: Option<Secret>,
     pub cache: Cache,
     pub term: Term,
 }
@@ -36,12 +38,6 @@ pub struct Drafted {
     pub config: Config,
 }
 
-/// What may be done in the user's name at GitHub. No program that is started gets to see it.
-pub struct Tokens {
-    pub github: Option<Secret>,
-    pub krew: Option<Secret>,
-}
-
 /// The variables of tokens.
 pub const GITHUB_TOKEN: &str = "GITHUB_TOKEN";
 pub const KREW_GITHUB_TOKEN: &str = "KREW_GITHUB_TOKEN";
@@ -52,7 +48,7 @@ impl World {
     pub fn read(common: &Common, passes_tokens_on: bool) -> Result<World, (anyhow::Error, Term)> {
         let given = process::environment();
         let env = Env::scrub(given.as_ref().map(Vec::clone).unwrap_or_default());
-        let tokens = Tokens { github: env.token(GITHUB_TOKEN), krew: env.token(KREW_GITHUB_TOKEN) };
+        let github_token = env.token(GITHUB_TOKEN);
         let env = if passes_tokens_on { env.with_tokens() } else { env };
         let term = Term::new(Settings {
             verbosity: match (common.quiet, common.verbose) {
@@ -72,7 +68,7 @@ impl World {
         match std::env::current_dir().context("find the working directory") {
             Ok(dir) => {
                 let env = env.anchored(&dir);
-                Ok(World { cache: cache(&env, &dir), dir, env, tokens, term })
+                Ok(World { cache: cache(&env, &dir), dir, env, github_token, term })
             }
             Err(error) => {
                 Err((error.context(Help("change into a folder that exists".into())), term))
@@ -104,6 +100,11 @@ impl World {
         let url = named.as_deref().unwrap_or(github::API);
         let fix = "set it to an address such as https://api.github.com, or unset it";
         Url::parse(url).context("read GITHUB_API_URL").context(Help(fix.to_owned()))
+    }
+
+    /// The forge, with the token of a variable.
+    pub fn forge<'a>(&self, http: &'a Http<'a>, api: &Url, variable: &'static str) -> Forge<'a> {
+        Forge::GitHub(GitHub::new(http, api, self.env.token(variable).as_ref(), variable))
     }
 
     /// What a workflow, or git, says of where a release is published.
@@ -143,7 +144,7 @@ impl World {
         blobs: &'a Blobs,
         network: &NetworkConfig,
     ) -> Registry<'a> {
-        let github = self.tokens.github.as_ref();
+        let github = self.github_token.as_ref();
         Registry::new(http, &self.env, github, blobs, network.jobs, &self.term)
     }
 

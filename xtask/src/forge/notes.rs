@@ -1,8 +1,8 @@
-//! What a release says of itself.
+//! The notes of a release.
 
 use crate::version::Version;
 
-/// GitHub takes no longer text, in characters.
+/// The longest notes that GitHub takes, in characters.
 /// <https://docs.github.com/en/rest/releases/releases#create-a-release>
 pub const LONGEST: usize = 125_000;
 
@@ -20,13 +20,13 @@ pub fn section(changelog: &str, version: &Version) -> Option<String> {
         let heading = line.chars().take_while(|c| *c == '#').count();
         let is_heading = !fenced && (1..=6).contains(&heading) && line[heading..].starts_with(' ');
         match level {
-            None if is_heading && speaks_of(&line[heading..], version) => level = Some(heading),
+            None if is_heading && is_about(&line[heading..], version) => level = Some(heading),
             Some(own) if is_heading && heading <= own => break,
             Some(_) => lines.push(line),
             None => {}
         }
     }
-    // Where versions lead to stands at the end of the file, which may be this section's.
+    // The definitions of links end the file, and this section may be its last.
     while lines.last().is_some_and(|line| line.is_empty() || is_definition(line)) {
         lines.pop();
     }
@@ -34,16 +34,16 @@ pub fn section(changelog: &str, version: &Version) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-/// Whether a heading is of a version: `1.2.3`, `v1.2.3`, `[1.2.3] - 2026-11-23`,
+/// Whether a heading is about a version: `1.2.3`, `v1.2.3`, `[1.2.3] - 2026-11-23`,
 /// `tool 1.2.3 (…)`.
-fn speaks_of(heading: &str, version: &Version) -> bool {
+fn is_about(heading: &str, version: &Version) -> bool {
     let end = |c: char| c.is_whitespace() || matches!(c, '[' | ']' | '(' | ')' | ',' | ':' | '`');
     let version = version.to_string();
     // A date or a comment may follow, and name another version.
     let words = heading.split(end).filter(|word| !word.is_empty()).take(2);
     let plain = |word: &str| {
         let word = word.strip_prefix('v').unwrap_or(word);
-        // No version here has build metadata.
+        // A release's version has no build metadata.
         word.split('+').next().unwrap_or(word).to_owned()
     };
     words.map(plain).any(|word| word == version)
@@ -53,14 +53,13 @@ fn is_definition(line: &str) -> bool {
     line.starts_with('[') && line.contains("]: ")
 }
 
-/// What there is to say where nobody wrote anything: the commits, the newest first.
+/// The notes where there is no changelog: the commits, the newest first.
 pub fn of_commits(commits: &[Commit]) -> String {
     let line = |(commit, subject): &Commit| format!("- {subject} ({commit:.12})\n");
     commits.iter().map(line).collect()
 }
 
-/// The notes with the images below them, and, where that is too long for GitHub, without
-/// the end.
+/// The notes with the images below them. Notes that are too long for GitHub are cut.
 pub fn body(notes: &str, images: &[String]) -> String {
     let mut below = String::new();
     if !images.is_empty() {

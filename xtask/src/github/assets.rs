@@ -1,18 +1,17 @@
 //! The files of releases.
 
 use std::io::Read;
-use std::path::Path;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use indicatif::ProgressBar;
 use serde::Deserialize;
 
 use super::releases::Release;
-use super::{GitHub, HEADERS, is_for_uploads, read_once};
+use super::{GitHub, HEADERS, OBJECT, is_for_uploads, read_once};
 use crate::config::Slug;
 use crate::digest::Digest;
-use crate::http::limits::OBJECT;
-use crate::http::{Body, Call, HttpError, Method, Patience, Url};
+use crate::http::{Body, Call, HttpError, Method, Url};
 
 /// A file of a release.
 #[derive(Clone, Debug, Deserialize)]
@@ -21,105 +20,104 @@ pub struct Asset {
     pub name: String,
     state: String,
     pub size: u64,
-    /// `sha256:…`; older servers do not say it.
+    /// `sha256:…`; older servers do not have it.
     digest: Option<String>,
 }
 
-/// A file that is to become one.
-#[derive(Clone, Copy, Debug)]
-pub struct Upload<'a> {
-    pub name: &'a str,
-    pub path: &'a Path,
+/// A file that belongs to a release.
+#[derive(Clone, Debug)]
+pub struct ReleaseFile {
+    /// Its name there: ASCII letters, digits, `-`, `_` and `.`, which GitHub leaves as it is.
+    pub name: String,
+    pub path: PathBuf,
     /// In bytes.
     pub size: u64,
-    pub digest: &'a Digest,
+    pub digest: Digest,
 }
 
 impl Asset {
-    /// Whether all of it came; of others GitHub keeps the name and nothing else.
-    pub fn is_whole(&self) -> bool {
+    /// Whether its upload was complete; otherwise GitHub keeps the name and no bytes.
+    pub fn is_complete(&self) -> bool {
         self.state == "uploaded"
     }
 
-    /// Whether GitHub says its digest.
+    /// Whether GitHub tells its digest.
     pub fn has_digest(&self) -> bool {
-        self.named_digest().is_some()
+        self.sha256().is_some()
     }
 
-    fn named_digest(&self) -> Option<&str> {
+    fn sha256(&self) -> Option<&str> {
         self.digest.as_deref().filter(|text| text.starts_with("sha256:"))
     }
 }
 
 impl GitHub<'_> {
-    pub fn assets(&self, of: &Slug, release: u64) -> Result<Vec<Asset>> {
-        self.list(&self.of(of, &format!("/releases/{release}/assets")))
+    pub fn assets(&self, repo: &Slug, release: u64) -> Result<Vec<Asset>> {
+        self.list(&self.repo_url(repo, &format!("/releases/{release}/assets")))
+    }
+
+    fn asset_url(&self, repo: &Slug, asset: &Asset) -> Url {
+        self.repo_url(repo, &format!("/releases/assets/{}", asset.id))
     }
 
     /// A file as it is now; `None` where it was removed.
-    pub fn asset(&self, of: &Slug, asset: &Asset) -> Result<Option<Asset>> {
-        self.get(&self.of(of, &format!("/releases/assets/{}", asset.id)))
+    pub fn asset(&self, repo: &Slug, asset: &Asset) -> Result<Option<Asset>> {
+        self.get(&self.asset_url(repo, asset), &[404])
     }
 
-    /// The digest of what GitHub has, which is downloaded where GitHub doesn't say it.
-    pub fn digest(&self, of: &Slug, asset: &Asset) -> Result<Digest> {
-        match asset.named_digest() {
+    /// The digest of a file, which is downloaded where GitHub does not tell it.
+    pub fn asset_digest(&self, repo: &Slug, asset: &Asset) -> Result<Digest> {
+        match asset.sha256() {
             Some(text) => Digest::parse(text)
-                .with_context(|| format!("read the digest that GitHub has of {}", asset.name)),
-            None => self.downloaded_digest(of, asset),
+                .with_context(|| format!("read the digest that GitHub tells of {}", asset.name)),
+            None => self.downloaded_digest(repo, asset),
         }
     }
 
-    fn downloaded_digest(&self, of: &Slug, asset: &Asset) -> Result<Digest> {
-        let url = self.of(of, &format!("/releases/assets/{}", asset.id));
-        let auth = self.token.as_ref().map(|token| (&self.api.origin, token));
+    fn downloaded_digest(&self, repo: &Slug, asset: &Asset) -> Result<Digest> {
+        let url = self.asset_url(repo, asset);
         let headers = &[("accept", "application/octet-stream"), HEADERS[1]];
-        let call = Call { headers, auth, ..Call::new(Method::GET, &url, asset.size) };
-        let mut patience = Patience::new(self.http);
-        loop {
-            match self.hashed(&call, asset.size) {
-                Ok(digest) => return Ok(digest),
-                Err(error) => patience.wait(error).map_err(|error| self.explain(error))?,
-            }
-        }
+        let call = Call { headers, ..self.call(Method::GET, &url, Body::Empty, asset.size) };
+        let digest = self.http.retry(|| self.hashed(&call, asset.size));
+        digest.map_err(|error| self.explain(error))
     }
 
     fn hashed(&self, call: &Call<'_>, size: u64) -> Result<Digest, HttpError> {
-        // One byte more than there should be makes another digest.
+        // One byte more than expected makes another digest.
         let body = self.http.open(call)?.body.take(size.saturating_add(1));
         Digest::of_reader(body).map_err(|error| call.cut(&error))
     }
 
-    /// Sends a file to a release, once.
+    /// Uploads a file to a release, once.
     /// <https://docs.github.com/en/rest/releases/assets#upload-a-release-asset>
-    pub fn upload(
+    pub fn upload_asset(
         &self,
         to: &Url,
-        file: &Upload<'_>,
+        file: &ReleaseFile,
         bar: &ProgressBar,
     ) -> Result<Asset, HttpError> {
-        let url = to.with("name", file.name);
+        let url = to.with("name", &file.name);
         let auth = self.token.as_ref().map(|token| (&to.origin, token));
-        let headers = &[HEADERS[0], HEADERS[1], ("content-type", media_type(file.name))];
+        let headers = &[HEADERS[0], HEADERS[1], ("content-type", media_type(&file.name))];
         let body = Body::File {
-            path: file.path,
+            path: &file.path,
             from: 0,
             size: file.size,
-            digest: Some(file.digest),
+            digest: Some(&file.digest),
             bar,
         };
-        let call = Call { headers, auth, body, ..Call::new(Method::POST, &url, OBJECT) };
+        let call = Call { headers, auth, ..self.call(Method::POST, &url, body, OBJECT) };
         read_once(&self.http.once(&call)?)
     }
 
-    /// Where files of a release are sent. Anything but GitHub's own place is refused.
-    pub fn uploads(&self, release: &Release) -> Result<Url> {
+    /// Where files of a release are uploaded. Any server but GitHub's own is refused.
+    pub fn upload_url(&self, release: &Release) -> Result<Url> {
         let text = release.upload_url.split('{').next().unwrap_or_default();
         let url = self.http.resolve_url(&self.api, text);
-        let url = url.context("read where GitHub wants files to be sent")?;
+        let url = url.context("read the address that GitHub names for uploads")?;
         if !is_for_uploads(&self.api.origin, &url.origin) {
             bail!(
-                "GitHub's API at {} wants files to be sent to {}, which is another's server",
+                "GitHub's API at {} names {} for uploads, which is another server",
                 self.api.origin,
                 url.origin
             );
@@ -127,12 +125,12 @@ impl GitHub<'_> {
         Ok(url)
     }
 
-    pub fn delete_asset(&self, of: &Slug, asset: &Asset) -> Result<()> {
-        self.delete(&self.of(of, &format!("/releases/assets/{}", asset.id)))
+    pub fn delete_asset(&self, repo: &Slug, asset: &Asset) -> Result<()> {
+        self.delete(&self.asset_url(repo, asset))
     }
 }
 
-/// What browsers are told of a file.
+/// The media type by a file's name, for browsers.
 fn media_type(name: &str) -> &'static str {
     match name.rsplit('.').next() {
         Some("gz") => "application/gzip",

@@ -1,4 +1,4 @@
-//! Releases: drafts that nobody sees, and what was published.
+//! Releases, and drafts of them that nobody else sees.
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -18,12 +18,12 @@ pub struct Release {
     pub body: Option<String>,
     pub draft: bool,
     pub prerelease: bool,
-    /// Whether it was frozen when it was published.
+    /// Whether it was published and cannot be changed.
     #[serde(default)]
     pub immutable: bool,
     /// Its page, for people.
     pub html_url: String,
-    /// A template: what stands before the brace is the address.
+    /// A URI template: the address ends before the brace.
     pub upload_url: String,
 }
 
@@ -31,23 +31,26 @@ pub struct Release {
 #[derive(Clone, Debug, Serialize)]
 pub struct NewRelease {
     pub tag_name: String,
-    /// The same, as what it announces.
+    /// The same, parsed.
     #[serde(skip)]
     pub tag: ReleaseTag,
-    /// What the tag is at. GitHub is not told: it refuses a commit whose workflows are not
-    /// those of the main branch to a workflow's token, though the tag is there.
+    /// The tag's commit. GitHub is not told: to a workflow's token it refuses a commit whose
+    /// workflows are not those of the main branch, though the tag exists.
     #[serde(skip)]
     pub commit: String,
     pub name: String,
     pub body: String,
+    /// Whether the body replaces the one of an existing draft.
+    #[serde(skip)]
+    pub replaces_notes: bool,
     pub prerelease: bool,
 }
 
 /// What is changed of a release.
 #[derive(Clone, Debug)]
-pub enum Change<'a> {
+pub enum ReleaseChange<'a> {
     Body(&'a str),
-    /// It is shown to everybody, and as the latest one where it is.
+    /// It becomes public, and the latest one where `latest` says so.
     Publish {
         prerelease: bool,
         latest: bool,
@@ -55,57 +58,43 @@ pub enum Change<'a> {
 }
 
 impl GitHub<'_> {
-    /// All releases, with the drafts among them where the token may write.
-    pub fn releases(&self, of: &Slug) -> Result<Vec<Release>> {
-        self.list(&self.of(of, "/releases"))
+    /// All releases; drafts are among them where the token can write.
+    pub fn releases(&self, repo: &Slug) -> Result<Vec<Release>> {
+        self.list(&self.repo_url(repo, "/releases"))
     }
 
-    pub fn release(&self, of: &Slug, id: u64) -> Result<Option<Release>> {
-        self.get(&self.of(of, &format!("/releases/{id}")))
+    pub fn release(&self, repo: &Slug, id: u64) -> Result<Option<Release>> {
+        self.get(&self.repo_url(repo, &format!("/releases/{id}")), &[404])
     }
 
-    /// Makes a draft. Where an answer is lost, `look` finds what was made.
-    pub fn create_draft(
-        &self,
-        of: &Slug,
-        new: &NewRelease,
-        look: impl Fn() -> Result<Option<Release>>,
-    ) -> Result<Release> {
+    /// Makes a draft, once.
+    pub fn create_draft(&self, repo: &Slug, new: &NewRelease) -> Result<Release, HttpError> {
         let mut body = json!(new);
         body["draft"] = Value::Bool(true);
-        let url = self.of(of, "/releases");
-        let act = || read_once(&self.once(Method::POST, &url, Some(&body))?);
-        self.settle(act, |error: &HttpError| match error.is_transient() {
-            true => look(),
-            false => Ok(None),
-        })
+        read_once(&self.once(Method::POST, &self.repo_url(repo, "/releases"), Some(&body))?)
     }
 
-    /// Changes a release. To do it twice is to do it once.
-    pub fn change_release(&self, of: &Slug, id: u64, change: &Change<'_>) -> Result<Release> {
-        let body = match change {
-            Change::Body(body) => json!({ "body": body }),
-            Change::Publish { prerelease, latest } => json!({
+    /// Changes a release; doing so again changes nothing.
+    pub fn change_release(&self, repo: &Slug, id: u64, to: &ReleaseChange<'_>) -> Result<Release> {
+        let body = match to {
+            ReleaseChange::Body(body) => json!({ "body": body }),
+            ReleaseChange::Publish { prerelease, latest } => json!({
                 "draft": false,
                 "prerelease": prerelease,
                 "make_latest": if *latest { "true" } else { "false" },
             }),
         };
-        let url = self.of(of, &format!("/releases/{id}"));
+        let url = self.repo_url(repo, &format!("/releases/{id}"));
         let sent = self.send(Method::PATCH, &url, Some(&body));
         read(&sent.map_err(|error| self.explain(error))?)
     }
 
-    /// Removes a release, unless somebody else was faster.
-    pub fn delete_release(&self, of: &Slug, id: u64) -> Result<()> {
-        self.delete(&self.of(of, &format!("/releases/{id}")))
+    /// Removes a release, if it still exists.
+    pub fn delete_release(&self, repo: &Slug, id: u64) -> Result<()> {
+        self.delete(&self.repo_url(repo, &format!("/releases/{id}")))
     }
 
     pub(super) fn delete(&self, url: &crate::http::Url) -> Result<()> {
-        match self.send(Method::DELETE, url, None) {
-            Ok(_) => Ok(()),
-            Err(error) if error.status() == Some(404) => Ok(()),
-            Err(error) => Err(self.explain(error)),
-        }
+        self.try_send(Method::DELETE, url, None, &[404]).map(drop)
     }
 }

@@ -1,4 +1,4 @@
-//! Repositories, and what a token may do with them.
+//! Repositories, and what a token can do with them.
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
@@ -6,9 +6,9 @@ use serde_json::json;
 
 use super::{GitHub, read};
 use crate::config::Slug;
-use crate::http::{Method, Patience};
+use crate::http::Method;
 
-/// A repository, as whoever asks sees it.
+/// A repository, as the token's owner sees it.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Repository {
     full_name: String,
@@ -51,7 +51,7 @@ struct Immutable {
 }
 
 impl Repository {
-    /// The name that it has by now, for it may have been renamed.
+    /// Its present name: it may have been renamed.
     pub fn slug(&self) -> Result<Slug> {
         Slug::parse(&self.full_name)
             .with_context(|| format!("GitHub calls a repository {:?}", self.full_name))
@@ -62,74 +62,62 @@ impl Repository {
         self.fork && self.parent.as_deref().is_some_and(same)
     }
 
-    /// Whether whoever has the token is known to have no right to write to it. Of a token
-    /// that is not classic nothing is known: in a workflow it says what nobody may.
-    pub fn refuses_pushes(&self) -> bool {
+    /// Whether the owner of a classic token cannot write to it. For other tokens GitHub does
+    /// not tell: in a workflow the permissions are wrong.
+    pub fn denies_push(&self) -> bool {
         self.scopes.is_some() && !self.permissions.push
     }
 
-    /// The scopes of a classic token, where none of them lets it write to such a repository.
+    /// The scopes of a classic token, where none of them allows writing to the repository.
     /// <https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/scopes-for-oauth-apps>
-    pub fn unfit_scopes(&self) -> Option<String> {
+    pub fn insufficient_scopes(&self) -> Option<String> {
         let scopes = self.scopes.as_ref()?;
         let fits = |it: &String| it == "repo" || (it == "public_repo" && !self.private);
-        (!scopes.iter().any(fits)).then(|| match scopes.is_empty() {
-            true => "no scope".to_owned(),
-            false => format!("the scopes {}", scopes.join(", ")),
-        })
+        if scopes.iter().any(fits) {
+            return None;
+        }
+        let none = scopes.is_empty().then(|| "no scope".to_owned());
+        none.or_else(|| Some(format!("the scopes {}", scopes.join(", "))))
     }
 }
 
 impl GitHub<'_> {
-    /// The login of whoever has the token; `None` for a workflow's token, which is nobody's.
+    /// The login of the token's owner; `None` for a workflow's token, which has none.
     pub fn login(&self) -> Result<Option<String>> {
         let url = self.url("/user");
-        match self.send(Method::GET, &url, None) {
-            Ok(response) => Ok(Some(read::<User>(&response)?.login)),
-            // "Resource not accessible by integration"
-            Err(error) if error.status() == Some(403) && !error.is_rate_limit() => Ok(None),
-            Err(error) => Err(self.explain(error)),
-        }
+        // 403: "Resource not accessible by integration"
+        Ok(self.get(&url, &[403])?.map(|user: User| user.login))
     }
 
-    /// A repository; `None` where there is none that the token may see.
-    pub fn repository(&self, of: &Slug) -> Result<Option<Repository>> {
-        let response = match self.send(Method::GET, &self.of(of, ""), None) {
-            Ok(response) => response,
-            Err(error) if error.status() == Some(404) => return Ok(None),
-            Err(error) => return Err(self.explain(error)),
+    /// A repository; `None` where it does not exist or the token cannot see it.
+    pub fn repository(&self, repo: &Slug) -> Result<Option<Repository>> {
+        let url = self.repo_url(repo, "");
+        let Some(response) = self.try_send(Method::GET, &url, None, &[404])? else {
+            return Ok(None);
         };
         let repository: Repository = read(&response)?;
         let scopes = response.header("x-oauth-scopes").map(|text| {
             let all = text.split(',').map(str::trim).filter(|it| !it.is_empty());
             all.map(str::to_owned).collect::<Vec<_>>()
         });
-        // Of an app's token it is said, too, and is empty.
+        // An app's token has the header, too, and it is empty.
         let scopes = scopes.filter(|all| !all.is_empty() || self.token_has_scopes());
         Ok(Some(Repository { scopes, ..repository }))
     }
 
-    /// Whether published releases are frozen; `None` where the token may not know.
-    pub fn freezes_releases(&self, of: &Slug) -> Result<Option<bool>> {
-        match self.send(Method::GET, &self.of(of, "/immutable-releases"), None) {
-            Ok(response) => Ok(Some(read::<Immutable>(&response)?.enabled)),
-            Err(error) if matches!(error.status(), Some(403 | 404)) => Ok(None),
-            Err(error) => Err(self.explain(error)),
-        }
+    /// Whether releases cannot be changed once published; `None` where the token cannot see it.
+    pub fn has_immutable_releases(&self, repo: &Slug) -> Result<Option<bool>> {
+        let url = self.repo_url(repo, "/immutable-releases");
+        Ok(self.get(&url, &[403, 404])?.map(|it: Immutable| it.enabled))
     }
 
-    /// Makes a fork that belongs to whoever has the token, or finds the one that is there.
-    /// It may take a while until it can be used.
-    pub fn fork(&self, of: &Slug) -> Result<Repository> {
-        let url = self.of(of, "/forks");
+    /// Makes a fork that belongs to the token's owner. It may take a while until it can be
+    /// used.
+    pub fn fork(&self, repo: &Slug) -> Result<Repository> {
+        let url = self.repo_url(repo, "/forks");
         let body = json!({ "default_branch_only": true });
-        let mut patience = Patience::new(self.http);
-        loop {
-            // Where there is one already, that is the answer.
-            match self.once(Method::POST, &url, Some(&body)) {
-                Ok(response) => return read(&response),
-                Err(error) => patience.wait(error).map_err(|error| self.explain(error))?,
-            }
-        }
+        // An existing fork is the answer, too.
+        let sent = self.send(Method::POST, &url, Some(&body));
+        read(&sent.map_err(|error| self.explain(error))?)
     }
 }

@@ -1,6 +1,7 @@
 //! Errors of requests. Retries and token renewals match on them.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::Deserialize;
 use ureq::http::HeaderMap;
@@ -18,10 +19,20 @@ pub struct HttpError {
     pub tries: u32,
 }
 
+/// How long a refusal asks to wait because too much was asked of the server; `None` where it
+/// refuses for another reason. Servers have rules of their own for this.
+pub type RateLimit = fn(&HttpError) -> Option<Duration>;
+
 #[derive(Debug)]
 pub enum Fault {
     /// A response with a status of 400 and above.
-    Status { status: u16, from: Origin, headers: Box<HeaderMap>, body: Vec<u8> },
+    Status {
+        status: u16,
+        from: Origin,
+        headers: Box<HeaderMap>,
+        body: Vec<u8>,
+        rate_limit: RateLimit,
+    },
     /// No complete response. Another try may succeed.
     Transient(String),
     /// Another try would fail too.
@@ -85,20 +96,20 @@ impl HttpError {
         match &self.fault {
             Fault::Status { status, .. } => {
                 matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504 | 522 | 524)
-                    || self.is_rate_limit()
+                    || (*status == 403 && self.header("retry-after").is_some())
+                    || self.rate_limit().is_some()
             }
             Fault::Transient(_) => true,
             Fault::Permanent(_) => false,
         }
     }
 
-    /// Whether GitHub says that too much was asked of it, which it does with two statuses.
-    /// <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit>
-    pub fn is_rate_limit(&self) -> bool {
-        let Fault::Status { status: 403 | 429, body, .. } = &self.fault else { return false };
-        self.header("x-ratelimit-remaining").is_some_and(|left| left.trim() == "0")
-            || self.status() == Some(403) && self.header("retry-after").is_some()
-            || Message::of(body).is_some_and(|said| said.message.contains("rate limit"))
+    /// How long a rate limit asks to wait; `None` where the refusal is no rate limit.
+    pub fn rate_limit(&self) -> Option<Duration> {
+        match &self.fault {
+            Fault::Status { rate_limit, .. } => rate_limit(self),
+            Fault::Transient(_) | Fault::Permanent(_) => None,
+        }
     }
 
     /// Whether the body contains this error code, of the distribution specification or of
@@ -227,7 +238,8 @@ mod tests {
 
     fn refused(status: u16, body: &str) -> HttpError {
         let from = Origin::new(crate::http::Scheme::Https, "x").unwrap();
-        let fault = Fault::Status { status, from, headers: Box::default(), body: body.into() };
+        let (headers, body) = (Box::default(), body.into());
+        let fault = Fault::Status { status, from, headers, body, rate_limit: |_| None };
         HttpError { call: "GET https://x/v2/".into(), fault, tries: 1 }
     }
 

@@ -26,16 +26,6 @@ pub const ERROR_BODY: u64 = 64 * 1024;
 pub const HEADERS_ONLY_LIMIT: u64 = 64 * 1024;
 /// A token server's response, in bytes. Tokens have some kB.
 pub const TOKEN: u64 = 1 << 20;
-/// One object of GitHub's API, in bytes: a release has notes of up to 125,000 characters and
-/// up to 1,000 files of some kB each.
-pub const OBJECT: u64 = 8 << 20;
-/// A page of a GitHub list, in bytes: a hundred releases with the longest notes.
-pub const PAGE: u64 = 64 << 20;
-/// All pages of one list, in bytes: the 10,000 releases that GitHub shows, with notes of
-/// 12 kB each.
-pub const LIST: u64 = 128 << 20;
-/// The most pages of a GitHub list, which shows 10,000 releases.
-pub const PAGES: usize = 1000;
 /// The most pages of a registry's list of referrers, and their bytes together.
 pub const REFERRERS_PAGES: usize = 100;
 pub const REFERRERS_LIST: u64 = 16 << 20;

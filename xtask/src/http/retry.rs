@@ -14,9 +14,6 @@ use crate::files;
 const FIRST: Duration = Duration::from_millis(200);
 /// The longest wait that no server asked for.
 const LONGEST: Duration = Duration::from_secs(10);
-/// What GitHub wants where it counts requests and says no more.
-/// <https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#handle-rate-limit-errors-appropriately>
-const RATE_LIMIT: Duration = Duration::from_secs(60);
 
 /// The tries that are left for one piece of work.
 pub struct Patience<'a> {
@@ -53,7 +50,7 @@ impl<'a> Patience<'a> {
             return Err(error);
         }
         let own = backoff(self.used, random());
-        let asked = asked(&error);
+        let asked = error.wait_asked();
         if let Some(asked) = asked
             && (asked > LONGEST_WAIT || !locked(&self.http.waits).take(asked, Instant::now()))
         {
@@ -110,41 +107,31 @@ fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 
-/// The wait that the server asks for.
-fn asked(error: &HttpError) -> Option<Duration> {
-    match error.status() {
-        _ if error.is_rate_limit() => {
-            retry_after(error).or_else(|| reset(error)).or(Some(RATE_LIMIT))
+impl HttpError {
+    /// How long the server asks to wait, where it does.
+    pub fn wait_asked(&self) -> Option<Duration> {
+        self.rate_limit().or_else(|| match self.status() {
+            Some(403 | 429 | 503) => self.retry_after(),
+            _ => None,
+        })
+    }
+
+    /// The header Retry-After: seconds, or until a date.
+    /// <https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3>
+    pub fn retry_after(&self) -> Option<Duration> {
+        let text = self.header("retry-after")?.trim();
+        if let Ok(seconds) = text.parse() {
+            return Some(Duration::from_secs(seconds));
         }
-        Some(429 | 503) => retry_after(error),
-        _ => None,
+        Some(self.time_until(date(text)?))
     }
-}
 
-/// Until when GitHub counts what it has too much of: seconds since 1970, by its own clock.
-/// <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit>
-fn reset(error: &HttpError) -> Option<Duration> {
-    let used_up = error.header("x-ratelimit-remaining")?.trim() == "0";
-    let seconds = error.header("x-ratelimit-reset").filter(|_| used_up)?.trim().parse().ok()?;
-    let until = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))?;
-    Some(left(until, error))
-}
-
-/// The wait of the header `Retry-After`: seconds, or until a date by the server's clock.
-/// <https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3>
-fn retry_after(error: &HttpError) -> Option<Duration> {
-    let text = error.header("retry-after")?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    Some(left(date(text)?, error))
-}
-
-/// The time until then by the server's clock, which may differ from this machine's.
-fn left(until: SystemTime, error: &HttpError) -> Duration {
-    match error.header("date").and_then(date) {
-        Some(from) => until.duration_since(from).unwrap_or(Duration::ZERO),
-        None => files::until(until),
+    /// The time until then by the server's clock, which this machine's may not agree with.
+    pub fn time_until(&self, then: SystemTime) -> Duration {
+        match self.header("date").and_then(date) {
+            Some(from) => then.duration_since(from).unwrap_or(Duration::ZERO),
+            None => files::until(then),
+        }
     }
 }
 
@@ -181,20 +168,21 @@ mod tests {
         assert_eq!(granted as u64, TOTAL_WAIT.as_secs() / 60 - 1);
     }
 
-    fn refused(status: u16, headers: &[(&'static str, &'static str)], body: &str) -> HttpError {
+    fn refused(status: u16, headers: &[(&'static str, &'static str)]) -> HttpError {
         let header = |(name, value): &(&'static str, &'static str)| {
             (HeaderName::from_static(name), HeaderValue::from_static(value))
         };
         let headers: HeaderMap = headers.iter().map(header).collect();
         let from = Origin::new(Scheme::Https, "x").unwrap();
-        let fault = Fault::Status { status, from, headers: headers.into(), body: body.into() };
+        let (headers, body) = (headers.into(), Vec::new());
+        let fault = Fault::Status { status, from, headers, body, rate_limit: |_| None };
         HttpError { call: String::new(), fault, tries: 1 }
     }
 
     #[test]
     fn both_forms_of_retry_after_are_read() {
         let asked = |headers: &[(&'static str, &'static str)]| {
-            retry_after(&refused(429, headers, "")).map(|it| it.as_secs())
+            refused(429, headers).retry_after().map(|it| it.as_secs())
         };
         let date = "Sun, 06 Nov 1994 08:49:37 GMT";
         let later = "Sun, 06 Nov 1994 08:50:37 GMT";
@@ -206,34 +194,5 @@ mod tests {
             assert_eq!(asked(&[("retry-after", text)]), None, "{text}");
         }
         assert_eq!(asked(&[]), None);
-    }
-
-    #[test]
-    fn a_rate_limit_is_waited_for_and_a_refusal_is_not() {
-        let said = |status: u16, headers: &[(&'static str, &'static str)], body: &str| {
-            let error = refused(status, headers, body);
-            (error.is_transient(), super::asked(&error).map(|it| it.as_secs()))
-        };
-        let date = ("date", "Thu, 01 Jan 1970 00:10:00 GMT");
-        let used_up = ("x-ratelimit-remaining", "0");
-        let secondary = r#"{"message":"You have exceeded a secondary rate limit."}"#;
-        let denied = r#"{"message":"Resource not accessible by integration"}"#;
-        for (status, headers, body, expected) in [
-            (403, &[("retry-after", "7")][..], secondary, (true, Some(7))),
-            (403, &[], secondary, (true, Some(60))),
-            (403, &[used_up, ("x-ratelimit-reset", "630"), date], "", (true, Some(30))),
-            (403, &[used_up, ("x-ratelimit-reset", "1"), date], "", (true, Some(0))),
-            (
-                403,
-                &[("x-ratelimit-remaining", "4"), ("x-ratelimit-reset", "630")],
-                denied,
-                (false, None),
-            ),
-            (429, &[], "", (true, None)),
-            (429, &[], secondary, (true, Some(60))),
-            (404, &[("retry-after", "7")], secondary, (false, None)),
-        ] {
-            assert_eq!(said(status, headers, body), expected, "{status} {headers:?} {body}");
-        }
     }
 }

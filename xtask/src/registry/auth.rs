@@ -256,7 +256,8 @@ mod tests {
             }
             renew(tries.get());
             let (from, headers) = (origin.clone(), Box::default());
-            let fault = Fault::Status { status: 401, from, headers, body: Vec::new() };
+            let body = Vec::new();
+            let fault = Fault::Status { status: 401, from, headers, body, rate_limit: |_| None };
             Err(HttpError { call: String::new(), fault, tries: 1 })
         });
         (tries.get(), done.is_ok())

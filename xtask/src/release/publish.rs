@@ -11,9 +11,8 @@ use serde_json::Value;
 use super::{Outcome, released_plugins};
 use crate::digest::Digest;
 use crate::files::{self, limits};
-use crate::forge::index::{self, Submission, Submitted};
-use crate::forge::{self, Complete, ReleaseFile, notes};
-use crate::github::{GitHub, NewRelease};
+use crate::forge::{self, Complete, Forge, PullRequest, ReleaseFile, index, notes};
+use crate::github::NewRelease;
 use crate::oci::Built;
 use crate::plan::{GitHubPlan, ImagePlan, IndexPlan, Plan, PublishPlan};
 use crate::preflight::Sites;
@@ -48,7 +47,7 @@ pub struct Public {
 pub struct Plugin {
     pub name: String,
     #[serde(flatten)]
-    pub submitted: Submitted,
+    pub submitted: PullRequest,
 }
 
 /// The notes of a release, and whether the user named them.
@@ -72,26 +71,26 @@ pub fn publish(
     // Of neither anybody knows yet, and each waits for a server of its own.
     let (pushed, complete) = thread::scope(|scope| {
         let pushed = scope.spawn(|| push_images(&outcome.images, sites.registry));
-        let complete = drafted(plan, to, outcome, notes, sites);
+        let complete = drafted(plan, to, outcome, notes, &sites.forge, term);
         (pushed.join(), complete)
     });
     let pushed = pushed.unwrap_or_else(|_| bail!("the thread that pushes images panicked"))?;
     let complete = complete?;
     let finish = || format!("{} is not all published: run again to finish it", to.tag);
-    if let (Some(complete), Some(forge)) = (complete, &sites.forge) {
+    if let Some(complete) = complete {
         if to.draft {
             pushed.iter().flatten().try_for_each(|pushed| sites.registry.confirm(pushed))?;
             public.draft = Some(complete.url().to_owned());
             public.images = outcome.images.iter().zip(&pushed).flat_map(untagged).collect();
             return Ok(public);
         }
-        public.release = Some(forge.publish(complete, &pushed)?);
+        public.release = Some(sites.forge.publish(complete, &pushed, term)?);
     }
     let tagged = tag_images(&outcome.images, &pushed, sites.registry, term);
     public.images = tagged.with_context(finish)?.into_iter().flatten().collect();
-    if let (Some(index), Some(github), Some(from)) = (&to.index, sites.index, &to.github) {
+    if let (Some(index), Some(from)) = (&to.index, &to.github) {
         for name in &index.plugins {
-            let submitted = submit(name, plan, to, index, from, github, term);
+            let submitted = submit(name, plan, to, index, from, &sites.index, term);
             let submitted = submitted.with_context(finish)?;
             public.plugins.push(Plugin { name: name.clone(), submitted });
         }
@@ -105,13 +104,14 @@ fn drafted(
     to: &PublishPlan,
     outcome: &Outcome,
     notes: &Notes,
-    sites: &Sites<'_>,
+    forge: &Forge<'_>,
+    term: &Term,
 ) -> Result<Option<Complete>> {
-    let (Some(github), Some(forge)) = (&to.github, &sites.forge) else { return Ok(None) };
+    let Some(github) = &to.github else { return Ok(None) };
     let files = release_files(github, outcome, &plan.dist)?;
     let new = new_release(plan, to, github, notes, &outcome.images);
-    let draft = forge.draft(new, notes.asked)?;
-    forge.upload(draft, files).map(Some)
+    let draft = forge.draft(&github.repository, new, term)?;
+    forge.upload(draft, files, term).map(Some)
 }
 
 /// The notes of a release: the file that the user named, or the changelog's section of the
@@ -164,6 +164,7 @@ fn new_release(
         commit: plan.commit.clone().unwrap_or_default(),
         name: to.tag.to_string(),
         body: notes::body(&notes.text, &names.collect::<Vec<_>>()),
+        replaces_notes: notes.asked,
         prerelease: github.prerelease,
     }
 }
@@ -191,13 +192,13 @@ fn submit(
     to: &PublishPlan,
     index: &IndexPlan,
     from: &GitHubPlan,
-    github: &GitHub<'_>,
+    forge: &Forge<'_>,
     term: &Term,
-) -> Result<Submitted> {
+) -> Result<PullRequest> {
     let plugins = released_plugins(&[name.to_owned()], &plan.dist)?;
     let plugin = plugins.first().context("find what was made of it")?;
-    let (index, from, tag) = (&index.repository, &from.repository, &to.tag);
-    index::submit(github, &Submission { index, plugin, from, tag }, term)
+    let change = index::change(&index.repository, plugin, &from.repository, &to.tag);
+    forge::contribute(forge, &change, term)
 }
 
 /// What became of images in registries, as a table.
@@ -226,19 +227,19 @@ impl Public {
     pub fn tables(&self) -> Vec<Table> {
         let mut places = Table::new(&[self.word(), "at", "sent"]);
         if let Some(release) = &self.release {
-            let sent =
-                format!("{} in {} files", term::size(release.sent.bytes), release.sent.files);
-            places.row([release.tag.clone(), release.url.clone(), sent]);
+            let sent = release.sent();
+            let sent = format!("{} in {} files", term::size(sent.bytes), sent.files);
+            places.row([release.tag().to_owned(), release.url().to_owned(), sent]);
         }
         if let Some(draft) = &self.draft {
             places.row(["draft".to_owned(), draft.clone(), String::new()]);
         }
         for Plugin { name, submitted } in &self.plugins {
             let at = match submitted {
-                Submitted::There { version } => format!("the index has {version}"),
-                Submitted::Newer { version } => format!("left: {version} is newer"),
-                Submitted::Open { url, .. } => url.clone(),
-                Submitted::ByHand { url, why } => format!("to be opened by hand ({why}): {url}"),
+                PullRequest::UpToDate { version } => format!("the index has {version}"),
+                PullRequest::Newer { version } => format!("left: {version} is newer"),
+                PullRequest::Open { url, .. } => url.clone(),
+                PullRequest::ByHand { url, why } => format!("to be opened by hand ({why}): {url}"),
             };
             places.row([format!("plugin {name}"), at, String::new()]);
         }

@@ -10,8 +10,7 @@ use super::super::{Common, NetworkArgs, World};
 use crate::artifacts::Of;
 use crate::config::Slug;
 use crate::finding::failure;
-use crate::forge::index::{self, Change, Submission, Submitted};
-use crate::github::GitHub;
+use crate::forge::{self, Change, Edit, Forge, PullRequest, index};
 use crate::plan;
 use crate::project::Project;
 use crate::release;
@@ -65,19 +64,18 @@ pub fn run(args: &Pr, common: &Common, world: &World) -> Result<ExitCode> {
         bail!(failure(why, fix));
     };
     let http = world.http(&config.network, &args.network, common);
-    let token = world.tokens.krew.as_ref();
-    if token.is_none() && !args.dry_run {
+    let forge = world.forge(&http, &world.api()?, KREW_GITHUB_TOKEN);
+    if !forge.has_token() && !args.dry_run {
         let why = format!("{KREW_GITHUB_TOKEN} is not set");
         bail!(failure(why, "set it to a classic token with the scope public_repo"));
     }
-    let github = GitHub::new(&http, &world.api()?, token, KREW_GITHUB_TOKEN);
     let mut all = Vec::new();
     for plugin in &plugins {
-        let submission = Submission { index, plugin, from: &from, tag: &tag };
+        let change = index::change(index, plugin, &from, &tag);
         all.push(if args.dry_run {
-            preview(&github, &submission, world)?
+            preview(plugin.name(), &forge, &change, world)?
         } else {
-            brought(plugin.name(), index::submit(&github, &submission, &world.term)?, world)?
+            brought(plugin.name(), forge::contribute(&forge, &change, &world.term)?, world)?
         });
     }
     if world.term.json_wanted() {
@@ -112,21 +110,20 @@ enum Shown {
     },
 }
 
-fn brought(name: &str, submitted: Submitted, world: &World) -> Result<Shown> {
+fn brought(name: &str, submitted: PullRequest, world: &World) -> Result<Shown> {
     say(name, &submitted, world)?;
     Ok(Shown::Brought(release::Plugin { name: name.to_owned(), submitted }))
 }
 
 /// Says what would change.
-fn preview(github: &GitHub<'_>, of: &Submission<'_>, world: &World) -> Result<Shown> {
-    let name = of.plugin.name();
-    let upstream = index::upstream(github, of)?;
-    match index::change(of, &upstream)? {
-        Change::There(version) => brought(name, Submitted::There { version }, world),
-        Change::Newer(version) => brought(name, Submitted::Newer { version }, world),
-        Change::Write { text, warnings } => {
-            warnings.iter().for_each(|warning| world.term.finding(warning));
-            let diff = index::diff(of, &upstream, &text);
+fn preview(name: &str, forge: &Forge<'_>, change: &Change<'_>, world: &World) -> Result<Shown> {
+    let upstream = forge::upstream(forge, change)?;
+    match upstream.edit()? {
+        Edit::UpToDate(version) => brought(name, PullRequest::UpToDate { version }, world),
+        Edit::Newer(version) => brought(name, PullRequest::Newer { version }, world),
+        Edit::Write(new) => {
+            new.warnings.iter().for_each(|warning| world.term.finding(warning));
+            let diff = index::diff(&change.file, upstream.text(), &new.text);
             if !world.term.json_wanted() {
                 world.term.result(diff.trim_end())?;
             }
@@ -136,23 +133,23 @@ fn preview(github: &GitHub<'_>, of: &Submission<'_>, world: &World) -> Result<Sh
 }
 
 /// Says what became of a plugin; where a page matters, it is the result.
-fn say(name: &str, submitted: &Submitted, world: &World) -> Result<()> {
+fn say(name: &str, submitted: &PullRequest, world: &World) -> Result<()> {
     let term = &world.term;
     let page = match submitted {
-        Submitted::There { version } => {
+        PullRequest::UpToDate { version } => {
             term.step("there", format_args!("the index has {name} {version} already"));
             return Ok(());
         }
-        Submitted::Newer { version } => {
+        PullRequest::Newer { version } => {
             term.step("leave", format_args!("the index as it is: {name} {version} is newer"));
             return Ok(());
         }
-        Submitted::Open { url, anew } => {
+        PullRequest::Open { url, anew } => {
             let verb = if *anew { "open" } else { "there" };
             term.step(verb, format_args!("the pull request of {name}"));
             url
         }
-        Submitted::ByHand { url, why } => {
+        PullRequest::ByHand { url, why } => {
             term.step("left", format_args!("to a person, to open the pull request: {why}"));
             url
         }

@@ -56,7 +56,7 @@ fn a_token_that_does_not_do_is_said() {
         ("nobody's", "401 Unauthorized: Bad credentials", "is not valid, or has expired"),
         (
             "ghp_none",
-            "the token of GITHUB_TOKEN has no scope",
+            "the token in GITHUB_TOKEN has no scope",
             "use one with the scope public_repo",
         ),
         ("reads", "has the scopes read:org, gist", "use one with the scope public_repo"),

@@ -132,7 +132,7 @@ fn what_others_opened_is_left_to_them() {
     next(&stage, "1.1.0");
     let left = stage.release();
     left.ends_with(0)
-        .says("it is superseded, and the token may not close it")
+        .says("it is superseded, and the token cannot close it")
         .never_says("  close http");
     let state = stage.github.state();
     let [old, new] = &state.repositories[INDEX].pulls[..] else { panic!() };
@@ -215,7 +215,7 @@ fn with_an_unfit_token_what_is_left_is_said() {
     }
     let with = |token: &str| run(stage.tool("krew pr").env("KREW_GITHUB_TOKEN", token));
     let left = with("fine");
-    left.ends_with(0).says("the token of KREW_GITHUB_TOKEN may not open pull requests");
+    left.ends_with(0).says("the token in KREW_GITHUB_TOKEN cannot open pull requests");
     assert!(left.line().contains("/compare/main...robot:acme-tool-tool-v1.0.0"), "{}", left.stdout);
     assert!(stage.github.state().text(FORK, "acme-tool-tool-v1.0.0", ENTRY).is_some());
     with("flow")
@@ -229,7 +229,7 @@ fn with_an_unfit_token_what_is_left_is_said() {
         refused
     };
     release("flow").says("the token is a workflow's").says("--skip krew");
-    release("reads").says("the token of KREW_GITHUB_TOKEN has the scopes gist");
+    release("reads").says("the token in KREW_GITHUB_TOKEN has the scopes gist");
     release("nobody's").says("401 Unauthorized").never_says("nobody's");
 }
 

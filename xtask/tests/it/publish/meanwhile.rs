@@ -136,7 +136,7 @@ fn a_file_with_other_bytes_stops_it() {
         });
         let before = stage.github.state().seen();
         let stopped = stage.release();
-        stopped.ends_with(1).no_result().says(&format!("{} is there with other bytes", archive()));
+        stopped.ends_with(1).no_result().says(&format!("{} exists with other bytes", archive()));
         assert_eq!(stage.github.state().seen(), before);
         assert_eq!(stage.image("1.0.0"), None);
         is_unsaid(&stopped);
@@ -183,7 +183,7 @@ fn a_file_that_is_replaced_meanwhile_is_found_by_its_digest() {
             }
         }
         let stopped = stage.release();
-        let why = format!("{} is there with other bytes", archive());
+        let why = format!("{} exists with other bytes", archive());
         stopped.ends_with(1).says("publish v1.0.0").says(&why);
         assert!(stage.github.state().repositories[REPOSITORY].releases[0].draft);
         assert_eq!(stage.image("1.0.0"), None);
@@ -202,7 +202,7 @@ fn a_file_that_changes_before_it_is_brought_is_not_completed() {
         fs::write(&file, bytes).unwrap();
     });
     let stopped = stage.release();
-    stopped.ends_with(1).says(&format!("bring {}", archive())).says("damaged or changed");
+    stopped.ends_with(1).says(&format!("upload {}", archive())).says("damaged or changed");
     {
         let state = stage.github.state();
         let release = &state.repositories[REPOSITORY].releases[0];
@@ -239,7 +239,7 @@ fn a_list_that_leads_back_to_itself_ends() {
 fn a_file_that_github_renames_is_not_published() {
     let Some(stage) = Stage::at("1.0.0") else { return };
     stage.github.state().renames = true;
-    stage.release().ends_with(1).says("GitHub calls it \"renamed.");
+    stage.release().ends_with(1).says("GitHub stored it as \"renamed.");
     assert!(stage.github.state().repositories[REPOSITORY].releases[0].draft);
 }
 
@@ -342,7 +342,7 @@ fn no_file_and_no_token_goes_to_a_host_that_is_not_githubs() {
     let named = format!("http://{}", thief.host);
     stage.github.state().uploads_to = Some(named.clone());
     let stopped = stage.release();
-    stopped.ends_with(1).says(&format!("wants files to be sent to {named}, which is another's"));
+    stopped.ends_with(1).says(&format!("names {named} for uploads, which is another"));
     assert_eq!(thief.seen().len(), 0);
     is_silent(&stage, &stopped);
 }

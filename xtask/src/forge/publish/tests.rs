@@ -12,7 +12,7 @@ fn release(id: u64, tag: &str, draft: bool, prerelease: bool) -> Release {
 fn a_published_release_counts_before_drafts_and_an_old_draft_before_new_ones() {
     let found = |all: &[(u64, &str, bool)]| {
         let all = all.iter().map(|(id, tag, draft)| release(*id, tag, *draft, false)).collect();
-        chosen(all, "v1.0.0").0.map(|it| it.id)
+        choose(all, "v1.0.0").0.map(|it| it.id)
     };
     assert_eq!(found(&[]), None);
     assert_eq!(found(&[(1, "v1.0.1", false), (2, "v1.0.00", true)]), None);
