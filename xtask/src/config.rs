@@ -11,8 +11,8 @@ use crate::target::Target;
 mod archive_files;
 mod audit;
 mod ci;
+mod forge;
 mod generate;
-mod github;
 mod image;
 mod image_files;
 mod image_rules;
@@ -23,8 +23,8 @@ mod sources;
 
 pub use archive_files::ArchiveFile;
 pub use audit::{Check, CheckConfig, Features, Gravity, Ignore, Kind};
+pub use forge::{ForgeConfig, Slug};
 pub use generate::{Generator, OUT, Output, unfit};
-pub use github::{GitHubConfig, Slug};
 pub use image::{Base, ImageConfig, ImageFile, ImageNode};
 pub use image_files::{Owner, User};
 pub use krew::{KrewConfig, PLUGIN};
@@ -44,8 +44,8 @@ struct WorkspaceKeys {
     network: network::NetworkKeys,
     check: audit::CheckKeys,
     audit: audit::AuditKeys,
-    github: github::GitHubKeys,
-    index: github::IndexKeys,
+    github: forge::ForgeKeys,
+    index: forge::IndexKeys,
     ci: ci::CiKeys,
 }
 
@@ -77,7 +77,7 @@ pub struct Config {
     pub profile: String,
     pub network: NetworkConfig,
     pub check: CheckConfig,
-    pub github: GitHubConfig,
+    pub forge: ForgeConfig,
     /// The project's own program that CI runs.
     pub ci: Option<String>,
     /// Every package of the workspace that has a binary, sorted by name.
@@ -140,13 +140,12 @@ pub fn resolve(raw: Vec<RawConfig>, project: &Project) -> Result<Config, Vec<Fin
     let warnings = packages.iter().filter_map(|config| no_license(config, project)).collect();
     let network = network::network(workspace.network, of(None), &project.root, &mut findings);
     let check = audit::check(workspace.check, workspace.audit, of(None), &mut findings);
-    let github =
-        github::github(workspace.github, workspace.index, of(None), project, &mut findings);
+    let forge = forge::forge(workspace.github, workspace.index, of(None), project, &mut findings);
     findings.extend(no_tag_form(&workspace.tag, of(None)));
     let ci = ci::ci(workspace.ci, of(None), &project.root, &mut findings);
     let profile = workspace.profile;
     match findings.is_empty() {
-        true => Ok(Config { profile, network, check, github, ci, packages, warnings }),
+        true => Ok(Config { profile, network, check, forge, ci, packages, warnings }),
         false => Err(findings),
     }
 }

@@ -8,7 +8,7 @@ use indicatif::ProgressBar;
 use crate::config::Slug;
 use crate::digest::Digest;
 use crate::github::{
-    Asset, File, GitHub, NewFile, NewPull, NewRelease, Pull, Release, ReleaseChange, Repository,
+    Asset, File, GitHub, NewFile, NewPull, Pull, Release, ReleaseChange, Repository,
 };
 use crate::http::{HttpError, Patience, Url};
 
@@ -20,7 +20,7 @@ mod publish;
 pub use contribute::{Change, Edit, NewText, PullRequest, contribute, upstream};
 pub use publish::{Complete, Published};
 
-pub use crate::github::ReleaseFile;
+pub use crate::github::{NewRelease, ReleaseFile};
 
 /// The forges that are known: a closed set.
 pub enum Forge<'a> {

@@ -113,7 +113,7 @@ pub fn facts(project: &Project, config: &Config, plan: &Plan, branch: String) ->
         targets,
         ghcr: destinations().any(|to| to.registry() == "ghcr.io"),
         images: destinations().next().is_some(),
-        krew: !plan.krew.is_empty() && config.github.index.is_some(),
+        krew: !plan.krew.is_empty() && config.forge.index.is_some(),
         branch,
         tags: project.tag_form.as_ref().map_or_else(|| TAGS.to_owned(), TagForm::pattern),
         script: config.ci.clone(),

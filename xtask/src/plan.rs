@@ -31,8 +31,8 @@ pub use request::{BuildOptions, Mode, Part, PublishOptions, Request, Select, Ski
 pub use rules::unheld;
 pub use tools::Tools;
 pub use values::{
-    ArchivePlan, BuildPlan, Format, GeneratePlan, GitHubPlan, ImageConfig, ImagePlan,
-    ImagePlatform, IndexPlan, Joined, KrewPlan, KrewPlatform, LeftOut, Plan, PublishPlan,
+    ArchivePlan, BuildPlan, Format, GeneratePlan, ImageConfig, ImagePlan, ImagePlatform, IndexPlan,
+    Joined, KrewPlan, KrewPlatform, LeftOut, Plan, PublishPlan, ReleasePlan,
 };
 
 /// The time that outputs carry where nothing tells one: that which cargo gives

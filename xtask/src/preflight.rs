@@ -10,7 +10,7 @@ use crate::finding::{Finding, Findings, Place, Severity};
 use crate::forge::{self, Edit, Forge, index};
 use crate::krew;
 use crate::parallel::join;
-use crate::plan::{BuildOptions, GitHubPlan, IndexPlan, LeftOut, Plan, PublishPlan};
+use crate::plan::{BuildOptions, IndexPlan, LeftOut, Plan, PublishPlan, ReleasePlan};
 use crate::project::Project;
 use crate::registry::Registry;
 use crate::term::{self, Term};
@@ -38,11 +38,11 @@ pub fn look(
     term: &Term,
 ) -> Vec<Finding> {
     term.step("look", "at what the release needs");
-    let forge = || match &publish.github {
+    let forge = || match &publish.release {
         Some(to) => release(plan, to, &sites.forge, term),
         None => Ok(Vec::new()),
     };
-    let index = || match (&publish.index, &publish.github) {
+    let index = || match (&publish.index, &publish.release) {
         (Some(to), Some(from)) => krew_index(plan, to, from, publish, &sites.index, term),
         _ => Ok(Vec::new()),
     };
@@ -121,12 +121,7 @@ fn registries(plan: &Plan, registry: &Registry<'_>) -> Vec<Finding> {
 }
 
 /// Whether the release can be made on GitHub, as far as that can be known.
-fn release(
-    plan: &Plan,
-    to: &GitHubPlan,
-    forge: &Forge<'_>,
-    term: &Term,
-) -> Result<Vec<Finding>> {
+fn release(plan: &Plan, to: &ReleasePlan, forge: &Forge<'_>, term: &Term) -> Result<Vec<Finding>> {
     let slug = &to.repository;
     let place = || Place::item(format!("{slug} on GitHub"));
     let fault = |rule, why: String, fix: &str| Finding::error(rule, place(), why, fix);
@@ -174,7 +169,7 @@ fn release(
 }
 
 /// What is wrong with the tag there, and with what was released of it.
-fn of_tag(tag: &str, plan: &Plan, to: &GitHubPlan, forge: &Forge<'_>) -> Result<Vec<Finding>> {
+fn of_tag(tag: &str, plan: &Plan, to: &ReleasePlan, forge: &Forge<'_>) -> Result<Vec<Finding>> {
     let (pushed, frozen) = thread::scope(|scope| {
         let frozen = scope.spawn(|| frozen(tag, to, forge));
         (pushed(tag, plan, to, forge), join(frozen))
@@ -184,7 +179,7 @@ fn of_tag(tag: &str, plan: &Plan, to: &GitHubPlan, forge: &Forge<'_>) -> Result<
 
 /// The tag must be on GitHub: otherwise publishing would create it there, at the default
 /// branch.
-fn pushed(tag: &str, plan: &Plan, to: &GitHubPlan, forge: &Forge<'_>) -> Result<Option<Finding>> {
+fn pushed(tag: &str, plan: &Plan, to: &ReleasePlan, forge: &Forge<'_>) -> Result<Option<Finding>> {
     let there = forge.tag(&to.repository, tag)?;
     let why = match (&there, &plan.commit) {
         (Some(there), Some(here)) if there == here => return Ok(None),
@@ -200,7 +195,7 @@ fn pushed(tag: &str, plan: &Plan, to: &GitHubPlan, forge: &Forge<'_>) -> Result<
 }
 
 /// A release that is published and immutable must have all files already.
-fn frozen(tag: &str, to: &GitHubPlan, forge: &Forge<'_>) -> Result<Option<Finding>> {
+fn frozen(tag: &str, to: &ReleasePlan, forge: &Forge<'_>) -> Result<Option<Finding>> {
     let (found, _) = forge.find_release(&to.repository, tag)?;
     let Some(release) = found.filter(|it| it.immutable && !it.draft) else { return Ok(None) };
     let there = forge.assets(&to.repository, release.id)?;
@@ -216,7 +211,7 @@ fn frozen(tag: &str, to: &GitHubPlan, forge: &Forge<'_>) -> Result<Option<Findin
 fn krew_index(
     plan: &Plan,
     to: &IndexPlan,
-    from: &GitHubPlan,
+    from: &ReleasePlan,
     publish: &PublishPlan,
     forge: &Forge<'_>,
     term: &Term,

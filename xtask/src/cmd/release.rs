@@ -98,7 +98,7 @@ pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
     }
     let notes = plan.publish.as_ref().map(|publish| {
         let named = args.notes.as_ref().map(|path| world.dir.join(path));
-        release::notes(named.as_deref(), &config.github.changelog, publish, &project)
+        release::notes(named.as_deref(), &config.forge.changelog, publish, &project)
     });
     let notes = notes.transpose()?;
     let source = if args.merge.is_empty() {

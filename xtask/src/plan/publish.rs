@@ -1,10 +1,10 @@
 //! What a release makes public, and where.
 
 use super::{
-    Decided, GitHubPlan, ImagePlan, IndexPlan, KrewPlan, LeftOut, PublishOptions, PublishPlan,
+    Decided, ImagePlan, IndexPlan, KrewPlan, LeftOut, PublishOptions, PublishPlan, ReleasePlan,
     Request, Skip,
 };
-use crate::config::{Config, GitHubConfig, Slug};
+use crate::config::{Config, ForgeConfig, Slug};
 use crate::finding::{Finding, Place};
 use crate::project::Project;
 use crate::version::ReleaseTag;
@@ -17,13 +17,13 @@ pub fn plan(
     tag: &ReleaseTag,
     decided: &Decided,
 ) -> (PublishPlan, Vec<Finding>, Vec<LeftOut>) {
-    let config = &config.github;
+    let config = &config.forge;
     let options = &request.publish;
     let Decided { images, plugins, .. } = decided;
     let mut findings = Vec::new();
     let mut left_out: Vec<LeftOut> = images.iter().filter_map(homeless).collect();
     let repository = repository(config, project, options);
-    let mut github = None;
+    let mut release = None;
     if !config.ship {
         let why = "`ship = false` in [workspace.metadata.dockless.github]";
         left_out.push(left(&format!("the release {tag} on GitHub"), why, "set `ship = true`"));
@@ -36,7 +36,7 @@ pub fn plan(
         findings.extend(files.iter().filter_map(|name| unfit(name)));
         findings.extend(config.unfound.clone());
         findings.extend(plugins.iter().filter_map(|it| elsewhere(it, repository, tag, options)));
-        github = Some(GitHubPlan {
+        release = Some(ReleasePlan {
             repository: repository.clone(),
             prerelease: tag.version.is_prerelease(),
             files,
@@ -49,16 +49,16 @@ pub fn plan(
         let place = Place::file(&project.root.join("Cargo.toml"));
         findings.push(Finding::error("github-repository", place, why, fix));
     }
-    let (index, more) = index(config, request, tag, plugins, github.as_ref());
+    let (index, more) = index(config, request, tag, plugins, release.as_ref());
     left_out.extend(more);
-    let publish = PublishPlan { tag: tag.clone(), draft: options.draft, github, index };
+    let publish = PublishPlan { tag: tag.clone(), draft: options.draft, release, index };
     (publish, findings, left_out)
 }
 
 /// The repository of the settings, or else of the workflow, or else the one that the packages
 /// name, or else git's.
 pub fn repository(
-    config: &GitHubConfig,
+    config: &ForgeConfig,
     project: &Project,
     options: &PublishOptions,
 ) -> Option<Slug> {
@@ -108,11 +108,11 @@ fn elsewhere(
 
 /// Which index is asked to take which plugins.
 fn index(
-    config: &GitHubConfig,
+    config: &ForgeConfig,
     request: &Request,
     tag: &ReleaseTag,
     plugins: &[KrewPlan],
-    github: Option<&GitHubPlan>,
+    release: Option<&ReleasePlan>,
 ) -> (Option<IndexPlan>, Vec<LeftOut>) {
     if plugins.is_empty() {
         return (None, Vec::new());
@@ -121,7 +121,7 @@ fn index(
         None => "`ship = false` in [workspace.metadata.dockless.index]",
         _ if request.skips(Skip::Krew) => "--skip krew",
         _ if request.publish.draft => "a draft is seen by nobody",
-        _ if github.is_none() => "its archives are not released on GitHub",
+        _ if release.is_none() => "its archives are not released on GitHub",
         _ if tag.version.is_prerelease() => "an index takes no pre-releases",
         Some(index) => {
             let plugins = plugins.iter().map(|it| it.name.clone()).collect();

@@ -121,7 +121,7 @@ fn config(project: &Project) -> Config {
         check: crate::config::CheckConfig::default(),
         profile: "dist".to_owned(),
         network: config::NetworkConfig::default(),
-        github: config::GitHubConfig {
+        forge: config::ForgeConfig {
             ship: true,
             repository: config::Slug::parse("acme/tool"),
             changelog: String::new(),

@@ -263,13 +263,14 @@ pub struct PublishPlan {
     pub tag: ReleaseTag,
     /// Whether it ends with a draft, which somebody else is to publish.
     pub draft: bool,
-    pub github: Option<GitHubPlan>,
+    #[serde(rename = "github")]
+    pub release: Option<ReleasePlan>,
     pub index: Option<IndexPlan>,
 }
 
-/// A release on GitHub.
+/// A release on the forge.
 #[derive(Clone, Debug, Serialize)]
-pub struct GitHubPlan {
+pub struct ReleasePlan {
     pub repository: Slug,
     pub prerelease: bool,
     /// The names of its files, sorted.

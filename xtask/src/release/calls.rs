@@ -22,10 +22,10 @@ pub fn calls(plan: &Plan, publish: &PublishPlan, api: &Url) -> Table {
         }
     }
     let tag = &publish.tag;
-    if let Some(github) = &publish.github {
-        let releases = api.below(&format!("/repos/{}/releases", github.repository)).to_string();
+    if let Some(release) = &publish.release {
+        let releases = api.below(&format!("/repos/{}/releases", release.repository)).to_string();
         row("POST", releases.clone(), format!("a draft of {tag}"));
-        for file in &github.files {
+        for file in &release.files {
             row("POST", format!("{releases}/…/assets?name={file}"), "a file of it".to_owned());
         }
         if publish.draft {
@@ -42,9 +42,9 @@ pub fn calls(plan: &Plan, publish: &PublishPlan, api: &Url) -> Table {
             }
         }
     }
-    if let (Some(index), Some(github)) = (&publish.index, &publish.github) {
+    if let (Some(index), Some(release)) = (&publish.index, &publish.release) {
         for plugin in &index.plugins {
-            pull_request(plugin, index, &github.repository, publish, api, &mut row);
+            pull_request(plugin, index, &release.repository, publish, api, &mut row);
         }
     }
     table

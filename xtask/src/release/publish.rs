@@ -11,10 +11,9 @@ use serde_json::Value;
 use super::{Outcome, released_plugins};
 use crate::digest::Digest;
 use crate::files::{self, limits};
-use crate::forge::{self, Complete, Forge, PullRequest, ReleaseFile, index, notes};
-use crate::github::NewRelease;
+use crate::forge::{self, Complete, Forge, NewRelease, PullRequest, ReleaseFile, index, notes};
 use crate::oci::Built;
-use crate::plan::{GitHubPlan, ImagePlan, IndexPlan, Plan, PublishPlan};
+use crate::plan::{ImagePlan, IndexPlan, Plan, PublishPlan, ReleasePlan};
 use crate::preflight::Sites;
 use crate::project::{Project, git};
 use crate::reference::{Repository, Tag};
@@ -88,7 +87,7 @@ pub fn publish(
     }
     let tagged = tag_images(&outcome.images, &pushed, sites.registry, term);
     public.images = tagged.with_context(finish)?.into_iter().flatten().collect();
-    if let (Some(index), Some(from)) = (&to.index, &to.github) {
+    if let (Some(index), Some(from)) = (&to.index, &to.release) {
         for name in &index.plugins {
             let submitted = submit(name, plan, to, index, from, &sites.index, term);
             let submitted = submitted.with_context(finish)?;
@@ -107,10 +106,10 @@ fn drafted(
     forge: &Forge<'_>,
     term: &Term,
 ) -> Result<Option<Complete>> {
-    let Some(github) = &to.github else { return Ok(None) };
-    let files = release_files(github, outcome, &plan.dist)?;
-    let new = new_release(plan, to, github, notes, &outcome.images);
-    let draft = forge.draft(&github.repository, new, term)?;
+    let Some(release) = &to.release else { return Ok(None) };
+    let files = release_files(release, outcome, &plan.dist)?;
+    let new = new_release(plan, to, release, notes, &outcome.images);
+    let draft = forge.draft(&release.repository, new, term)?;
     forge.upload(draft, files, term).map(Some)
 }
 
@@ -147,7 +146,7 @@ pub fn notes(
 fn new_release(
     plan: &Plan,
     to: &PublishPlan,
-    github: &GitHubPlan,
+    release: &ReleasePlan,
     notes: &Notes,
     images: &[Built],
 ) -> NewRelease {
@@ -165,13 +164,13 @@ fn new_release(
         name: to.tag.to_string(),
         body: notes::body(&notes.text, &names.collect::<Vec<_>>()),
         replaces_notes: notes.asked,
-        prerelease: github.prerelease,
+        prerelease: release.prerelease,
     }
 }
 
 /// The files of a release, as they lie in dist/, with the digests that they were made with:
 /// what GitHub has in the end is compared with these.
-fn release_files(to: &GitHubPlan, outcome: &Outcome, dist: &Path) -> Result<Vec<ReleaseFile>> {
+fn release_files(to: &ReleasePlan, outcome: &Outcome, dist: &Path) -> Result<Vec<ReleaseFile>> {
     let file = |name: &String| {
         let made = outcome.artifacts.iter().find(|it| it.name == *name);
         let made = made.with_context(|| format!("find {name}, which the plan has"))?;
@@ -191,7 +190,7 @@ fn submit(
     plan: &Plan,
     to: &PublishPlan,
     index: &IndexPlan,
-    from: &GitHubPlan,
+    from: &ReleasePlan,
     forge: &Forge<'_>,
     term: &Term,
 ) -> Result<PullRequest> {

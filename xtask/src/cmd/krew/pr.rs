@@ -53,12 +53,12 @@ pub fn run(args: &Pr, common: &Common, world: &World) -> Result<ExitCode> {
     let (project, config) = world.project_and_config(common, &[])?;
     let (plugins, of) = release::plugins_of_head(&args.names, &project)?;
     let tag = released_tag(&of, &project)?;
-    let Some(index) = args.index.as_ref().or(config.github.index.as_ref()) else {
+    let Some(index) = args.index.as_ref().or(config.forge.index.as_ref()) else {
         let why = "`ship = false` in [workspace.metadata.dockless.index]";
         bail!(failure(why, "name the index with --index"));
     };
     let options = world.publish_options()?;
-    let Some(from) = plan::repository(&config.github, &project, &options) else {
+    let Some(from) = plan::repository(&config.forge, &project, &options) else {
         let why = "it is not known which repository is released, by which branches are called";
         let fix = "name it as `repository` in [workspace.metadata.dockless.github]";
         bail!(failure(why, fix));

@@ -1,4 +1,4 @@
-//! Where releases are published, and which index hears of them.
+//! Where releases are published, and which index gets pull requests.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use crate::project::{Project, RawConfig};
 /// The keys, as `default.toml` has them.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct GitHubKeys {
+pub struct ForgeKeys {
     ship: bool,
     repository: String,
     changelog: String,
@@ -26,21 +26,21 @@ pub struct IndexKeys {
 
 /// The settings.
 #[derive(Clone, Debug)]
-pub struct GitHubConfig {
+pub struct ForgeConfig {
     /// Whether releases are published there.
     pub ship: bool,
-    /// `None` where it is to be found out.
+    /// `None` where it is not set.
     pub repository: Option<Slug>,
     /// The file whose section about a version becomes its notes, from the workspace's folder.
     pub changelog: String,
     /// What is wrong with it, where it was named. It may come of another program, later: so it
     /// counts only where notes are written.
     pub unfound: Option<Finding>,
-    /// The index of plugins that releases are brought to; `None` where they aren't.
+    /// The index that gets pull requests of plugins; `None` where none does.
     pub index: Option<Slug>,
 }
 
-/// A repository on GitHub: `owner/name`.
+/// A repository on a forge: `owner/name`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Slug {
     pub owner: String,
@@ -101,13 +101,13 @@ impl Serialize for Slug {
 }
 
 /// What the keys mean.
-pub fn github(
-    keys: GitHubKeys,
+pub fn forge(
+    keys: ForgeKeys,
     index: IndexKeys,
     typed: Option<&RawConfig>,
     project: &Project,
     findings: &mut Vec<Finding>,
-) -> GitHubConfig {
+) -> ForgeConfig {
     const CHANGELOG: &str = "github.changelog";
     let named = typed.filter(|raw| super::schema::is_typed(raw, CHANGELOG));
     let named = named.filter(|_| !keys.changelog.is_empty());
@@ -130,7 +130,7 @@ pub fn github(
         }
         slug
     };
-    GitHubConfig {
+    ForgeConfig {
         ship: keys.ship,
         repository: slug("github.repository", &keys.repository),
         changelog: keys.changelog,
