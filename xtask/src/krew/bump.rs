@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::platform::{At, Pair, Platform};
 use super::report::Report;
 use super::{Archives, plugin, validate_own};
-use crate::finding::{Finding, Place, Severity};
+use crate::finding::{Finding, Severity};
 use crate::yaml::{self, Edit, Node};
 
 /// What a release offers to the index, read from the manifest that it made.
@@ -55,7 +55,7 @@ impl Release {
         if !wrong.is_empty() {
             return Err(wrong);
         }
-        let documents = parse(text, file)?;
+        let documents = plugin::parse(text, file)?;
         let plugin = plugin::read(&documents, &mut Report::new(file));
         let shipped = |platform: &Platform| Shipped {
             uri: platform.uri.text.clone(),
@@ -91,14 +91,6 @@ impl Release {
     }
 }
 
-fn parse(text: &str, file: &Path) -> Result<Vec<Node>, Vec<Finding>> {
-    yaml::parse(text).map_err(|error| {
-        let place = Place::at(file, error.line, error.column);
-        let fix = "write plain YAML, as in krew's guide";
-        vec![Finding::error("yaml", place, error.why, fix)]
-    })
-}
-
 /// Gives the entry of an index the version of a release: `before` is the content of `file`.
 /// Each archive is found by its uri: the entry's uri, with the old version replaced by the new
 /// one, is that of an archive of the release. The index's bot asks for that, and so nothing is
@@ -107,7 +99,7 @@ fn parse(text: &str, file: &Path) -> Result<Vec<Node>, Vec<Finding>> {
 /// It is an error if the entry cannot be read or is another plugin's, or if the release has no
 /// archive at the new uri of a platform.
 pub fn bump(before: &str, file: &Path, new: &Release) -> Result<Bumped, Vec<Finding>> {
-    let documents = parse(before, file)?;
+    let documents = plugin::parse(before, file)?;
     let mut report = Report::new(file);
     let plugin = plugin::read(&documents, &mut report);
     report.findings.retain(|finding| finding.severity == Severity::Error);
@@ -133,7 +125,7 @@ pub fn bump(before: &str, file: &Path, new: &Release) -> Result<Bumped, Vec<Find
     }
     let mut left = Report::new(file);
     for (platform, node) in plugin.platforms.iter().zip(nodes) {
-        let Some(shipped) = archive_of_entry(&mut report, platform, new, versions) else {
+        let Some(shipped) = new_archive(&mut report, platform, new, versions) else {
             continue;
         };
         warn_of_differences(&mut left, platform, new, shipped);
@@ -191,7 +183,7 @@ impl Edits<'_> {
 
 /// The release's archive that an entry for a platform installs. `from` and `to` are the
 /// versions without `v`.
-fn archive_of_entry<'r>(
+fn new_archive<'r>(
     report: &mut Report<'_>,
     platform: &Platform,
     new: &'r Release,

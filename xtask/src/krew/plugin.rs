@@ -2,10 +2,13 @@
 //! What krew silently ignores becomes a warning.
 //! <https://github.com/kubernetes-sigs/krew/blob/v0.5.0/internal/index/indexscanner/scanner.go>
 
+use std::path::Path;
+
 use super::platform::{At, Expression, FileOperation, Platform, Selector, Text};
 use super::report::Report;
 use super::resolve::{Value, resolve};
-use crate::yaml::{Node, NodeKind};
+use crate::finding::{Finding, Place};
+use crate::yaml::{self, Node, NodeKind};
 
 /// A manifest. Only the types of its values are known to be right.
 /// <https://github.com/kubernetes-sigs/krew/blob/v0.5.0/pkg/index/types.go>
@@ -50,6 +53,15 @@ enum Shape {
     /// A map of texts.
     Texts,
     List,
+}
+
+/// Parses the documents of a manifest. A syntax error is a finding.
+pub fn parse(text: &str, file: &Path) -> Result<Vec<Node>, Vec<Finding>> {
+    yaml::parse(text).map_err(|error| {
+        let place = Place::at(file, error.line, error.column);
+        let fix = "write plain YAML, as in krew's guide";
+        vec![Finding::error("yaml", place, error.why, fix)]
+    })
 }
 
 /// Reads the first document of a manifest, as krew does. Reports an error for what stops krew,

@@ -13,7 +13,6 @@ use crate::digest::Digest;
 use crate::files::{self, Boundary};
 use crate::finding::{Finding, Place, Severity};
 use crate::parallel;
-use crate::yaml;
 
 /// Where a manifest's archives are.
 #[derive(Clone, Copy, Debug)]
@@ -32,13 +31,9 @@ pub enum Archives<'a> {
 ///
 /// Findings are sorted by their lines.
 pub fn validate(text: &str, file: &Path, archives: Archives<'_>) -> Vec<Finding> {
-    let documents = match yaml::parse(text) {
+    let documents = match plugin::parse(text, file) {
         Ok(documents) => documents,
-        Err(error) => {
-            let place = Place::at(file, error.line, error.column);
-            let fix = "write plain YAML, as in krew's guide";
-            return vec![Finding::error("yaml", place, error.why, fix)];
-        }
+        Err(findings) => return findings,
     };
     let mut report = Report::new(file);
     let plugin = plugin::read(&documents, &mut report);
@@ -148,7 +143,7 @@ pub fn check_archive(archive: &[u8], file: &Path) -> Vec<Finding> {
     let text = "spec: {platforms: [{bin: foo}, {bin: a/foo, files: [{from: '*/f?o', to: a}, \
                 {from: '[!b-]*', to: .}]}, {bin: x, files: [{from: foo, to: /}]}, \
                 {bin: foo, files: [{from: ., to: foo}, {from: a, to: a/b}]}]}";
-    let documents = yaml::parse(text).expect("the text above is YAML");
+    let documents = plugin::parse(text, file).expect("the text above is YAML");
     let mut report = Report::new(file);
     let plugin = plugin::read(&documents, &mut report);
     for platform in &plugin.platforms {

@@ -10,15 +10,12 @@ use super::zip;
 use crate::krew::report::Problem;
 use crate::oci::tar_reader::walk;
 
-/// In bytes: how much of an archive Go's `http.DetectContentType` reads to tell its format.
-const SNIFFED: u64 = 512;
-
 /// Unpacks an archive. An error is what stops krew, what no file system takes, or what is
 /// larger than any plugin.
 pub fn unpack(archive: &mut (impl Read + Seek)) -> Result<Unpacked, Problem> {
     let mut first = Vec::new();
-    let read =
-        archive.rewind().and_then(|()| archive.by_ref().take(SNIFFED).read_to_end(&mut first));
+    // Go's `http.DetectContentType` reads as many bytes to tell the format.
+    let read = archive.rewind().and_then(|()| archive.by_ref().take(512).read_to_end(&mut first));
     read.and_then(|_| archive.rewind()).map_err(|error| damaged(&error.to_string()))?;
     let mut unpacked = Unpacked::empty();
     let budget = Budget::full();

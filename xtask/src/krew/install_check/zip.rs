@@ -103,7 +103,7 @@ impl ZipEntry {
             let fix = "make the archive without a password";
             return Err(Problem::new("archive-encrypted", why, fix));
         }
-        let read = self.check_content(file, base, budget);
+        let read = self.verify(file, base, budget);
         read.map_err(|error| budget.problem(&format!("{name}: {error}")))
     }
 
@@ -126,12 +126,7 @@ impl ZipEntry {
     }
 
     /// Reads the content to its end, and compares its size and checksum.
-    fn check_content(
-        &self,
-        file: &mut (impl Read + Seek),
-        base: i64,
-        budget: &Budget,
-    ) -> io::Result<()> {
+    fn verify(&self, file: &mut (impl Read + Seek), base: i64, budget: &Budget) -> io::Result<()> {
         let outside = || invalid("its header is outside of the file");
         let header = self.header.checked_add_signed(base).ok_or_else(outside)?;
         let local = exact(&mut section(file, header, LOCAL.1 as u64)?, LOCAL.1)?;
