@@ -1,4 +1,4 @@
-//! Archives whose bytes depend on their content alone.
+//! Archives whose bytes only depend on their contents.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressBarIter};
 use jiff::Timestamp;
 
-use crate::cache::{Cache, Kind};
+use crate::cache::{Cache, CacheKind};
 use crate::digest::{self, Digest, HashingWriter};
 use crate::files::{self, Staging};
 use crate::generate::Generated;
@@ -23,8 +23,7 @@ mod zip;
 /// time of 9 for 4 % of size, and 6 takes 15 % longer than 5 for 0.2 %.
 const LEVEL: u32 = 5;
 
-/// In bytes. Blocks of one size, whatever was handed over, for the compressor's
-/// output depends on how its input is cut.
+/// The size of blocks in bytes: the compressor's output depends on how its input is split.
 const BLOCK: usize = 64 * 1024;
 
 /// A finished archive in the new dist/.
@@ -55,19 +54,18 @@ impl Archive {
     }
 }
 
-/// One entry: where its bytes are, and which they must be.
+/// An entry: its file, and the digest that it must have.
 struct Entry {
     mode: u32,
     path: PathBuf,
     digest: Digest,
 }
 
-/// How an archive of a format is written: its digest and size are returned.
+/// Writes an archive of a format and returns its digest and size.
 type Writer = fn(&BTreeMap<String, Entry>, Timestamp, File, &ProgressBar) -> Result<(Digest, u64)>;
 
-/// A format's writer, and its version: raised when the same entries come out as
-/// other bytes, which the golden digest in the writer's tests says. It is part
-/// of the cache's key.
+/// A format's version and writer. The version is a part of the cache's key: it is raised when the
+/// same entries give other bytes, which the golden digest in the writer's tests shows.
 fn format(format: Format) -> (&'static str, Writer) {
     match format {
         Format::TarGz => ("archive 1", tar::write),
@@ -75,9 +73,8 @@ fn format(format: Format) -> (&'static str, Writer) {
     }
 }
 
-/// Makes the archive of the plan's binaries and files, and of those that its
-/// package wrote, or takes it from the cache where all that it is made of is as
-/// it was.
+/// Makes the archive of the plan's binaries and files and of its package's generated files, or
+/// takes it from the cache where all of them are unchanged.
 pub fn archive(
     plan: &ArchivePlan,
     binaries: &[Binary],
@@ -91,14 +88,15 @@ pub fn archive(
     let entries = entries(plan, binaries, generated).with_context(context)?;
     let (version, write) = format(plan.format);
     let key = key(version, &entries, time);
-    let kept = cache.get(Kind::Archive, &key, out.create(&plan.name)?).with_context(context)?;
+    let kept =
+        cache.get(CacheKind::Archive, &key, out.create(&plan.name)?).with_context(context)?;
     let (digest, size) = match kept {
         Some(kept) => kept,
         None => {
             let (digest, size) =
                 write(&entries, time, out.create(&plan.name)?, bar).with_context(context)?;
             cache
-                .put(Kind::Archive, &key, &digest, files::open(&out.path(&plan.name))?)
+                .put(CacheKind::Archive, &key, &digest, files::open(&out.path(&plan.name))?)
                 .with_context(context)?;
             (digest, size)
         }
@@ -106,7 +104,7 @@ pub fn archive(
     Ok(Archive { plan: plan.clone(), digest, size })
 }
 
-/// The entries by name, which is also their order.
+/// The entries, sorted by name.
 fn entries(
     plan: &ArchivePlan,
     binaries: &[Binary],
@@ -159,8 +157,7 @@ impl Entry {
     }
 }
 
-/// An entry's bytes, hashed as they pass through, so that what was proved is
-/// what is shipped.
+/// An entry's bytes, hashed while they are read: what was proved is what is shipped.
 struct Content {
     inner: ProgressBarIter<Take<File>>,
     size: u64,
@@ -173,7 +170,7 @@ impl Content {
         self.size
     }
 
-    /// Fails where what was read is not what the entry must be.
+    /// Fails where the bytes that were read are not the entry's.
     fn finish(self, entry: &Entry) -> Result<()> {
         let (_, digest, read) = self.hasher.finish();
         if digest != entry.digest || read != self.size {

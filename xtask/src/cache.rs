@@ -1,11 +1,11 @@
-//! Work that need not be done again, kept under the user's cache folder.
+//! The cache: results of earlier work, in the user's cache folder.
 //!
-//! An entry is a file named by the digest of everything that it depends on. It
-//! starts with what it is and the digest of its content, and one that does not match
-//! is not used: disks fail, runs are killed, and files are copied by hand.
+//! An entry is a file named by the digest of everything that it depends on. It starts with its
+//! kind and the digest of its content. An entry that does not match is not used: disks fail,
+//! runs are killed, and files are copied by hand.
 //!
-//! The cache is a help: where it cannot be read or written the work is done without it,
-//! and [`Cache::trouble`] says why, once.
+//! No work depends on the cache: where it cannot be read or written, the work is done without
+//! it, and [`Cache::trouble`] says why, once.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -25,144 +25,143 @@ mod place;
 pub use blobs::Blobs;
 pub use place::{REQUIREMENTS, is_tool};
 
-/// Entries unused for this long go first.
+/// Entries that were not used for so long are removed.
 const MAX_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
-/// What all entries of one kind may take together, in bytes.
+/// The largest size of all entries of one kind, in bytes.
 const MAX_SIZE: u64 = 2 << 30;
-/// How often age and size are looked at.
+/// How often old entries are removed.
 const PRUNE_EVERY: Duration = Duration::from_secs(24 * 3600);
-/// A use is noted at most this often, so that a hit stays cheap.
+/// How often a use updates an entry's time, so that a hit stays cheap.
 const TOUCH_EVERY: Duration = Duration::from_secs(3600);
 
-/// What entries start with. Another form has another text here, and so other names: two
-/// versions of this tool share a folder and do not see each other's entries.
-const FORM: &str = "dockless cache 2";
+/// The beginning of an entry, and a part of its key. Another format has another text here, so
+/// that versions of this tool can share a folder without seeing each other's entries.
+const FORMAT: &str = "dockless cache 2";
 
-/// The file whose time is when a folder was looked at.
+/// The file whose time says when old entries of its folder were last removed.
 const PRUNED: &str = "pruned";
 
-/// The user's cache folder; without a place it keeps nothing and finds nothing.
-#[derive(Debug)]
+/// The user's cache. Without a place it keeps and finds nothing.
+#[derive(Debug, Default)]
 pub struct Cache {
-    place: Option<Named>,
-    /// Where it is, once that was looked for; `None` where it cannot be used.
+    place: Option<CachePlace>,
+    /// The cache folder, once it was looked for; `None` where it cannot be used.
     root: OnceLock<Option<PathBuf>>,
-    /// What keeps others from removing what this process uses in place.
+    /// The shared lock that keeps others from removing entries that this process reads.
     held: OnceLock<Option<Lock>>,
     trouble: Trouble,
 }
 
-/// A folder, by the way in which it was named.
+/// The folder that a cache is in.
 #[derive(Debug)]
-enum Named {
-    /// By hand: it may hold anything.
-    ByHand(PathBuf),
-    /// By this tool's own name among the user's caches.
-    ByUs(PathBuf),
+enum CachePlace {
+    /// One that the user named: it may hold anything.
+    Given(PathBuf),
+    /// The one of this tool's name among the user's caches.
+    Own(PathBuf),
 }
 
 /// The first thing that went wrong with a cache.
 type Trouble = Arc<OnceLock<String>>;
 
-/// A kind of entries, in a folder of its own.
+/// A kind of entries. Each has a folder of its own.
 #[derive(Clone, Copy, Debug)]
-pub enum Kind {
-    /// What cargo said of a dependency graph, as JSON.
+pub enum CacheKind {
+    /// A dependency graph as cargo printed it, as JSON.
     Graph,
-    /// Which toolchain rustup chose, as JSON.
+    /// The toolchain that rustup chose, as JSON.
     Toolchain,
     /// Finished archives.
     Archive,
-    /// What is known of a layer of an image, as JSON.
+    /// Digests and sizes of a layer of an image, as JSON.
     Layer,
-    /// Manifests of plugins whose archives krew installs.
+    /// Manifests of plugins whose archives krew can install.
     Plugin,
-    /// Which crates of a lock file were yanked, and when that was asked, as JSON.
+    /// The yanked crates of a lock file, and when the index was asked, as JSON.
     Yanked,
-    /// Lock files that cargo takes as they are.
+    /// Lock files that cargo does not want to change.
     Lock,
 }
 
-/// The folder of programs that were installed for the tool's own use.
+/// The folder of programs that this tool installed for itself.
 const TOOLS: &str = "tools";
 
-/// The folder of databases of advisories.
+/// The folder of advisory databases.
 const ADVISORIES: &str = "advisories";
 
-/// The folder of finished blobs of images.
+/// The folder of blobs of images.
 const BLOBS: &str = "blob";
 
-const KINDS: [Kind; 7] = [
-    Kind::Graph,
-    Kind::Toolchain,
-    Kind::Archive,
-    Kind::Layer,
-    Kind::Plugin,
-    Kind::Yanked,
-    Kind::Lock,
+const KINDS: [CacheKind; 7] = [
+    CacheKind::Graph,
+    CacheKind::Toolchain,
+    CacheKind::Archive,
+    CacheKind::Layer,
+    CacheKind::Plugin,
+    CacheKind::Yanked,
+    CacheKind::Lock,
 ];
 
-impl Kind {
+impl CacheKind {
     fn folder(self) -> &'static str {
         match self {
-            Kind::Graph => "graph",
-            Kind::Toolchain => "toolchain",
-            Kind::Archive => "archive",
-            Kind::Layer => "layer",
-            Kind::Plugin => "plugin",
-            Kind::Yanked => "yanked",
-            Kind::Lock => "lock",
+            CacheKind::Graph => "graph",
+            CacheKind::Toolchain => "toolchain",
+            CacheKind::Archive => "archive",
+            CacheKind::Layer => "layer",
+            CacheKind::Plugin => "plugin",
+            CacheKind::Yanked => "yanked",
+            CacheKind::Lock => "lock",
         }
     }
 }
 
 impl Cache {
-    /// A cache in a folder that was named by hand: where that holds other things, in one of
-    /// our own below it.
+    /// A cache in a folder that the user named. Where that holds other things, the cache is in
+    /// a folder of our own below it.
     pub fn at(root: &Path) -> Cache {
-        Cache { place: Some(Named::ByHand(root.to_owned())), ..Cache::none() }
+        Cache { place: Some(CachePlace::Given(root.to_owned())), ..Cache::none() }
     }
 
-    /// A cache in a folder whose name among the user's caches is this tool's.
+    /// A cache in this tool's folder among the user's caches.
     pub fn own(root: &Path) -> Cache {
-        Cache { place: Some(Named::ByUs(root.to_owned())), ..Cache::none() }
+        Cache { place: Some(CachePlace::Own(root.to_owned())), ..Cache::none() }
     }
 
     /// A cache that keeps nothing and finds nothing.
     pub fn none() -> Cache {
-        let (root, held) = (OnceLock::new(), OnceLock::new());
-        Cache { place: None, root, held, trouble: Trouble::default() }
+        Cache::default()
     }
 
-    /// The same where one is wanted, and nobody knows where.
+    /// The same, with the reason why there is no place for one.
     pub fn nowhere(why: &str) -> Cache {
         let cache = Cache::none();
         note(&cache.trouble, &anyhow::Error::msg(why.to_owned()));
         cache
     }
 
-    /// What kept it from being used, for the user to hear once.
+    /// Why the cache could not be used, for the user to be told once.
     pub fn trouble(&self) -> Option<Finding> {
         let why = self.trouble.get()?;
-        let why = format!("what could be kept for later runs is not: {why}");
+        let why = format!("nothing is cached for later runs: {why}");
         let fix = "set DOCKLESS_CACHE to a folder that can be written, on a disk with room";
         Some(Finding::warning("cache", Place::default(), why, fix))
     }
 
-    /// The result, or `None` and what went wrong noted.
+    /// The result, or `None`; then the error is kept as the cache's trouble.
     fn noted<T>(&self, result: Result<T>) -> Option<T> {
         result.map_err(|error| note(&self.trouble, &error)).ok()
     }
 
     fn root(&self) -> Option<&Path> {
         let find = || match self.place.as_ref()? {
-            Named::ByUs(root) => Some(root.clone()),
-            Named::ByHand(folder) => self.noted(place::named(folder)),
+            CachePlace::Own(root) => Some(root.clone()),
+            CachePlace::Given(folder) => self.noted(place::find(folder)),
         };
         self.root.get_or_init(find).as_deref()
     }
 
-    /// A folder of the cache, made, for writing into; `None` where that cannot be done.
+    /// A folder of the cache, created for writing; `None` where that fails.
     fn folder(&self, name: &str) -> Option<PathBuf> {
         let root = self.root()?;
         let dir = root.join(name);
@@ -170,34 +169,34 @@ impl Cache {
         self.noted(made).map(|()| dir)
     }
 
-    /// The same for what is used in place, which nobody removes from here on.
+    /// The same for files that are used in place: nobody removes them from here on.
     fn held_folder(&self, name: &str) -> Option<PathBuf> {
-        // Who cleans the cache waits from then on, and may have been about to end before.
+        // A run that cleans the cache waits from then on, but may have removed the folder before.
         self.noted(place::mark(self.root()?))?;
         self.hold()?;
         self.folder(name)
     }
 
-    /// Keeps others from removing what lies in the cache, for as long as this process
-    /// lasts; `None` where the cache cannot be written, by others neither.
+    /// Keeps others from removing entries until this process ends; `None` where the cache cannot
+    /// be written.
     pub fn hold(&self) -> Option<()> {
         let take = || self.noted(Lock::share(&place::lock(self.root()?)));
         self.held.get_or_init(take).as_ref().map(drop)
     }
 
-    fn path(&self, kind: Kind, key: &Digest) -> Option<PathBuf> {
-        // Forms do not meet, for a name is of one form.
-        let name = digest::of_parts([FORM, kind.folder(), &key.hex()].map(str::as_bytes));
+    fn path(&self, kind: CacheKind, key: &Digest) -> Option<PathBuf> {
+        // Entries of another format have other names.
+        let name = digest::of_parts([FORMAT, kind.folder(), &key.hex()].map(str::as_bytes));
         self.root().map(|root| root.join(kind.folder()).join(name.hex()))
     }
 
-    /// Where a program of this name, version included, is installed for the
-    /// tool's own use, whether or not it is there already.
+    /// Where a program of this name and version is installed for the tool's own use. It need not
+    /// exist yet.
     pub fn tool(&self, name: &str) -> Option<PathBuf> {
         self.root().map(|root| root.join(TOOLS).join(name))
     }
 
-    /// Where tools are installed: a folder that can be written; an error says why there is none.
+    /// The writable folder that tools are installed in. An error says why there is none.
     pub fn tools(&self) -> Result<PathBuf> {
         self.held_folder(TOOLS).with_context(|| {
             let why = self.trouble.get().map_or("there is no cache folder", |why| why);
@@ -205,24 +204,24 @@ impl Cache {
         })
     }
 
-    /// Keeps others from installing tools. `waiting` is told that somebody does.
+    /// Keeps others from installing tools. `waiting` is called while another process does.
     pub fn lock_tools(&self, waiting: impl FnMut(&str)) -> Result<Lock> {
         let root = self.root().context("find the cache folder")?;
         Lock::acquire(&place::tools_lock(root), "setup", waiting)
     }
 
-    /// Where the advisories of a repository are kept.
+    /// Where the advisory database of a repository is kept.
     pub fn advisories(&self, url: &str) -> Option<PathBuf> {
         let name = Digest::of(url.as_bytes()).hex();
         self.root().map(|root| root.join(ADVISORIES).join(&name[..16]))
     }
 
-    /// Whether databases of advisories can be kept.
+    /// Whether advisory databases can be kept.
     pub fn keeps_advisories(&self) -> bool {
         self.held_folder(ADVISORIES).is_some()
     }
 
-    /// Forgets everything, once nobody uses it: `waiting` is told that somebody does.
+    /// Removes everything, once nobody uses it. `waiting` is called while another process does.
     pub fn clear(&self, waiting: impl FnMut(&str)) -> Result<()> {
         let Some(root) = self.root() else { return Ok(()) };
         if !files::exists(root)? {
@@ -232,10 +231,14 @@ impl Cache {
         place::clear(root)
     }
 
-    /// Writes the content kept under the key to `to` and returns its digest and
-    /// size; `None` where there is none, or none that is what it says: then
-    /// what `to` holds is worth nothing.
-    pub fn get(&self, kind: Kind, key: &Digest, to: impl Write) -> Result<Option<(Digest, u64)>> {
+    /// Writes the content kept under the key to `to` and returns its digest and size. `None`
+    /// where there is none or a damaged one: then what was written to `to` is useless.
+    pub fn get(
+        &self,
+        kind: CacheKind,
+        key: &Digest,
+        to: impl Write,
+    ) -> Result<Option<(Digest, u64)>> {
         let Some(path) = self.path(kind, key) else {
             return Ok(None);
         };
@@ -250,10 +253,10 @@ impl Cache {
         match read {
             Ok(None) => Ok(None),
             Ok(Some((file, expected))) if digest.hex().as_bytes() == expected => {
-                used(&file, TOUCH_EVERY);
+                mark_used(&file, TOUCH_EVERY);
                 Ok(Some((digest, size)))
             }
-            // Whatever it is: it is in the way of one that is right.
+            // A damaged entry, or something else in its place.
             _ => {
                 self.noted(files::remove_file(&path));
                 Ok(None)
@@ -261,17 +264,17 @@ impl Cache {
         }
     }
 
-    /// Keeps the content, whose digest is known, under the key. An error is one of reading
-    /// the content; a cache that cannot be written is no failure.
+    /// Keeps the content of this digest under the key. Errors are those of reading the content;
+    /// a cache that cannot be written is no error.
     pub fn put(
         &self,
-        kind: Kind,
+        kind: CacheKind,
         key: &Digest,
         digest: &Digest,
         mut content: impl Read,
     ) -> Result<()> {
         let (Some(root), Some(path)) = (self.root(), self.path(kind, key)) else { return Ok(()) };
-        // Who cleans the cache at the same time would leave a part of it, without its mark.
+        // Without the lock, another run could clean the cache meanwhile and remove its mark.
         let lock = place::mark(root).and_then(|()| Lock::share(&place::lock(root)));
         let Some(_lock) = self.noted(lock) else { return Ok(()) };
         let Some(dir) = self.folder(kind.folder()) else { return Ok(()) };
@@ -299,31 +302,31 @@ impl Cache {
         Ok(())
     }
 
-    /// Where blobs are kept. Those that nobody needs any more go first.
+    /// The blobs. Old ones are removed first.
     pub fn blobs(&self) -> Result<Blobs> {
         let dir = self.root().map(|root| root.join(BLOBS));
         if let (Some(root), Some(dir)) = (self.root(), self.folder(BLOBS))
             && self.held.get().is_none()
         {
-            // A run that reads one of them has the lock; then it is another run that prunes.
+            // Where another run holds the lock to read blobs, a later run prunes.
             let alone = Lock::try_acquire(&place::lock(root));
             self.noted(alone.and_then(|alone| alone.map_or(Ok(()), |_lock| prune(&dir))));
         }
         let is_writable = self.held_folder(BLOBS).is_some();
         match dir {
             Some(dir) => Ok(Blobs::kept(dir, is_writable, self.trouble.clone())),
-            None => Blobs::passing(self.trouble.clone()),
+            None => Blobs::temporary(self.trouble.clone()),
         }
     }
 }
 
-/// What an entry starts with, before its content's digest: what it is, and of what.
-fn head(kind: Kind, key: &Digest) -> String {
-    format!("{FORM} {} {}\n", kind.folder(), key.hex())
+/// The beginning of an entry, before the digest of its content: format, kind and key.
+fn head(kind: CacheKind, key: &Digest) -> String {
+    format!("{FORMAT} {} {}\n", kind.folder(), key.hex())
 }
 
-/// Reads an entry that begins with `head` and hands on what it holds, as long as that is
-/// wanted. Returns the file and the digest that it names; `None` where there is no file.
+/// Reads an entry that begins with `head` and passes its content to `wanted` until that returns
+/// `false`. Returns the file and the digest that it names; `None` where there is no file.
 fn read_entry(
     path: &Path,
     head: &str,
@@ -331,11 +334,10 @@ fn read_entry(
 ) -> Result<Option<(File, [u8; 64])>> {
     let Some(mut file) = files::open_own(path)? else { return Ok(None) };
     let context = || format!("read {}", path.display());
-    let mut begins = vec![0; head.len() + 65];
-    file.read_exact(&mut begins).with_context(context)?;
-    let (begins, rest) = begins.split_at(head.len());
-    let digest =
-        rest.first_chunk::<64>().filter(|_| begins == head.as_bytes() && rest[64] == b'\n');
+    let mut start = vec![0; head.len() + 65];
+    file.read_exact(&mut start).with_context(context)?;
+    let (start, rest) = start.split_at(head.len());
+    let digest = rest.first_chunk::<64>().filter(|_| start == head.as_bytes() && rest[64] == b'\n');
     let Some(digest) = digest.copied() else { bail!("{}: it is another entry", context()) };
     let mut buffer = vec![0; 64 * 1024];
     loop {
@@ -346,11 +348,11 @@ fn read_entry(
     }
 }
 
-/// Marks a file as used now. Whom it does not belong to cannot, and then it is made anew
-/// when it has become too old, which loses nothing.
-fn used(file: &File, every: Duration) {
+/// Marks a file as used now. Only its owner can; for others it is made again once it is too
+/// old.
+fn mark_used(file: &File, every: Duration) {
     let modified = file.metadata().and_then(|meta| meta.modified());
-    if modified.is_ok_and(|modified| !files::is_lately(modified, every)) {
+    if modified.is_ok_and(|modified| !files::is_recent(modified, every)) {
         drop(files::touch(file));
     }
 }
@@ -359,19 +361,19 @@ fn note(trouble: &Trouble, error: &anyhow::Error) {
     trouble.get_or_init(|| finding::said(error).0);
 }
 
-/// Removes what is too old, then the least lately used until the rest is small enough, of
-/// what has the names of entries. Looks at most once a day.
+/// Removes entries that are too old, then the least recently used ones until the rest is small
+/// enough. Does so once a day at most. Files with other names stay.
 fn prune(dir: &Path) -> Result<()> {
     let mark = dir.join(PRUNED);
-    let is_pruned = |mark: &files::Entry| files::is_lately(mark.modified, PRUNE_EVERY);
-    // What a link leads to is not ours.
+    let is_pruned = |mark: &files::DirEntry| files::is_recent(mark.modified, PRUNE_EVERY);
+    // A folder behind a link is not ours.
     if files::list_one(&mark)?.as_ref().is_some_and(is_pruned) || !files::is_own_dir(dir) {
         return Ok(());
     }
     files::write(&mark, b"")?;
     let mut entries = files::list(dir)?;
-    // The mark was written just now: its time is that of the file system, which
-    // need not be this machine's.
+    // The mark was written just now, so its time is the file system's current time, which may
+    // differ from this machine's.
     let now = entries.iter().find(|entry| entry.path == mark).map(|mark| mark.modified);
     let now = now.with_context(|| format!("find {}", mark.display()))?;
     entries.retain(|entry| entry.kind == EntryKind::File);
@@ -380,11 +382,11 @@ fn prune(dir: &Path) -> Result<()> {
     for entry in entries {
         let older = |than| now.duration_since(entry.modified).is_ok_and(|age| age > than);
         let finished = place::is_entry(&entry.path);
-        // When one was used that a wrong clock dated is not known: it is old, or used again.
+        // A time in the future was set by a wrong clock: the entry counts as old.
         let ahead = entry.modified.duration_since(now).is_ok_and(|ahead| ahead > PRUNE_EVERY);
         let old = finished && (older(MAX_AGE) || ahead);
-        // What another run is writing is not counted, and what a killed one left goes when
-        // nobody can be writing it any more.
+        // A temporary file may be another run's. It does not count, and is removed once it is too
+        // old for that.
         let left = files::is_temporary(&entry.path) && (older(PRUNE_EVERY) || ahead);
         kept += if finished { entry.size } else { 0 };
         if old || left || (finished && kept > MAX_SIZE) {

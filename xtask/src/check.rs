@@ -1,4 +1,4 @@
-//! Everything that is known of the sources without running them, as one verdict.
+//! Checks the sources without running them: formatting, the lock file, lints, advisories.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Serialize;
 
-use crate::cache::{Cache, Kind as Kept};
-use crate::config::{Check, CheckConfig, Features, Kind};
+use crate::cache::{Cache, CacheKind};
+use crate::config::{AuditKind, Check, CheckConfig, Features};
 use crate::digest::{self, Digest};
 use crate::files::{self, limits};
 use crate::finding::{self, Finding, Place, Severity};
@@ -32,31 +32,31 @@ pub use database::is_url;
 pub use sarif::sarif;
 
 use self::lock::{LOCK, Lock};
-use self::tools::{Said, count};
+use self::tools::{Report, count};
 use self::updates::Updates;
 
-/// One thing that a check found, with the name that others know it by.
+/// A finding of a check, with its public name.
 #[derive(Clone, Debug, Serialize)]
-pub struct Found {
+pub struct CheckFinding {
     /// A lint, or an advisory: `clippy::needless_return`, `RUSTSEC-2020-0071`.
     pub id: String,
-    /// Where it is explained.
+    /// The page that explains it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     #[serde(flatten)]
     pub finding: Finding,
 }
 
-/// What is asked of the checks.
+/// What to check, and how.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The checks that run, in the table's order.
     pub checks: BTreeSet<Check>,
-    /// Those that must run.
+    /// The checks that must run.
     pub require: BTreeSet<Check>,
     /// More sets of features for clippy.
     pub features: Vec<Features>,
-    /// Another database than that of the settings.
+    /// A database other than the configured one.
     pub database: Option<String>,
     /// Whether a stale database is an error.
     pub strict: bool,
@@ -71,23 +71,23 @@ impl Options {
     }
 }
 
-/// One check and what came of it.
+/// A check and its result.
 #[derive(Debug, Serialize)]
 pub struct Verdict {
     pub check: Check,
-    pub result: Outcome,
+    pub result: Status,
     pub detail: String,
-    pub findings: Vec<Found>,
-    /// Whether it must run.
+    pub findings: Vec<CheckFinding>,
+    /// Whether the check must run.
     pub required: bool,
     #[serde(skip)]
     time: Duration,
 }
 
-/// What came of a check. One that did not run has not passed.
+/// The result of a check. One that did not run has not passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Outcome {
+pub enum Status {
     Passed,
     Failed,
     NotRun,
@@ -95,30 +95,30 @@ pub enum Outcome {
     Skipped,
 }
 
-impl Outcome {
+impl Status {
     fn word(self) -> &'static str {
         match self {
-            Outcome::Passed => "passed",
-            Outcome::Failed => "failed",
-            Outcome::NotRun => "not run",
-            Outcome::Skipped => "skipped",
+            Status::Passed => "passed",
+            Status::Failed => "failed",
+            Status::NotRun => "not run",
+            Status::Skipped => "skipped",
         }
     }
 }
 
 impl Verdict {
-    /// Whether it stands in the way: an audit alone may be absent, where nobody requires it.
+    /// Whether the whole command fails. Only the audit may not run, where it is not required.
     pub fn fails(&self) -> bool {
         match self.result {
-            Outcome::Passed => false,
-            Outcome::Failed => true,
-            Outcome::NotRun => self.required || self.check != Check::Audit,
-            Outcome::Skipped => self.required,
+            Status::Passed => false,
+            Status::Failed => true,
+            Status::NotRun => self.required || self.check != Check::Audit,
+            Status::Skipped => self.required,
         }
     }
 }
 
-/// Runs all checks, whatever comes of each: fmt, the lock file and the audit while clippy
+/// Runs all checks, even after one has failed. fmt, the lock file and the audit run while clippy
 /// compiles.
 pub fn check(
     project: &Project,
@@ -133,7 +133,7 @@ pub fn check(
     if options.fix {
         tools::fix(project, options, term)?;
     }
-    // One after the other: rustup is not made to install two at once.
+    // One after the other: rustup cannot install two components at the same time.
     let [no_fmt, no_clippy] =
         [(Check::Fmt, "fmt"), (Check::Clippy, "clippy")].map(|(check, name)| {
             options
@@ -152,15 +152,15 @@ pub fn check(
         });
         (fmt.join(), others.join(), clippy)
     });
-    let died = |check| verdict(check, options, Outcome::NotRun, "the thread that ran it panicked");
+    let died = |check| verdict(check, options, Status::NotRun, "the thread that ran it panicked");
     let fmt = fmt.unwrap_or_else(|_| (died(Check::Fmt), String::new()));
     let [lock, audit] = others.unwrap_or_else(|_| [died(Check::Lock), died(Check::Audit)]);
-    // They were held back, so that they do not mix with clippy's.
+    // fmt's lines waited, so that they do not mix with clippy's.
     fmt.1.lines().for_each(|line| term.note(line));
     let verdicts = vec![fmt.0, lock, clippy.0, audit];
     for verdict in &verdicts {
         let shown = matches!(verdict.check, Check::Fmt | Check::Clippy);
-        for Found { finding, .. } in &verdict.findings {
+        for CheckFinding { finding, .. } in &verdict.findings {
             if shown { term.annotate(finding) } else { term.finding(finding) }
         }
     }
@@ -172,50 +172,49 @@ pub fn table(verdicts: &[Verdict]) -> Table {
     let mut table = Table::new(&["check", "result", "time", "detail"]);
     for verdict in verdicts {
         let time = format!("{:.1}s", verdict.time.as_secs_f64());
-        let (check, result) = (verdict.check.name().into(), verdict.result.word().into());
-        table.row([check, result, time, verdict.detail.clone()]);
+        let result = verdict.result.word().into();
+        table.row([verdict.check.name().into(), result, time, verdict.detail.clone()]);
     }
     table
 }
 
-fn verdict(check: Check, options: &Options, result: Outcome, detail: impl Into<String>) -> Verdict {
+fn verdict(check: Check, options: &Options, result: Status, detail: impl Into<String>) -> Verdict {
     let required = options.require.contains(&check);
-    let (findings, time) = (Vec::new(), Duration::ZERO);
-    // It may hold what a server said, and is one line of a table.
+    // It may quote a server, and is one line of a table.
     let detail = tame(&detail.into());
-    Verdict { check, result, detail, findings, required, time }
+    Verdict { check, result, detail, findings: Vec::new(), required, time: Duration::ZERO }
 }
 
-/// Runs one check, and returns what it printed beside its verdict. An error is a check
-/// that did not run, and why.
-fn run(check: Check, options: &Options, start: impl FnOnce() -> Result<Said>) -> (Verdict, String) {
+/// Runs one check. Returns its verdict and the lines that it printed. A check that ends with an
+/// error did not run.
+fn run(check: Check, options: &Options, it: impl FnOnce() -> Result<Report>) -> (Verdict, String) {
     if !options.runs(check) {
-        return (verdict(check, options, Outcome::Skipped, ""), String::new());
+        return (verdict(check, options, Status::Skipped, ""), String::new());
     }
     let started = Instant::now();
-    let (mut verdict, lines) = match start() {
-        Ok(said) => {
-            let result = if said.passed { Outcome::Passed } else { Outcome::Failed };
-            let verdict = verdict(check, options, result, said.detail);
-            (Verdict { findings: said.findings, ..verdict }, said.lines)
+    let (mut verdict, lines) = match it() {
+        Ok(report) => {
+            let result = if report.passed { Status::Passed } else { Status::Failed };
+            let verdict = verdict(check, options, result, report.detail);
+            (Verdict { findings: report.findings, ..verdict }, report.lines)
         }
         Err(error) => {
-            (verdict(check, options, Outcome::NotRun, format!("{error:#}")), String::new())
+            (verdict(check, options, Status::NotRun, format!("{error:#}")), String::new())
         }
     };
     verdict.time = started.elapsed();
     (verdict, lines)
 }
 
-/// A component that the toolchain lacks is a check that did not run.
-fn unless(lacking: Option<String>, start: impl FnOnce() -> Result<Said>) -> Result<Said> {
-    match lacking {
+/// Runs a check unless its component is missing.
+fn unless(missing: Option<String>, start: impl FnOnce() -> Result<Report>) -> Result<Report> {
+    match missing {
         Some(why) => anyhow::bail!(why),
         None => start(),
     }
 }
 
-/// The lock file, and the audit of it, which needs it read.
+/// The checks of the lock file: whether it is current, and its audit.
 fn others(
     project: &Project,
     config: &CheckConfig,
@@ -224,9 +223,10 @@ fn others(
     term: &Term,
 ) -> [Verdict; 2] {
     let path = project.root.join(LOCK);
-    let read = || match project.has_lock {
-        true => Lock::read(&path),
-        false => Err(anyhow::anyhow!("there is no Cargo.lock: run `cargo generate-lockfile`")),
+    let read = || {
+        let missing = "there is no Cargo.lock: run `cargo generate-lockfile`";
+        anyhow::ensure!(project.has_lock, missing);
+        Lock::read(&path)
     };
     let lock = run(Check::Lock, options, || lock_is_current(project, options, cache));
     let audit = run(Check::Audit, options, || {
@@ -236,21 +236,21 @@ fn others(
     [lock.0, audit.0]
 }
 
-/// Raised whenever more is asked of a lock file.
+/// A part of the cache's key. To be raised whenever the check of a lock file changes.
 const LOCK_FORM: &[u8] = b"dockless lock 1";
 
-/// That cargo takes Cargo.lock as it is, and no crate in it asks for a newer Rust than the
-/// packages that need it promise.
-fn lock_is_current(project: &Project, options: &Options, cache: &Cache) -> Result<Said> {
-    let failed = |detail: &str| Ok(Said { detail: detail.to_owned(), ..Said::default() });
+/// Checks that cargo need not change Cargo.lock, and that no crate in it needs a newer Rust than
+/// the `rust-version` of the packages that depend on it.
+fn lock_is_current(project: &Project, options: &Options, cache: &Cache) -> Result<Report> {
+    let failed = |detail: &str| Ok(Report { detail: detail.to_owned(), ..Report::default() });
     if !project.has_lock {
         return failed("there is no Cargo.lock: run `cargo generate-lockfile`");
     }
     let text = files::read_foreign(&project.root.join(LOCK), limits::LOCK)?;
-    // What cargo says of the manifests is all that a lock file is made of.
+    // A lock file depends only on the manifests, and this is what cargo says of them.
     let key = digest::of_parts([LOCK_FORM, &text, &project.metadata]);
-    if cache.get(Kept::Lock, &key, std::io::sink())?.is_some() {
-        return Ok(Said { passed: true, ..Said::default() });
+    if cache.get(CacheKind::Lock, &key, std::io::sink())?.is_some() {
+        return Ok(Report { passed: true, ..Report::default() });
     }
     let metadata = match tools::metadata(project, options.network) {
         Ok(metadata) => metadata,
@@ -261,13 +261,13 @@ fn lock_is_current(project: &Project, options: &Options, cache: &Cache) -> Resul
     };
     let findings = lock::too_new(&metadata);
     if findings.is_empty() {
-        cache.put(Kept::Lock, &key, &Digest::of(b""), std::io::empty())?;
+        cache.put(CacheKind::Lock, &key, &Digest::of(b""), std::io::empty())?;
     }
     let detail = match findings.len() {
         0 => String::new(),
         crates => format!("{} of a newer Rust than rust-version", count(crates, "crate")),
     };
-    Ok(Said { passed: findings.is_empty(), detail, findings, lines: String::new() })
+    Ok(Report { passed: findings.is_empty(), detail, findings, lines: String::new() })
 }
 
 /// The day, in UTC.
@@ -277,8 +277,7 @@ fn today() -> Result<Date> {
     Ok(now.to_zoned(jiff::tz::TimeZone::UTC).date())
 }
 
-/// Compares the lock file with the database of advisories and with the index.
-/// Opens the database of advisories that is meant.
+/// Opens the configured advisory database.
 fn database(
     rules: &rules::Rules,
     project: &Project,
@@ -286,37 +285,38 @@ fn database(
     options: &Options,
     cache: &Cache,
     term: &Term,
-) -> Result<database::Found> {
+) -> Result<database::Opening> {
     let place =
         database::Place { root: &project.root, env: &project.env, cache, network: options.network };
     let source = options.database.as_ref().or(rules.database.as_ref()).unwrap_or(&config.database);
     database::open(source, &place, term)
 }
 
-/// Why an audit that must run could not, as far as that is known before: the database is
-/// out of reach, cannot be used, or is too old.
-pub fn ahead(
+/// Why a required audit would fail: the database is out of reach, unusable or too old. This is
+/// known before the audit runs.
+pub fn preflight(
     project: &Project,
     config: &CheckConfig,
     options: &Options,
     cache: &Cache,
     term: &Term,
 ) -> Option<Finding> {
-    let looked = || -> Result<Option<Finding>> {
+    let look = || -> Result<Option<Finding>> {
         let rules = rules::rules(config, &project.root, &project.boundary)?;
         match database(&rules, project, config, options, cache, term)? {
-            database::Found::Opened(database) => Ok(stale(&database, options.strict, today()?)),
-            database::Found::OutOfReach(why) => anyhow::bail!("no database of advisories: {why}"),
+            database::Opening::Opened(database) => Ok(stale(&database, options.strict, today()?)),
+            database::Opening::OutOfReach(why) => anyhow::bail!("no advisory database: {why}"),
         }
     };
     let place = || Place::item("audit");
-    let fix = "bring one into reach: DOCKLESS_ADVISORY_DB names a folder or a git repository";
-    match options.runs(Check::Audit).then(looked)? {
+    let fix = "set DOCKLESS_ADVISORY_DB to a folder or a git repository with the advisories";
+    match options.runs(Check::Audit).then(look)? {
         Ok(found) => found.filter(|it| it.severity == Severity::Error),
         Err(error) => Some(Finding::error("advisories", place(), finding::said(&error).0, fix)),
     }
 }
 
+/// Compares the lock file with the advisory database and with the index.
 fn audited(
     lock: &Lock,
     project: &Project,
@@ -324,41 +324,41 @@ fn audited(
     options: &Options,
     cache: &Cache,
     term: &Term,
-) -> Result<Said> {
+) -> Result<Report> {
     let rules = rules::rules(config, &project.root, &project.boundary)?;
     let database = match database(&rules, project, config, options, cache, term) {
-        Ok(database::Found::Opened(database)) => *database,
-        Ok(database::Found::OutOfReach(why)) => anyhow::bail!("no database of advisories: {why}"),
-        // It is there, and what is in it is not known.
+        Ok(database::Opening::Opened(database)) => *database,
+        Ok(database::Opening::OutOfReach(why)) => anyhow::bail!("no advisory database: {why}"),
+        // A database that cannot be read is a failure: what it holds is unknown.
         Err(error) => {
-            return Ok(Said { detail: format!("{error:#}"), ..Said::default() });
+            return Ok(Report { detail: format!("{error:#}"), ..Report::default() });
         }
     };
     let mut notes = Vec::new();
     let mut findings = Vec::new();
-    let said = |finding: Finding| Found { id: finding.rule.to_owned(), url: None, finding };
+    let found = |finding: Finding| CheckFinding { id: finding.rule.to_owned(), url: None, finding };
     let advisories = &database.advisories;
-    findings.extend(advisories.faults.iter().cloned().map(said));
+    findings.extend(advisories.faults.iter().cloned().map(found));
     let today = today()?;
-    findings.extend(stale(&database, options.strict, today).map(said));
+    findings.extend(stale(&database, options.strict, today).map(found));
     notes.push(count(advisories.all.len(), "advisory").replace("advisorys", "advisories"));
     if let Some(day) = database.as_of {
         notes.push(format!("of {day}"));
     }
     let mut yanked = BTreeSet::new();
-    if !rules.silent.contains(&Kind::Yanked) {
+    if !rules.silent.contains(&AuditKind::Yanked) {
         match look_for_yanked(lock, project, options, cache) {
-            Ok((found, 0)) => yanked = found,
-            Ok((found, unknown)) => {
-                yanked = found;
+            Ok((all, 0)) => yanked = all,
+            Ok((all, unknown)) => {
+                yanked = all;
                 notes.push(format!("the index does not know {}", count(unknown, "crate")));
             }
             Err(error) => {
                 let why =
                     format!("yanked crates were not looked for: {error:#}").replace('\n', " ");
-                if options.strict || rules.deny.contains(&Kind::Yanked) {
+                if options.strict || rules.deny.contains(&AuditKind::Yanked) {
                     let fix = "run again with the index in reach";
-                    findings.push(said(Finding::error(
+                    findings.push(found(Finding::error(
                         "yanked",
                         Place::file(Path::new(LOCK)),
                         why,
@@ -371,12 +371,11 @@ fn audited(
         }
     }
     let matches = audit::matches(lock, &advisories.all, &yanked, &rules);
-    // It takes a while, and says nothing to those who have no findings.
-    let updates = match matches.is_empty() {
-        true => Updates::default(),
-        false => {
-            tools::metadata(project, options.network).map(|it| Updates::of(&it)).unwrap_or_default()
-        }
+    // Only findings need it, and it takes a while.
+    let updates = if matches.is_empty() {
+        Updates::default()
+    } else {
+        tools::metadata(project, options.network).map(|it| Updates::of(&it)).unwrap_or_default()
     };
     findings.extend(audit::findings(lock, &matches, &advisories.all, &rules, &updates, today));
     let errors = findings.iter().filter(|it| it.finding.severity == Severity::Error).count();
@@ -385,7 +384,7 @@ fn audited(
         notes.insert(0, format!("{}, {}", count(errors, "error"), count(warnings, "warning")));
     }
     let detail = format!("{}, {}", count(lock.packages.len(), "crate"), notes.join(", "));
-    Ok(Said { passed: errors == 0, detail, findings, lines: String::new() })
+    Ok(Report { passed: errors == 0, detail, findings, lines: String::new() })
 }
 
 fn look_for_yanked(
@@ -400,7 +399,7 @@ fn look_for_yanked(
     Ok((yanked.yanked, yanked.unknown))
 }
 
-/// What is to be said of a database's age.
+/// The finding on a database that is too old.
 fn stale(database: &database::Database, strict: bool, today: Date) -> Option<Finding> {
     let as_of = database.as_of?;
     let age = database::age(as_of, today);

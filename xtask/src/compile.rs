@@ -1,4 +1,4 @@
-//! cargo builds what the plan says; the paths of what it made are cargo's own word.
+//! Builds the planned binaries with cargo, which tells their paths.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ mod cause;
 mod inputs;
 mod universal;
 
-/// A binary that cargo made and nobody has looked at yet.
+/// A binary that cargo built and that is not yet proved.
 #[derive(Clone, Debug)]
 pub struct Compiled {
     package: String,
@@ -44,7 +44,7 @@ impl Compiled {
         &self.path
     }
 
-    /// A program that another machine compiled of the same plan, and that lies here now.
+    /// A binary that another machine built by the same plan.
     pub fn from_elsewhere(
         build: &BuildPlan,
         bin: &str,
@@ -61,19 +61,19 @@ impl Compiled {
         }
     }
 
-    /// The files that cargo built it of here, but for those that it fetched itself.
+    /// The local files that cargo built it from, without those that cargo fetched.
     pub fn inputs(&self) -> &[PathBuf] {
         &self.inputs
     }
 
-    /// The crates that could have brought in a library.
+    /// The crates that may have added a library.
     pub fn native(&self) -> &[NativeCrate] {
         &self.native
     }
 }
 
-/// Compiles all that is ready. One cargo call per package and set of flags:
-/// several packages in one would share their features.
+/// Compiles all prepared targets, with one call of cargo per package and set of flags: packages
+/// in one call would share features.
 pub fn compile(
     builds: &[BuildPlan],
     ready: &Ready,
@@ -99,8 +99,7 @@ pub fn compile(
     Ok(compiled)
 }
 
-/// The program that holds those of the target's slices; `None` where one of
-/// them could not be made ready, which was said.
+/// The universal binary of the target's slices; `None` where one of them was left out.
 fn joined(
     build: &BuildPlan,
     bin: &str,
@@ -122,7 +121,7 @@ fn joined(
         first.path.parent().and_then(Path::file_name).context("find a profile's folder")?;
     let path = project.target_dir.join(target.triple()).join(profile).join(bin);
     let bytes = universal::join(&programs).with_context(|| format!("join {bin} for {target}"))?;
-    // A file that is as it was keeps its time.
+    // An unchanged file keeps its time.
     if files::read_if_there(&path)?.as_ref() != Some(&bytes) {
         files::write_program(&path, &bytes)?;
     }
@@ -152,13 +151,13 @@ fn call(
         .args(["--message-format", "json-render-diagnostics", "--color", term.color_arg()])
         .args(term.quiet().then_some("--quiet"));
     term.detail(format_args!("{cargo}"));
-    // It draws its bar only on a terminal, and hands its words to us.
+    // cargo writes to a pipe, so its progress bar must be requested.
     let width = term.width().map(|width| width.to_string());
     let cargo = width.into_iter().fold(cargo, |cargo, width| {
         cargo.var("CARGO_TERM_PROGRESS_WHEN", "always").var("CARGO_TERM_PROGRESS_WIDTH", width)
     });
     let cargo = ready.vars.iter().fold(cargo, |cargo, (name, value)| cargo.var(name, value));
-    // What the package's settings say counts more.
+    // The package's own settings take precedence.
     let cargo = build.env.iter().fold(cargo, |cargo, (name, value)| cargo.var(name, value));
     let cargo = cargo.var("CARGO_ENCODED_RUSTFLAGS", flags);
     let mut compiled = Vec::new();
@@ -183,9 +182,9 @@ fn call(
     Ok(compiled)
 }
 
-/// The binary that a line of cargo's JSON announces, where it announces one.
+/// The binary in a line of cargo's JSON; `None` for other messages.
 fn executable(line: &str, build: &BuildPlan, targets: &[&Target]) -> Result<Option<Compiled>> {
-    // Procedural macros print to the same stdout, and may print JSON of their own.
+    // Procedural macros print to the same stdout.
     let Ok(message) = serde_json::from_str(line) else {
         return Ok(None);
     };
@@ -197,14 +196,11 @@ fn executable(line: &str, build: &BuildPlan, targets: &[&Target]) -> Result<Opti
     let Some(path) = artifact.executable.filter(|_| ours) else {
         return Ok(None);
     };
-    // cargo does not say the target, but puts it into the path: TARGET/PROFILE/NAME.
+    // cargo only tells the target by the path: TARGET/PROFILE/NAME.
     let folder =
         path.parent().and_then(|profile| profile.parent()).and_then(|target| target.file_name());
     let Some(target) = targets.iter().find(|target| Some(target.triple()) == folder) else {
-        bail!(
-            "cargo put {} at {path}, where no target of this build is named",
-            artifact.target.name
-        );
+        bail!("cargo put {} at {path}, which names no target of this build", artifact.target.name);
     };
     Ok(Some(Compiled {
         package: build.package.clone(),

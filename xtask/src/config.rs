@@ -1,4 +1,4 @@
-//! What was typed becomes what it means, once: strict tables over the defaults.
+//! Resolves the typed settings, once: strict tables over the defaults.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ mod schema;
 mod sources;
 
 pub use archive_files::ArchiveFile;
-pub use audit::{Check, CheckConfig, Features, Gravity, Ignore, Kind};
+pub use audit::{AuditKind, Check, CheckConfig, Features, Ignore, Rating};
 pub use forge::{ForgeConfig, Slug};
 pub use generate::{Generator, OUT, Output, unfit};
 pub use image::{Base, ImageConfig, ImageFile, ImageNode};
@@ -30,7 +30,7 @@ pub use image_files::{Owner, User};
 pub use krew::{KrewConfig, PLUGIN};
 pub use network::NetworkConfig;
 
-/// The commented file that is the one source of keys, defaults and help.
+/// The commented file with all keys, their defaults and examples.
 pub const DEFAULT: &str = include_str!("config/default.toml");
 
 /// The workspace's keys, as `default.toml` has them.
@@ -82,7 +82,7 @@ pub struct Config {
     pub ci: Option<String>,
     /// Every package of the workspace that has a binary, sorted by name.
     pub packages: Vec<PackageConfig>,
-    /// What is worth saying of the settings and does not stop the work.
+    /// Findings on the settings that do not stop the work.
     pub warnings: Vec<Finding>,
 }
 
@@ -90,7 +90,7 @@ pub struct Config {
 #[derive(Clone, Debug)]
 pub struct PackageConfig {
     pub name: String,
-    /// Why it is not released, where it isn't.
+    /// Why it is not released; `None` for a released one.
     pub kept_back: Option<KeptBack>,
     pub targets: Vec<Target>,
     pub bins: Vec<Bin>,
@@ -99,12 +99,12 @@ pub struct PackageConfig {
     pub env: BTreeMap<String, String>,
     /// The files that go into archives, each once.
     pub archive_files: Vec<ArchiveFile>,
-    /// What is wrong with these. They may come of another program, later: so it counts only
-    /// where archives are made.
+    /// What is wrong with the files. Another program may write them later, so this counts only
+    /// when archives are made.
     pub archive_unfound: Vec<Finding>,
-    /// The files that its programs write for archives.
+    /// The generated files of its archives.
     pub generate: Vec<Generator>,
-    /// The kubectl plugin that it is.
+    /// The kubectl plugin that it makes.
     pub krew: Option<KrewConfig>,
     pub image: ImageConfig,
 }
@@ -117,7 +117,7 @@ pub enum KeptBack {
     NotSelected,
 }
 
-/// Resolves the typed tables over the defaults; every fault is found at once.
+/// Resolves the typed tables over the defaults. One run finds all faults.
 pub fn resolve(raw: Vec<RawConfig>, project: &Project) -> Result<Config, Vec<Finding>> {
     let mut findings = Vec::new();
     let of = |package: Option<&str>| raw.iter().find(|raw| raw.package.as_deref() == package);
@@ -144,13 +144,13 @@ pub fn resolve(raw: Vec<RawConfig>, project: &Project) -> Result<Config, Vec<Fin
     findings.extend(no_tag_form(&workspace.tag, of(None)));
     let ci = ci::ci(workspace.ci, of(None), &project.root, &mut findings);
     let profile = workspace.profile;
-    match findings.is_empty() {
-        true => Ok(Config { profile, network, check, forge, ci, packages, warnings }),
-        false => Err(findings),
+    if findings.is_empty() {
+        return Ok(Config { profile, network, check, forge, ci, packages, warnings });
     }
+    Err(findings)
 }
 
-/// The form of tags was read where git was asked for them; here it is said what is wrong with it.
+/// The fault in the form of tags. `project` has already read the form, and ignored a wrong one.
 fn no_tag_form(text: &str, typed: Option<&RawConfig>) -> Option<Finding> {
     let error = TagForm::parse(text).err().filter(|_| !text.is_empty())?;
     let place = typed.map(|raw| Place::within(&raw.manifest, schema::item(raw, "tag")));
@@ -158,7 +158,7 @@ fn no_tag_form(text: &str, typed: Option<&RawConfig>) -> Option<Finding> {
     Some(Finding::error("config-tag", place.unwrap_or_default(), why, schema::example("tag")))
 }
 
-/// The defaults of one scope with what was typed laid over them.
+/// The keys of one scope: the defaults, overridden by what was typed.
 fn keys<T: for<'de> Deserialize<'de>>(
     package: Option<&str>,
     typed: Option<&RawConfig>,
@@ -210,7 +210,7 @@ fn known_package(name: &str, typed: Option<&RawConfig>, project: &Project) -> Op
     })
 }
 
-/// A package that is resolved, and what its findings are about.
+/// A package that is being resolved.
 struct Scope<'a> {
     package: &'a Package,
     typed: Option<&'a RawConfig>,
@@ -219,7 +219,7 @@ struct Scope<'a> {
 }
 
 impl Scope<'_> {
-    /// Whether the user wrote the key, and what it says is no default.
+    /// Whether the user typed the key.
     fn is_typed(&self, key: &str) -> bool {
         self.typed.is_some_and(|raw| schema::is_typed(raw, key))
     }
@@ -252,13 +252,15 @@ fn resolve_package(
         findings.push(Finding::error("config-feature", scope.place("features"), why, fix));
     }
     for (name, value) in &keys.env {
-        // What neither a shell can set nor a process can be given.
+        // Neither a shell nor a process could have other names.
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
         let fit = name.chars().all(plain) && name.starts_with(|c: char| !c.is_ascii_digit());
-        let (why, fix) = match fit {
-            _ if value.contains('\0') => ("holds a NUL".to_owned(), "remove it".to_owned()),
-            true => continue,
-            false => ("is no name of a variable".to_owned(), schema::example("env")),
+        let (why, fix) = if value.contains('\0') {
+            ("holds a NUL", "remove it".to_owned())
+        } else if !fit {
+            ("cannot be a variable's name", schema::example("env"))
+        } else {
+            continue;
         };
         findings.push(Finding::error(
             "config-env",
@@ -299,10 +301,10 @@ fn kept_back(package: &Package, keys: &PackageKeys, workspace: &WorkspaceKeys) -
     }
 }
 
-/// A target that rustc knows; otherwise a finding that names similar ones.
+/// A target that rustc knows; else a finding that names similar ones.
 pub fn target(name: &str, project: &Project, place: &Place) -> Result<Target, Box<Finding>> {
     let target = Target::parse(name).and_then(|target| {
-        // What is joined of others is no target of rustc's.
+        // A universal target consists of others and is not rustc's own.
         if !target.slices().is_empty() {
             return Ok(target);
         }

@@ -1,5 +1,4 @@
-//! The Dockerfile that builds what the native image is, for those who build with
-//! BuildKit or buildah. Its text is Dockerfile.tmpl.
+//! Renders Dockerfile.tmpl: a Dockerfile that builds the same image with BuildKit or buildah.
 
 use std::collections::BTreeMap;
 
@@ -18,13 +17,13 @@ mod quote;
 
 use quote::{exec_form, pairs, quoted, shell_quoted, volumes, word};
 
-/// By which a Dockerfile is known as this tool's own, in its first line.
+/// The text in the first line that marks a Dockerfile as this tool's own.
 pub const MARK: &str = "rendered by `dockless dockerfile`";
 
-/// The template's name of the folder of musl's empty libraries.
+/// The folder of musl's empty libraries in the template.
 const LIBRARIES: &str = "/target/dockless/musl";
 
-/// The variables of a build that the Dockerfile has arguments for.
+/// The build's variables that are arguments of the Dockerfile.
 const ARGUMENTS: [(&str, &str); 5] = [
     ("version", "DOCKLESS_VERSION"),
     ("commit", "DOCKLESS_COMMIT"),
@@ -36,12 +35,12 @@ const ARGUMENTS: [(&str, &str); 5] = [
 /// The texts for one image.
 pub struct Dockerfile {
     pub text: String,
-    /// What a build has no use for, as Dockerfile.dockerignore.
+    /// The text of Dockerfile.dockerignore: the files that a build does not need.
     pub ignore: String,
 }
 
-/// Renders the Dockerfile of an image. `folder` is where it lies with what goes with
-/// it, from the workspace's root on, which is the context of the build.
+/// Renders the Dockerfile of an image. `folder` is the folder of its files, relative to the
+/// workspace's root, which is the build context.
 pub fn render(
     image: &ImagePlan,
     plan: &Plan,
@@ -70,7 +69,7 @@ fn flags<'a>(
     flags.collect()
 }
 
-/// The text, of values alone.
+/// Renders the text, from values only.
 fn text(
     image: &ImagePlan,
     build: &BuildPlan,
@@ -83,7 +82,7 @@ fn text(
         Base::Named(reference) => reference.to_string(),
         Base::Stored(stored) => {
             return Err(failure(
-                format!("the base {stored} is no image that a Dockerfile can name"),
+                format!("a Dockerfile cannot name the base {stored}"),
                 "push it to a registry and name it there, or use the builtin base",
             ));
         }
@@ -113,7 +112,7 @@ fn text(
     template::render(include_str!("../Dockerfile.tmpl"), &values)
 }
 
-/// The official image of that release. <https://hub.docker.com/_/rust>
+/// Rust's official image of the release. <https://hub.docker.com/_/rust>
 fn rust_image(release: &str) -> String {
     match release.split_once('-') {
         None => format!("docker.io/library/rust:{release}-slim"),
@@ -121,11 +120,11 @@ fn rust_image(release: &str) -> String {
     }
 }
 
-/// A case of the shell's, which sets the target and its flags.
+/// A case of the shell script, which sets the target and its flags.
 fn case(platform: &Platform, target: &Target, flags: &[String]) -> Result<String> {
     let suffix = platform.suffix();
     let pattern = match &*suffix {
-        // BuildKit leaves the variant out, and buildah says it.
+        // BuildKit omits the variant, buildah names it.
         "arm64" => format!("{os}/arm64 | {os}/arm64v8", os = platform.os),
         _ => format!("{}/{suffix}", platform.os),
     };
@@ -137,7 +136,7 @@ fn case(platform: &Platform, target: &Target, flags: &[String]) -> Result<String
     ))
 }
 
-/// Where cargo puts a profile's programs.
+/// The folder of a profile's programs.
 /// <https://doc.rust-lang.org/cargo/guide/build-cache.html>
 fn folder_of(profile: &str) -> &str {
     match profile {
@@ -147,7 +146,7 @@ fn folder_of(profile: &str) -> &str {
     }
 }
 
-/// The call of cargo, with the variables that config sets.
+/// The command line of cargo, with the configured variables.
 fn cargo(build: &BuildPlan) -> Result<String> {
     let ours = |name: &str| ARGUMENTS.iter().any(|(_, variable)| *variable == name);
     let mut words = Vec::new();
@@ -160,7 +159,7 @@ fn cargo(build: &BuildPlan) -> Result<String> {
         words.push(format!("{name}={}", shell_quoted(value)?));
     }
     words.push("cargo build --locked".to_owned());
-    // How this machine works is nothing to another.
+    // Settings of this machine do not apply in a container.
     let elsewhere = |arg: &&String| {
         !["--locked", "--offline"].contains(&arg.as_str()) && !arg.starts_with("--jobs=")
     };
@@ -174,10 +173,10 @@ fn cargo(build: &BuildPlan) -> Result<String> {
     Ok(words.join(" "))
 }
 
-/// What the image says of how it runs and of itself.
+/// The instructions for the image's config and labels.
 fn config(image: &ImagePlan, build: &BuildPlan) -> Result<String> {
     let config = &image.config;
-    // What another base sets is not known here, and holds.
+    // Another base's own variables are unknown here, and stay.
     let foreign = matches!(image.base, Base::Named(_));
     let defaults = config.default_env.iter().filter(|_| !foreign);
     let env: BTreeMap<&String, &String> = defaults.chain(&config.env).collect();
@@ -208,7 +207,7 @@ fn config(image: &ImagePlan, build: &BuildPlan) -> Result<String> {
     Ok(lines.concat().trim_end().to_owned())
 }
 
-/// A label's value. Those that tell the version follow the arguments of the build.
+/// A label's value. Values of the version become the build's arguments.
 fn label(name: &str, value: &str, build: &BuildPlan) -> Result<String> {
     let told = [("version", "VERSION"), ("revision", "COMMIT"), ("created", "DATE")];
     for (label, argument) in told {
@@ -220,7 +219,7 @@ fn label(name: &str, value: &str, build: &BuildPlan) -> Result<String> {
     quoted(value)
 }
 
-/// What of the workspace a build has no use for: all of dist/ but the folder.
+/// The files of the workspace that a build does not need: all of dist/ except the folder.
 fn ignore(folder: &str, project: &Project) -> String {
     let target = project.target_dir.strip_prefix(&project.root).ok();
     let target = target.and_then(|path| path.to_str()).filter(|path| !path.is_empty());

@@ -20,13 +20,13 @@ pub use limits::Limit;
 pub use lock::Lock;
 pub use staging::{Staging, clear, is_clear, is_ours};
 
-/// Reads a whole file of our own, or one that the command line names.
+/// Reads a whole file that this tool made or that the command line names.
 #[expect(clippy::disallowed_methods, reason = "this is the door")]
 pub fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("read {}", path.display()))
 }
 
-/// Reads a whole file of our own; `None` when there is none.
+/// The same; `None` where there is no such file.
 #[expect(clippy::disallowed_methods, reason = "this is the door")]
 pub fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
     match fs::read(path) {
@@ -41,8 +41,8 @@ pub fn open(path: &Path) -> Result<File> {
     File::open(path).with_context(|| format!("open {}", path.display()))
 }
 
-/// Opens a file of a folder that is this tool's own, where nothing but regular files was
-/// made: a link is not followed, and a pipe not waited for. `None` when there is none.
+/// Opens a file in a folder of this tool's own, which holds only regular files. Links are not
+/// followed, and pipes not waited for. `None` where there is no such file.
 #[expect(clippy::disallowed_methods, reason = "this is the door")]
 pub fn open_own(path: &Path) -> Result<Option<File>> {
     let context = || format!("open {}", path.display());
@@ -50,19 +50,19 @@ pub fn open_own(path: &Path) -> Result<Option<File>> {
     lock::neither_follow_nor_wait(options.read(true));
     match options.open(path) {
         Ok(file) if file.metadata().with_context(context)?.is_file() => Ok(Some(file)),
-        Ok(_) => bail!("{}: it is no regular file", context()),
+        Ok(_) => bail!("{}: it is not a regular file", context()),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).with_context(context),
     }
 }
 
-/// Writes a whole file beside its place and renames it into it, so that nobody
-/// sees half of it. Folders on the way are made.
+/// Writes a whole file beside its place and renames it into place, so that nobody sees half of
+/// it. Missing folders are created.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     persist(beside(path, bytes)?, path)
 }
 
-/// The bytes in a temporary file beside the place that they are for.
+/// Writes the bytes into a temporary file beside `path`.
 fn beside(path: &Path, bytes: &[u8]) -> Result<tempfile::NamedTempFile> {
     let context = || format!("write {}", path.display());
     let dir = path.parent().with_context(context)?;
@@ -72,7 +72,7 @@ fn beside(path: &Path, bytes: &[u8]) -> Result<tempfile::NamedTempFile> {
     Ok(file)
 }
 
-/// Writes a program that everybody may start, like [`write`].
+/// The same as [`write`] for a program that everybody may start.
 pub fn write_program(path: &Path, bytes: &[u8]) -> Result<()> {
     let file = beside(path, bytes)?;
     #[cfg(unix)]
@@ -85,7 +85,7 @@ pub fn write_program(path: &Path, bytes: &[u8]) -> Result<()> {
     persist(file, path)
 }
 
-/// Copies a program, which everybody may start who could start the first.
+/// Copies a program with its mode.
 #[expect(clippy::disallowed_methods, reason = "this is the door")]
 pub fn copy_program(from: &Path, to: &Path) -> Result<()> {
     let context = || format!("copy {} to {}", from.display(), to.display());
@@ -98,66 +98,65 @@ pub fn temporary_dir() -> Result<tempfile::TempDir> {
     tempfile::Builder::new().prefix(TEMPORARY.0).tempdir().context("make a temporary folder")
 }
 
-/// A new folder in `dir`, removed when dropped, or given its place by [`move_dir`].
+/// A new folder in `dir`, removed when dropped. [`move_dir`] gives it its final name.
 pub fn temporary_dir_in(dir: &Path) -> Result<tempfile::TempDir> {
     let mut builder = tempfile::Builder::new();
     let made = builder.prefix(TEMPORARY.0).suffix(TEMPORARY.1).tempdir_in(dir);
     made.with_context(|| format!("make a temporary folder in {}", dir.display()))
 }
 
-/// Gives a temporary folder its name. What has the name goes.
+/// Gives a temporary folder its final name. What had that name is removed.
 pub fn move_dir(from: tempfile::TempDir, to: &Path) -> Result<()> {
     remove(to)?;
     rename(from.path(), to)?;
-    // It has another name now, under which it stays.
+    // Dropping it would remove the folder.
     drop(from.keep());
     Ok(())
 }
 
-/// Removes the temporary files in `dir` that nobody can be writing any more. A folder is
-/// none of them, whatever its name.
+/// Removes the temporary files in `dir` that are too old to still be written. Folders stay,
+/// whatever their names.
 pub fn remove_stale(dir: &Path, older: Duration) -> Result<()> {
     stale(dir, older)?
         .filter(|entry| entry.kind != EntryKind::Folder)
         .try_for_each(|entry| remove_file(&entry.path))
 }
 
-/// The same in a folder of this tool's own, where it makes temporary folders too.
+/// The same in a folder of this tool's own, temporary folders included.
 pub fn remove_stale_dirs(dir: &Path, older: Duration) -> Result<()> {
     stale(dir, older)?.try_for_each(|entry| remove(&entry.path))
 }
 
-fn stale(dir: &Path, older: Duration) -> Result<impl Iterator<Item = Entry>> {
+fn stale(dir: &Path, older: Duration) -> Result<impl Iterator<Item = DirEntry>> {
     let is_stale =
-        move |entry: &Entry| is_temporary(&entry.path) && !is_lately(entry.modified, older);
+        move |entry: &DirEntry| is_temporary(&entry.path) && !is_recent(entry.modified, older);
     Ok(list(dir)?.into_iter().filter(is_stale))
 }
 
 /// How the names of temporary files begin and end.
 const TEMPORARY: (&str, &str) = (".dockless-", ".tmp");
 
-/// Whether a file is one that [`temporary`] made, or a folder one of [`temporary_dir_in`].
+/// Whether the name is one that [`temporary`] or [`temporary_dir_in`] gives.
 pub fn is_temporary(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("");
     let own = name.strip_prefix(TEMPORARY.0).and_then(|name| name.strip_suffix(TEMPORARY.1));
     own.is_some_and(|own| own.len() == 6 && own.bytes().all(|byte| byte.is_ascii_alphanumeric()))
 }
 
-/// A new file with a name of its own in `dir`, removed when dropped, and
-/// readable by those whom the umask admits once it is [`persist`]ed.
+/// A new file in `dir`, removed when dropped. Its mode obeys the umask.
 pub fn temporary(dir: &Path) -> Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(TEMPORARY.0).suffix(TEMPORARY.1);
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        // tempfile's own 0600 would make shared checkouts unreadable to others.
+        // With tempfile's default of 0600 others could not read a shared checkout.
         builder.permissions(fs::Permissions::from_mode(0o666));
     }
     builder.tempfile_in(dir).with_context(|| format!("make a temporary file in {}", dir.display()))
 }
 
-/// Gives a temporary file its name, replacing what has it.
+/// Gives a temporary file its final name. What had that name is replaced.
 pub fn persist(file: tempfile::NamedTempFile, path: &Path) -> Result<()> {
     file.persist(path)
         .map_err(|error| error.error)
@@ -170,7 +169,7 @@ pub fn make_dir(path: &Path) -> Result<()> {
     fs::create_dir_all(path).with_context(|| format!("make the folder {}", path.display()))
 }
 
-/// Appends to a file, which is made when it isn't there.
+/// Appends to a file; a missing one is created.
 #[expect(clippy::disallowed_methods, reason = "this is the door")]
 pub fn append(path: &Path, text: &str) -> Result<()> {
     let context = || format!("append to {}", path.display());
@@ -179,8 +178,8 @@ pub fn append(path: &Path, text: &str) -> Result<()> {
     file.write_all(text.as_bytes()).with_context(context)
 }
 
-/// Removes a file or a folder with all that is in it; a link is removed, not
-/// followed. Nothing there is no error.
+/// Removes a file, a link (not what it leads to), or a folder with its contents. A missing one
+/// is no error.
 #[expect(clippy::disallowed_methods, reason = "this is the door")]
 pub fn remove(path: &Path) -> Result<()> {
     let removed = match fs::symlink_metadata(path) {
@@ -196,7 +195,7 @@ pub fn remove(path: &Path) -> Result<()> {
     }
 }
 
-/// Removes a file or a link; a folder is an error. Nothing there is none.
+/// Removes a file or a link. A folder is an error; a missing file is not.
 #[expect(clippy::disallowed_methods, reason = "this is the door")]
 pub fn remove_file(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
@@ -207,7 +206,7 @@ pub fn remove_file(path: &Path) -> Result<()> {
     }
 }
 
-/// Removes a folder where nothing is in it.
+/// Removes a folder if it is empty.
 #[expect(clippy::disallowed_methods, reason = "this is the door")]
 pub fn remove_empty_dir(path: &Path) -> Result<()> {
     match fs::remove_dir(path) {
@@ -220,12 +219,12 @@ pub fn remove_empty_dir(path: &Path) -> Result<()> {
     }
 }
 
-/// Whether there is a folder, and no link to one.
+/// Whether the path is a folder, and not a link to one.
 pub fn is_own_dir(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir())
 }
 
-/// Whether anything has the name, a link that leads nowhere too.
+/// Whether anything has this name, even a broken link.
 pub fn exists(path: &Path) -> Result<bool> {
     match fs::symlink_metadata(path) {
         Ok(_) => Ok(true),
@@ -234,8 +233,7 @@ pub fn exists(path: &Path) -> Result<bool> {
     }
 }
 
-/// Gives a file a second name, with which it shares its bytes; `false` where the file
-/// system cannot.
+/// Makes a hard link; `false` where the file system cannot.
 #[expect(clippy::disallowed_methods, reason = "this is the door")]
 pub fn link(from: &Path, to: &Path) -> Result<bool> {
     match fs::hard_link(from, to) {
@@ -269,12 +267,12 @@ pub fn is_executable(path: &Path) -> Result<bool> {
     has_mode(path, 0o100)
 }
 
-/// Whether others than its owner and its group may read a file.
+/// Whether everybody may read a file.
 pub fn is_public(path: &Path) -> Result<bool> {
     has_mode(path, 0o004)
 }
 
-/// Whether a file has this bit of its mode, where there are modes.
+/// Whether this bit of a file's mode is set; `false` on systems without modes.
 fn has_mode(path: &Path, bit: u32) -> Result<bool> {
     let meta = fs::metadata(path).with_context(|| format!("look at {}", path.display()))?;
     #[cfg(unix)]
@@ -289,16 +287,16 @@ fn has_mode(path: &Path, bit: u32) -> Result<bool> {
     }
 }
 
-/// One entry of a folder.
+/// An entry of a folder.
 #[derive(Debug)]
-pub struct Entry {
+pub struct DirEntry {
     pub path: PathBuf,
     pub kind: EntryKind,
     pub size: u64,
     pub modified: SystemTime,
 }
 
-/// What a folder's entry is; a link is none of what it leads to.
+/// What an entry of a folder is. A link is `Other`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EntryKind {
     File,
@@ -306,20 +304,22 @@ pub enum EntryKind {
     Other,
 }
 
-impl Entry {
-    fn of(path: PathBuf, meta: &fs::Metadata) -> std::io::Result<Entry> {
-        let kind = match (meta.is_file(), meta.is_dir()) {
-            (true, _) => EntryKind::File,
-            (_, true) => EntryKind::Folder,
-            _ => EntryKind::Other,
+impl DirEntry {
+    fn of(path: PathBuf, meta: &fs::Metadata) -> std::io::Result<DirEntry> {
+        let kind = if meta.is_file() {
+            EntryKind::File
+        } else if meta.is_dir() {
+            EntryKind::Folder
+        } else {
+            EntryKind::Other
         };
-        Ok(Entry { path, kind, size: meta.len(), modified: meta.modified()? })
+        Ok(DirEntry { path, kind, size: meta.len(), modified: meta.modified()? })
     }
 }
 
 /// The entries of a folder, sorted by name.
 #[expect(clippy::disallowed_methods, reason = "this is the door")]
-pub fn list(dir: &Path) -> Result<Vec<Entry>> {
+pub fn list(dir: &Path) -> Result<Vec<DirEntry>> {
     let context = || format!("list {}", dir.display());
     let mut entries = Vec::new();
     for entry in fs::read_dir(dir).with_context(context)? {
@@ -330,38 +330,38 @@ pub fn list(dir: &Path) -> Result<Vec<Entry>> {
             Err(error) if error.kind() == ErrorKind::NotFound => continue,
             Err(error) => return Err(error).with_context(context),
         };
-        entries.push(Entry::of(entry.path(), &meta).with_context(context)?);
+        entries.push(DirEntry::of(entry.path(), &meta).with_context(context)?);
     }
     entries.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(entries)
 }
 
-/// One file as an entry; `None` when there is none.
-pub fn list_one(path: &Path) -> Result<Option<Entry>> {
+/// One file as an entry; `None` where there is no such file.
+pub fn list_one(path: &Path) -> Result<Option<DirEntry>> {
     let context = || format!("look at {}", path.display());
     match fs::metadata(path) {
-        Ok(meta) => Entry::of(path.to_owned(), &meta).map(Some).with_context(context),
+        Ok(meta) => DirEntry::of(path.to_owned(), &meta).map(Some).with_context(context),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).with_context(context),
     }
 }
 
-/// How far the clocks of this machine and of a file system may be apart.
+/// How far the clocks of this machine and of a file system may differ.
 const SKEW: Duration = Duration::from_secs(300);
 
-/// Whether it was within this time. What lies ahead was written when a clock was wrong, and
-/// nobody knows when that was.
-pub fn is_lately(of: SystemTime, within: Duration) -> bool {
+/// Whether a time is at most `within` ago. A time in the future was set by a wrong clock, so it
+/// is not recent.
+pub fn is_recent(of: SystemTime, within: Duration) -> bool {
     age(of) < within && until(of) < SKEW
 }
 
-/// How long ago; zero for what lies in the future.
+/// How long ago a time was; zero for one in the future.
 #[expect(clippy::disallowed_methods, reason = "the clock stands here, where ages are compared")]
 pub fn age(of: SystemTime) -> Duration {
     SystemTime::now().duration_since(of).unwrap_or(Duration::ZERO)
 }
 
-/// How long until then; zero for what is past.
+/// How long until a time; zero for one in the past.
 #[expect(clippy::disallowed_methods, reason = "the clock stands here, where ages are compared")]
 pub fn until(then: SystemTime) -> Duration {
     then.duration_since(SystemTime::now()).unwrap_or(Duration::ZERO)
@@ -372,13 +372,13 @@ pub fn now() -> u64 {
     age(SystemTime::UNIX_EPOCH).as_secs()
 }
 
-/// Marks a file as used now, for those that keep what was used lately.
+/// Marks a file as used now, for caches that keep what was used recently.
 #[expect(clippy::disallowed_methods, reason = "the clock stands here, where ages are compared")]
 pub fn touch(file: &File) -> std::io::Result<()> {
     file.set_modified(SystemTime::now())
 }
 
-/// Marks a file as last used so long ago.
+/// Marks a file as last used `age` ago.
 #[expect(clippy::disallowed_methods, reason = "the clock stands here, where ages are compared")]
 pub fn set_age(path: &Path, age: Duration) -> Result<()> {
     let context = || format!("touch {}", path.display());
@@ -386,24 +386,24 @@ pub fn set_age(path: &Path, age: Duration) -> Result<()> {
     file.set_modified(SystemTime::now() - age).with_context(context)
 }
 
-/// How much room there is on a folder's disk for those who are nobody special, in bytes;
-/// `None` where that cannot be asked. The folder may be one that is yet to be made.
-pub fn room(folder: &Path) -> Result<Option<u64>> {
-    let Some(there) = folder.ancestors().find(|it| it.is_dir()) else { return Ok(None) };
+/// The free space for unprivileged users on a folder's disk, in bytes; `None` where the system
+/// does not tell. The folder need not exist yet.
+pub fn free_space(folder: &Path) -> Result<Option<u64>> {
+    let Some(existing) = folder.ancestors().find(|it| it.is_dir()) else { return Ok(None) };
     #[cfg(unix)]
     {
-        let context = || format!("ask for the room on the disk of {}", there.display());
-        let disk = rustix::fs::statvfs(there).with_context(context)?;
+        let context = || format!("read the free space on the disk of {}", existing.display());
+        let disk = rustix::fs::statvfs(existing).with_context(context)?;
         Ok(Some(disk.f_bavail.saturating_mul(disk.f_frsize)))
     }
     #[cfg(not(unix))]
     {
-        let _ = there;
+        let _ = existing;
         Ok(None)
     }
 }
 
-/// Whether an error says that a disk has no room, or no room for so large a file.
+/// Whether an error says that the disk is full, or a file too large for it.
 pub fn is_out_of_space(error: &anyhow::Error) -> bool {
     let causes = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
     causes.map(std::io::Error::kind).any(|kind| {
@@ -411,7 +411,7 @@ pub fn is_out_of_space(error: &anyhow::Error) -> bool {
     })
 }
 
-/// Whether an error says that a place takes no files, or none more.
+/// Whether an error says that a folder cannot be written.
 pub fn is_refused(error: &anyhow::Error) -> bool {
     let causes = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
     let refuses = [
@@ -424,12 +424,12 @@ pub fn is_refused(error: &anyhow::Error) -> bool {
     is_out_of_space(error) || causes.map(std::io::Error::kind).any(|kind| refuses.contains(&kind))
 }
 
-/// Makes an error of a full disk say so at its end.
+/// Adds a hint to an error of a full disk.
 pub fn explain_space(error: anyhow::Error) -> anyhow::Error {
-    match is_out_of_space(&error) {
-        true => error.context(Help("make room on the disk and run the same command again".into())),
-        false => error,
+    if is_out_of_space(&error) {
+        return error.context(Help("make room on the disk and run the same command again".into()));
     }
+    error
 }
 
 #[cfg(test)]

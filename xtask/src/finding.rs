@@ -1,26 +1,26 @@
-//! What can be wrong in many places at once, as values that `main` prints.
+//! Findings: problems of which a run reports all at once, as values that `main` prints.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-/// How much a finding weighs.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Said, and the work goes on.
+    /// It is printed, and the work goes on.
     Warning,
-    /// Stops the work.
+    /// It stops the work.
     Error,
 }
 
-/// Where a finding stands: a file, and an item within it, such as a table and its key.
+/// The place of a finding: a file, and an item in it, such as a table and its key.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Place {
     pub file: Option<PathBuf>,
     pub item: Option<String>,
-    /// Line and column in the file, both from 1, where they are known.
+    /// Line and column, both from 1, if they are known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<(usize, usize)>,
 }
@@ -38,7 +38,7 @@ impl Place {
         Place { file: Some(file.to_owned()), item: Some(item.into()), at: None }
     }
 
-    /// A place in a text: line and column from 1, the column in characters.
+    /// A line and a column, both from 1. The column counts characters.
     pub fn at(file: &Path, line: usize, column: usize) -> Place {
         Place { file: Some(file.to_owned()), item: None, at: Some((line, column)) }
     }
@@ -58,10 +58,10 @@ impl fmt::Display for Place {
     }
 }
 
-/// One thing that is wrong: which rule says so, where, why, and what mends it.
+/// A problem: its rule, place, reason and fix.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// A stable name in kebab case, for machines and for searching.
+    /// A stable name in kebab case, for programs and for searching.
     pub rule: &'static str,
     pub severity: Severity,
     pub place: Place,
@@ -79,7 +79,7 @@ impl Finding {
         Finding { rule, severity: Severity::Error, place, why: why.into(), fix: fix.into() }
     }
 
-    /// What stopped a part of the work, as a finding beside others.
+    /// The finding for an error that stopped a part of the work.
     pub fn of(rule: &'static str, place: Place, error: &anyhow::Error) -> Finding {
         let (why, help) = said(error);
         Finding::error(rule, place, why, help.unwrap_or_else(|| "run again later".to_owned()))
@@ -99,20 +99,17 @@ impl Finding {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let place = self.place.to_string();
-        match place.is_empty() {
-            true => f.write_str(&self.why),
-            false => write!(f, "{place}: {}", self.why),
-        }
+        if place.is_empty() { f.write_str(&self.why) } else { write!(f, "{place}: {}", self.why) }
     }
 }
 
-/// Findings that stopped the work, as the error that `main` takes apart.
+/// Findings that stopped the work, as an error that `main` prints one by one.
 #[derive(Debug)]
 pub struct Findings(pub Vec<Finding>);
 
 impl Findings {
-    /// What is said of them: where none is an error, each is, because the work stopped; and
-    /// where there is none, that.
+    /// The findings to print. The work stopped, so if all are warnings they become errors, and if
+    /// there are none, that is one.
     pub fn said(&self) -> Vec<Finding> {
         let mut said = self.0.clone();
         if said.is_empty() {
@@ -135,8 +132,8 @@ impl fmt::Display for Findings {
 
 impl std::error::Error for Findings {}
 
-/// What the user can do about an error: attached as context anywhere in its
-/// chain, printed by `main` as the last line.
+/// What the user can do about an error. It is attached as context anywhere in the chain, and
+/// `main` prints it as the last line.
 #[derive(Debug)]
 pub struct Help(pub String);
 
@@ -146,7 +143,7 @@ impl fmt::Display for Help {
     }
 }
 
-/// What an error says, the chain joined by `: `, and what helps, where that is known.
+/// An error's text, the chain joined by `: `, and its [`Help`].
 pub fn said(error: &anyhow::Error) -> (String, Option<String>) {
     let help = error.downcast_ref::<Help>().map(Help::to_string);
     let chain = error.chain().map(ToString::to_string);
@@ -154,7 +151,7 @@ pub fn said(error: &anyhow::Error) -> (String, Option<String>) {
     (said.join(": "), help)
 }
 
-/// An error that says `why` and helps with `fix`.
+/// An error with the text `why` and the help `fix`.
 pub fn failure(why: impl Into<String>, fix: impl Into<String>) -> anyhow::Error {
     anyhow::Error::msg(why.into()).context(Help(fix.into()))
 }

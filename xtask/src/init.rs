@@ -1,4 +1,4 @@
-//! The files by which a project is checked and released in GitHub's workflows.
+//! Renders the workflows that check and release a project on GitHub.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,13 +12,13 @@ use crate::project::{Project, TagForm};
 use crate::target::Target;
 use crate::template;
 
-/// By which such a file is known as this tool's own, in its first line.
+/// The text in the first line that marks a file as this tool's own.
 pub const MARK: &str = "Written by `dockless init`, which writes it anew";
 
-/// Where the workflow of CI is, from the workspace's root.
+/// The path of the workflow for CI, relative to the workspace's root.
 pub const CI: &str = ".github/workflows/ci.yml";
 
-/// An action, pinned to the commit that its tag names. Dependabot raises both.
+/// An action, pinned to the commit of its tag. Dependabot updates both.
 struct Action {
     /// The name in the templates.
     name: &'static str,
@@ -44,45 +44,44 @@ const ACTIONS: [Action; 4] = [
     },
 ];
 
-/// The runners: Linux builds for itself and, with zig, for Windows; Apple's and
-/// Microsoft's own linkers are on theirs.
+/// The runners. Linux builds for Linux and, with zig, for Windows; Apple's and Microsoft's own
+/// linkers need theirs.
 /// <https://docs.github.com/en/actions/reference/runners/github-hosted-runners>
 const LINUX: &str = "ubuntu-24.04";
 const MACOS: &str = "macos-15";
 const WINDOWS: &str = "windows-2025";
 
-/// What of a project its workflows depend on.
+/// The facts of a project that its workflows depend on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
-    /// How workflows come by this tool.
+    /// How workflows get this tool.
     pub tool: Tool,
-    /// What programs are built for, and whether zig is needed for it.
+    /// The targets, and whether each needs zig.
     pub targets: Vec<(Target, bool)>,
-    /// Whether images go to GitHub's own registry.
+    /// Whether images are pushed to GitHub's own registry.
     pub ghcr: bool,
-    /// Whether images go anywhere.
+    /// Whether images are pushed.
     pub images: bool,
-    /// Whether a plugin goes to an index.
+    /// Whether a plugin is submitted to an index.
     pub krew: bool,
-    /// The branch that others are merged into, as YAML.
+    /// The default branch, as YAML.
     pub branch: String,
-    /// Which tags a release is made of, as workflows match them.
+    /// The pattern of release tags.
     pub tags: String,
-    /// A program of the project's own that its CI runs.
+    /// The project's own program that CI runs.
     pub script: Option<String>,
 }
 
-/// How workflows come by this tool.
+/// How workflows get this tool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Tool {
-    /// It is built of a package of the workspace.
+    /// It is built from a package of the workspace.
     Package { package: String, bin: String },
     /// It is installed from crates.io, in this version.
     Installed { version: String },
 }
 
-/// Finds out what the workflows of a project depend on. `plan` is that of all its targets;
-/// `branch` is the one that others are merged into, as YAML.
+/// Collects the facts. `plan` covers all targets; `branch` is the default branch, as YAML.
 pub fn facts(project: &Project, config: &Config, plan: &Plan, branch: String) -> Facts {
     let own = |name: &str| project.packages.iter().find(|package| package.name == name);
     let xtask = project.packages.iter().find(|package| package.is_xtask).or(own("dockless"));
@@ -120,11 +119,11 @@ pub fn facts(project: &Project, config: &Config, plan: &Plan, branch: String) ->
     }
 }
 
-/// All forms of tags that count without a setting.
+/// The pattern of all default forms of release tags.
 /// <https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax#filter-pattern-cheat-sheet>
 const TAGS: &str = "**[0-9]+.[0-9]+.[0-9]+*";
 
-/// Where a target's programs are built.
+/// The runner that builds a target's programs.
 fn runner(target: &Target) -> &'static str {
     if target.is_darwin() {
         MACOS
@@ -135,7 +134,7 @@ fn runner(target: &Target) -> &'static str {
     }
 }
 
-/// The name of a runner's system in outputs of jobs.
+/// The name of a runner's system in the outputs of jobs.
 fn os(runner: &str) -> &'static str {
     match runner {
         MACOS => "macos",
@@ -144,12 +143,12 @@ fn os(runner: &str) -> &'static str {
     }
 }
 
-/// A text as a scalar of YAML, quoted where it is more than a word.
+/// A text as a YAML scalar, quoted unless it is a plain word.
 pub fn yaml(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._/-".contains(&byte);
     let starts = |text: &str| text.starts_with(|c: char| c.is_ascii_alphabetic());
     let starts = starts(text) || text.strip_prefix('.').is_some_and(starts) && text.contains('/');
-    // What YAML 1.1 takes for a truth value or nothing.
+    // YAML 1.1 reads these as booleans or null.
     let words = ["true", "false", "yes", "no", "on", "off", "y", "n", "null"];
     let is_word = words.iter().any(|word| word.eq_ignore_ascii_case(text));
     if starts && text.bytes().all(plain) && !is_word {
@@ -159,7 +158,7 @@ pub fn yaml(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// The pattern by which GitHub's triggers know this one branch, as YAML.
+/// The pattern that matches only this branch in GitHub's triggers, as YAML.
 /// <https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax#filter-pattern-cheat-sheet>
 pub fn branch_pattern(branch: &str) -> String {
     let special = |c: char| "*+?!$[]\\".contains(c);
@@ -167,22 +166,22 @@ pub fn branch_pattern(branch: &str) -> String {
     yaml(&branch.chars().flat_map(escape).collect::<String>())
 }
 
-/// The branch in a ci.yml of this tool's, as YAML.
+/// The branch in an existing ci.yml of this tool, as YAML.
 pub fn branch_in(text: &str) -> Option<&str> {
     let named =
         text.lines().find_map(|line| line.trim().strip_prefix("branches: [")?.strip_suffix(']'));
     named.filter(|branch| !branch.contains(',') && text.contains(MARK))
 }
 
-/// A name that stands in scripts, paths and patterns as it is: a word of all of them. No
-/// quoting holds in all these places, and `${{` is GitHub's in each.
+/// Checks that a name is a plain word, because it is used in scripts, paths and patterns: no
+/// quoting works in all of them, and GitHub expands `${{` everywhere.
 fn word<'a>(what: &str, name: &'a str) -> Result<&'a str> {
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
     if !name.is_empty() && name.chars().all(plain) && !name.starts_with(['-', '.']) {
         return Ok(name);
     }
     Err(failure(
-        format!("{what} {name:?} is more than a word, and workflows would have to run it"),
+        format!("{what} {name:?} is not a plain word, so workflows cannot run it"),
         "rename it: letters, digits, `-`, `_` and `.`",
     ))
 }
@@ -190,7 +189,7 @@ fn word<'a>(what: &str, name: &'a str) -> Result<&'a str> {
 /// A name in the templates, and what it stands for.
 type Value = (&'static str, String);
 
-/// The files, by their paths from the workspace's root.
+/// The files, by their paths relative to the workspace's root.
 pub fn workflows(facts: &Facts) -> Result<Vec<(PathBuf, String)>> {
     let values = values(facts)?;
     let files = [
@@ -209,7 +208,7 @@ fn render(text: &str, values: &[Value]) -> Result<String> {
     template::render_workflow(text, &values)
 }
 
-/// What the templates name.
+/// The values of the templates.
 fn values(facts: &Facts) -> Result<Vec<Value>> {
     let mut values: Vec<Value> = ACTIONS.iter().map(|it| (it.name, it.uses.to_owned())).collect();
     let mut runners = vec![LINUX];
@@ -291,7 +290,7 @@ fn parts(facts: &Facts, values: &[Value]) -> Result<Vec<Value>> {
     Ok(parts)
 }
 
-/// A line of a matrix for each target.
+/// The lines of a matrix, one per target.
 fn entries<'a>(targets: impl Iterator<Item = &'a (Target, bool)>) -> String {
     let entry = |(target, zig): &(Target, bool)| {
         format!("          - {{ target: {target}, {}, zig: {zig} }}", on(runner(target)))
@@ -304,7 +303,7 @@ fn on(runner: &str) -> String {
     format!("runner: {runner}, os: {}", os(runner))
 }
 
-/// What is said of each runner: where the tool is built, and the digest of what was built there.
+/// The values for each runner: the matrix of the tool's builds, and their digests.
 fn machines(runners: &[&str]) -> Vec<(&'static str, String)> {
     let each = |line: &dyn Fn(&str) -> String| {
         runners.iter().map(|runner| line(runner)).collect::<Vec<_>>().join("\n")
@@ -318,13 +317,13 @@ fn machines(runners: &[&str]) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// A step that runs one command, which is YAML.
+/// A step that runs a command, which is YAML.
 fn step(name: &str, command: &str) -> String {
     format!("      - name: {name}\n        run: {command}")
 }
 
-/// The steps by which CI looks for what a release would: it checks, tests, and makes all that
-/// is made on its own system, the targets `here`. `others` are tried on theirs.
+/// The steps of CI: it checks, tests, and makes a snapshot for the targets `here`, those of its own
+/// runner. `others` says whether there are targets of other runners.
 fn tried(tool: &str, build: &str, here: &[&(Target, bool)], others: bool) -> String {
     let mut steps =
         vec![step("build the tool", build), step("check and test", &format!("{tool} ci --locked"))];
@@ -346,9 +345,9 @@ fn shell_word(text: &str) -> String {
     if text.bytes().all(plain) { text.to_owned() } else { quoted() }
 }
 
-/// A file's text with the pins of the one that is there, which Dependabot raises.
-pub fn keep_pins(text: &str, there: &str) -> String {
-    let known: BTreeMap<&str, &str> = there.lines().filter_map(pin).collect();
+/// A file's text with the pins of the existing file, which Dependabot updates.
+pub fn keep_pins(text: &str, existing: &str) -> String {
+    let known: BTreeMap<&str, &str> = existing.lines().filter_map(pin).collect();
     let line =
         |line: &str| match pin(line).and_then(|(action, old)| Some((old, known.get(action)?))) {
             Some((old, new)) => line.replace(old, new) + "\n",
@@ -357,8 +356,7 @@ pub fn keep_pins(text: &str, there: &str) -> String {
     text.lines().map(line).collect()
 }
 
-/// The action of a line, and the whole of its pin: `owner/name` and
-/// `owner/name@COMMIT # TAG`.
+/// The action of a line and its pin: `owner/name` and `owner/name@COMMIT # TAG`.
 fn pin(line: &str) -> Option<(&str, &str)> {
     let (_, uses) = line.split_once("uses: ")?;
     let (action, pinned) = uses.split_once('@')?;
@@ -370,9 +368,9 @@ fn pin(line: &str) -> Option<(&str, &str)> {
     fits.then_some((action, uses))
 }
 
-/// A file that is outdated, or that is not there.
-pub fn stale(path: &Path, is_there: bool) -> Finding {
-    let why = if is_there { "it is not current" } else { "it is not there" };
+/// A file that is outdated or missing.
+pub fn stale(path: &Path, exists: bool) -> Finding {
+    let why = if exists { "it is outdated" } else { "it is missing" };
     Finding::error("init-stale", Place::file(path), why, "run `cargo dockless init --workflows`")
 }
 

@@ -1,4 +1,4 @@
-//! Work on all processors.
+//! Runs work on several threads.
 
 use std::num::NonZeroUsize;
 use std::sync::Mutex;
@@ -7,14 +7,14 @@ use std::thread::{self, ScopedJoinHandle};
 
 use anyhow::{Context, Result, anyhow};
 
-/// How many processors there are.
+/// The number of processors.
 pub fn processors() -> usize {
     thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
-/// Does the work for every item, for as many at a time as `threads` says, and
-/// returns what came of it in the items' order. After a failure nothing new is begun; the
-/// first one is returned, which may be why others failed.
+/// Does the work for every item on up to `threads` threads, and returns the results in the items'
+/// order. After a failure no new work begins. The first failure is returned, because it may have
+/// caused the others.
 pub fn map<T: Sync, R: Send>(
     items: &[T],
     threads: usize,
@@ -23,7 +23,7 @@ pub fn map<T: Sync, R: Send>(
     map_until(items, threads, || {}, work)
 }
 
-/// The same, with `stop` called at the first failure, to end what others are at.
+/// The same, with `stop` called at the first failure, to end the work of other threads.
 pub fn map_until<T: Sync, R: Send>(
     items: &[T],
     threads: usize,

@@ -88,7 +88,7 @@ fn machine(
 ) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     for folder in [&project.target_dir, &project.root] {
-        if let Some(left) = files::room(folder)?.filter(|left| *left < LEAST_ROOM) {
+        if let Some(left) = files::free_space(folder)?.filter(|left| *left < LEAST_ROOM) {
             findings.push(narrow(folder, left));
         }
     }

@@ -1,5 +1,5 @@
-//! The one room that starts programs: never through a shell, always in a
-//! stated folder and with a scrubbed environment.
+//! The one room that starts programs: never through a shell, always in a stated folder and
+//! with a scrubbed environment.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -26,8 +26,8 @@ pub use handover::environment;
 mod excerpt;
 pub use excerpt::excerpt;
 
-/// What cargo and rustup put into the environment of the programs that they
-/// run, what misleads a nested cargo or git, and what each build is told anew.
+/// The variables that programs do not inherit: those that cargo and rustup set for the programs
+/// that they run, those that mislead a nested cargo or git, and those that each build sets anew.
 /// <https://doc.rust-lang.org/cargo/reference/environment-variables.html>
 const LEAKED: [&str; 21] = [
     "CARGO",
@@ -70,21 +70,18 @@ const PATHS: [&str; 8] = [
 #[derive(Clone, Debug)]
 pub struct Env {
     vars: BTreeMap<OsString, OsString>,
-    /// Tokens, which programs get by [`Program::with_logins`] and [`Env::with_tokens`] alone.
+    /// Tokens. Programs get them by [`Program::with_logins`] and [`Env::with_tokens`] only.
     withheld: BTreeMap<OsString, tokens::Hidden>,
-    /// Whether a cargo started this process, so that RUSTUP_TOOLCHAIN may be
-    /// the outer project's choice and not the user's.
+    /// Whether cargo started this process: RUSTUP_TOOLCHAIN may then be the outer project's
+    /// choice and not the user's.
     nested: bool,
 }
 
 impl Env {
-    /// Takes this process's environment and drops what must not reach children.
+    /// This process's environment without what must not reach children.
     pub fn scrub(vars: impl IntoIterator<Item = (OsString, OsString)>) -> Env {
-        // Windows has one PATH, however its name is written.
-        let upper = |name: OsString| match cfg!(windows) {
-            true => name.to_ascii_uppercase(),
-            false => name,
-        };
+        // Windows ignores the case of names: Path is PATH.
+        let upper = |name: OsString| if cfg!(windows) { name.to_ascii_uppercase() } else { name };
         let vars = vars.into_iter().map(|(name, value)| (upper(name), value));
         let mut vars: BTreeMap<OsString, OsString> = vars.collect();
         let nested = vars.contains_key(OsStr::new("CARGO"));
@@ -99,9 +96,8 @@ impl Env {
         Env { vars, withheld, nested }
     }
 
-    /// The environment for programs started in `dir`: where the project there
-    /// pins its toolchain, the pin counts and not the toolchain of the cargo
-    /// that started this process.
+    /// The environment for programs started in `dir`. A toolchain that the project there pins
+    /// wins over the one of the cargo that started this process.
     pub fn for_project(&self, dir: &Path) -> Env {
         let mut env = self.clone();
         let pinned = dir.ancestors().any(|dir| {
@@ -119,21 +115,20 @@ impl Env {
         self
     }
 
-    /// This environment with the paths in cargo's and rustup's own variables
-    /// made absolute: they are meant from the folder that the command was typed
-    /// in, and children are started elsewhere.
+    /// This environment with absolute paths in cargo's and rustup's own variables. Relative ones
+    /// start at the folder that the command was typed in; children are started elsewhere.
     pub fn anchored(mut self, dir: &Path) -> Env {
         for name in PATHS {
             if let Some(value) = self.vars.get_mut(OsStr::new(name)) {
                 let path = Path::new(value);
-                // A bare name of a program is looked for on PATH.
+                // The bare name of a program is looked up on PATH.
                 let program = name.starts_with("RUSTC") && path.components().count() == 1;
                 if !value.is_empty() && !program {
                     *value = dir.join(path).into();
                 }
             }
         }
-        // Programs that are found on PATH here are started from other folders.
+        // Programs found by a relative entry of PATH are started from other folders.
         if let Some(path) = self.get("PATH") {
             let dirs = std::env::split_paths(path).map(|entry| dir.join(entry));
             // An entry that cannot be joined again stays as the user wrote it.
@@ -164,16 +159,23 @@ pub struct Program<'a> {
     logs_in: bool,
     input: Option<Vec<u8>>,
     time_out: Option<Duration>,
-    /// Where it is a stranger: how much it may print, in bytes.
+    /// For an untrusted program: how much it may print, in bytes.
     confined: Option<u64>,
 }
 
 impl<'a> Program<'a> {
     pub fn new(program: impl AsRef<OsStr>, dir: &'a Path, env: &'a Env) -> Program<'a> {
-        let program = program.as_ref().to_owned();
-        let (args, vars, logs_in) = (Vec::new(), Vec::new(), false);
-        let (input, time_out, confined) = (None, None, None);
-        Program { program, args, dir, env, vars, logs_in, input, time_out, confined }
+        Program {
+            program: program.as_ref().to_owned(),
+            args: Vec::new(),
+            dir,
+            env,
+            vars: Vec::new(),
+            logs_in: false,
+            input: None,
+            time_out: None,
+            confined: None,
+        }
     }
 
     pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
@@ -191,37 +193,36 @@ impl<'a> Program<'a> {
         self
     }
 
-    /// For programs that log in somewhere, and run nothing of the project's or of others: they
-    /// get tokens, but for those of GitHub and its runners.
+    /// Gives the program tokens, except those of GitHub and its runners. For programs that log
+    /// in somewhere and run no code of the project or of dependencies.
     pub fn with_logins(mut self) -> Self {
         self.logs_in = true;
         self
     }
 
-    /// What the program reads from its stdin, for [`Program::output`]: less than a
-    /// pipe holds, so that writing it waits for nothing.
+    /// What the program reads from its stdin, for [`Program::output`]. It must fit into a pipe,
+    /// so that writing it does not block.
     pub fn input(mut self, bytes: &[u8]) -> Self {
         self.input = Some(bytes.to_owned());
         self
     }
 
-    /// Ends the program when it takes longer, for those that could hang.
+    /// Ends the program when it takes longer. For programs that could hang.
     pub fn time_out(mut self, time: Duration) -> Self {
         self.time_out = Some(time);
         self
     }
 
-    /// For programs that may do anything: when it takes longer, it is ended with all
-    /// that it started, and of what it prints no more than `limit` bytes and one
-    /// are read from each pipe. It is not of the terminal's process group, so Ctrl-C
-    /// does not reach it.
+    /// For untrusted programs. A program that takes longer is ended with all that it started.
+    /// From each pipe at most `limit` bytes and one are read. The program has a process group of
+    /// its own, so Ctrl-C does not reach it.
     pub fn confined(mut self, time: Duration, limit: u64) -> Self {
         (self.time_out, self.confined) = (Some(time), Some(limit));
         self
     }
 
-    /// Runs to the end and returns what was printed; a status other than 0 is
-    /// an error that holds the command line and an excerpt of stderr.
+    /// Runs to the end and returns stdout. A status other than 0 is an error with the command
+    /// line and an excerpt of stderr.
     pub fn read(&self) -> Result<String> {
         let output = self.output()?;
         if !output.status.success() {
@@ -236,7 +237,7 @@ impl<'a> Program<'a> {
         let stdin = if self.input.is_some() { Stdio::piped() } else { Stdio::null() };
         let mut child = self.spawn(stdin, Stdio::piped(), Stdio::piped())?;
         if let (Some(mut stdin), Some(input)) = (child.stdin.take(), &self.input) {
-            // A program that ends before it has read all of it, says why by its status.
+            // A program may end before it has read all; its status says why.
             drop(stdin.write_all(input));
         }
         let limit = self.confined.map_or(u64::MAX, |limit| limit.saturating_add(1));
@@ -256,9 +257,9 @@ impl<'a> Program<'a> {
         })
     }
 
-    /// Runs with stderr passed on to the user's and hands each line of stdout to
-    /// `each`. Returns how it ended, and the last `remembered` bytes of stderr:
-    /// the program speaks to the user itself, so its failure does not repeat it.
+    /// Runs, passes stderr on to the user and hands each line of stdout to `each`. Returns how
+    /// it ended, and the last `remembered` bytes of stderr. The user has seen stderr, so the
+    /// error of a failure does not repeat it.
     pub fn watch(
         &self,
         remembered: usize,
@@ -270,17 +271,18 @@ impl<'a> Program<'a> {
         let said = std::thread::spawn(move || stream::pass_on(stderr, remembered));
         let mut read = Ok(());
         for line in BufReader::new(stdout).split(b'\n') {
-            // Read to the end whatever happens: a program whose reader is gone
-            // fails of that, and its own failure would never be known.
+            // Reading goes on after an error: a closed pipe would make the program fail and
+            // hide its own failure.
             let line = line.with_context(|| format!("read the output of `{self}`"));
             let handled = line.and_then(|line| each(&String::from_utf8_lossy(&line)));
             read = read.and(handled);
         }
         let status = child.wait().with_context(|| format!("run `{self}`"))?;
         let said = said.join().map_err(|_| anyhow!("a thread that passes stderr on panicked"))?;
-        let ended = match status.success() {
-            true => read,
-            false => Err(anyhow!("`{self}` failed ({status}); its messages are above")),
+        let ended = if status.success() {
+            read
+        } else {
+            Err(anyhow!("`{self}` failed ({status}); its messages are above"))
         };
         Ok((ended, said))
     }
@@ -291,8 +293,8 @@ impl<'a> Program<'a> {
         child.wait().with_context(|| format!("run `{self}`"))
     }
 
-    /// Runs with the user's stderr for all that is printed, because stdout is kept
-    /// for our results, and returns the status.
+    /// Runs with stdout and stderr both sent to the user's stderr, because stdout is kept for
+    /// our results. Returns the status.
     pub fn pass_stderr(&self) -> Result<ExitStatus> {
         let mut child =
             self.spawn(Stdio::null(), Stdio::from(std::io::stderr()), Stdio::inherit())?;
@@ -319,19 +321,20 @@ impl<'a> Program<'a> {
             }
             let missing = error.kind() == std::io::ErrorKind::NotFound;
             let error = anyhow::Error::new(error).context(format!("start `{program}`"));
-            match missing {
-                true => error.context(Help(format!("install {program}, or put it on PATH"))),
-                false => error,
+            if missing {
+                error.context(Help(format!("install {program}, or put it on PATH")))
+            } else {
+                error
             }
         })
     }
 
     fn failed(&self, status: ExitStatus, stderr: &str) -> anyhow::Error {
         let said = redacted(&excerpt(stderr)).into_owned();
-        match said.is_empty() {
-            true => anyhow!("`{self}` failed ({status})"),
-            false => anyhow!("`{self}` failed ({status}):\n{said}"),
+        if said.is_empty() {
+            return anyhow!("`{self}` failed ({status})");
         }
+        anyhow!("`{self}` failed ({status}):\n{said}")
     }
 
     fn timed_out(&self, mut child: Child) -> anyhow::Error {
@@ -352,15 +355,15 @@ impl<'a> Program<'a> {
 /// The command line as a person would type it in a shell.
 impl std::fmt::Display for Program<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The folder of a toolchain's program says nothing that a person would type.
+        // A person would not type the folder of a toolchain's program.
         let name = Path::new(&self.program).file_name().unwrap_or(&self.program);
         f.write_str(&quoted(name))?;
         self.args.iter().try_for_each(|arg| write!(f, " {}", redacted(&quoted(arg))))
     }
 }
 
-/// Starts a program. A fork of another thread may for a moment hold open a file
-/// that was only just written, and such a one cannot be started (ETXTBSY).
+/// Starts a program, and tries again where its file is busy (ETXTBSY): after a fork, a child of
+/// another thread may hold a file that was just written open for a moment.
 fn start(command: &mut Command) -> std::io::Result<Child> {
     let busy = |started: &std::io::Result<Child>| {
         let error = started.as_ref().err().map(std::io::Error::kind);
@@ -377,7 +380,7 @@ fn start(command: &mut Command) -> std::io::Result<Child> {
     started
 }
 
-/// A program took longer than it may; the text names it and the limit.
+/// A program took too long. The text names it and the limit.
 #[derive(Debug)]
 pub struct TimedOut(String);
 
@@ -396,7 +399,7 @@ fn kill_group(child: &mut Child) -> std::io::Result<()> {
     Ok(kill_process_group(Pid::from_child(child), Signal::KILL)?)
 }
 
-/// Ends a process alone: here it has no group.
+/// Ends the process only: it has no group here.
 #[cfg(not(unix))]
 fn kill_group(child: &mut Child) -> std::io::Result<()> {
     child.kill()
@@ -418,13 +421,13 @@ pub fn this_program() -> Result<PathBuf> {
 fn quoted(arg: &OsStr) -> String {
     let arg = arg.to_string_lossy();
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%^".contains(c);
-    match !arg.is_empty() && arg.chars().all(plain) {
-        true => arg.into_owned(),
-        false => format!("'{}'", arg.replace('\'', r"'\''")),
+    if !arg.is_empty() && arg.chars().all(plain) {
+        return arg.into_owned();
     }
+    format!("'{}'", arg.replace('\'', r"'\''"))
 }
 
-/// Reads a pipe, up to `limit` bytes, on its own thread, so that a program that fills both pipes, or
+/// Reads up to `limit` bytes of a pipe, on its own thread: a program that fills both pipes, or
 /// leaves one open to a child of its own, cannot block this one.
 fn drain(
     pipe: Option<impl Read + Send + 'static>,
@@ -434,7 +437,7 @@ fn drain(
     std::thread::spawn(move || {
         let mut bytes = Vec::new();
         let read = pipe.map_or(Ok(0), |pipe| pipe.take(limit).read_to_end(&mut bytes));
-        // The receiver is gone after a time-out; nobody waits for these bytes then.
+        // After a time-out the receiver is gone, and nobody needs these bytes.
         drop(sender.send(read.map(|_| bytes)));
     });
     receiver
@@ -461,138 +464,11 @@ fn wait(child: &mut Child, deadline: Option<Instant>) -> Option<std::io::Result<
             Ok(Some(status)) => return Some(Ok(status)),
             Err(error) => return Some(Err(error)),
             Ok(None) if Instant::now() >= deadline => return None,
-            // Both pipes are closed by now, so the end is close too.
+            // Both pipes are closed, so the end is near.
             Ok(None) => std::thread::sleep(Duration::from_micros(200)),
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn env(vars: &[(&str, &str)]) -> Env {
-        Env::scrub(vars.iter().map(|(name, value)| (name.into(), value.into())))
-    }
-
-    #[test]
-    fn what_the_outer_cargo_sets_does_not_reach_children() {
-        let env = env(&[
-            ("CARGO", "/x/cargo"),
-            ("CARGO_PKG_NAME", "xtask"),
-            ("CARGO_MANIFEST_DIR", "/x"),
-            ("GIT_DIR", "/elsewhere/.git"),
-            ("CARGO_HOME", "/home"),
-            ("CARGO_TARGET_DIR", "/t"),
-            ("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_LINKER", "ld"),
-            ("CARGO_ENCODED_RUSTFLAGS", "-g"),
-            ("RUSTC_WRAPPER", "sccache"),
-        ]);
-        let names: Vec<_> = env.iter().map(|(name, _)| name.to_str().unwrap()).collect();
-        let kept = [
-            "CARGO_ENCODED_RUSTFLAGS",
-            "CARGO_HOME",
-            "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_LINKER",
-            "CARGO_TARGET_DIR",
-            "LC_ALL",
-            "RUSTC_WRAPPER",
-        ];
-        assert_eq!(names, kept);
-    }
-
-    #[test]
-    #[expect(clippy::disallowed_methods, reason = "doors know nothing of each other")]
-    fn a_pinned_toolchain_wins_over_the_outer_cargos_but_not_over_the_users() {
-        let dir = tempfile::tempdir().unwrap();
-        let pinned = dir.path().join("rust-toolchain.toml");
-        let nested = env(&[("CARGO", "/x/cargo"), ("RUSTUP_TOOLCHAIN", "stable")]);
-        let direct = env(&[("RUSTUP_TOOLCHAIN", "stable")]);
-        assert_eq!(
-            nested.for_project(dir.path()).get("RUSTUP_TOOLCHAIN"),
-            Some(OsStr::new("stable"))
-        );
-        std::fs::write(&pinned, "[toolchain]\nchannel = \"1.90\"\n").unwrap();
-        assert_eq!(nested.for_project(dir.path()).get("RUSTUP_TOOLCHAIN"), None);
-        assert_eq!(
-            direct.for_project(dir.path()).get("RUSTUP_TOOLCHAIN"),
-            Some(OsStr::new("stable"))
-        );
-    }
-
-    #[test]
-    fn a_command_line_is_shown_as_one_would_type_it() {
-        let env = env(&[]);
-        let program =
-            Program::new("git", Path::new("/"), &env).args(["log", "a b", "it's", "v1;id", ""]);
-        assert_eq!(program.to_string(), r"git log 'a b' 'it'\''s' 'v1;id' ''");
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_failure_names_command_status_and_reason() {
-        let env = env(&[("PATH", "/usr/bin:/bin")]);
-        let dir = Path::new("/");
-        let error = Program::new("sh", dir, &env).args(["-c", "echo no luck >&2; exit 3"]).read();
-        let error = error.unwrap_err().to_string();
-        assert!(
-            error.starts_with(
-                "`sh -c 'echo no luck >&2; exit 3'` failed (exit status: 3):\nno luck"
-            ),
-            "{error}"
-        );
-        let error = Program::new("no-such-program", dir, &env).read().unwrap_err();
-        assert!(format!("{error:#}").contains("start `no-such-program`"), "{error:#}");
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_program_that_hangs_is_stopped() {
-        let env = env(&[("PATH", "/usr/bin:/bin")]);
-        // The grandchild keeps the pipe open after its parent is gone.
-        let program = Program::new("sh", Path::new("/"), &env).args(["-c", "sleep 30 & sleep 30"]);
-        let error = program.time_out(Duration::from_millis(50)).read().unwrap_err().to_string();
-        assert!(error.contains("did not end within 0 s and was stopped"), "{error}");
-    }
-
-    /// Whether a process is there and has not ended.
-    #[cfg(target_os = "linux")]
-    #[expect(clippy::disallowed_methods, reason = "doors know nothing of each other")]
-    fn lives(pid: &str) -> bool {
-        let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        state.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    #[expect(clippy::disallowed_methods, reason = "doors know nothing of each other")]
-    fn a_confined_program_ends_with_all_that_it_started() {
-        let env = env(&[("PATH", "/usr/bin:/bin")]);
-        let dir = tempfile::tempdir().unwrap();
-        let script = "sleep 60 & echo $! > pid; echo $$ >> pid; wait";
-        let program = Program::new("sh", dir.path(), &env).args(["-c", script]);
-        let error = program.confined(Duration::from_secs(1), 100).output().unwrap_err();
-        assert!(error.is::<TimedOut>(), "{error:#}");
-        let pids = std::fs::read_to_string(dir.path().join("pid")).unwrap();
-        assert_eq!(pids.lines().count(), 2);
-        for pid in pids.lines() {
-            // The signal was sent; that it is acted on takes a moment.
-            let ended = (0..500).any(|_| {
-                std::thread::sleep(Duration::from_millis(10));
-                !lives(pid)
-            });
-            assert!(ended, "{pid} lives on");
-        }
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn of_what_a_confined_program_prints_no_more_than_the_limit_is_kept() {
-        let env = env(&[("PATH", "/usr/bin:/bin")]);
-        let run = |limit| {
-            let program = Program::new("sh", Path::new("/"), &env).args(["-c", "echo 1234; yes"]);
-            program.confined(Duration::from_secs(20), limit).output().unwrap()
-        };
-        let output = run(3);
-        assert_eq!((&*output.stdout, output.status.success()), (&b"1234"[..], false));
-    }
-}
+mod tests;

@@ -226,10 +226,10 @@ impl Project {
     /// compiles nothing, for what is compiled could read them.
     pub fn cargo(&self, subcommand: &str) -> Program<'_> {
         let cargo = Program::new(&self.cargo, &self.root, &self.env).arg(subcommand);
-        match ["fetch", "metadata", "tree", "update"].contains(&subcommand) {
-            true => cargo.with_logins(),
-            false => cargo,
+        if ["fetch", "metadata", "tree", "update"].contains(&subcommand) {
+            return cargo.with_logins();
         }
+        cargo
     }
 
     /// Fetches all sources while a cargo has the tokens for it, where there are some.

@@ -1,11 +1,11 @@
-//! What must never be shown: passwords, tokens and keys.
+//! Passwords, tokens and keys, which are never shown.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
-/// A text that no output can hold: it has no `Display`, no `Serialize`, and a
-/// `Debug` without it.
+/// A text that is never shown: it has no `Display`, no `Serialize`, and a `Debug` without the
+/// text.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -14,7 +14,7 @@ impl Secret {
         Secret(text.into())
     }
 
-    /// The text itself, for the one place that sends it to whom it is for.
+    /// The text, for the code that sends it.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -26,18 +26,18 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// An address that others wrote: it may hold a login, as `https://user:password@host/path`,
-/// `token@host:path` and `https://host/path?token=…` do, and is shown without.
+/// A URL that others wrote, shown without its login. A login may be in
+/// `https://user:password@host/path`, `token@host:path` or `https://host/path?token=…`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Address {
     shown: String,
-    /// What stands before the `@`, as it was written.
+    /// The text before the `@`, as written.
     login: Option<Secret>,
 }
 
 impl Address {
     pub fn new(text: &str) -> Address {
-        // As git has it: a user, a host, and a path behind a colon.
+        // Git's own form: user, host, and a path after a colon.
         if !text.contains("://")
             && let first = text.split('/').next().unwrap_or_default()
             && let Some(at) = first.rfind('@')
@@ -46,10 +46,10 @@ impl Address {
             let shown = login.map_or(text, |_| &text[at + 1..]).to_owned();
             return Address { shown, login: login.map(Secret::new) };
         }
-        let Found { logins, values } = Found::in_text(text);
+        let SecretParts { logins, values } = SecretParts::of(text);
         let login = logins.first().map(|login| text[login.start..login.end - 1].to_owned());
         let shown = without(text, logins.into_iter(), "");
-        // A query that holds a secret is gone as a whole: it is useless without.
+        // A query with a secret is removed as a whole.
         let shown = match (values.is_empty(), shown.split_once('?')) {
             (false, Some((before, _))) => before.to_owned(),
             _ => shown,
@@ -57,18 +57,18 @@ impl Address {
         Address { shown, login: login.map(Secret::new) }
     }
 
-    /// The address without its login.
+    /// The URL without its login.
     pub fn shown(&self) -> &str {
         &self.shown
     }
 
-    /// Whether the text, taken as an address, holds a login.
+    /// Whether the text, as a URL, has a login.
     pub fn holds_login(text: &str) -> bool {
         Address::new(text).shown != text
     }
 
-    /// The address as ssh needs it: with the user's name, which is no secret there, and without
-    /// a password, which ssh does not take.
+    /// The URL for ssh: with the user, who is no secret there, and without a password, which ssh
+    /// does not accept.
     pub fn with_user(&self) -> String {
         let user = self.login.as_ref().and_then(|login| login.expose().split(':').next());
         match (user.filter(|user| !user.is_empty()), self.shown.split_once("://")) {
@@ -78,7 +78,7 @@ impl Address {
         }
     }
 
-    /// The name and the password as they are meant, with a colon between, where it has them.
+    /// The decoded user and password, separated by a colon; `None` without a login.
     /// <https://www.rfc-editor.org/rfc/rfc3986#section-3.2.1>
     pub fn login(&self) -> Option<Vec<u8>> {
         let text = self.login.as_ref()?.expose().as_bytes();
@@ -87,10 +87,9 @@ impl Address {
         while at < text.len() {
             let digits = text.get(at + 1..at + 3).filter(|_| text[at] == b'%');
             let digits = digits.and_then(|digits| std::str::from_utf8(digits).ok());
-            match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-                Some(byte) => (bytes.push(byte), at += 3).1,
-                None => (bytes.push(text[at]), at += 1).1,
-            }
+            let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+            bytes.push(byte.unwrap_or(text[at]));
+            at += if byte.is_some() { 3 } else { 1 };
         }
         if !bytes.contains(&b':') {
             bytes.push(b':');
@@ -111,12 +110,12 @@ impl fmt::Debug for Address {
     }
 }
 
-/// A text of any kind, of which the addresses are shown without what they hold of logins.
+/// Any text, without the logins in its URLs.
 pub fn redacted(text: &str) -> Cow<'_, str> {
     if !text.contains("://") {
         return text.into();
     }
-    let Found { logins, values } = Found::in_text(text);
+    let SecretParts { logins, values } = SecretParts::of(text);
     if logins.is_empty() && values.is_empty() {
         return text.into();
     }
@@ -126,20 +125,20 @@ pub fn redacted(text: &str) -> Cow<'_, str> {
     without(text, all.into_iter(), "…").into()
 }
 
-/// Where the addresses in a text hold secrets.
-struct Found {
-    /// Up to and with the `@`.
+/// The secret parts of the URLs in a text.
+struct SecretParts {
+    /// Up to the `@`, which is included.
     logins: Vec<Range<usize>>,
     /// Values in queries.
     values: Vec<Range<usize>>,
 }
 
-/// What a name in a query holds where its value is a secret.
+/// Parts of the names in a query whose values are secrets.
 const NAMES: [&str; 8] = ["token", "secret", "passw", "pwd", "key", "sig", "auth", "credential"];
 
-impl Found {
-    fn in_text(text: &str) -> Found {
-        let mut found = Found { logins: Vec::new(), values: Vec::new() };
+impl SecretParts {
+    fn of(text: &str) -> SecretParts {
+        let mut found = SecretParts { logins: Vec::new(), values: Vec::new() };
         let ends = |c: char| c.is_whitespace() || c.is_control() || "\"'<>`".contains(c);
         let mut from = 0;
         while let Some(at) = text[from..].find("://") {
@@ -148,7 +147,7 @@ impl Found {
             let address = &text[start..end];
             let authority = &address[..address.find(['/', '?', '#']).unwrap_or(address.len())];
             let login = authority.rfind('@').or_else(|| {
-                // A password with a slash that nobody escaped: what should be a port is none.
+                // A password with an unescaped slash: the text after the colon is not a port.
                 let (_, port) = authority.split_once(':').filter(|_| !address.starts_with('['))?;
                 let odd = port.is_empty() || !port.bytes().all(|byte| byte.is_ascii_digit());
                 address.rfind('@').filter(|_| odd)
@@ -163,7 +162,7 @@ impl Found {
     }
 }
 
-/// The values in a query that are secrets by their names.
+/// The values in a query whose names say that they are secrets.
 fn secret_values(text: &str, start: usize, end: usize) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut at = start;
@@ -179,15 +178,16 @@ fn secret_values(text: &str, start: usize, end: usize) -> Vec<Range<usize>> {
     found
 }
 
-/// The user that all of git's servers know is no secret, and is needed.
+/// Whether the user is `git`, which is no secret and which git's servers need.
 fn is_git(user: &str) -> bool {
     user == "git"
 }
 
-/// The text with something else in place of parts of it, in the order of their beginnings:
-/// addresses may stand within a secret of another.
+/// The text with parts of it replaced. The parts are sorted by their beginnings and may overlap: a
+/// secret may contain another URL.
 fn without(text: &str, parts: impl Iterator<Item = Range<usize>>, instead: &str) -> String {
-    let (mut left, mut at) = (String::with_capacity(text.len()), 0);
+    let mut left = String::with_capacity(text.len());
+    let mut at = 0;
     for part in parts.filter(|part| !part.is_empty()) {
         if part.start >= at {
             left.push_str(&text[at..part.start]);

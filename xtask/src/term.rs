@@ -1,4 +1,4 @@
-//! All that a user sees: progress and problems on stderr, results on stdout.
+//! All output: progress and problems on stderr, results on stdout.
 
 use std::collections::hash_map::RandomState;
 use std::fmt::Display;
@@ -37,18 +37,18 @@ pub enum Color {
     Never,
 }
 
-/// What the terminal and its surroundings were found to be.
+/// The user's choices, and what the environment says of the terminal.
 #[derive(Debug)]
 pub struct Settings {
     pub verbosity: Verbosity,
     pub color: Color,
     pub json: bool,
-    /// Whether GitHub Actions runs this, which reads annotations.
+    /// Whether GitHub Actions runs this and reads annotations.
     pub annotate: bool,
     pub no_color: bool,
 }
 
-/// The one way to speak to the user.
+/// The terminal: the only way to show anything to the user.
 #[derive(Debug)]
 pub struct Term {
     settings: Settings,
@@ -80,27 +80,26 @@ impl Term {
         self.settings.verbosity == Verbosity::Quiet
     }
 
-    /// The `--color` that cargo and other children are to be given.
+    /// The `--color` argument for cargo and other children.
     pub fn color_arg(&self) -> &'static str {
         match self.settings.color {
             Color::Always => "always",
             Color::Never => "never",
             Color::Auto if self.settings.no_color => "never",
-            // The words of some children pass through this process.
+            // Some children write to a pipe, whose output this process passes on.
             Color::Auto if std::io::stderr().is_terminal() => "always",
             Color::Auto => "auto",
         }
     }
 
-    /// How wide the terminal is on which bars are drawn, in columns.
+    /// The width of the terminal that bars are drawn on, in columns.
     pub fn width(&self) -> Option<u16> {
         let (terminal_size::Width(width), _) = terminal_size::terminal_size_of(std::io::stderr())?;
         self.bars.then_some(width)
     }
 
-    /// A line of results on stdout, or several. Whoever closes it, as `head` does, has read all
-    /// that they want: that is no error, and the work goes on. A line lost for any other reason
-    /// is one.
+    /// Prints one or more lines of results on stdout. A reader such as `head` may close stdout
+    /// once it has enough: that is no error, and the work goes on. Any other failure is one.
     pub fn result(&self, line: impl Display) -> Result<()> {
         self.exactly(&lines(&line.to_string()))
     }
@@ -113,13 +112,13 @@ impl Term {
         }
     }
 
-    /// A JSON document on stdout.
+    /// Prints a JSON document on stdout.
     pub fn json(&self, value: &impl Serialize) -> Result<()> {
         let text = serde_json::to_string_pretty(value).context("write JSON")?;
         self.exactly(&tame::json(&text))
     }
 
-    /// Says which step is under way. How long it takes nobody knows yet: tables tell.
+    /// Says which step begins.
     pub fn step(&self, verb: &str, what: impl Display) {
         if self.settings.verbosity > Verbosity::Quiet {
             let what = tame(&what.to_string());
@@ -127,37 +126,38 @@ impl Term {
         }
     }
 
-    /// Says a detail to those who asked for details.
+    /// Says a detail, with `-v`.
     pub fn detail(&self, what: impl Display) {
         if self.settings.verbosity >= Verbosity::Verbose {
             self.say(format_args!("{:>10} {}", "", lines(&what.to_string())));
         }
     }
 
-    /// A request and its answer, for those who want to know exactly.
+    /// Says a request and its answer, with `-vv`.
     pub fn trace(&self, what: impl Display) {
         if self.settings.verbosity == Verbosity::Trace {
             self.detail(what);
         }
     }
 
-    /// A line that another program said.
+    /// Shows a line of another program.
     pub fn note(&self, line: &str) {
         self.say(format_args!("{}", tame(line)));
     }
 
-    /// Lines that another program made for the eyes of people, colours included.
+    /// Shows lines of another program with their colours.
     pub fn pass_on(&self, lines: &str) {
         self.say(format_args!("{}", tame::coloured(lines)));
     }
 
-    /// Lets others speak to the user directly: a runner of workflows takes no orders meanwhile.
+    /// Runs `work`, during which other programs write to the terminal themselves. GitHub's
+    /// runner executes no workflow commands meanwhile.
     /// <https://docs.github.com/en/actions/reference/workflow-commands-for-github-actions#stopping-and-starting-workflow-commands>
     pub fn foreign<T>(&self, work: impl FnOnce() -> T) -> T {
         if !self.settings.annotate {
             return work();
         }
-        // Nobody guesses it: its seeds are the system's random ones.
+        // It cannot be guessed: the system's random source seeds it.
         let random = || RandomState::new().build_hasher().finish();
         let token = format!("{:016x}{:016x}", random(), random());
         self.say(format_args!("::stop-commands::{token}"));
@@ -166,7 +166,7 @@ impl Term {
         done
     }
 
-    /// An annotation alone, of what was already shown.
+    /// Prints only the annotation of a finding that was already shown.
     pub fn annotate(&self, finding: &Finding) {
         if self.settings.annotate {
             let word = match finding.severity {
@@ -178,7 +178,7 @@ impl Term {
         }
     }
 
-    /// Puts what `work` says into a part of a job's log that can be folded.
+    /// Puts the output of `work` into a foldable group of a job's log.
     /// <https://docs.github.com/en/actions/reference/workflow-commands-for-github-actions#grouping-log-lines>
     pub fn group<T>(&self, name: &str, work: impl FnOnce() -> T) -> T {
         if self.settings.annotate {
@@ -191,19 +191,18 @@ impl Term {
         done
     }
 
-    /// A whole table, for people.
+    /// Prints a table.
     pub fn table(&self, table: &Table) {
         if self.settings.verbosity > Verbosity::Quiet {
             self.say(format_args!("\n{}", table.to_string().trim_end()));
         }
     }
 
-    /// A bar for work of a known size, shown on terminals only; steps speak elsewhere.
+    /// A progress bar for work of a known size, on terminals only.
     pub fn bar(&self, verb: &'static str, total: u64) -> ProgressBar {
-        // What is done within the first moments is not worth a flicker: so much
-        // is compressed in half a second.
-        const WORTH: u64 = 32 << 20;
-        if !self.bars || total < WORTH {
+        // Less is compressed in half a second: the bar would only flicker.
+        const MIN_SIZE: u64 = 32 << 20;
+        if !self.bars || total < MIN_SIZE {
             return ProgressBar::hidden();
         }
         let style = ProgressStyle::with_template(
@@ -225,7 +224,7 @@ impl Term {
         if errors.is_empty() { Ok(()) } else { Err(Findings(errors).into()) }
     }
 
-    /// A finding, with its fix.
+    /// Prints a finding and its fix.
     pub fn finding(&self, finding: &Finding) {
         let (style, word) = match finding.severity {
             Severity::Error => (ERROR, "error"),
@@ -234,7 +233,7 @@ impl Term {
         self.problem(style, word, &finding.to_string(), Some(&finding.fix), &properties(finding));
     }
 
-    /// An error as `main` ends with it: the chain joined by `: `, then its help.
+    /// Prints the error that `main` ends with: the chain joined by `: `, then its help.
     pub fn error(&self, error: &anyhow::Error) {
         if let Some(findings) = error.downcast_ref::<Findings>() {
             return findings.said().iter().for_each(|finding| self.finding(finding));
@@ -243,7 +242,7 @@ impl Term {
         self.problem(ERROR, "error", &said, help.as_deref(), "");
     }
 
-    /// `place` is what an annotation says of where it is.
+    /// `place` is the annotation's file and line.
     fn problem(&self, style: Style, word: &str, text: &str, help: Option<&str>, place: &str) {
         let text = lines(text);
         let help = help.filter(|help| !help.is_empty()).map(lines);
@@ -258,12 +257,12 @@ impl Term {
     }
 
     fn say(&self, text: std::fmt::Arguments<'_>) {
-        // Where stderr is closed there is nobody left to tell.
+        // Nobody can be told that stderr is closed.
         drop(writeln!(anstream::stderr().lock(), "{text}"));
     }
 }
 
-/// The file and the line that an annotation is shown at, where they are known.
+/// The file and the line of an annotation, where they are known.
 /// <https://docs.github.com/en/actions/reference/workflow-commands-for-github-actions#setting-an-error-message>
 fn properties(finding: &Finding) -> String {
     let (Some(file), Some((line, column))) = (&finding.place.file, finding.place.at) else {

@@ -1,5 +1,5 @@
-//! Before anything compiles: each target has a standard library, a linker and
-//! the flags that make its binaries static.
+//! Prepares each target before anything compiles: its standard library, its linker, and the
+//! flags that make its binaries static.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -24,13 +24,13 @@ pub mod zig;
 use driver::Settings;
 use flags::Linker;
 
-/// A standard library is some 20 MB; a slow line gets its time.
+/// A standard library has 20 MB, so this is enough for a slow connection.
 const DOWNLOAD: Duration = Duration::from_secs(15 * 60);
 
-/// What was made ready, by target.
+/// The targets that are prepared.
 #[derive(Clone, Debug)]
 pub struct Ready {
-    /// rustc's flags in the form of CARGO_ENCODED_RUSTFLAGS, by package and target.
+    /// rustc's flags as CARGO_ENCODED_RUSTFLAGS, by package and target.
     flags: BTreeMap<(String, Target), String>,
     /// Variables that name compilers and linkers, for every cargo call.
     pub vars: BTreeMap<String, OsString>,
@@ -40,8 +40,7 @@ pub struct Ready {
 }
 
 impl Ready {
-    /// The build's targets that are ready, grouped by the flags that they are
-    /// built with: one cargo call each.
+    /// The build's prepared targets, grouped by flags: each group is one call of cargo.
     pub fn groups<'a>(&'a self, build: &'a BuildPlan) -> BTreeMap<&'a str, Vec<&'a Target>> {
         let mut groups: BTreeMap<&str, Vec<&Target>> = BTreeMap::new();
         for target in &build.targets {
@@ -69,11 +68,11 @@ pub fn prepare(
     };
     let cargo = cargo_config::read(project)?;
     let mut usable: BTreeMap<&Target, Option<String>> = BTreeMap::new();
-    let mut stand_ins: BTreeMap<&Target, Settings> = BTreeMap::new();
-    // What wraps rustc is often a cache that checkouts share, and takes flags with their
-    // folders for other flags. They are put behind it.
+    let mut wrappers: BTreeMap<&Target, Settings> = BTreeMap::new();
+    // A wrapper of rustc is often a cache that checkouts share, for which other folders in flags
+    // are other flags. So these flags are added behind the wrapper.
     let wrapped = cfg!(unix) && cargo.build.rustc_wrapper.is_some();
-    let mut kept = cross::Kept::default();
+    let mut hidden = cross::HiddenFlags::default();
     for build in builds {
         for target in &build.targets {
             if !usable.contains_key(target) {
@@ -93,16 +92,18 @@ pub fn prepare(
             if matches!(tools, Tools::Cross | Tools::Zig) {
                 let wiring = cross::wire(build, target, tools, lld, project)?;
                 if wiring.settings.lld.is_some() {
-                    linker = Linker::StandIn;
+                    linker = Linker::Wrapper;
                 }
                 ready.vars.extend(wiring.vars);
-                stand_ins.insert(target, wiring.settings);
+                wrappers.insert(target, wiring.settings);
             }
             let mut libraries = flags::libraries(target, &linker, project)?;
             let mut remap = flags::remap(&build.remap, project)?;
             if wrapped {
-                kept.remap.clone_from(&remap);
-                kept.libraries.extend(libraries.take().map(|it| (target.triple().to_owned(), it)));
+                hidden.remap.clone_from(&remap);
+                hidden
+                    .libraries
+                    .extend(libraries.take().map(|it| (target.triple().to_owned(), it)));
                 remap.clear();
             }
             let encoded = flags::encoded(target, &linker, libraries.as_ref(), &remap, &cargo)?;
@@ -110,19 +111,18 @@ pub fn prepare(
         }
     }
     if wrapped {
-        let rustc = cross::rustc(&kept, cargo.build.rustc.as_ref(), project)?;
+        let rustc = cross::rustc(&hidden, cargo.build.rustc.as_ref(), project)?;
         ready.vars.insert("RUSTC".to_owned(), rustc.into());
     }
-    if !stand_ins.is_empty() {
-        let settings: Vec<Settings> = stand_ins.into_values().collect();
+    if !wrappers.is_empty() {
+        let settings: Vec<Settings> = wrappers.into_values().collect();
         ready.vars.extend(cross::install(&settings, project)?);
     }
     Ok(ready)
 }
 
-/// The linker for the target, with its path where a stand-in may call it; `None`
-/// where there is none. Only musl's is chosen here: others are rustc's choice or
-/// zig's.
+/// The linker for the target, and its path for the wrapper that may call it; `None` where there
+/// is none. Only musl's is chosen here: others are rustc's or zig's choice.
 fn linker(
     target: &Target,
     cargo: &cargo_config2::Config,
@@ -137,23 +137,21 @@ fn linker(
     Ok(chosen.linker.map(|linker| {
         let path = match &linker {
             Linker::RustLld(path) | Linker::Lld(path) => Some(path.clone()),
-            Linker::Unnamed | Linker::StandIn => None,
+            Linker::Unnamed | Linker::Wrapper => None,
         };
         (linker, path)
     }))
 }
 
 fn left_out(build: &BuildPlan, target: &Target, why: &str, project: &Project) -> LeftOut {
-    let fix = match why.starts_with("no linker") {
-        true => "install lld, or use a toolchain that rustup installed".to_owned(),
-        false if project.rustc.rustup_name().is_none() => {
-            format!(
-                "install your distribution's package of rust's standard library for {target}, or use rustup"
-            )
-        }
-        false => {
-            format!("run `rustup target add {target}` where the network reaches rustup's server")
-        }
+    let fix = if why.starts_with("no linker") {
+        "install lld, or use a toolchain that rustup installed".to_owned()
+    } else if project.rustc.rustup_name().is_none() {
+        format!(
+            "install your distribution's package of rust's standard library for {target}, or use rustup"
+        )
+    } else {
+        format!("run `rustup target add {target}` where the network reaches rustup's server")
     };
     LeftOut {
         what: build.package.clone(),
@@ -164,15 +162,15 @@ fn left_out(build: &BuildPlan, target: &Target, why: &str, project: &Project) ->
     }
 }
 
-/// Why nothing can be compiled for the target, where it can't; installs its
-/// standard library where that helps.
+/// Why the target cannot be compiled for; `None` where it can. Installs a missing standard
+/// library.
 fn unusable(target: &Target, project: &Project, network: Network, term: &Term) -> Option<String> {
     if has_library(target, project) {
         return None;
     }
     let missing = format!("the toolchain has no standard library for {target}");
     if network == Network::Offline {
-        return Some(format!("{missing}, and --offline forbids to get one"));
+        return Some(format!("{missing}, and --offline forbids downloading it"));
     }
     if process::find("rustup", &project.env).is_none() {
         return Some(format!("{missing}, and rustup is not on PATH"));
@@ -193,7 +191,7 @@ fn unusable(target: &Target, project: &Project, network: Network, term: &Term) -
 }
 
 fn has_library(target: &Target, project: &Project) -> bool {
-    // rustup makes the folder before it fills it, so the library itself is looked for.
+    // rustup creates the folder before it fills it, so this looks for the library itself.
     let found = crate::files::list(&project.rustc.library(target.triple()).join("lib"));
     found.is_ok_and(|entries| {
         let names = entries.iter().filter_map(|entry| entry.path.file_name()?.to_str());

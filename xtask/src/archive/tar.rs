@@ -1,4 +1,4 @@
-//! tar.gz, for every system but Windows.
+//! tar.gz, for all systems but Windows.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -13,8 +13,8 @@ use tar::{EntryType, Header};
 use super::{BLOCK, Entry, LEVEL};
 use crate::digest::{Digest, HashingWriter};
 
-/// gzip's byte for an unknown operating system, RFC 1952 section 2.3.1: the
-/// host's own would differ between hosts.
+/// gzip's byte for an unknown operating system, RFC 1952 section 2.3.1: the host's own would
+/// differ between hosts.
 const UNKNOWN_OS: u8 = 255;
 
 /// Writes the archive and returns its digest and size.

@@ -1,4 +1,4 @@
-//! zip, for Windows, which opens it without another program.
+//! zip, for Windows, which can open it without another program.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -14,13 +14,13 @@ use zip::{CompressionMethod, DateTime, System};
 use super::{BLOCK, Entry, LEVEL};
 use crate::digest::{Digest, HashingWriter};
 
-/// Sizes from here on need fields of 64 bits, APPNOTE.TXT section 4.3.9.2.
+/// The size from which on 64-bit fields are needed, APPNOTE.TXT section 4.3.9.2.
 /// <https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT>
 const LARGE: u64 = u32::MAX as u64;
 
-/// Writes the archive and returns its digest and size. It is hashed as it is
-/// written, so sizes follow the entries (data descriptors) and stand in the
-/// directory at the end, which readers go by.
+/// Writes the archive and returns its digest and size. It is hashed while it is written, so the
+/// sizes come after each entry (data descriptors) and in the directory at the end, which readers
+/// use.
 pub fn write(
     entries: &BTreeMap<String, Entry>,
     time: Timestamp,
@@ -35,7 +35,7 @@ pub fn write(
         let options = SimpleFileOptions::DEFAULT
             .compression_method(CompressionMethod::Deflated)
             .compression_level(Some(i64::from(LEVEL)))
-            // The host's own would differ between hosts; Unix has modes.
+            // The same on all hosts; Unix has modes.
             .system(System::Unix)
             .unix_permissions(entry.mode)
             .last_modified_time(dos_time(time)?)
@@ -43,7 +43,7 @@ pub fn write(
         zip.start_file(name, options).with_context(context)?;
         let mut blocks = BufWriter::with_capacity(BLOCK, &mut zip);
         std::io::copy(&mut content, &mut blocks).with_context(context)?;
-        // Not flushed: that would make the compressor end a block.
+        // Not flushed, because that would end a block of the compressor.
         blocks.into_inner().map_err(|error| error.into_error()).with_context(context)?;
         content.finish(entry)?;
     }
@@ -53,7 +53,7 @@ pub fn write(
     Ok((digest, size))
 }
 
-/// In UTC, to two seconds, and no earlier or later than what has a form.
+/// The time in UTC, in steps of two seconds, within the range of the format.
 /// APPNOTE.TXT section 4.4.6.
 fn dos_time(time: Timestamp) -> Result<DateTime> {
     let civil = Offset::UTC.to_datetime(time);

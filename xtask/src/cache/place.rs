@@ -1,5 +1,5 @@
-//! Where the cache is: a folder that bears this tool's mark, and of which only what has
-//! names of its own shape is ever removed.
+//! The cache folder: it has this tool's mark, and only files with the cache's own names are
+//! ever removed from it.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use super::{ADVISORIES, BLOBS, KINDS, PRUNED, TOOLS};
 use crate::files;
 use crate::finding::failure;
 
-/// The file by which backup programs know a cache, and this tool its own.
+/// The file that marks a folder as a cache for backup programs, and as this tool's for itself.
 /// <https://bford.info/cachedir/>
 const TAG: &str = "CACHEDIR.TAG";
 
@@ -20,41 +20,42 @@ const MARK: &str = "Signature: 8a477f597d28d172789f06886806bc55
 # See https://bford.info/cachedir/
 ";
 
-/// The folder in one that was named and that holds other things.
+/// The cache's folder inside a given folder that holds other things.
 const OWN: &str = "dockless-cache";
 
-/// What those who use files of the cache in place share, and who removes them has alone.
+/// The lock that runs share while they use files of the cache in place. Removing files takes an
+/// exclusive one.
 const LOCK: &str = ".lock";
 
-/// Finds the cache in a folder that was named: the folder itself where it bears the mark or
-/// holds nothing, and else one of our own in it.
-pub fn named(folder: &Path) -> Result<PathBuf> {
+/// Finds the cache in a given folder: the folder itself if it has the mark or is empty, else one
+/// of our own in it.
+pub fn find(folder: &Path) -> Result<PathBuf> {
     if is_usable(folder)? {
         return Ok(folder.to_owned());
     }
     let own = folder.join(OWN);
-    match is_usable(&own)? {
-        true => Ok(own),
-        false => Err(failure(
-            format!("{} holds what dockless did not make", own.display()),
-            "name another folder by DOCKLESS_CACHE, or move that one away",
-        )),
+    if is_usable(&own)? {
+        return Ok(own);
     }
+    Err(failure(
+        format!("{} holds what dockless did not make", own.display()),
+        "name another folder by DOCKLESS_CACHE, or move that one away",
+    ))
 }
 
-/// Whether a folder bears the mark, or may be given it. Another run may be about to do so,
-/// or about to remove the last of a cache.
+/// Whether a folder has the mark or may get it. Locks and temporary files may be those of a run
+/// that is about to mark it, or that removes the cache.
 fn is_usable(folder: &Path) -> Result<bool> {
-    let passes =
+    let is_ours =
         |path: &Path| files::is_temporary(path) || [LOCK, TOOLS_LOCK].contains(&name(path));
     Ok(is_marked(folder)
         || !files::exists(folder)?
-        || files::list(folder)?.iter().all(|entry| passes(&entry.path)))
+        || files::list(folder)?.iter().all(|entry| is_ours(&entry.path)))
 }
 
 fn is_marked(folder: &Path) -> bool {
     let mut text = Vec::new();
-    // What cannot be read is no mark.
+    // A mark that cannot be read is none.
     let read = files::open_own(&folder.join(TAG))
         .map(|tag| tag.map(|tag| tag.take(MARK.len() as u64 + 1).read_to_end(&mut text)));
     matches!(read, Ok(Some(Ok(_)))) && text == MARK.as_bytes()
@@ -66,7 +67,7 @@ pub fn mark(root: &Path) -> Result<()> {
     if is_marked(root) { Ok(()) } else { files::write(&root.join(TAG), MARK.as_bytes()) }
 }
 
-/// What those who install tools have, one at a time.
+/// The lock for installing tools.
 const TOOLS_LOCK: &str = ".tools.lock";
 
 pub fn lock(root: &Path) -> PathBuf {
@@ -77,7 +78,7 @@ pub fn tools_lock(root: &Path) -> PathBuf {
     root.join(TOOLS_LOCK)
 }
 
-/// Whether a name is one that entries and blobs have: a digest in hex.
+/// Whether the name is one of an entry or a blob: a digest in hex.
 pub fn is_entry(path: &Path) -> bool {
     is_hex(name(path), 64)
 }
@@ -90,7 +91,7 @@ fn is_hex(name: &str, digits: usize) -> bool {
     name.len() == digits && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// Removes what this tool made in its cache, and what is empty then.
+/// Removes what this tool made in its cache, and the folders that are empty then.
 pub fn clear(root: &Path) -> Result<()> {
     for folder in KINDS.iter().map(|kind| kind.folder()).chain([BLOBS]) {
         let made = |path: &Path| is_entry(path) || name(path) == PRUNED;
@@ -108,8 +109,8 @@ pub fn clear(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Removes of a folder the files and links that are `made` here, and the folders that are
-/// `ours` with all that is in them; then the folder, where nothing else is in it.
+/// Removes from a folder the files and links that are `made` by this tool, and the subfolders
+/// that are `ours` with their contents; then the folder, if it is empty.
 fn clear_folder(
     folder: &Path,
     made: impl Fn(&Path) -> bool,
@@ -131,12 +132,12 @@ fn clear_folder(
     files::remove_empty_dir(folder)
 }
 
-/// Whether temporary folders are made there.
+/// Whether this tool makes temporary folders in it.
 fn has_folders(folder: &Path) -> bool {
     [TOOLS, ADVISORIES].contains(&name(folder))
 }
 
-/// Whether a folder is a tool that was installed here.
+/// Whether a folder is a tool that [`Cache::tools`](super::Cache::tools) holds.
 pub fn is_tool(folder: &Path) -> Result<bool> {
     let list = folder.join(REQUIREMENTS);
     let Some(list) = files::open_own(&list)? else { return Ok(false) };
@@ -146,10 +147,10 @@ pub fn is_tool(folder: &Path) -> Result<bool> {
     Ok(text.starts_with(b"ziglang=="))
 }
 
-/// What pip was asked for, beside what it installed.
+/// The file that says what pip was asked for, beside what it installed.
 pub const REQUIREMENTS: &str = "requirements.txt";
 
-/// Whether a folder is a repository that was fetched here.
+/// Whether a folder is a fetched advisory database.
 fn is_database(folder: &Path) -> Result<bool> {
     Ok(is_hex(name(folder), 16) && files::is_own_dir(&folder.join(".git")))
 }

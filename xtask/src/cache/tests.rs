@@ -1,15 +1,15 @@
 use super::*;
 
-fn keep(cache: &Cache, kind: Kind, key: &[u8], content: &[u8]) {
+fn keep(cache: &Cache, kind: CacheKind, key: &[u8], content: &[u8]) {
     cache.put(kind, &Digest::of(key), &Digest::of(content), content).unwrap();
 }
 
-fn kept(cache: &Cache, kind: Kind, key: &[u8]) -> Option<Vec<u8>> {
+fn kept(cache: &Cache, kind: CacheKind, key: &[u8]) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     cache.get(kind, &Digest::of(key), &mut bytes).unwrap().map(|_| bytes)
 }
 
-fn path(cache: &Cache, kind: Kind, key: &[u8]) -> PathBuf {
+fn path(cache: &Cache, kind: CacheKind, key: &[u8]) -> PathBuf {
     cache.path(kind, &Digest::of(key)).unwrap()
 }
 
@@ -33,20 +33,20 @@ fn names(dir: &Path) -> Vec<String> {
 fn what_was_kept_comes_back_and_what_was_spoilt_does_not() {
     let dir = tempfile::tempdir().unwrap();
     let cache = Cache::at(dir.path());
-    assert_eq!(kept(&cache, Kind::Graph, b"one"), None);
-    keep(&cache, Kind::Graph, b"one", b"content");
-    assert_eq!(kept(&cache, Kind::Graph, b"one").unwrap(), b"content");
-    assert_eq!(kept(&cache, Kind::Graph, b"two"), None);
-    let path = path(&cache, Kind::Graph, b"one");
+    assert_eq!(kept(&cache, CacheKind::Graph, b"one"), None);
+    keep(&cache, CacheKind::Graph, b"one", b"content");
+    assert_eq!(kept(&cache, CacheKind::Graph, b"one").unwrap(), b"content");
+    assert_eq!(kept(&cache, CacheKind::Graph, b"two"), None);
+    let path = path(&cache, CacheKind::Graph, b"one");
     let whole = files::read(&path).unwrap();
     let cut = &whole[..whole.len() - 1];
     let longer = [&whole[..], b"x"].concat();
     for spoilt in [&b""[..], b"short", &[b'0'; 80], cut, &longer, &whole[..80]] {
         files::write(&path, spoilt).unwrap();
-        assert_eq!(kept(&cache, Kind::Graph, b"one"), None);
+        assert_eq!(kept(&cache, CacheKind::Graph, b"one"), None);
         assert!(!path.exists());
     }
-    assert_eq!(kept(&Cache::none(), Kind::Graph, b"one"), None);
+    assert_eq!(kept(&Cache::none(), CacheKind::Graph, b"one"), None);
     assert_eq!(cache.trouble(), None);
 }
 
@@ -56,19 +56,19 @@ fn what_was_kept_comes_back_and_what_was_spoilt_does_not() {
 fn an_entry_is_only_that_of_its_key_and_kind() {
     let dir = tempfile::tempdir().unwrap();
     let cache = Cache::at(dir.path());
-    keep(&cache, Kind::Graph, b"one", b"first");
-    keep(&cache, Kind::Graph, b"two", b"second");
-    keep(&cache, Kind::Lock, b"one", b"third");
+    keep(&cache, CacheKind::Graph, b"one", b"first");
+    keep(&cache, CacheKind::Graph, b"two", b"second");
+    keep(&cache, CacheKind::Lock, b"one", b"third");
     let [one, two, three] =
-        [(Kind::Graph, &b"one"[..]), (Kind::Graph, b"two"), (Kind::Lock, b"one")]
+        [(CacheKind::Graph, &b"one"[..]), (CacheKind::Graph, b"two"), (CacheKind::Lock, b"one")]
             .map(|(kind, key)| path(&cache, kind, key));
     let first = files::read(&one).unwrap();
     for other in [&two, &three] {
         files::write(other, &first).unwrap();
     }
-    assert_eq!(kept(&cache, Kind::Graph, b"one").unwrap(), b"first");
-    assert_eq!(kept(&cache, Kind::Graph, b"two"), None);
-    assert_eq!(kept(&cache, Kind::Lock, b"one"), None);
+    assert_eq!(kept(&cache, CacheKind::Graph, b"one").unwrap(), b"first");
+    assert_eq!(kept(&cache, CacheKind::Graph, b"two"), None);
+    assert_eq!(kept(&cache, CacheKind::Lock, b"one"), None);
     assert!(!two.exists() && !three.exists());
     // The name in the other folder is another, too.
     assert_ne!(one.file_name(), three.file_name());
@@ -80,8 +80,8 @@ fn whatever_is_in_the_place_of_an_entry_is_not_used_and_hurts_nobody() {
     use std::os::unix::fs::symlink;
     let dir = tempfile::tempdir().unwrap();
     let cache = Cache::at(&dir.path().join("cache"));
-    keep(&cache, Kind::Archive, b"one", b"content");
-    let path = path(&cache, Kind::Archive, b"one");
+    keep(&cache, CacheKind::Archive, b"one", b"content");
+    let path = path(&cache, CacheKind::Archive, b"one");
     let precious = dir.path().join("precious");
     files::rename(&path, &precious).unwrap();
     let before = files::list_one(&precious).unwrap().unwrap().modified;
@@ -99,11 +99,11 @@ fn whatever_is_in_the_place_of_an_entry_is_not_used_and_hurts_nobody() {
     for (what, put) in puts {
         put(&path);
         put(&blob);
-        assert_eq!(kept(&cache, Kind::Archive, b"one"), None, "{what}");
+        assert_eq!(kept(&cache, CacheKind::Archive, b"one"), None, "{what}");
         assert!(!cache.blobs().unwrap().verify(&Digest::of(b"blob"), 4).unwrap(), "{what}");
         assert!(files::list_one(&path).unwrap().is_none() && !path.is_symlink(), "{what}");
-        keep(&cache, Kind::Archive, b"one", b"content");
-        assert_eq!(kept(&cache, Kind::Archive, b"one").unwrap(), b"content", "{what}");
+        keep(&cache, CacheKind::Archive, b"one", b"content");
+        assert_eq!(kept(&cache, CacheKind::Archive, b"one").unwrap(), b"content", "{what}");
         files::remove(&path).unwrap();
     }
     assert_eq!(files::list_one(&precious).unwrap().unwrap().modified, before);
@@ -111,8 +111,8 @@ fn whatever_is_in_the_place_of_an_entry_is_not_used_and_hurts_nobody() {
     // What somebody put there in a folder stays, and the work is done without the cache.
     files::write(&path.join("precious"), b"").unwrap();
     files::write(&blob.join("precious"), b"").unwrap();
-    assert_eq!(kept(&cache, Kind::Archive, b"one"), None);
-    keep(&cache, Kind::Archive, b"one", b"content");
+    assert_eq!(kept(&cache, CacheKind::Archive, b"one"), None);
+    keep(&cache, CacheKind::Archive, b"one", b"content");
     let blobs = cache.blobs().unwrap();
     assert!(!blobs.verify(&Digest::of(b"blob"), 4).unwrap());
     make(&blobs, b"blob", 4).unwrap();
@@ -232,8 +232,8 @@ fn a_cache_that_cannot_be_is_done_without_and_said_once() {
         Cache::own(&file.join("below")),
         Cache::nowhere("HOME is not set"),
     ] {
-        keep(&cache, Kind::Graph, b"one", b"content");
-        assert_eq!(kept(&cache, Kind::Graph, b"one"), None);
+        keep(&cache, CacheKind::Graph, b"one", b"content");
+        assert_eq!(kept(&cache, CacheKind::Graph, b"one"), None);
         let blobs = cache.blobs().unwrap();
         assert!(!blobs.verify(&Digest::of(b"blob"), 4).unwrap());
         make(&blobs, b"blob", 4).unwrap();
@@ -245,7 +245,7 @@ fn a_cache_that_cannot_be_is_done_without_and_said_once() {
     assert_eq!(names(dir.path()), ["file"]);
     // Nobody misses one that is not wanted.
     let unwanted = Cache::none();
-    keep(&unwanted, Kind::Graph, b"one", b"content");
+    keep(&unwanted, CacheKind::Graph, b"one", b"content");
     make(&unwanted.blobs().unwrap(), b"blob", 4).unwrap();
     assert_eq!(unwanted.trouble(), None);
 }
@@ -398,9 +398,9 @@ fn the_cache_of_another_version_is_shared() {
     let old = dir.path().join("graph").join(&key);
     files::write(&old, format!("{}old", Digest::of(b"old").hex()).as_bytes()).unwrap();
     let cache = Cache::own(dir.path());
-    assert_eq!(kept(&cache, Kind::Graph, b"one"), None);
-    keep(&cache, Kind::Graph, b"one", b"new");
-    assert_eq!(kept(&cache, Kind::Graph, b"one").unwrap(), b"new");
+    assert_eq!(kept(&cache, CacheKind::Graph, b"one"), None);
+    keep(&cache, CacheKind::Graph, b"one", b"new");
+    assert_eq!(kept(&cache, CacheKind::Graph, b"one").unwrap(), b"new");
     assert!(old.exists(), "the other version finds its own still");
     assert_eq!(cache.trouble(), None);
     drop(cache);

@@ -1,4 +1,4 @@
-//! The advisories of a database: <https://github.com/RustSec/advisory-db>.
+//! Reads the advisories of a database: <https://github.com/RustSec/advisory-db>.
 
 use std::path::Path;
 
@@ -10,21 +10,21 @@ use crate::files::{self, limits};
 use crate::finding::{Finding, Place, failure};
 use crate::parallel;
 
-/// The folder of advisories about crates. That about Rust itself is about no lock file.
+/// The folder of advisories about crates. Those about Rust itself do not concern a lock file.
 const CRATES: &str = "crates";
 
-/// What a database holds.
+/// The advisories of a database.
 #[derive(Debug)]
 pub struct Advisories {
-    /// Sorted by their identifiers.
+    /// Sorted by identifier.
     pub all: Vec<Advisory>,
-    /// The files that could not be read as an advisory, and why. The others count all the
-    /// same, and what is said of them is not all that is known.
+    /// The files that could not be read as an advisory. The other advisories count, but the audit
+    /// is incomplete.
     pub faults: Vec<Finding>,
 }
 
 impl Advisories {
-    /// The day of the newest one.
+    /// The date of the newest advisory.
     pub fn newest(&self) -> Option<&Date> {
         self.all.iter().map(Advisory::date).max()
     }
@@ -32,13 +32,12 @@ impl Advisories {
 
 /// Reads all advisories of a database's folder.
 ///
-/// An error where there is no such folder, or it holds no advisory: nothing would be found
-/// in it, whatever there is to find.
+/// A folder without advisories is an error: an audit by it would always pass.
 pub fn load(database: &Path) -> Result<Advisories> {
     let crates = database.join(CRATES);
     if !crates.is_dir() {
-        let why =
-            format!("{} is no advisory database: it has no folder {CRATES}", database.display());
+        let name = database.display();
+        let why = format!("{name} is not an advisory database: it has no folder {CRATES}");
         let fix = "name a checkout of https://github.com/RustSec/advisory-db";
         bail!(failure(why, fix));
     }
@@ -64,40 +63,40 @@ pub fn load(database: &Path) -> Result<Advisories> {
     }
     if advisories.all.is_empty() && advisories.faults.is_empty() {
         let why = format!("the advisory database {} is empty", database.display());
-        bail!(failure(why, "fetch it anew: `cargo dockless clean --cache`, or name another one"));
+        bail!(failure(why, "remove it with `cargo dockless clean --cache`, or name another one"));
     }
     advisories.all.sort_by(|a, b| a.id().cmp(b.id()));
     Ok(advisories)
 }
 
 fn malformed(path: &Path, error: &anyhow::Error) -> Finding {
-    let why = format!("this advisory cannot be read, and what it is about is not known: {error:#}");
-    let fix = "update the database, or dockless where the database has a newer form";
+    let why = format!("this advisory cannot be read, so what it is about is unknown: {error:#}");
+    let fix = "update the database, or dockless if the database has a newer format";
     Finding::error("advisory-malformed", Place::file(path), why, fix)
 }
 
-/// Reads one file, which has the name of its advisory and lies in the folder of its crate.
+/// Reads one file. Its name is the advisory's identifier, and its folder's is the crate's.
 fn read(path: &Path) -> Result<Advisory> {
-    ensure!(!path.is_symlink(), "it is no file");
+    ensure!(!path.is_symlink(), "it is a link");
     let text = String::from_utf8(files::read_foreign(path, limits::ADVISORY)?)
-        .context("it is no UTF-8")?;
-    let advisory: Advisory = text.parse().map_err(|error: rustsec::Error| said(&error))?;
+        .context("it is not UTF-8")?;
+    let advisory: Advisory = text.parse().map_err(|error: rustsec::Error| in_one_line(&error))?;
     let folder = path.parent().and_then(Path::file_name);
     let (id, package) = (advisory.id().as_str(), advisory.metadata.package.as_str());
     let named = path.file_name().is_some_and(|name| name == format!("{id}.md").as_str());
-    ensure!(named || Advisory::is_draft(path), "it is {id}, and its file has another name");
-    ensure!(folder.is_some_and(|it| it == package), "it is about {package}, and lies elsewhere");
+    ensure!(named || Advisory::is_draft(path), "it is {id}, but its file has another name");
+    ensure!(folder.is_some_and(|it| it == package), "it is about {package}, its folder is not");
     Ok(advisory)
 }
 
-/// An error of the crate's in one line, with all that it stands on.
-fn said(error: &rustsec::Error) -> anyhow::Error {
-    let mut said = error.to_string();
+/// An error with its sources in one line.
+fn in_one_line(error: &rustsec::Error) -> anyhow::Error {
+    let mut text = error.to_string();
     let mut source = std::error::Error::source(error);
     while let Some(error) = source {
-        said = format!("{said}: {error}");
+        text = format!("{text}: {error}");
         source = error.source();
     }
-    let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     anyhow::Error::msg(lines.join(" "))
 }

@@ -1,4 +1,4 @@
-//! The crates of a lock file against what is known of them.
+//! Matches the crates of a lock file with advisories and yanked versions.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -9,25 +9,25 @@ use rustsec::database::Query;
 use rustsec::package::Package;
 use rustsec::{Advisory, VersionReq};
 
-use super::Found;
+use super::CheckFinding;
 use super::lock::{LOCK, Lock};
 use super::rules::Rules;
 use super::updates::Updates;
-use crate::config::{Gravity, Ignore, Kind};
+use crate::config::{AuditKind, Ignore, Rating};
 use crate::finding::{Finding, Place, Severity};
 
-/// A package of the lock file, and what is known of it.
+/// A package of the lock file with an advisory, or one that was yanked.
 #[derive(Debug)]
 pub struct Match<'a> {
-    /// In the lock file's order.
+    /// Its position in the lock file.
     pub package: usize,
-    pub kind: Kind,
-    /// `None` for one that was yanked.
+    pub kind: AuditKind,
+    /// `None` for a yanked package.
     pub advisory: Option<&'a Advisory>,
 }
 
-/// What counts of all advisories, and of the packages that were yanked, in the lock file's
-/// order. What is ignored is left out by [`findings`], which knows the day.
+/// The advisories and yanked packages that the rules do not silence, in the order of the lock
+/// file. [`findings`] leaves out those that are ignored.
 pub fn matches<'a>(
     lock: &Lock,
     advisories: &'a [Advisory],
@@ -36,7 +36,7 @@ pub fn matches<'a>(
 ) -> Vec<Match<'a>> {
     let mut matches = Vec::new();
     for (at, package) in lock.packages.iter().enumerate() {
-        // What is written of a crate of crates.io says nothing of others of that name.
+        // Advisories are about crates of crates.io, and not about others of the same name.
         if !package.source.as_ref().is_some_and(|source| source.is_default_registry()) {
             continue;
         }
@@ -45,20 +45,21 @@ pub fn matches<'a>(
                 matches.push(Match { package: at, kind, advisory: Some(advisory) });
             }
         }
-        if yanked.contains(&at) && !rules.silent.contains(&Kind::Yanked) {
-            matches.push(Match { package: at, kind: Kind::Yanked, advisory: None });
+        if yanked.contains(&at) && !rules.silent.contains(&AuditKind::Yanked) {
+            matches.push(Match { package: at, kind: AuditKind::Yanked, advisory: None });
         }
     }
     matches
 }
 
-/// What an advisory says of a package; `None` where it says nothing, or nothing that counts.
-fn concerns(advisory: &Advisory, package: &Package, rules: &Rules) -> Option<Kind> {
+/// The kind of an advisory about a package; `None` where it is not about it, or the rules
+/// silence it.
+fn concerns(advisory: &Advisory, package: &Package, rules: &Rules) -> Option<AuditKind> {
     let kind = match &advisory.metadata.informational {
-        None => Kind::Vulnerability,
-        Some(Informational::Unmaintained) => Kind::Unmaintained,
-        Some(Informational::Unsound) => Kind::Unsound,
-        Some(Informational::Notice) => Kind::Notice,
+        None => AuditKind::Vulnerability,
+        Some(Informational::Unmaintained) => AuditKind::Unmaintained,
+        Some(Informational::Unsound) => AuditKind::Unsound,
+        Some(Informational::Notice) => AuditKind::Notice,
         Some(_) => return None,
     };
     let query = Query::new()
@@ -66,25 +67,26 @@ fn concerns(advisory: &Advisory, package: &Package, rules: &Rules) -> Option<Kin
         .withdrawn(false)
         .target_arch(rules.arch.clone())
         .target_os(rules.os.clone());
-    let grave = match (rules.severity, advisory.severity().map(gravity)) {
-        (Some(least), Some(gravity)) => gravity >= least,
-        // What nobody has rated counts.
+    let is_severe = match (rules.severity, advisory.severity().map(rating)) {
+        (Some(least), Some(rating)) => rating >= least,
+        // An advisory without a rating counts.
         _ => true,
     };
-    (grave && !rules.silent.contains(&kind) && query.matches(advisory)).then_some(kind)
+    (is_severe && !rules.silent.contains(&kind) && query.matches(advisory)).then_some(kind)
 }
 
-fn gravity(severity: Cvss) -> Gravity {
+fn rating(severity: Cvss) -> Rating {
     match severity {
-        Cvss::None => Gravity::None,
-        Cvss::Low => Gravity::Low,
-        Cvss::Medium => Gravity::Medium,
-        Cvss::High => Gravity::High,
-        Cvss::Critical => Gravity::Critical,
+        Cvss::None => Rating::None,
+        Cvss::Low => Rating::Low,
+        Cvss::Medium => Rating::Medium,
+        Cvss::High => Rating::High,
+        Cvss::Critical => Rating::Critical,
     }
 }
 
-/// What is to be said: of each match that is not ignored, and of what is ignored in vain.
+/// The findings: each match that is not ignored, and each entry of the ignore list that is not
+/// needed.
 pub fn findings(
     lock: &Lock,
     matches: &[Match<'_>],
@@ -92,12 +94,13 @@ pub fn findings(
     rules: &Rules,
     updates: &Updates,
     today: Date,
-) -> Vec<Found> {
-    let over = |ignore: &Ignore| ignore.until.is_some_and(|day| day < today);
+) -> Vec<CheckFinding> {
+    let expired = |ignore: &Ignore| ignore.until.is_some_and(|day| day < today);
     let mut found = Vec::new();
     for one in matches {
         let package = &lock.packages[one.package];
-        let ignored = rules.ignore.iter().any(|ignore| !over(ignore) && fits(ignore, one, package));
+        let ignored =
+            rules.ignore.iter().any(|ignore| !expired(ignore) && fits(ignore, one, package));
         if !ignored {
             found.push(describe(lock, one, rules, updates));
         }
@@ -109,29 +112,29 @@ pub fn findings(
         let say = |rule, severity, why: String, fix: &str| {
             let place = ignore.place.clone();
             let finding = Finding { rule, severity, place, why, fix: fix.to_owned() };
-            Found { id: rule.to_owned(), url: None, finding }
+            CheckFinding { id: rule.to_owned(), url: None, finding }
         };
         let id = &ignore.id;
-        if over(ignore) && used {
+        if expired(ignore) && used {
             let why = format!(
-                "{id} was to be ignored until {}",
+                "{id} was ignored until {}",
                 ignore.until.map(|day| day.to_string()).unwrap_or_default()
             );
-            let fix = "update the crate, or give it another day";
+            let fix = "update the crate, or set a later day";
             found.push(say("ignore-expired", Severity::Error, why, fix));
         } else if !used && !known && id.contains("RUSTSEC-") {
-            let why = format!("{id} is ignored, and the database has no such advisory");
-            found.push(say("ignore-unknown", Severity::Warning, why, "mend it, or remove it"));
+            let why = format!("{id} is ignored, but the database has no such advisory");
+            found.push(say("ignore-unknown", Severity::Warning, why, "correct it, or remove it"));
         } else if !used {
-            let why = format!("{id} is ignored, and is about nothing in Cargo.lock");
+            let why = format!("{id} is ignored, but concerns nothing in Cargo.lock");
             found.push(say("ignore-unused", Severity::Warning, why, "remove it"));
         }
     }
     found
 }
 
-/// Whether somebody wants to hear nothing of it: by the advisory's identifier or another
-/// name of it; a yanked crate by its own name, with a version or without.
+/// Whether an entry of the ignore list covers a match. It names an advisory by its identifier or
+/// an alias, and a yanked crate by its name, with or without a version.
 fn fits(ignore: &Ignore, one: &Match<'_>, package: &Package) -> bool {
     let id = &*ignore.id;
     match one.advisory {
@@ -148,26 +151,26 @@ fn fits(ignore: &Ignore, one: &Match<'_>, package: &Package) -> bool {
     }
 }
 
-fn describe(lock: &Lock, one: &Match<'_>, rules: &Rules, updates: &Updates) -> Found {
+fn describe(lock: &Lock, one: &Match<'_>, rules: &Rules, updates: &Updates) -> CheckFinding {
     let package = &lock.packages[one.package];
     let (name, version) = (&package.name, &package.version);
-    let way = lock.way(one.package);
-    let denied = one.kind == Kind::Vulnerability || rules.deny.contains(&one.kind);
+    let path = lock.path_to(one.package);
+    let denied = one.kind == AuditKind::Vulnerability || rules.deny.contains(&one.kind);
     let severity = if denied { Severity::Error } else { Severity::Warning };
     let place = Place::at(Path::new(LOCK), lock.line(one.package), 1);
     let (id, url, why, patched): (_, _, _, &[VersionReq]) = match one.advisory {
         None => {
-            let why = format!("{name} {version} was yanked ({way})");
+            let why = format!("{name} {version} was yanked ({path})");
             ("yanked".to_owned(), None, why, &[])
         }
         Some(advisory) => {
             let id = advisory.id().as_str();
             let kind = match (one.kind, advisory.severity()) {
-                (Kind::Vulnerability, Some(cvss)) => gravity(cvss).name(),
+                (AuditKind::Vulnerability, Some(cvss)) => rating(cvss).name(),
                 (kind, _) => kind.name(),
             };
             let title = advisory.title();
-            let why = format!("{name} {version}: {id} ({kind}): {title} ({way})");
+            let why = format!("{name} {version}: {id} ({kind}): {title} ({path})");
             let url = format!("https://rustsec.org/advisories/{id}");
             (id.to_owned(), Some(url), why, advisory.versions.patched())
         }
@@ -175,5 +178,5 @@ fn describe(lock: &Lock, one: &Match<'_>, rules: &Rules, updates: &Updates) -> F
     let fix = updates.fix(lock, one.package, one.kind, patched);
     let fix = url.iter().fold(fix, |fix, url| format!("{fix}; {url}"));
     let rule = one.kind.name();
-    Found { id, url, finding: Finding { rule, severity, place, why, fix } }
+    CheckFinding { id, url, finding: Finding { rule, severity, place, why, fix } }
 }

@@ -1,5 +1,4 @@
-//! Where the advisories come from: a folder, or a repository that git fetches into the
-//! cache.
+//! Opens the advisory database: a folder, or a repository that git fetches into the cache.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -20,37 +19,37 @@ use crate::project::git;
 use crate::secret::Address;
 use crate::term::Term;
 
-/// A repository that was fetched within this time is not asked again.
+/// A repository that was fetched within this time is not fetched again.
 const FRESH: Duration = Duration::from_secs(12 * 3600);
 
-/// The whole repository has some 3 MB without its history.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long fetching may take: the repository has 3 MB without its history.
+const TIME_OUT: Duration = Duration::from_secs(60);
 
-/// From so many days on a database is stale, as cargo-audit has it.
+/// A database of this age in days is stale, as cargo-audit has it.
 pub const STALE: i32 = 90;
 
-/// A database that was opened.
+/// An opened database.
 #[derive(Debug)]
 pub struct Database {
     pub advisories: Advisories,
-    /// Where it is.
+    /// Its folder.
     pub path: PathBuf,
-    /// The day of its last change.
+    /// The date of its last change.
     pub as_of: Option<Date>,
-    /// Why it could not be fetched anew.
+    /// Why it could not be fetched again.
     pub old: Option<String>,
     _temporary: Option<TempDir>,
 }
 
-/// What looking for a database ends with, where nothing is wrong with one.
+/// The result of opening a database.
 #[derive(Debug)]
-pub enum Found {
+pub enum Opening {
     Opened(Box<Database>),
-    /// Why there is none to look into.
+    /// No database could be had, and why.
     OutOfReach(String),
 }
 
-/// What is needed to look.
+/// Where relative paths, git and the cache are found.
 pub struct Place<'a> {
     /// The workspace's folder.
     pub root: &'a Path,
@@ -59,17 +58,17 @@ pub struct Place<'a> {
     pub network: Network,
 }
 
-/// Opens the database that `source` names: a folder, relative to the workspace's, or the
-/// URL of a repository. An error is a database that is there and cannot be used.
-pub fn open(source: &str, place: &Place<'_>, term: &Term) -> Result<Found> {
+/// Opens the database that `source` names: a folder, relative to the workspace's, or the URL of
+/// a repository. A database that exists but cannot be used is an error.
+pub fn open(source: &str, place: &Place<'_>, term: &Term) -> Result<Opening> {
     if !is_url(source) {
         let path = place.root.join(source);
-        return opened(path, None, None, place).map(Found::Opened);
+        return opened(path, None, None, place).map(Opening::Opened);
     }
     let source = Address::new(source);
     let fresh = |path: &Path| {
         let mark = files::list_one(&path.with_extension("fetched"))?;
-        Ok::<_, anyhow::Error>(mark.is_some_and(|mark| files::is_lately(mark.modified, FRESH)))
+        Ok::<_, anyhow::Error>(mark.is_some_and(|mark| files::is_recent(mark.modified, FRESH)))
     };
     let offline = place.network == Network::Offline;
     let usable = |path: &Path| Ok::<_, anyhow::Error>(path.is_dir() && (offline || fresh(path)?));
@@ -83,19 +82,19 @@ pub fn open(source: &str, place: &Place<'_>, term: &Term) -> Result<Found> {
             })?;
             (path, None, Some(lock))
         }
-        // What nobody can write, nobody replaces.
+        // In a read-only cache nobody replaces the database meanwhile: no lock is needed.
         Some(path) if usable(&path)? => (path, None, None),
         _ => {
             let folder = files::temporary_dir()?;
             (folder.path().join("advisories"), Some(folder), None)
         }
     };
-    let there = path.is_dir();
+    let exists = path.is_dir();
     if usable(&path)? {
-        return opened(path, temporary, None, place).map(Found::Opened);
+        return opened(path, temporary, None, place).map(Opening::Opened);
     }
     if offline {
-        return Ok(Found::OutOfReach("no database was fetched before --offline".to_owned()));
+        return Ok(Opening::OutOfReach("no database was fetched before --offline".to_owned()));
     }
     term.step("fetch", format_args!("advisories of {source}"));
     match fetch(&source, &path, place) {
@@ -103,25 +102,26 @@ pub fn open(source: &str, place: &Place<'_>, term: &Term) -> Result<Found> {
             if lock.is_some() {
                 files::write(&path.with_extension("fetched"), b"")?;
             }
-            opened(path, temporary, None, place).map(Found::Opened)
+            opened(path, temporary, None, place).map(Opening::Opened)
         }
         Err(error) => {
             let why = format!("{error:#}").replace('\n', " ");
-            match there {
-                true => opened(path, temporary, Some(why), place).map(Found::Opened),
-                false => Ok(Found::OutOfReach(why)),
+            if exists {
+                opened(path, temporary, Some(why), place).map(Opening::Opened)
+            } else {
+                Ok(Opening::OutOfReach(why))
             }
         }
     }
 }
 
-/// Whether git is to fetch it: `https://…`, `ssh://…`, `git@host:path`.
+/// Whether git has to fetch it: `https://…`, `ssh://…`, `git@host:path`.
 pub fn is_url(source: &str) -> bool {
     source.contains("://") || source.split('/').next().is_some_and(|first| first.contains('@'))
 }
 
-/// Clones the repository without its history beside its place, and moves it there, so
-/// that a run that dies leaves the old one as it was, or none.
+/// Clones the repository without its history beside its place, then moves it into place, so
+/// that a killed run leaves the old one or none.
 fn fetch(url: &Address, path: &Path, place: &Place<'_>) -> Result<()> {
     let parent = path.parent().context("find the cache folder")?;
     files::make_dir(parent)?;
@@ -138,7 +138,7 @@ fn fetch(url: &Address, path: &Path, place: &Place<'_>) -> Result<()> {
         .arg(argument)
         .arg(&clone)
         .var("GIT_ALLOW_PROTOCOL", "file:git:http:https:ssh")
-        .time_out(PATIENCE);
+        .time_out(TIME_OUT);
     let git =
         login(url, place.env).into_iter().fold(git, |git, (name, value)| git.var(name, value));
     let output = git.output().with_context(|| format!("clone {url}"))?;
@@ -146,14 +146,15 @@ fn fetch(url: &Address, path: &Path, place: &Place<'_>) -> Result<()> {
         let why = excerpt(&output.stderr);
         bail!("git cannot clone {url}: {}", why.trim_start_matches("fatal: "));
     }
-    // What cannot be used at all does not take the place of what can.
+    // A database that cannot be used does not replace one that can.
     advisories::load(&clone)?;
     files::remove(path)?;
     files::rename(&clone, path)
 }
 
-/// The variables by which git gets the login of an address of http, after those settings that
-/// the environment names already: arguments are for all to see, and so are its own files.
+/// The variables that give git the login for an HTTP URL, numbered after the settings that the
+/// environment has already. Other users could read arguments, and the clone's configuration
+/// would keep the login.
 /// <https://git-scm.com/docs/git-config#ENVIRONMENT>
 fn login(url: &Address, env: &Env) -> Vec<(String, OsString)> {
     let Some(login) = url.login().filter(|_| url.shown().starts_with("http")) else {
@@ -182,14 +183,14 @@ fn opened(
     Ok(Box::new(Database { advisories, path, as_of, old, _temporary: temporary }))
 }
 
-/// The day of the last commit, where the folder is a checkout.
+/// The date of the last commit, if the folder is a checkout.
 fn committed(path: &Path, place: &Place<'_>) -> Option<Date> {
     if !path.join(".git").exists() {
         return None;
     }
     let log = ["log", "-1", "--no-show-signature", "--no-color", "--format=%cs", "HEAD", "--"];
     let said = git::program(path, place.env).args(log).time_out(Duration::from_secs(10)).read();
-    // Where git does not know, the newest advisory tells.
+    // Without git's answer the newest advisory's date is taken.
     said.ok()?.trim().parse().ok()
 }
 

@@ -1,4 +1,4 @@
-//! Cargo.lock: its packages, and how each comes into the graph.
+//! Reads Cargo.lock: its packages, and the dependency path to each.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
@@ -8,23 +8,22 @@ use cargo_metadata::Metadata;
 use rustsec::Lockfile;
 use rustsec::package::Package;
 
-use super::Found;
+use super::CheckFinding;
 use crate::files::{self, limits};
 use crate::finding::{Finding, Help, Place};
 
-/// Its name in the workspace's folder, by which findings speak of it: what shows them beside
-/// the sources knows files by their paths from there.
+/// Its path in findings: code scanning knows files by their paths in the workspace's folder.
 pub const LOCK: &str = "Cargo.lock";
 
-/// A lock file that was read.
+/// A lock file.
 #[derive(Debug)]
 pub struct Lock {
     pub path: PathBuf,
     pub packages: Vec<Package>,
     /// The line of each package, from 1, in the same order.
     lines: Vec<usize>,
-    /// The package through which each is reached first, in the same order; `None` for
-    /// those of the workspace, and for those that nothing needs.
+    /// The dependent by which each is reached first, in the same order; `None` for packages of
+    /// the workspace, and for those that nothing depends on.
     through: Vec<Option<usize>>,
 }
 
@@ -33,19 +32,19 @@ impl Lock {
     pub fn read(path: &Path) -> Result<Lock> {
         let read = || -> Result<Lock> {
             let text = String::from_utf8(files::read_foreign(path, limits::LOCK)?)
-                .context("it is no UTF-8")?;
+                .context("it is not UTF-8")?;
             Lock::parse(path, &text)
         };
         let context = || format!("read {}", path.display());
         read().with_context(context)
     }
 
-    /// Takes what cargo writes, of all versions that are known.
+    /// Parses a lock file of any known version.
     pub fn parse(path: &Path, text: &str) -> Result<Lock> {
-        let fix = "run `cargo generate-lockfile`, or take a newer dockless";
+        let fix = "run `cargo generate-lockfile`, or update dockless";
         let parsed: Lockfile = text.parse().context(Help(fix.to_owned()))?;
         let packages = parsed.packages;
-        // A package's table begins with its name, and no version is missing.
+        // A package's table begins with its name and version.
         let mut tables: HashMap<(&str, &str), usize> = HashMap::new();
         let lines: Vec<&str> = text.lines().collect();
         for (at, line) in lines.iter().enumerate().filter(|(_, line)| **line == "[[package]]") {
@@ -74,27 +73,27 @@ impl Lock {
         self.lines[package]
     }
 
-    /// The shortest way to a package from one of the workspace: `app 1.0.0 > a 0.1.2`.
-    pub fn way(&self, package: usize) -> String {
-        let mut way = Vec::new();
+    /// The shortest path to a package from one of the workspace: `app 1.0.0 > a 0.1.2`.
+    pub fn path_to(&self, package: usize) -> String {
+        let mut path = Vec::new();
         let mut at = Some(package);
         while let Some(here) = at {
             let Package { name, version, .. } = &self.packages[here];
-            way.push(format!("{name} {version}"));
+            path.push(format!("{name} {version}"));
             at = self.through[here];
         }
-        way.reverse();
-        way.join(" > ")
+        path.reverse();
+        path.join(" > ")
     }
 
-    /// The packages that need this one directly.
+    /// The packages that depend on this one directly.
     pub fn dependents(&self, package: usize) -> impl Iterator<Item = &Package> {
         let needed = &self.packages[package];
         self.packages.iter().filter(|it| it.dependencies.iter().any(|one| one.matches(needed)))
     }
 }
 
-/// Through which package each is reached first from those of the workspace.
+/// The dependent by which each package is reached first from those of the workspace.
 fn through(packages: &[Package]) -> Vec<Option<usize>> {
     let at: HashMap<_, usize> = packages
         .iter()
@@ -125,13 +124,13 @@ fn through(packages: &[Package]) -> Vec<Option<usize>> {
     through
 }
 
-/// The packages that ask for a newer Rust than one of the workspace promises, which needs
-/// them.
-pub fn too_new(metadata: &Metadata) -> Vec<Found> {
+/// The packages that need a newer Rust than the `rust-version` of a package of the workspace that
+/// depends on them.
+pub fn too_new(metadata: &Metadata) -> Vec<CheckFinding> {
     let Some(resolve) = &metadata.resolve else { return Vec::new() };
     let nodes: HashMap<_, _> = resolve.nodes.iter().map(|node| (&node.id, node)).collect();
     let packages: HashMap<_, _> = metadata.packages.iter().map(|it| (&it.id, it)).collect();
-    let mut found: BTreeMap<String, Found> = BTreeMap::new();
+    let mut found: BTreeMap<String, CheckFinding> = BTreeMap::new();
     for member in metadata.workspace_packages() {
         let Some(promised) = &member.rust_version else { continue };
         let mut seen = HashSet::from([&member.id]);
@@ -154,7 +153,7 @@ pub fn too_new(metadata: &Metadata) -> Vec<Found> {
             let finding = Finding::error("rust-version", place, why, fix);
             found.insert(
                 format!("{name} {version} {}", member.name),
-                Found { id: "rust-version".to_owned(), url: None, finding },
+                CheckFinding { id: "rust-version".to_owned(), url: None, finding },
             );
         }
     }

@@ -1,5 +1,4 @@
-//! What counts in an audit: the settings, and those that people have already for
-//! cargo-audit and cargo-deny.
+//! The rules of an audit: our settings, joined with existing ones of cargo-audit and cargo-deny.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -9,34 +8,34 @@ use rustsec::platforms::target::{Arch, OS};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::config::{CheckConfig, Gravity, Ignore, Kind};
+use crate::config::{AuditKind, CheckConfig, Ignore, Rating};
 use crate::files::{Boundary, limits};
 use crate::finding::{Help, Place};
 
-/// What counts.
+/// The rules of an audit.
 #[derive(Clone, Debug)]
 pub struct Rules {
     pub ignore: Vec<Ignore>,
-    /// Vulnerabilities that are less grave are left out.
-    pub severity: Option<Gravity>,
-    /// What is an error.
-    pub deny: BTreeSet<Kind>,
-    /// What is not looked for.
-    pub silent: BTreeSet<Kind>,
-    /// Advisories about other systems are left out, where there are any here.
+    /// Less severe vulnerabilities are left out.
+    pub severity: Option<Rating>,
+    /// The kinds that are errors, beside vulnerabilities.
+    pub deny: BTreeSet<AuditKind>,
+    /// The kinds that are not looked for.
+    pub silent: BTreeSet<AuditKind>,
+    /// Advisories about other systems are left out; empty for no such limit.
     pub arch: Vec<Arch>,
     pub os: Vec<OS>,
-    /// A database that another tool is told of: a folder, or a URL.
+    /// The database in another tool's settings: a folder or a URL.
     pub database: Option<String>,
 }
 
-/// Where cargo-audit looks, and where cargo-deny does.
+/// Where cargo-audit and cargo-deny look for their settings.
 /// <https://github.com/rustsec/rustsec/blob/main/cargo-audit/audit.toml.example>
 /// <https://embarkstudios.github.io/cargo-deny/checks/cfg.html>
 const AUDIT: [&str; 1] = [".cargo/audit.toml"];
 const DENY: [&str; 3] = ["deny.toml", ".deny.toml", ".cargo/deny.toml"];
 
-/// Joins the settings with the files of the two tools in the workspace's folder.
+/// Joins our settings with the files of the two tools in the workspace's folder.
 pub fn rules(config: &CheckConfig, root: &Path, boundary: &Boundary) -> Result<Rules> {
     let mut rules = Rules {
         ignore: config.ignore.clone(),
@@ -56,7 +55,7 @@ pub fn rules(config: &CheckConfig, root: &Path, boundary: &Boundary) -> Result<R
     Ok(rules)
 }
 
-/// The first of the files that is there.
+/// The first of the files that exists.
 fn first<T: DeserializeOwned>(
     names: &[&str],
     root: &Path,
@@ -67,13 +66,13 @@ fn first<T: DeserializeOwned>(
         let Some(bytes) = boundary.read_if_there(&path, limits::SETTINGS)? else { continue };
         let parsed = || -> Result<T> { Ok(toml::from_str(&String::from_utf8(bytes)?)?) };
         let parsed = parsed().with_context(|| format!("read {}", path.display()));
-        let help = || Help(format!("mend {name}, or move what it says into Cargo.toml"));
+        let help = || Help(format!("correct {name}, or move its settings into Cargo.toml"));
         return Ok(Some((Place::file(&path), parsed.with_context(help)?)));
     }
     Ok(None)
 }
 
-/// Of cargo-audit's file, what is about findings.
+/// The parts of cargo-audit's file that are used here.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct AuditToml {
@@ -140,7 +139,7 @@ impl<T> OneOrMany<T> {
     }
 }
 
-/// Of cargo-deny's file, what is about advisories.
+/// The parts of cargo-deny's file that are used here.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct DenyToml {
@@ -158,7 +157,7 @@ struct DenyAdvisories {
     db_urls: Vec<String>,
 }
 
-/// An identifier, or one with a reason; or a crate that may be yanked.
+/// An advisory, one with a reason, or a crate that may be yanked.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum DenyIgnore {
@@ -178,7 +177,7 @@ enum DenyIgnore {
 
 impl Rules {
     fn ignore(&mut self, place: &Place, id: String, reason: String) {
-        // The settings of this tool, which can have an end, count more.
+        // This tool's own entry, which can have a date, takes precedence.
         if !self.ignore.iter().any(|ignore| ignore.id == id) {
             self.ignore.push(Ignore { id, reason, until: None, place: place.clone() });
         }
@@ -188,24 +187,25 @@ impl Rules {
         for id in file.advisories.ignore {
             self.ignore(place, id, String::new());
         }
-        let named = |names: &[String], kind: Kind| {
+        let named = |names: &[String], kind: AuditKind| {
             // `notice` has never been one of the warnings that are denied together.
-            let all = kind != Kind::Notice && names.iter().any(|name| name == "warnings");
+            let all = kind != AuditKind::Notice && names.iter().any(|name| name == "warnings");
             all || names.iter().any(|name| name == kind.name())
         };
         let deny = &file.output.deny;
-        self.deny.extend(Kind::DENIED.into_iter().filter(|kind| named(deny, *kind)));
+        self.deny.extend(AuditKind::DENIED.into_iter().filter(|kind| named(deny, *kind)));
         if let Some(informational) = &file.advisories.informational_warnings {
-            let of_advisories = Kind::DENIED.into_iter().filter(|kind| *kind != Kind::Yanked);
+            let of_advisories =
+                AuditKind::DENIED.into_iter().filter(|kind| *kind != AuditKind::Yanked);
             let silent = of_advisories.filter(|kind| !named(informational, *kind));
-            let silent: Vec<Kind> = silent.filter(|kind| !self.deny.contains(kind)).collect();
+            let silent: Vec<AuditKind> = silent.filter(|kind| !self.deny.contains(kind)).collect();
             self.silent.extend(silent);
         }
         if !file.yanked.enabled {
-            self.silent.insert(Kind::Yanked);
+            self.silent.insert(AuditKind::Yanked);
         }
         let severity = file.advisories.severity_threshold;
-        self.severity = self.severity.or_else(|| Gravity::parse(&severity?));
+        self.severity = self.severity.or_else(|| Rating::parse(&severity?));
         self.arch = file.target.arch.map(OneOrMany::into_vec).unwrap_or_default();
         self.os = file.target.os.map(OneOrMany::into_vec).unwrap_or_default();
         self.database = file.database.path.or(file.database.url);
@@ -219,8 +219,9 @@ impl Rules {
                 DenyIgnore::Yanked { name, reason } => self.ignore(place, name, reason),
             }
         }
-        // Its defaults deny all but yanked crates; here that takes a word of the user's.
-        let asked = [(Kind::Unmaintained, &file.unmaintained), (Kind::Unsound, &file.unsound)];
+        // cargo-deny's defaults deny all but yanked crates. Here only explicit settings do.
+        let asked =
+            [(AuditKind::Unmaintained, &file.unmaintained), (AuditKind::Unsound, &file.unsound)];
         for (kind, asked) in asked {
             match asked.as_deref() {
                 Some("none") => drop(self.silent.insert(kind)),
@@ -229,8 +230,8 @@ impl Rules {
             }
         }
         match file.yanked.as_deref() {
-            Some("allow") => drop(self.silent.insert(Kind::Yanked)),
-            Some("deny") => drop(self.deny.insert(Kind::Yanked)),
+            Some("allow") => drop(self.silent.insert(AuditKind::Yanked)),
+            Some("deny") => drop(self.deny.insert(AuditKind::Yanked)),
             _ => {}
         }
         let database = file.db_path.or_else(|| file.db_urls.into_iter().next());

@@ -6,11 +6,11 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::Found;
+use super::CheckFinding;
 use crate::finding::Severity;
 
 /// One run with all findings; their files are relative to `root`.
-pub fn sarif(found: &[&Found], root: &Path, version: &str) -> Value {
+pub fn sarif(found: &[&CheckFinding], root: &Path, version: &str) -> Value {
     let mut rules: BTreeMap<&str, Value> = BTreeMap::new();
     for one in found {
         rules.entry(&one.id).or_insert_with(|| {
@@ -41,15 +41,16 @@ pub fn sarif(found: &[&Found], root: &Path, version: &str) -> Value {
     })
 }
 
-fn result(one: &Found, rule: usize, root: &Path) -> Value {
+fn result(one: &CheckFinding, rule: usize, root: &Path) -> Value {
     let finding = &one.finding;
     let level = match finding.severity {
         Severity::Error => "error",
         Severity::Warning => "warning",
     };
-    let text = match finding.fix.is_empty() {
-        true => finding.why.clone(),
-        false => format!("{}\n{}", finding.why, finding.fix),
+    let text = if finding.fix.is_empty() {
+        finding.why.clone()
+    } else {
+        format!("{}\n{}", finding.why, finding.fix)
     };
     let mut result = json!({
         "ruleId": one.id,
@@ -71,12 +72,10 @@ fn result(one: &Found, rule: usize, root: &Path) -> Value {
     result
 }
 
-/// A part of a path as RFC 3986 has it.
+/// A part of a path, escaped as in RFC 3986.
 fn escaped(part: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    let escape = |byte: u8| match plain(byte) {
-        true => char::from(byte).to_string(),
-        false => format!("%{byte:02X}"),
-    };
+    let escape =
+        |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
     part.bytes().map(escape).collect()
 }

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use super::advisories::{Advisories, load};
 use super::rules::{Rules, rules};
 use super::*;
-use crate::config::{Gravity, Ignore};
+use crate::config::{Ignore, Rating};
 use crate::files::Boundary;
 
 /// A lock file of a program, as cargo writes it: a tree, two versions of one crate, and
@@ -123,7 +123,7 @@ fn found(rules: &Rules, yanked: &[usize]) -> Vec<(String, Severity, String)> {
     let yanked = yanked.iter().copied().collect();
     let matches = audit::matches(&lock, &known.all, &yanked, rules);
     let all = audit::findings(&lock, &matches, &known.all, rules, &Updates::default(), TODAY);
-    let said = |it: Found| (it.id, it.finding.severity, it.finding.to_string());
+    let said = |it: CheckFinding| (it.id, it.finding.severity, it.finding.to_string());
     all.into_iter().map(said).collect()
 }
 
@@ -134,9 +134,9 @@ fn ids(rules: &Rules) -> Vec<String> {
 #[test]
 fn a_lock_file_tells_how_each_crate_comes_in() {
     let lock = lock();
-    let ways: Vec<String> = (0..lock.packages.len()).map(|at| lock.way(at)).collect();
+    let paths: Vec<String> = (0..lock.packages.len()).map(|at| lock.path_to(at)).collect();
     assert_eq!(
-        ways,
+        paths,
         [
             "app 1.0.0",
             "app 1.0.0 > forked 0.3.0",
@@ -208,11 +208,11 @@ fn what_is_known_of_crates_is_found_and_of_others_of_the_name_is_not() {
 fn settings_choose_what_counts() {
     let all = ["RUSTSEC-2024-0001", "RUSTSEC-2024-0002", "RUSTSEC-2024-0003", "RUSTSEC-2024-0006"];
     assert_eq!(ids(&no_rules()), all);
-    let critical = Rules { severity: Some(Gravity::Critical), ..no_rules() };
+    let critical = Rules { severity: Some(Rating::Critical), ..no_rules() };
     assert_eq!(ids(&critical), all[2..]);
-    let silent = Rules { silent: [Kind::Unmaintained].into(), ..no_rules() };
+    let silent = Rules { silent: [AuditKind::Unmaintained].into(), ..no_rules() };
     assert_eq!(ids(&silent), [all[0], all[1], all[3]]);
-    let deny = Rules { deny: [Kind::Unmaintained, Kind::Yanked].into(), ..no_rules() };
+    let deny = Rules { deny: [AuditKind::Unmaintained, AuditKind::Yanked].into(), ..no_rules() };
     let severities: Vec<_> = found(&deny, &[3]).into_iter().map(|it| it.1).collect();
     let (error, warning) = (Severity::Error, Severity::Warning);
     assert_eq!(severities, [error, error, error, error, warning]);
@@ -236,7 +236,7 @@ fn what_is_ignored_is_until_its_day_and_what_is_ignored_in_vain_is_said() {
     assert_eq!(over[0].0, first);
     let last = over.last().unwrap();
     assert_eq!((&*last.0, last.1), ("ignore-expired", Severity::Error));
-    assert_eq!(last.2, "here: RUSTSEC-2024-0001 was to be ignored until 2026-11-22");
+    assert_eq!(last.2, "here: RUSTSEC-2024-0001 was ignored until 2026-11-22");
     for (id, rule) in
         [("RUSTSEC-1999-0001", "ignore-unknown"), ("RUSTSEC-2024-0004", "ignore-unused")]
     {
@@ -270,13 +270,16 @@ fn settings_of_other_tools_are_read() {
     )
     .unwrap();
     assert_eq!(audit.ignore[0].id, "RUSTSEC-2024-0001");
-    assert_eq!(audit.severity, Some(Gravity::High));
-    assert_eq!(audit.deny, [Kind::Yanked].into());
-    assert_eq!(audit.silent, [Kind::Unmaintained, Kind::Notice].into());
+    assert_eq!(audit.severity, Some(Rating::High));
+    assert_eq!(audit.deny, [AuditKind::Yanked].into());
+    assert_eq!(audit.silent, [AuditKind::Unmaintained, AuditKind::Notice].into());
     assert_eq!((audit.arch.len(), audit.os.len()), (1, 2));
     assert_eq!(audit.database.as_deref(), Some("db"));
     let warnings = write(".cargo/audit.toml", "[output]\ndeny = [\"warnings\"]\n").unwrap();
-    assert_eq!(warnings.deny, [Kind::Unmaintained, Kind::Unsound, Kind::Yanked].into());
+    assert_eq!(
+        warnings.deny,
+        [AuditKind::Unmaintained, AuditKind::Unsound, AuditKind::Yanked].into()
+    );
 
     let deny = write(
         "deny.toml",
@@ -288,8 +291,8 @@ fn settings_of_other_tools_are_read() {
     .unwrap();
     let ids: Vec<&str> = deny.ignore.iter().map(|it| &*it.id).collect();
     assert_eq!(ids, ["RUSTSEC-2024-0001", "RUSTSEC-2024-0002", "old@0.2.0"]);
-    assert_eq!(deny.deny, [Kind::Unsound, Kind::Yanked].into());
-    assert_eq!(deny.silent, [Kind::Unmaintained].into());
+    assert_eq!(deny.deny, [AuditKind::Unsound, AuditKind::Yanked].into());
+    assert_eq!(deny.silent, [AuditKind::Unmaintained].into());
     assert_eq!(deny.database.as_deref(), Some("https://example.com/db"));
     for (name, text) in
         [("deny.toml", "[advisories"), (".cargo/audit.toml", "[advisories]\nignore = 7")]
@@ -308,7 +311,7 @@ fn a_malformed_advisory_hides_no_other_and_no_database_is_an_error() {
         ("old/RUSTSEC-2024-0009.md", "", "unexpected start"),
         ("old/RUSTSEC-2024-0009.md", "```toml\n[advisory]\n```\n\n# x\n\ny\n", "missing field"),
         ("old/RUSTSEC-2024-0009.md", &*good, "its file has another name"),
-        ("old/RUSTSEC-2024-0002.md", &*other, "it is about new, and lies elsewhere"),
+        ("old/RUSTSEC-2024-0002.md", &*other, "it is about new, its folder is not"),
         ("old/RUSTSEC-2024-0001.toml", &*good, "its file has another name"),
         ("old/RUSTSEC-2024-0008.md", &*long, "more than"),
     ] {
@@ -328,7 +331,7 @@ fn a_malformed_advisory_hides_no_other_and_no_database_is_an_error() {
     let error = format!("{:#}", load(empty.path()).unwrap_err());
     assert!(error.contains("is empty"), "{error}");
     let error = format!("{:#}", load(&empty.path().join("crates")).unwrap_err());
-    assert!(error.contains("is no advisory database: it has no folder crates"), "{error}");
+    assert!(error.contains("is not an advisory database: it has no folder crates"), "{error}");
     // What is hidden is nobody's advisory.
     let hidden = database(&[("old/RUSTSEC-2024-0001.md", &good), ("old/.DS_Store", "x")]);
     assert_eq!(load(hidden.path()).unwrap().faults, []);
@@ -358,7 +361,7 @@ fn fixes_say_what_cargo_can_reach() {
     let lock = lock();
     let fix = |requirement: &str, patched: &[&str]| {
         let patched: Vec<_> = patched.iter().map(|it| it.parse().unwrap()).collect();
-        metadata(requirement).fix(&lock, 3, Kind::Vulnerability, &patched)
+        metadata(requirement).fix(&lock, 3, AuditKind::Vulnerability, &patched)
     };
     let reaches = "run `cargo update old@0.1.0`, which reaches 0.1.5";
     assert_eq!(fix("^0.1.0", &[">=0.1.5"]), reaches);
@@ -371,10 +374,10 @@ fn fixes_say_what_cargo_can_reach() {
         fix("^0.1.0", &[">=0.2.3"]),
         "take >=0.2.3, which `cargo update` does not reach: app 1.0.0 asks for old ^0.1.0"
     );
-    assert_eq!(fix("^0.1.0", &[]), "no version mends it: look for another crate than old");
+    assert_eq!(fix("^0.1.0", &[]), "no version fixes it: look for another crate than old");
     assert_eq!(fix("*", &["<0.1.0"]), "take a version <0.1.0");
     assert_eq!(
-        metadata("*").fix(&lock, 5, Kind::Yanked, &[]),
+        metadata("*").fix(&lock, 5, AuditKind::Yanked, &[]),
         "run `cargo update wide` for a version that is not"
     );
 }
@@ -384,9 +387,9 @@ fn findings_become_sarif() {
     let place = Place::at(&PathBuf::from("/w/src dir/ä.rs"), 3, 7);
     let finding = Finding::error("clippy", place, "why", "fix");
     let url = Some("https://example.com/x".to_owned());
-    let one = Found { id: "clippy::x".to_owned(), url, finding };
+    let one = CheckFinding { id: "clippy::x".to_owned(), url, finding };
     let odd = Finding::warning("yanked", Place::item("here"), "was yanked", "");
-    let other = Found { id: "yanked".to_owned(), url: None, finding: odd };
+    let other = CheckFinding { id: "yanked".to_owned(), url: None, finding: odd };
     let sarif = sarif(&[&one, &other, &one], Path::new("/w"), "1.2.3");
     let run = &sarif["runs"][0];
     assert_eq!(sarif["version"], "2.1.0");

@@ -1,4 +1,4 @@
-//! fmt and clippy: what cargo's own tools say, as findings.
+//! Runs rustfmt and clippy, and turns their output into findings.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use cargo_metadata::Message;
 use cargo_metadata::diagnostic::{Applicability, Diagnostic, DiagnosticLevel};
 
-use super::{Found, Options};
+use super::{CheckFinding, Options};
 use crate::config::Features;
 use crate::finding::{Finding, Place, Severity};
 use crate::http::Network;
@@ -15,20 +15,20 @@ use crate::process::{Program, excerpt};
 use crate::project::Project;
 use crate::term::Term;
 
-/// What a tool said.
+/// What a tool reports.
 #[derive(Debug, Default)]
-pub struct Said {
+pub struct Report {
     pub passed: bool,
     pub detail: String,
-    pub findings: Vec<Found>,
-    /// What it printed and nobody has seen yet.
+    pub findings: Vec<CheckFinding>,
+    /// The output that was not shown yet.
     pub lines: String,
 }
 
-/// How many bytes of cargo's last words are kept.
+/// How many of the last bytes of cargo's stderr are kept.
 const REMEMBERED: usize = 64 << 10;
 
-/// A cargo that finds its subcommands beside itself, where no rustup leads to them.
+/// A cargo that also finds subcommands beside itself, for toolchains without rustup.
 fn cargo<'a>(subcommand: &str, project: &'a Project) -> Program<'a> {
     let path = project.env.get("PATH").unwrap_or_default();
     let beside = project.cargo.parent().map(Path::to_owned);
@@ -39,11 +39,12 @@ fn cargo<'a>(subcommand: &str, project: &'a Project) -> Program<'a> {
     }
 }
 
-/// Makes a component of the toolchain ready: `Some` says why it cannot be had.
+/// Installs a component of the toolchain if it is missing. Returns why it cannot be had.
 pub fn missing(tool: &str, project: &Project, network: Network, term: &Term) -> Option<String> {
     let suffix = std::env::consts::EXE_SUFFIX;
     let beside = project.cargo.with_file_name(format!("cargo-{tool}{suffix}"));
-    // rustup has stand-ins for each component, installed or not; a toolchain has libraries.
+    // rustup's folder has a proxy for each component, installed or not. A toolchain's own folder
+    // is known by its libraries.
     let folder = project.cargo.parent().and_then(Path::parent);
     let is_toolchain = folder.is_some_and(|folder| folder.join("lib/rustlib").is_dir());
     if is_toolchain && beside.is_file() {
@@ -66,33 +67,33 @@ pub fn missing(tool: &str, project: &Project, network: Network, term: &Term) -> 
     }
 }
 
-/// Runs rustfmt on all packages, each by its own edition, and changes nothing.
-pub fn fmt(project: &Project) -> Result<Said> {
+/// Checks all packages with rustfmt, each by its own edition.
+pub fn fmt(project: &Project) -> Result<Report> {
     let fmt = cargo("fmt", project).args(["--all", "--", "--check", "--color", "never"]);
     let output = fmt.output()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let findings: Vec<Found> =
+    let findings: Vec<CheckFinding> =
         text.lines().filter_map(|line| unformatted(line, &project.root)).collect();
     let passed = output.status.success();
-    let detail = match (passed, findings.len()) {
-        (true, _) => String::new(),
-        (false, 0) => excerpt(&output.stderr).replace('\n', " "),
-        (false, _) => {
-            let files: BTreeSet<_> = findings.iter().map(|it| &it.finding.place.file).collect();
-            format!("{} to be formatted: run `cargo fmt --all`", count(files.len(), "file"))
-        }
+    let detail = if passed {
+        String::new()
+    } else if findings.is_empty() {
+        excerpt(&output.stderr).replace('\n', " ")
+    } else {
+        let files: BTreeSet<_> = findings.iter().map(|it| &it.finding.place.file).collect();
+        format!("{} to be formatted: run `cargo fmt --all`", count(files.len(), "file"))
     };
-    Ok(Said { passed, detail, findings, lines: text + &output.stderr })
+    Ok(Report { passed, detail, findings, lines: text + &output.stderr })
 }
 
-/// `Diff in PATH:LINE:`, as rustfmt begins each place.
-fn unformatted(line: &str, root: &Path) -> Option<Found> {
+/// A place in rustfmt's output: `Diff in PATH:LINE:`.
+fn unformatted(line: &str, root: &Path) -> Option<CheckFinding> {
     let place = line.strip_prefix("Diff in ")?.trim_end_matches(':');
     let (file, line) = place.rsplit_once(':')?;
     let place = Place::at(&relative(Path::new(file), root), line.parse().ok()?, 1);
     let why = "this is not formatted as rustfmt does it";
     let finding = Finding::error("fmt", place, why, "run `cargo fmt --all`");
-    Some(Found { id: "rustfmt".to_owned(), url: None, finding })
+    Some(CheckFinding { id: "rustfmt".to_owned(), url: None, finding })
 }
 
 /// Lets rustfmt and clippy change what they can.
@@ -100,7 +101,7 @@ pub fn fix(project: &Project, options: &Options, term: &Term) -> Result<()> {
     if options.runs(crate::config::Check::Clippy) {
         term.step("fix", "what clippy can");
         let allow = ["--fix", "--allow-dirty", "--allow-staged", "--allow-no-vcs"];
-        // What it cannot fix is said by the check that follows.
+        // The check that follows reports what it could not fix.
         let clippy = clippy_program(project, &None, options, term).args(allow);
         term.foreign(|| clippy.pass_stderr())?;
     }
@@ -132,8 +133,8 @@ fn clippy_program<'a>(
 }
 
 /// Runs clippy with each set of features; warnings fail.
-pub fn clippy(project: &Project, options: &Options, term: &Term) -> Result<Said> {
-    let mut said = Said { passed: true, ..Said::default() };
+pub fn clippy(project: &Project, options: &Options, term: &Term) -> Result<Report> {
+    let mut report = Report { passed: true, ..Report::default() };
     let mut seen = BTreeSet::new();
     for features in std::iter::once(None).chain(options.features.iter().map(Some)) {
         let json = match term.color_arg() {
@@ -150,25 +151,25 @@ pub fn clippy(project: &Project, options: &Options, term: &Term) -> Result<Said>
             };
             let diagnostic = message.message;
             let rendered = diagnostic.rendered.clone().unwrap_or_default();
-            // Tests compile a library once more, and say the same of it.
+            // A library is compiled again for its tests, with the same diagnostics.
             if seen.insert(rendered.clone()) {
                 term.pass_on(rendered.trim_end());
-                said.findings.extend(finding(&diagnostic, &project.root));
+                report.findings.extend(finding(&diagnostic, &project.root));
             }
             Ok(())
         };
         let (ended, words) = term.foreign(|| clippy.watch(REMEMBERED, each))?;
         if let Err(error) = ended {
-            said.passed = false;
-            said.detail = why(&words, &said.findings, &error);
+            report.passed = false;
+            report.detail = why(&words, &report.findings, &error);
             break;
         }
     }
-    Ok(said)
+    Ok(report)
 }
 
-/// Why clippy failed: what it found, or what it said last.
-fn why(words: &str, findings: &[Found], error: &anyhow::Error) -> String {
+/// Why clippy failed: its findings, or its error.
+fn why(words: &str, findings: &[CheckFinding], error: &anyhow::Error) -> String {
     if words.contains("--locked was passed") || words.contains("needs to be updated") {
         return "Cargo.lock is not up to date: run `cargo update --workspace`".to_owned();
     }
@@ -178,8 +179,8 @@ fn why(words: &str, findings: &[Found], error: &anyhow::Error) -> String {
     }
 }
 
-/// A message with a place; `None` for what only sums up.
-fn finding(diagnostic: &Diagnostic, root: &Path) -> Option<Found> {
+/// A diagnostic as a finding; `None` for a summary without a place.
+fn finding(diagnostic: &Diagnostic, root: &Path) -> Option<CheckFinding> {
     let severity = match diagnostic.level {
         DiagnosticLevel::Error | DiagnosticLevel::Ice => Severity::Error,
         DiagnosticLevel::Warning => Severity::Warning,
@@ -189,24 +190,24 @@ fn finding(diagnostic: &Diagnostic, root: &Path) -> Option<Found> {
     let place =
         Place::at(&relative(Path::new(&span.file_name), root), span.line_start, span.column_start);
     let suggested = diagnostic.children.iter().flat_map(|child| &child.spans);
-    let mends = suggested
+    let fixable = suggested
         .clone()
         .any(|span| span.suggestion_applicability == Some(Applicability::MachineApplicable));
     let help = diagnostic.children.iter().find(|child| child.level == DiagnosticLevel::Help);
-    let fix = match (mends, help) {
-        (true, _) => "run `cargo dockless check --fix`".to_owned(),
-        (false, Some(help)) => help.message.clone(),
-        (false, None) => String::new(),
+    let fix = if fixable {
+        "run `cargo dockless check --fix`".to_owned()
+    } else {
+        help.map_or_else(String::new, |help| help.message.clone())
     };
     let id = diagnostic.code.as_ref().map_or("rustc", |code| &code.code).to_owned();
     let url = id
         .strip_prefix("clippy::")
         .map(|lint| format!("https://rust-lang.github.io/rust-clippy/stable/index.html#{lint}"));
     let why = diagnostic.message.clone();
-    Some(Found { id, url, finding: Finding { rule: "clippy", severity, place, why, fix } })
+    Some(CheckFinding { id, url, finding: Finding { rule: "clippy", severity, place, why, fix } })
 }
 
-/// As code scanning wants it: relative to the workspace's folder, where it is in it.
+/// The path relative to the workspace's folder, as code scanning wants it.
 fn relative(file: &Path, root: &Path) -> PathBuf {
     file.strip_prefix(root).unwrap_or(file).to_owned()
 }
@@ -216,7 +217,7 @@ pub fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
-/// What cargo says of all packages of the lock file, which it takes as it is.
+/// cargo's metadata of all packages in the lock file, which is not changed.
 pub fn metadata(project: &Project, network: Network) -> Result<cargo_metadata::Metadata> {
     let cargo = project
         .cargo("metadata")

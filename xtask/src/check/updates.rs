@@ -1,4 +1,4 @@
-//! Which update mends what was found, and whether cargo can make it.
+//! Finds the update that fixes a finding, and whether cargo can make it.
 
 use std::collections::BTreeMap;
 
@@ -8,40 +8,40 @@ use rustsec::semver::{Comparator, Op};
 use rustsec::{Version, VersionReq};
 
 use super::lock::Lock;
-use crate::config::Kind;
+use crate::config::AuditKind;
 
-/// What packages ask of those that they need.
+/// The version requirements of all packages.
 #[derive(Debug, Default)]
 pub struct Updates {
-    /// By name and version of the one that asks, and the name of the one it needs.
-    asked: BTreeMap<(String, Version, String), Vec<VersionReq>>,
+    /// By the dependent's name and version, and the dependency's name.
+    required: BTreeMap<(String, Version, String), Vec<VersionReq>>,
 }
 
 impl Updates {
-    /// What cargo says of a workspace.
+    /// The requirements in cargo's metadata of a workspace.
     pub fn of(metadata: &Metadata) -> Updates {
-        let mut asked: BTreeMap<_, Vec<VersionReq>> = BTreeMap::new();
+        let mut required: BTreeMap<_, Vec<VersionReq>> = BTreeMap::new();
         for package in &metadata.packages {
             for needed in &package.dependencies {
                 let key = (package.name.to_string(), package.version.clone(), needed.name.clone());
-                asked.entry(key).or_default().push(needed.req.clone());
+                required.entry(key).or_default().push(needed.req.clone());
             }
         }
-        Updates { asked }
+        Updates { required }
     }
 
-    /// What to do about a package of which `patched` versions are right.
-    pub fn fix(&self, lock: &Lock, at: usize, kind: Kind, patched: &[VersionReq]) -> String {
+    /// What to do about a package whose `patched` versions are fixed.
+    pub fn fix(&self, lock: &Lock, at: usize, kind: AuditKind, patched: &[VersionReq]) -> String {
         let package = &lock.packages[at];
         let update = format!("run `cargo update {}`", spec(lock, package));
-        if kind == Kind::Yanked {
+        if kind == AuditKind::Yanked {
             return format!("{update} for a version that is not");
         }
         let listed: Vec<String> = patched.iter().map(ToString::to_string).collect();
         let listed = listed.join(" or ");
         if patched.is_empty() {
             let name = &package.name;
-            return format!("no version mends it: look for another crate than {name}");
+            return format!("no version fixes it: look for another crate than {name}");
         }
         let mut first_refusal = None;
         for candidate in patched.iter().filter_map(lowest).filter(|it| *it > package.version) {
@@ -58,14 +58,14 @@ impl Updates {
         }
     }
 
-    /// Who would not take the version, and why; `None` where everybody would.
+    /// The dependent that does not accept the version; `None` where all accept it.
     fn refuses(&self, lock: &Lock, at: usize, candidate: &Version) -> Option<String> {
         let package = &lock.packages[at];
         for dependent in lock.dependents(at) {
             let (name, version) = (dependent.name.as_str(), &dependent.version);
             let key = (name.to_owned(), version.clone(), package.name.as_str().to_owned());
-            let asked = self.asked.get(&key).map(Vec::as_slice).unwrap_or_default();
-            // Of several, those that the locked version fits are about it.
+            let asked = self.required.get(&key).map(Vec::as_slice).unwrap_or_default();
+            // Only the requirements that the locked version satisfies concern this package.
             let about = |req: &&VersionReq| req.matches(&package.version);
             if let Some(req) = asked.iter().filter(about).find(|req| !req.matches(candidate)) {
                 return Some(format!("{name} {version} asks for {} {req}", package.name));
@@ -75,7 +75,7 @@ impl Updates {
     }
 }
 
-/// How cargo is told which package is meant.
+/// The argument that names a package to `cargo update`.
 fn spec(lock: &Lock, package: &Package) -> String {
     let same = lock.packages.iter().filter(|it| it.name == package.name).count();
     match same {
@@ -84,7 +84,7 @@ fn spec(lock: &Lock, package: &Package) -> String {
     }
 }
 
-/// The lowest version that a requirement takes; `None` where it says of none.
+/// The lowest version that satisfies a requirement; `None` where it sets no lower bound.
 fn lowest(req: &VersionReq) -> Option<Version> {
     let of = |it: &Comparator| {
         let (minor, patch) = (it.minor.unwrap_or(0), it.patch.unwrap_or(0));

@@ -1,4 +1,4 @@
-//! Which crates of a lock file were yanked: cargo asks its index, and keeps what it says.
+//! Finds the yanked crates of a lock file: cargo asks its index, and its cache is read.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -9,42 +9,42 @@ use rustsec::package::Package;
 use serde::{Deserialize, Serialize};
 
 use super::lock::Lock;
-use crate::cache::{Cache, Kind};
+use crate::cache::{Cache, CacheKind};
 use crate::digest::Digest;
 use crate::files::{self, limits};
 use crate::project::Project;
 
-/// What was asked within this time is not asked again, in seconds.
+/// An answer of this age in seconds is asked for again.
 const FRESH: u64 = 12 * 3600;
 
-/// The form in which cargo keeps an index, by its first byte.
+/// The first byte of cargo's cached index files: the version of their format.
 /// <https://github.com/rust-lang/cargo/blob/master/src/cargo/sources/registry/index/cache.rs>
-const FORM: u8 = 3;
+const FORMAT: u8 = 3;
 
-/// What was found out of a lock file.
+/// The yanked crates of a lock file.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Yanked {
     /// When the index was asked, in seconds since 1970.
     asked: u64,
     /// Positions in the lock file.
     pub yanked: BTreeSet<usize>,
-    /// How many crates the index was not found to know.
+    /// How many crates the index does not know.
     pub unknown: usize,
 }
 
-/// Looks for crates that were yanked. cargo is made to ask the index, by whatever way it is
-/// configured to, unless it did so lately.
+/// Finds the yanked crates. cargo asks the index, in the way that it is configured to, unless
+/// that was done recently.
 pub fn look(lock: &Lock, text: &[u8], project: &Project, cache: &Cache) -> Result<Yanked> {
     let key = Digest::of(text);
     let mut kept = Vec::new();
-    if cache.get(Kind::Yanked, &key, &mut kept)?.is_some()
+    if cache.get(CacheKind::Yanked, &key, &mut kept)?.is_some()
         && let Ok(yanked) = serde_json::from_slice::<Yanked>(&kept)
-        // An answer of a clock that was wrong is of nobody knows when.
+        // A time in the future was set by a wrong clock: the answer's age is unknown.
         && files::now().checked_sub(yanked.asked).is_some_and(|age| age < FRESH)
     {
         return Ok(yanked);
     }
-    // It changes nothing, and asks after each crate of the lock file.
+    // A dry run changes nothing, and asks the index for each crate of the lock file.
     let ask = project.cargo("update").args(["--dry-run", "--quiet"]);
     ask.time_out(Duration::from_secs(120)).read().context("ask the index for yanked crates")?;
     let home = project.cargo_home().context("find cargo's home folder")?;
@@ -61,17 +61,17 @@ pub fn look(lock: &Lock, text: &[u8], project: &Project, cache: &Cache) -> Resul
         }
     }
     let json = serde_json::to_vec(&yanked).context("write JSON")?;
-    cache.put(Kind::Yanked, &key, &Digest::of(&json), &json[..])?;
+    cache.put(CacheKind::Yanked, &key, &Digest::of(&json), &json[..])?;
     Ok(yanked)
 }
 
-/// The folders in which cargo keeps what indexes said.
+/// The folders of cargo's cached indexes.
 fn indexes(folder: &Path) -> Result<Vec<PathBuf>> {
     let caches = files::list(folder)?.into_iter().map(|entry| entry.path.join(".cache"));
     Ok(caches.filter(|path| path.is_dir()).collect())
 }
 
-/// What the index that was asked last says of a package; `None` where none knows it.
+/// Whether a package is yanked by the most recently asked index; `None` where none knows it.
 fn is_yanked(package: &Package, indexes: &[PathBuf]) -> Result<Option<bool>> {
     let name = package.name.as_str().to_lowercase();
     let mut newest: Option<(SystemTime, PathBuf)> = None;
@@ -88,7 +88,7 @@ fn is_yanked(package: &Package, indexes: &[PathBuf]) -> Result<Option<bool>> {
     read(&bytes, &package.version.to_string()).with_context(|| format!("read {}", path.display()))
 }
 
-/// The folders of a crate in an index.
+/// The folders of a crate's file in an index.
 /// <https://doc.rust-lang.org/cargo/reference/registry-index.html#index-files>
 fn prefix(name: &str) -> String {
     match name.len() {
@@ -99,21 +99,21 @@ fn prefix(name: &str) -> String {
     }
 }
 
-/// Of an index's entry, what counts here.
+/// The part of an index entry that is used here.
 #[derive(Deserialize)]
-struct Entry {
+struct IndexEntry {
     #[serde(default)]
     yanked: bool,
 }
 
-/// Whether the version is yanked in what cargo keeps of one crate: a byte, four more, a
-/// text, and then versions and their JSON, each ended by a NUL.
+/// Whether a version is yanked, in the cached index file of its crate: one byte, four more, a
+/// text, then versions with their JSON, each ended by a NUL.
 fn read(bytes: &[u8], version: &str) -> Result<Option<bool>> {
-    ensure!(bytes.first() == Some(&FORM), "cargo keeps its index in a form that is not known");
+    ensure!(bytes.first() == Some(&FORMAT), "cargo caches its index in an unknown format");
     let mut texts = bytes.get(5..).unwrap_or_default().split(|byte| *byte == 0).skip(1);
     while let (Some(one), Some(json)) = (texts.next(), texts.next()) {
         if one == version.as_bytes() {
-            let entry: Entry = serde_json::from_slice(json).context("read an entry")?;
+            let entry: IndexEntry = serde_json::from_slice(json).context("read an entry")?;
             return Ok(Some(entry.yanked));
         }
     }

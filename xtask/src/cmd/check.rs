@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use super::{Common, World};
-use crate::check::{self, Found, Options, Verdict};
+use crate::check::{self, CheckFinding, Options, Verdict};
 use crate::config::{self, Check};
 use crate::files;
 use crate::plan::Mode;
@@ -97,7 +97,8 @@ pub fn verdicts(
     world.term.table(&table);
     world.summary(&table.markdown("Check"))?;
     if let Some(path) = &args.sarif {
-        let found: Vec<&Found> = verdicts.iter().flat_map(|verdict| &verdict.findings).collect();
+        let found: Vec<&CheckFinding> =
+            verdicts.iter().flat_map(|verdict| &verdict.findings).collect();
         let sarif = check::sarif(&found, &project.root, env!("CARGO_PKG_VERSION"));
         let text = serde_json::to_string_pretty(&sarif)? + "\n";
         files::write(&world.dir.join(path), text.as_bytes())?;

@@ -3,7 +3,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use super::{Common, World, check, test};
-use crate::check::{Outcome, Verdict};
+use crate::check::{Status, Verdict};
 use crate::plan::Mode;
 
 /// Run `check` and `test`, as CI does
@@ -33,7 +33,7 @@ pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
         anyhow::bail!("failed: {}; their messages are above", failed.join(", "));
     }
     let of = |passed: bool| {
-        let is = |verdict: &&Verdict| (verdict.result == Outcome::Passed) == passed;
+        let is = |verdict: &&Verdict| (verdict.result == Status::Passed) == passed;
         verdicts.iter().filter(is).map(|verdict| verdict.check.name()).collect::<Vec<_>>()
     };
     let absent = match &of(false)[..] {

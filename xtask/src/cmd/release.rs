@@ -178,7 +178,7 @@ fn look_ahead(
         let args = check::Args::default();
         let options = check::options(&args, config, Mode::Release, common, world);
         let config = &config.check;
-        errors.extend(checks::ahead(project, config, &options, &world.cache, &world.term));
+        errors.extend(checks::preflight(project, config, &options, &world.cache, &world.term));
     }
     Ok(())
 }

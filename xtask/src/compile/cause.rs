@@ -1,15 +1,14 @@
-//! Why cargo failed, as far as its words tell, where the reason is one that a
-//! user of this tool can do something about.
+//! Explains why cargo failed, for causes that the user can fix.
 
 use crate::finding::Help;
 use crate::plan::BuildPlan;
 use crate::project::NativeCrate;
 
-/// How much of what cargo said last is looked at, in bytes: some build scripts
-/// print all that make did.
+/// How many of the last bytes of cargo's output are searched: some build scripts print all of
+/// make's output.
 pub const REMEMBERED: usize = 8 << 20;
 
-/// A reason and what would help.
+/// The cause and the fix.
 #[derive(Debug, PartialEq, Eq)]
 struct Cause {
     why: String,
@@ -18,8 +17,7 @@ struct Cause {
 
 const PROTOC: &str = "install protoc (Debian: `apt install protobuf-compiler`)";
 
-/// Words of a build script that tell what it misses, what that is called, and
-/// how one gets it.
+/// A build script's message, what it misses, and how to get that.
 const MISSED: [(&str, &str, &str); 10] = [
     (
         "is `cmake` not installed",
@@ -45,7 +43,7 @@ const MISSED: [(&str, &str, &str); 10] = [
     ("`protoc` not found", "protoc", PROTOC),
 ];
 
-/// Words of a build script that found no library of the system.
+/// Messages of build scripts that found no system library.
 const NO_LIBRARY: [&str; 5] = [
     "pkg-config has not been configured to support cross-compilation",
     "Could not find directory of OpenSSL installation",
@@ -54,7 +52,7 @@ const NO_LIBRARY: [&str; 5] = [
     "could not find system library",
 ];
 
-/// Frameworks of macOS and the crates that link them, where the names differ.
+/// Frameworks of macOS and the crates that link them, if the names differ.
 const FRAMEWORKS: [(&str, &str); 4] = [
     ("Security", "security-framework-sys"),
     ("SystemConfiguration", "system-configuration-sys"),
@@ -62,7 +60,7 @@ const FRAMEWORKS: [(&str, &str); 4] = [
     ("IOKit", "io-kit-sys"),
 ];
 
-/// The error with what `said`, the last that cargo printed, tells of its cause.
+/// Adds the cause to the error. `said` is the end of cargo's output.
 pub fn explain(error: anyhow::Error, said: &str, build: &BuildPlan) -> anyhow::Error {
     let native = build.native.values().flatten();
     let found = script(said, native.clone());
@@ -73,12 +71,12 @@ pub fn explain(error: anyhow::Error, said: &str, build: &BuildPlan) -> anyhow::E
     }
 }
 
-/// A build script that failed: whose, and of what.
+/// The cause of a failed build script.
 fn script<'a>(said: &str, mut native: impl Iterator<Item = &'a NativeCrate>) -> Option<Cause> {
     const FAILED: &str = "failed to run custom build command for `";
     let (_, rest) = said.split_once(FAILED)?;
     let (name, rest) = rest.split_once('`')?;
-    // Of two that failed at once each speaks for itself.
+    // The messages of another failed build script do not count.
     let rest = rest.split(FAILED).next().unwrap_or(rest);
     let name = name.split(" (").next().unwrap_or(name).replacen(" v", " ", 1);
     let krate = name.split(' ').next().unwrap_or(&name);
@@ -90,7 +88,7 @@ fn script<'a>(said: &str, mut native: impl Iterator<Item = &'a NativeCrate>) -> 
         let library = links.unwrap_or_else(|| krate.trim_end_matches("-sys").to_owned());
         return Some(Cause {
             why: format!(
-                "{name} looks for {library} of the system, and there is none for the target"
+                "{name} looks for the system's {library}, which does not exist for the target"
             ),
             fix: bundle(krate, &library),
         });
@@ -106,15 +104,15 @@ fn script<'a>(said: &str, mut native: impl Iterator<Item = &'a NativeCrate>) -> 
         rest.split_once("fatal error: '").and_then(|(_, rest)| rest.split_once("' file not found"));
     if let Some((header, _)) = header {
         return Some(Cause {
-            why: format!("C code of {name} includes {header}, which is not there for the target"),
+            why: format!("C code of {name} includes {header}, which does not exist for the target"),
             fix: format!(
-                "look for a feature of {krate} that does without it, or that brings its library along"
+                "look for a feature of {krate} that does not need it, or that builds its library"
             ),
         });
     }
     Some(Cause {
         why: format!("the build script of {name} failed"),
-        fix: format!("read its messages above; `cargo tree --invert {krate}` shows who wants it"),
+        fix: format!("read its messages above; `cargo tree --invert {krate}` shows what needs it"),
     })
 }
 
@@ -140,23 +138,23 @@ fn library<'a>(said: &str, mut native: impl Iterator<Item = &'a NativeCrate>) ->
     Some(match native.find(carries) {
         Some(krate) => Cause {
             why: format!(
-                "{} {} links {library}, of which there is no library for the target",
+                "{} {} links {library}, which does not exist for the target",
                 krate.name, krate.version
             ),
             fix: bundle(&krate.name, library),
         },
         None => Cause {
             why: format!("the linker finds no library {library} for the target"),
-            fix: "look for the crate whose build script asks for it, and for a feature that builds it along".to_owned(),
+            fix: "look for the crate whose build script asks for it, and for a feature that builds it".to_owned(),
         },
     })
 }
 
-/// How a crate is made to do without a library of the system.
+/// How to make a crate not need a system library.
 fn bundle(krate: &str, library: &str) -> String {
     format!(
-        "give {krate} the feature that builds {library} along (often `vendored`, `bundled` or `static`), \
-         or take a crate in Rust instead; `cargo tree --invert {krate}` shows who wants it"
+        "enable the feature of {krate} that builds {library} (often `vendored`, `bundled` or `static`), \
+         or use a crate in Rust instead; `cargo tree --invert {krate}` shows what needs it"
     )
 }
 
@@ -177,11 +175,11 @@ fn framework(said: &str) -> Option<Cause> {
         .find(|(name, _)| *name == framework)
         .map(|(_, krate)| (*krate).to_owned());
     let krate = known.unwrap_or_else(|| format!("{}-sys", kebab(framework)));
-    // The linker's arguments name the library of each crate.
+    // The linker's arguments have the library of each crate.
     let linked = said.contains(&format!("{}-", krate.replace('-', "_")));
     let who = if linked { format!("{krate} links") } else { "a crate links".to_owned() };
     let tree = if linked {
-        format!(", or do without it: `cargo tree --invert {krate}` shows who wants it")
+        format!(", or remove the crate: `cargo tree --invert {krate}` shows what needs it")
     } else {
         String::new()
     };
@@ -191,7 +189,7 @@ fn framework(said: &str) -> Option<Cause> {
     })
 }
 
-/// `core-foundation` of `CoreFoundation`.
+/// `CoreFoundation` as `core-foundation`.
 fn kebab(name: &str) -> String {
     let mut text = String::new();
     for c in name.chars() {
@@ -230,7 +228,7 @@ mod tests {
                     "y-sys v0.1.0",
                     "pkg-config has not been configured to support cross-compilation.",
                 ),
-                "y-sys 0.1.0 looks for y of the system, and there is none for the target",
+                "y-sys 0.1.0 looks for the system's y, which does not exist for the target",
                 "`vendored`",
             ),
             (
@@ -240,7 +238,7 @@ mod tests {
             ),
             (
                 failed("z v0.1.0", "x.c:1:10: fatal error: 'linux/x.h' file not found"),
-                "C code of z 0.1.0 includes linux/x.h, which is not there for the target",
+                "C code of z 0.1.0 includes linux/x.h, which does not exist for the target",
                 "feature of z",
             ),
             (failed("z v0.1.0", "panicked"), "the build script of z 0.1.0 failed", "--invert z"),
@@ -263,7 +261,7 @@ mod tests {
         };
         let cause =
             library("rust-lld: error: unable to find library -lfoo\n", [&krate].into_iter());
-        let why = "foo-sys 0.3.0 links foo, of which there is no library for the target";
+        let why = "foo-sys 0.3.0 links foo, which does not exist for the target";
         assert_eq!(cause.unwrap().why, why);
         let cause = library("ld: cannot find -lbar: No such file", [&krate].into_iter()).unwrap();
         assert_eq!(cause.why, "the linker finds no library bar for the target");

@@ -1,4 +1,4 @@
-//! What a program was built of, as cargo writes it beside the program.
+//! Reads the inputs of a program from the dep-info file that cargo writes beside it.
 
 use std::path::{Path, PathBuf};
 
@@ -6,8 +6,8 @@ use anyhow::{Context, Result};
 
 use crate::files;
 
-/// The files of the workspace, and of other packages named by a path, that a program was built
-/// of, with what build scripts said that they read. `root` is what relative names are from.
+/// The files that a program was built from: those of the workspace and of path dependencies, and
+/// those that build scripts declared. Relative names start at `root`.
 /// <https://doc.rust-lang.org/cargo/reference/build-cache.html#dep-info-files>
 pub fn of(program: &Path, root: &Path) -> Result<Vec<PathBuf>> {
     let list = program.with_extension("d");
@@ -16,7 +16,7 @@ pub fn of(program: &Path, root: &Path) -> Result<Vec<PathBuf>> {
     Ok(listed(&text).into_iter().map(|path| root.join(path)).collect())
 }
 
-/// The names behind the colon of each rule, in which a space is written as `\ `.
+/// The names after the colon of each rule. A space in a name is escaped as `\ `.
 fn listed(text: &str) -> Vec<String> {
     let mut names = Vec::new();
     for line in text.lines() {

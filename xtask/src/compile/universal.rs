@@ -1,15 +1,15 @@
-//! Joins the programs of two processors into one file for macOS.
+//! Makes universal binaries for macOS from those of two processors.
 
 use anyhow::{Context, Result, ensure};
 
 /// <https://github.com/apple-oss-distributions/xnu/blob/main/EXTERNAL_HEADERS/mach-o/fat.h>
 const MAGIC: u32 = 0xcafe_babe;
-/// Mach-O of 64 bits, as both processors have it, in their byte order.
+/// The magic number of 64-bit Mach-O, in the byte order of both processors.
 const MACH_O: [u8; 4] = [0xcf, 0xfa, 0xed, 0xfe];
-/// Slices begin at pages, and the largest are of 2^14 bytes.
+/// The alignment of slices: the largest pages have 2^14 bytes.
 const ALIGN: u32 = 14;
 
-/// One file of the programs, each with what it is called in errors.
+/// Joins the programs, each with its name for errors.
 pub fn join(programs: &[(&str, Vec<u8>)]) -> Result<Vec<u8>> {
     let count = u32::try_from(programs.len()).context("count the programs")?;
     let mut header = [MAGIC.to_be_bytes(), count.to_be_bytes()].concat();
@@ -26,7 +26,7 @@ pub fn join(programs: &[(&str, Vec<u8>)]) -> Result<Vec<u8>> {
             header.extend(u32::from_le_bytes(own).to_be_bytes());
         }
         for number in [start, bytes.len()] {
-            // The wider form for more than 4 GB is not understood everywhere.
+            // The format for more than 4 GB is not supported everywhere.
             let number = u32::try_from(number).with_context(|| format!("{name} is too large"))?;
             header.extend(number.to_be_bytes());
         }

@@ -1,4 +1,4 @@
-//! The files that archives are to hold, found.
+//! Finds the files that go into archives.
 
 use std::path::{Path, PathBuf};
 
@@ -13,29 +13,29 @@ use crate::finding::{Finding, Place, Severity, said};
 /// A file of the project that goes into archives.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct ArchiveFile {
-    /// Its name there, without folders.
+    /// Its name in the archive, which has no folders.
     pub name: String,
-    /// Where it is, without links.
+    /// Its resolved path.
     pub path: PathBuf,
-    /// 0755 where it is a program to git, or else 0644.
+    /// 0755 where its owner may execute it, else 0644.
     pub mode: u32,
 }
 
 /// The key, from the table `dockless` on.
 const KEY: &str = "archive.files";
 
-/// What to do where nothing better is known.
+/// The fix where an error has none of its own.
 const FIX: &str = "name files inside the project, such as \"docs/*.md\"";
 
-/// What the texts name, and the files that Cargo.toml does, sorted, each once; every fault
-/// becomes a finding. Only what nobody typed may find nothing.
+/// The files that the patterns and Cargo.toml name, sorted, each once. Every fault becomes a
+/// finding. Only default patterns may find nothing.
 pub fn files(scope: &Scope<'_>, typed: &[String], findings: &mut Vec<Finding>) -> Vec<ArchiveFile> {
     let mut found = Vec::new();
     for (key, path) in &scope.package.named_files {
         match file(path, scope) {
             Ok(file) => found.push(file),
             Err(error) => {
-                // Packages are published without the files around their repository.
+                // Cargo.toml may name a file outside the package, which `cargo package` copies.
                 let beyond = path.exists() && !path.is_symlink();
                 let severity = if beyond { Severity::Warning } else { Severity::Error };
                 let place = Place::within(&scope.package.manifest, format!("[package] {key}"));
@@ -48,9 +48,10 @@ pub fn files(scope: &Scope<'_>, typed: &[String], findings: &mut Vec<Finding>) -
         }
     }
     for text in typed {
-        let files = match scope.is_typed(KEY) {
-            true => wanted(text, scope, findings),
-            false => likely(text, scope),
+        let files = if scope.is_typed(KEY) {
+            named(text, scope, findings)
+        } else {
+            by_default(text, scope)
         };
         match files {
             Ok(files) => found.extend(files),
@@ -66,15 +67,15 @@ pub fn files(scope: &Scope<'_>, typed: &[String], findings: &mut Vec<Finding>) -
     found
 }
 
-/// The files that somebody named: at least one for each text.
-fn wanted(text: &str, scope: &Scope<'_>, findings: &mut Vec<Finding>) -> Result<Vec<ArchiveFile>> {
+/// The files that a pattern of the user's names: at least one.
+fn named(text: &str, scope: &Scope<'_>, findings: &mut Vec<Finding>) -> Result<Vec<ArchiveFile>> {
     let sources = sources::find(scope, text)?;
     if sources.iter().any(|source| source.how == How::Lookalike) {
         findings.push(sources::lookalike(scope, KEY, text));
     }
     let (folders, others): (Vec<Source>, Vec<Source>) =
         sources.into_iter().partition(|source| source.path.is_dir());
-    // A pattern means the files among what it matches.
+    // Of what a pattern matches, only the files are meant.
     let folder = folders.iter().find(|it| it.how != How::Pattern || others.is_empty());
     ensure!(
         folder.is_none(),
@@ -84,10 +85,10 @@ fn wanted(text: &str, scope: &Scope<'_>, findings: &mut Vec<Finding>) -> Result<
     others.iter().map(|source| file(&source.path, scope)).collect()
 }
 
-/// The files that archives hold where they are there.
-fn likely(text: &str, scope: &Scope<'_>) -> Result<Vec<ArchiveFile>> {
+/// The files that a default pattern finds.
+fn by_default(text: &str, scope: &Scope<'_>) -> Result<Vec<ArchiveFile>> {
     let found = sources::search(scope, text)?.into_iter().flat_map(|(_, found)| found);
-    // Neither a folder nor a link to nothing is a licence.
+    // Folders and broken links are skipped.
     let files = found.filter(|source| source.path.exists() && !source.path.is_dir());
     files.map(|source| file(&source.path, scope)).collect()
 }
@@ -96,12 +97,12 @@ fn file(path: &Path, scope: &Scope<'_>) -> Result<ArchiveFile> {
     let name = path.file_name().and_then(|name| name.to_str());
     let name = name.with_context(|| format!("{} has no name in UTF-8", path.display()))?;
     if let Some(why) = unfit(name) {
-        anyhow::bail!("{} cannot lie in an archive: {why}", path.display());
+        anyhow::bail!("{} cannot go into an archive: {why}", path.display());
     }
-    // One that is not there is no link that leads nowhere.
+    // `admit` has a better error for a broken link.
     ensure!(path.is_symlink() || path.exists(), "there is no {}", path.display());
     let path = scope.project.boundary.admit(path)?;
-    ensure!(path.is_file(), "{} is no regular file", path.display());
+    ensure!(path.is_file(), "{} is not a regular file", path.display());
     let mode = if files::is_executable(&path)? { 0o755 } else { 0o644 };
     Ok(ArchiveFile { name: name.to_owned(), path, mode })
 }

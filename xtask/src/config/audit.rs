@@ -1,4 +1,4 @@
-//! What is checked, and how strictly.
+//! The settings of `check` and its audit.
 
 use std::collections::BTreeSet;
 
@@ -34,7 +34,7 @@ struct IgnoreKeys {
     until: String,
 }
 
-/// The checks that there are, in the order of the table.
+/// All checks, in the order of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Check {
@@ -57,10 +57,10 @@ impl Check {
     }
 }
 
-/// What an audit can find of a crate.
+/// What an audit can find.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum AuditKind {
     Vulnerability,
     Unmaintained,
     Unsound,
@@ -68,26 +68,27 @@ pub enum Kind {
     Yanked,
 }
 
-impl Kind {
-    /// Those that can be denied: a vulnerability always is.
-    pub const DENIED: [Kind; 4] = [Kind::Unmaintained, Kind::Unsound, Kind::Notice, Kind::Yanked];
+impl AuditKind {
+    /// The kinds that can be denied. A vulnerability always is.
+    pub const DENIED: [AuditKind; 4] =
+        [AuditKind::Unmaintained, AuditKind::Unsound, AuditKind::Notice, AuditKind::Yanked];
 
     pub fn name(self) -> &'static str {
         match self {
-            Kind::Vulnerability => "vulnerability",
-            Kind::Unmaintained => "unmaintained",
-            Kind::Unsound => "unsound",
-            Kind::Notice => "notice",
-            Kind::Yanked => "yanked",
+            AuditKind::Vulnerability => "vulnerability",
+            AuditKind::Unmaintained => "unmaintained",
+            AuditKind::Unsound => "unsound",
+            AuditKind::Notice => "notice",
+            AuditKind::Yanked => "yanked",
         }
     }
 }
 
-/// How grave a vulnerability is, as CVSS rates it.
+/// The severity of a vulnerability, as CVSS rates it.
 /// <https://www.first.org/cvss/specification-document#Qualitative-Severity-Rating-Scale>
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Gravity {
+pub enum Rating {
     None,
     Low,
     Medium,
@@ -95,50 +96,50 @@ pub enum Gravity {
     Critical,
 }
 
-impl Gravity {
-    const ALL: [Gravity; 5] =
-        [Gravity::None, Gravity::Low, Gravity::Medium, Gravity::High, Gravity::Critical];
+impl Rating {
+    const ALL: [Rating; 5] =
+        [Rating::None, Rating::Low, Rating::Medium, Rating::High, Rating::Critical];
 
     pub fn name(self) -> &'static str {
         match self {
-            Gravity::None => "none",
-            Gravity::Low => "low",
-            Gravity::Medium => "medium",
-            Gravity::High => "high",
-            Gravity::Critical => "critical",
+            Rating::None => "none",
+            Rating::Low => "low",
+            Rating::Medium => "medium",
+            Rating::High => "high",
+            Rating::Critical => "critical",
         }
     }
 
-    pub fn parse(name: &str) -> Option<Gravity> {
-        Gravity::ALL.into_iter().find(|it| it.name() == name)
+    pub fn parse(name: &str) -> Option<Rating> {
+        Rating::ALL.into_iter().find(|it| it.name() == name)
     }
 }
 
-/// An advisory that is known and does not count.
+/// An advisory that is to be ignored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ignore {
     pub id: String,
     pub reason: String,
-    /// The last day on which it does not count; `None` for ever.
+    /// The last day on which it is ignored; `None` for always.
     pub until: Option<Date>,
-    /// Where it is written.
+    /// Where the setting is.
     pub place: Place,
 }
 
-/// The settings of both tables.
+/// The settings of `check` and `audit`.
 #[derive(Clone, Debug, Default)]
 pub struct CheckConfig {
-    /// Sets of features that clippy is run with beside the default one.
+    /// Sets of features that clippy is run with, beside the default one.
     pub features: Vec<Features>,
     /// Checks that must run.
     pub require: BTreeSet<Check>,
     /// A folder, relative to the workspace's, or the URL of a repository.
     pub database: String,
     pub ignore: Vec<Ignore>,
-    /// What is less grave does not count.
-    pub severity: Option<Gravity>,
-    /// What counts like a vulnerability.
-    pub deny: BTreeSet<Kind>,
+    /// Less severe vulnerabilities are ignored.
+    pub severity: Option<Rating>,
+    /// What fails like a vulnerability.
+    pub deny: BTreeSet<AuditKind>,
 }
 
 /// A set of features.
@@ -149,7 +150,7 @@ pub enum Features {
     Named(String),
 }
 
-/// What the keys mean.
+/// Resolves the keys.
 pub fn check(
     keys: CheckKeys,
     audit: AuditKeys,
@@ -166,13 +167,14 @@ pub fn check(
     };
     let empty = |set: &&String| set.split([',', ' ']).any(|name| name.is_empty());
     for set in keys.features.iter().filter(empty) {
-        fault("check.features", format!("{set:?} names no feature where one should be"));
+        fault("check.features", format!("{set:?} has an empty feature name"));
     }
     let features = keys.features.iter().map(|set| match &**set {
         "all" => Features::All,
         "none" => Features::None,
         names => Features::Named(names.to_owned()),
     });
+    let features = features.collect();
     let mut require = BTreeSet::new();
     for name in &keys.require {
         match Check::ALL.into_iter().find(|check| check.name() == name) {
@@ -182,26 +184,25 @@ pub fn check(
     }
     let mut deny = BTreeSet::new();
     for name in &audit.deny {
-        match Kind::DENIED.into_iter().find(|kind| kind.name() == name) {
+        match AuditKind::DENIED.into_iter().find(|kind| kind.name() == name) {
             Some(kind) => drop(deny.insert(kind)),
             None => fault("audit.deny", format!("there is no kind {name:?} of findings")),
         }
     }
-    let severity = Gravity::parse(&audit.severity);
+    let severity = Rating::parse(&audit.severity);
     if severity.is_none() && !audit.severity.is_empty() {
-        fault("audit.severity", format!("{:?} is no severity", audit.severity));
+        fault("audit.severity", format!("{:?} is not a severity", audit.severity));
     }
     let mut ignore = Vec::new();
     for IgnoreKeys { id, reason, until } in audit.ignore {
         if id.is_empty() || reason.trim().is_empty() {
-            fault("audit.ignore", "an ignored advisory has an `id` and a `reason`".to_owned());
+            fault("audit.ignore", "an ignored advisory needs an `id` and a `reason`".to_owned());
         }
         let date = until.parse::<Date>().ok();
         if date.is_none() && !until.is_empty() {
-            fault("audit.ignore", format!("{until:?} is no day"));
+            fault("audit.ignore", format!("{until:?} is not a date"));
         }
         ignore.push(Ignore { id, reason, until: date, place: place("audit.ignore") });
     }
-    let (features, database) = (features.collect(), audit.database);
-    CheckConfig { features, require, database, ignore, severity, deny }
+    CheckConfig { features, require, database: audit.database, ignore, severity, deny }
 }

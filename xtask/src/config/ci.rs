@@ -1,4 +1,4 @@
-//! What of a project's own runs in GitHub's workflows.
+//! The program of the project that GitHub's workflows run.
 
 use std::path::{Component, Path};
 
@@ -28,16 +28,17 @@ pub fn ci(
     let inner = |it| matches!(it, Component::Normal(_) | Component::CurDir);
     let within = Path::new(&keys.run).components().all(inner);
     let why = if !within || keys.run.chars().any(char::is_control) || keys.run.contains("${{") {
-        "is no path of a file in the workspace"
+        "is not a path in the workspace"
     } else if !keys.run.contains('/') {
-        "would be looked for on PATH"
+        "would be looked up on PATH"
     } else if !root.join(&keys.run).is_file() {
-        "is no file"
+        "is not a file"
     } else {
         return Some(keys.run);
     };
     let place = typed.map(|raw| Place::within(&raw.manifest, schema::item(raw, "ci.run")));
-    let (why, fix) = (format!("{:?} {why}", keys.run), schema::example("ci.run"));
+    let why = format!("{:?} {why}", keys.run);
+    let fix = schema::example("ci.run");
     findings.push(Finding::error("config-ci", place.unwrap_or_default(), why, fix));
     None
 }

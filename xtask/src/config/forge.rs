@@ -33,8 +33,8 @@ pub struct ForgeConfig {
     pub repository: Option<Slug>,
     /// The file whose section about a version becomes its notes, from the workspace's folder.
     pub changelog: String,
-    /// What is wrong with it, where it was named. It may come of another program, later: so it
-    /// counts only where notes are written.
+    /// Why a configured changelog cannot be read. Another program may write it later, so this
+    /// counts only when notes are made.
     pub unfound: Option<Finding>,
     /// The index that gets pull requests of plugins; `None` where none does.
     pub index: Option<Slug>,
@@ -48,8 +48,8 @@ pub struct Slug {
 }
 
 impl Slug {
-    /// Takes `owner/name`; what neither owners nor repositories are called is refused, and
-    /// so cannot lead to another path of the API.
+    /// Parses `owner/name`. Names that GitHub does not allow are refused, so that they cannot
+    /// lead to another path of the API.
     pub fn parse(text: &str) -> Option<Slug> {
         let (owner, name) = text.split_once('/')?;
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
@@ -62,22 +62,21 @@ impl Slug {
         (fits(owner) && fits(name)).then(|| Slug { owner: owner.to_owned(), name: name.to_owned() })
     }
 
-    /// Whether both are one repository: GitHub does not tell cases apart.
+    /// Whether both name the same repository: GitHub ignores case.
     pub fn is(&self, other: &Slug) -> bool {
         self.to_string().eq_ignore_ascii_case(&other.to_string())
     }
 
-    /// The repository that an address leads to, in any of the forms in which Cargo.toml and
-    /// git have them: `https://SERVER/owner/name`, `git@SERVER:owner/name.git`,
+    /// The repository that a URL names, in any form that Cargo.toml and git allow: `https://SERVER/owner/name`, `git@SERVER:owner/name.git`,
     /// `ssh://git@SERVER/owner/name`. `server` is a host such as `github.com`.
     pub fn of_address(address: &str, server: &str) -> Option<Slug> {
         let (authority, path) = match address.split_once("://") {
             Some((_, rest)) => rest.split_once('/')?,
             None => address.split_once(':')?,
         };
-        // What stands before the host is a user, and a password at times.
+        // Before the host there may be a user and a password.
         let host = authority.rsplit('@').next()?;
-        // That of ssh has a port of its own.
+        // SSH uses another port, so a port may differ.
         let plain = host.split(':').next()?;
         if ![host, plain].iter().any(|it| it.eq_ignore_ascii_case(server)) {
             return None;
@@ -100,7 +99,7 @@ impl Serialize for Slug {
     }
 }
 
-/// What the keys mean.
+/// Resolves the keys.
 pub fn forge(
     keys: ForgeKeys,
     index: IndexKeys,
@@ -124,7 +123,7 @@ pub fn forge(
             let place = typed
                 .map(|raw| Place::within(&raw.manifest, super::schema::item(raw, path)))
                 .unwrap_or_default();
-            let why = format!("{text:?} is no repository on GitHub");
+            let why = format!("{text:?} is not a repository on GitHub");
             let fix = super::schema::example(path);
             findings.push(Finding::error("config-github", place, why, fix));
         }

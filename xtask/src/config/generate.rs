@@ -1,4 +1,4 @@
-//! The files that a program writes itself, as they are asked for.
+//! The settings for files that a program generates.
 
 use std::fmt;
 
@@ -8,11 +8,10 @@ use super::{Scope, schema};
 use crate::finding::Finding;
 use crate::template;
 
-/// What `{{ out }}` in an argument is called.
+/// The name of the value `{{ out }}`.
 pub const OUT: &str = "out";
 
-/// An entry of `generate` as it was typed; the types are those of the example
-/// in `default.toml`.
+/// An entry of `generate` as typed. Its types are those of the example in `default.toml`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct GeneratorKeys {
@@ -32,17 +31,17 @@ pub struct Generator {
     pub output: Output,
 }
 
-/// What is kept of what a program writes.
+/// Which output of the program is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Output {
-    /// What it prints, under this name.
+    /// Its stdout, under this name.
     Stdout(String),
-    /// The files that it writes and that match these patterns, under their own names.
+    /// The files that it writes and that match these patterns.
     Files(Vec<String>),
 }
 
-/// The names or patterns, as a list for people.
+/// The names or patterns, separated by commas.
 impl fmt::Display for Output {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -52,7 +51,7 @@ impl fmt::Display for Output {
     }
 }
 
-/// Why a file cannot have this name in an archive, on any system; `None` where it can.
+/// Why a file in an archive cannot have this name on some system; `None` where it can.
 pub fn unfit(name: &str) -> Option<&'static str> {
     if name.is_empty() {
         Some("it is empty")
@@ -69,7 +68,7 @@ pub fn unfit(name: &str) -> Option<&'static str> {
     }
 }
 
-/// What the entries mean; every fault of each becomes a finding.
+/// Resolves the entries. Every fault becomes a finding.
 pub fn generators(
     scope: &Scope<'_>,
     keys: Vec<GeneratorKeys>,
@@ -94,7 +93,7 @@ fn generator(
         findings.push(Finding::error("config-generate", place, why, fix));
     };
     if let Some(bin) = keys.bin.as_ref().filter(|bin| !bins.contains(&&***bin)) {
-        let why = format!("{bin:?} is none of the package's binaries that are released");
+        let why = format!("{bin:?} is not a released binary of the package");
         fault(".bin", why, &format!("name one of {}", bins.join(", ")));
     }
     let example = schema::example("archive.generate");
@@ -106,11 +105,11 @@ fn generator(
             fault(".args", error.to_string(), "use no other name");
         }
     }
-    let plain = "name a file alone, such as \"mytool.bash\"";
+    let plain = "name a file without a folder, such as \"mytool.bash\"";
     let output = match (keys.stdout, keys.files) {
         (Some(name), None) => {
             if let Some(why) = unfit(&name) {
-                fault(".stdout", format!("{name:?} is no file's name: {why}"), plain);
+                fault(".stdout", format!("{name:?} cannot be a file name: {why}"), plain);
             }
             Some(Output::Stdout(name))
         }
@@ -121,15 +120,15 @@ fn generator(
             for pattern in &patterns {
                 let bad = glob::Pattern::new(pattern).err().map(|error| error.to_string());
                 if let Some(why) = unfit(pattern).map(str::to_owned).or(bad) {
-                    let why = format!("{pattern:?} matches no file's name: {why}");
-                    fault(".files", why, "name files of the folder alone, such as \"*.1\"");
+                    let why = format!("{pattern:?} cannot match a file name: {why}");
+                    fault(".files", why, "match files of the folder itself, such as \"*.1\"");
                 }
             }
             Some(Output::Files(patterns))
         }
         (Some(_), Some(_)) => {
             let why = "it has both `stdout` and `files`".to_owned();
-            fault("", why, "keep one, and make another entry for the other");
+            fault("", why, "keep one, and add another entry for the other");
             None
         }
         (None, None) => {

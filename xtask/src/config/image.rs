@@ -1,4 +1,4 @@
-//! What an image is to hold and to say, as it is asked for.
+//! The settings of an image.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -33,7 +33,7 @@ pub struct ImageKeys {
     files: Vec<image_files::FileKeys>,
 }
 
-/// An image's settings. Texts are templates still.
+/// An image's settings, with templates not yet rendered.
 #[derive(Clone, Debug)]
 pub struct ImageConfig {
     pub ship: bool,
@@ -55,16 +55,16 @@ pub struct ImageConfig {
     pub annotations: BTreeMap<String, String>,
     /// Sorted by path, each once.
     pub files: Vec<ImageFile>,
-    /// What is wrong with the files. They may come of another program, later: so it
-    /// counts only where the image is made.
+    /// What is wrong with the files. Another program may write them later, so this counts only
+    /// when the image is made.
     pub unfound: Vec<Finding>,
 }
 
-/// What an image stands on.
+/// The base of an image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Base {
-    /// distroless/static, made of parts that the tool carries.
+    /// distroless/static, made of files that the tool carries.
     Builtin,
     /// Nothing.
     Scratch,
@@ -88,7 +88,7 @@ impl fmt::Display for Base {
     }
 }
 
-/// What the keys mean; every fault of each becomes a finding.
+/// Resolves the keys. Every fault becomes a finding.
 pub fn image(scope: &Scope<'_>, keys: ImageKeys, findings: &mut Vec<Finding>) -> ImageConfig {
     let mut unfound = Vec::new();
     let files = image_files::files(scope, keys.files, &mut unfound);
@@ -107,19 +107,19 @@ pub fn image(scope: &Scope<'_>, keys: ImageKeys, findings: &mut Vec<Finding>) ->
     let workdir = Some(&keys.workdir).filter(|path| !path.is_empty());
     let workdir = workdir.and_then(|path| place("workdir", image_rules::folder(path)));
     let user = User::parse(&keys.user).unwrap_or_else(|| {
-        faults.add("user", format!("{:?} is no number, nor two with a colon", keys.user));
+        faults.add("user", format!("{:?} is neither a number nor two with a colon", keys.user));
         User { uid: 0, gid: None }
     });
     if !keys.stop_signal.is_empty() && !image_rules::is_signal(&keys.stop_signal) {
-        faults.add("stop-signal", format!("{:?} is no signal", keys.stop_signal));
+        faults.add("stop-signal", format!("{:?} is not a signal", keys.stop_signal));
     }
     for name in keys.env.keys().filter(|name| !image_rules::is_variable(name)) {
-        faults.add("env", format!("{name:?} is no name of a variable"));
+        faults.add("env", format!("{name:?} cannot be a variable's name"));
     }
     for (key, names) in [("labels", &keys.labels), ("annotations", &keys.annotations)] {
         for name in names.keys() {
             if let Some(why) = image_rules::unfit_label(name) {
-                faults.add(key, format!("{name:?} is no name: {why}"));
+                faults.add(key, format!("{name:?} cannot be a name: {why}"));
             }
         }
     }
@@ -127,7 +127,7 @@ pub fn image(scope: &Scope<'_>, keys: ImageKeys, findings: &mut Vec<Finding>) ->
     for text in &keys.ports {
         match self::ports(text) {
             Some(found) => ports.extend(found),
-            None => faults.add("ports", format!("{text:?} is no port")),
+            None => faults.add("ports", format!("{text:?} is not a port")),
         }
     }
     ImageConfig {
@@ -151,7 +151,7 @@ pub fn image(scope: &Scope<'_>, keys: ImageKeys, findings: &mut Vec<Finding>) ->
 }
 
 impl ImageConfig {
-    /// The base, where it is in a registry and its name alone says which it is.
+    /// The base, where it is in a registry and named without a digest.
     pub fn named_base(&self) -> Option<&Reference> {
         match &self.base {
             Base::Named(reference) if reference.digest.is_none() => Some(reference),
@@ -160,7 +160,7 @@ impl ImageConfig {
     }
 }
 
-/// Where what is wrong with an image's keys is gathered.
+/// Collects the findings on an image's keys.
 struct Faults<'a, 'b> {
     scope: &'a Scope<'a>,
     findings: &'b mut Vec<Finding>,
@@ -169,8 +169,8 @@ struct Faults<'a, 'b> {
 impl Faults<'_, '_> {
     fn add(&mut self, key: &str, why: String) {
         let path = format!("image.{key}");
-        let (place, fix) = (self.scope.place(&path), super::schema::example(&path));
-        self.findings.push(Finding::error("config-image", place, why, fix));
+        let fix = super::schema::example(&path);
+        self.findings.push(Finding::error("config-image", self.scope.place(&path), why, fix));
     }
 }
 

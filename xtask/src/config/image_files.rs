@@ -1,4 +1,4 @@
-//! The files that an image is to hold, found and given their places.
+//! Finds the files of an image and their places in it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,8 +11,7 @@ use super::sources::{self, How};
 use crate::files::{self, Boundary};
 use crate::finding::{Finding, said};
 
-/// An entry of `files` as it was typed; the types are those of the example in
-/// `default.toml`.
+/// An entry of `files` as typed. Its types are those of the example in `default.toml`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct FileKeys {
@@ -37,8 +36,7 @@ pub struct ImageFile {
 #[serde(rename_all = "lowercase")]
 pub enum ImageNode {
     Dir,
-    /// A folder that only was on the way to others: one that is there already stays as
-    /// it is.
+    /// A folder that a copied folder implies. One that exists already stays as it is.
     Walked,
     File(PathBuf),
     Link(String),
@@ -95,11 +93,10 @@ impl Serialize for User {
     }
 }
 
-/// More files than this are taken for a mistake, such as a `from` that names a
-/// build folder.
-const MOST: usize = 100_000;
+/// More files than this are a mistake, such as a `from` that names a build folder.
+const MAX_FILES: usize = 100_000;
 
-/// What the entries mean, sorted by path; every fault becomes a finding.
+/// The files of all entries, sorted by path. Every fault becomes a finding.
 pub fn files(
     scope: &Scope<'_>,
     keys: Vec<FileKeys>,
@@ -123,7 +120,7 @@ pub fn files(
         };
         for file in files {
             match found.get(&file.to) {
-                // Whatever else says of it, a folder on the way takes it as it is.
+                // An implied folder yields to any other one.
                 Some(other) if file.node == ImageNode::Walked && other.node.is_folder() => {}
                 Some(other)
                     if *other != file
@@ -134,8 +131,8 @@ pub fn files(
                 _ => drop(found.insert(file.to.clone(), file)),
             }
         }
-        if found.len() > MOST {
-            fault(anyhow::anyhow!("there are more than {MOST} files"));
+        if found.len() > MAX_FILES {
+            fault(anyhow::anyhow!("there are more than {MAX_FILES} files"));
             break;
         }
     }
@@ -144,7 +141,7 @@ pub fn files(
     found.into_values().collect()
 }
 
-/// Complains of paths that lead through a file or a link.
+/// Adds a finding for each path that leads through a file or a link.
 fn within_files(
     found: &BTreeMap<String, ImageFile>,
     scope: &Scope<'_>,
@@ -162,7 +159,7 @@ fn within_files(
     }
 }
 
-/// `lookalikes` are told of names that could be patterns.
+/// `lookalikes` receives findings on names that could be patterns.
 fn entry(
     scope: &Scope<'_>,
     keys: &FileKeys,
@@ -182,7 +179,7 @@ fn entry(
     let mut found = Vec::new();
     for source in sources::find(scope, from)? {
         let path = &source.path;
-        // A folder that is named itself gives what is in it, as in Dockerfiles.
+        // Naming a folder copies its contents, as in Dockerfiles.
         let itself = source.how == How::Pattern || (typed.ends_with('/') && !path.is_dir());
         let below = if itself { join(&to, &name_of(path)?) } else { to.clone() };
         let real = rules.boundary.admit(path)?;
@@ -199,7 +196,7 @@ fn entry(
     Ok(found)
 }
 
-/// What entries of `files` are given.
+/// The mode and owner of an entry's files, and where they may come from.
 struct Rules<'a> {
     mode: Option<u32>,
     owner: Owner,
@@ -208,13 +205,13 @@ struct Rules<'a> {
 
 impl Rules<'_> {
     fn file(&self, path: &Path, to: String) -> anyhow::Result<ImageFile> {
-        anyhow::ensure!(path.is_file(), "{} is no regular file", path.display());
+        anyhow::ensure!(path.is_file(), "{} is not a regular file", path.display());
         let plain = if files::is_executable(path)? { 0o755 } else { 0o644 };
         let node = ImageNode::File(path.to_owned());
         Ok(ImageFile { to, node, mode: self.mode.unwrap_or(plain), owner: self.owner })
     }
 
-    /// The folder `dir` and all that is in it. Links may lead nowhere but below `top`.
+    /// The folder `dir` with its contents. Links must stay below `top`.
     fn folder(
         &self,
         top: &Path,
@@ -223,10 +220,10 @@ impl Rules<'_> {
         found: &mut Vec<ImageFile>,
     ) -> anyhow::Result<()> {
         if !to.is_empty() {
-            // Who may read a folder's files may also enter it.
+            // Whoever may read the files may also enter the folder.
             let mode = self.mode.map_or(0o755, |mode| mode | (mode & 0o444) >> 2);
-            let (to, owner) = (to.to_owned(), self.owner);
-            found.push(ImageFile { to, node: ImageNode::Walked, mode, owner });
+            let node = ImageNode::Walked;
+            found.push(ImageFile { to: to.to_owned(), node, mode, owner: self.owner });
         }
         for entry in files::list(dir)? {
             let below = join(to, &name_of(&entry.path)?);
@@ -235,11 +232,14 @@ impl Rules<'_> {
                 "{} would go into the image; name narrower folders",
                 entry.path.display()
             );
-            anyhow::ensure!(found.len() <= MOST, "{} holds more than {MOST} files", top.display());
+            anyhow::ensure!(
+                found.len() <= MAX_FILES,
+                "{} holds more than {MAX_FILES} files",
+                top.display()
+            );
             if entry.path.is_symlink() {
-                let target = link(top, &entry.path)?;
-                let (node, owner) = (ImageNode::Link(target), self.owner);
-                found.push(ImageFile { to: below, node, mode: 0o777, owner });
+                let node = ImageNode::Link(link(top, &entry.path)?);
+                found.push(ImageFile { to: below, node, mode: 0o777, owner: self.owner });
             } else if entry.path.is_dir() {
                 self.folder(top, &entry.path, &below, found)?;
             } else {
@@ -250,7 +250,7 @@ impl Rules<'_> {
     }
 }
 
-/// A link's target as it is written, where it stays below `top`.
+/// A link's target as written. An error where it leaves `top`.
 fn link(top: &Path, link: &Path) -> anyhow::Result<String> {
     let target = files::read_link(link)?;
     let shown = || format!("the link {} to {}", link.display(), target.display());
@@ -286,15 +286,14 @@ fn join(folder: &str, name: &str) -> String {
     if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
 }
 
-/// An absolute path of an image as a layer has it: relative, without a slash at
-/// its end.
+/// An absolute path of an image as it is in a layer: relative, without a trailing slash.
 pub fn place(to: &str) -> anyhow::Result<String> {
-    anyhow::ensure!(to.starts_with('/'), "{to:?} is no absolute path");
+    anyhow::ensure!(to.starts_with('/'), "{to:?} is not an absolute path");
     let parts = to.split('/').filter(|part| !part.is_empty());
     let mut place = String::new();
     for part in parts {
         let fit = part != "." && part != ".." && !part.starts_with(".wh.");
-        anyhow::ensure!(fit && !part.contains('\0'), "{to:?} is no plain path");
+        anyhow::ensure!(fit && !part.contains('\0'), "{to:?} is not a plain path");
         place = join(&place, part);
     }
     anyhow::ensure!(place.len() <= 4000, "{to:?} is too long");
@@ -305,16 +304,17 @@ pub fn place(to: &str) -> anyhow::Result<String> {
 fn mode(text: &str) -> anyhow::Result<u32> {
     let octal =
         (3..=4).contains(&text.len()) && text.bytes().all(|byte| (b'0'..b'8').contains(&byte));
-    anyhow::ensure!(octal, "{text:?} is no mode; one looks like 0644");
+    anyhow::ensure!(octal, "{text:?} is not a mode such as 0644");
     Ok(u32::from_str_radix(text, 8)?)
 }
 
+/// `uid` or `uid:gid`. The group defaults to the user's number, as in Dockerfiles.
 fn owner(text: &str) -> anyhow::Result<Owner> {
     let owner = User::parse(text).map(User::owner);
-    owner.ok_or_else(|| anyhow::anyhow!("{text:?} is no owner; one looks like 65532:65532"))
+    owner.ok_or_else(|| anyhow::anyhow!("{text:?} is not an owner such as 65532:65532"))
 }
 
-/// A user's or a group's number, as far as engines take them.
+/// The number of a user or a group, up to the engines' limit.
 /// <https://github.com/moby/sys/blob/main/user/user.go> (maxID)
 fn id(text: &str) -> Option<u32> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());

@@ -1,9 +1,9 @@
-//! What engines and builders take of an image's settings. The image that is made here and that
-//! of its Dockerfile are one: what either cannot hold, neither gets.
+//! What container engines and Dockerfile builders accept in an image's settings. Our image and
+//! that of its Dockerfile are the same, so a setting must be valid for both.
 
 use super::image_files;
 
-/// The names of signals, without `SIG`, as engines know them.
+/// The names of signals that engines know, without `SIG`.
 /// <https://github.com/moby/sys/blob/main/signal/signal_linux.go>
 const SIGNALS: [&str; 36] = [
     "ABRT", "ALRM", "BUS", "CHLD", "CLD", "CONT", "FPE", "HUP", "ILL", "INT", "IO", "IOT", "KILL",
@@ -11,7 +11,7 @@ const SIGNALS: [&str; 36] = [
     "TTIN", "TTOU", "URG", "USR1", "USR2", "VTALRM", "WINCH", "XCPU", "XFSZ", "RTMIN", "RTMAX",
 ];
 
-/// Whether engines know the signal: by its name, or by its number.
+/// Whether engines know the signal, by name or by number.
 pub fn is_signal(text: &str) -> bool {
     let number = |text: &str| {
         let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
@@ -27,38 +27,36 @@ pub fn is_signal(text: &str) -> bool {
         || number(text).is_some_and(|it| it <= 64)
 }
 
-/// A folder of an image, absolute and without a slash at its end.
+/// A folder of an image: an absolute path without a trailing slash.
 pub fn folder(text: &str) -> anyhow::Result<String> {
     let place = image_files::place(text)?;
-    anyhow::ensure!(!place.chars().any(char::is_control), "{text:?} is no plain path");
+    anyhow::ensure!(!place.chars().any(char::is_control), "{text:?} is not a plain path");
     Ok(format!("/{place}"))
 }
 
-/// A folder that a volume can be mounted on. No engine mounts one on the root, and runc none
-/// below /proc.
+/// A folder that a volume can be mounted on: engines refuse the root, and runc all below /proc.
 /// <https://github.com/opencontainers/runc/blob/main/libcontainer/rootfs_linux.go> (checkProcMount)
 pub fn volume(text: &str) -> anyhow::Result<String> {
     let folder = folder(text)?;
-    anyhow::ensure!(folder != "/", "{text:?} is the root itself, which is no volume");
+    anyhow::ensure!(folder != "/", "{text:?} is the root itself, which cannot be a volume");
     let proc = folder == "/proc" || folder.starts_with("/proc/");
-    anyhow::ensure!(!proc, "{text:?} is the kernel's, and no volume");
+    anyhow::ensure!(!proc, "{text:?} belongs to the kernel and cannot be a volume");
     Ok(folder)
 }
 
-/// Whether a variable of a container can have this name: ENV takes it as it is.
+/// Whether a variable of a container can have this name: `ENV` does not quote it.
 pub fn is_variable(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
     !name.is_empty() && !name.starts_with('-') && name.chars().all(plain)
 }
 
-/// Why a label or an annotation cannot have this name; `None` where it can. Builders end a
-/// name at the first `=`.
+/// Why a label or an annotation cannot have this name; `None` where it can.
 /// <https://github.com/opencontainers/image-spec/blob/main/annotations.md#rules>
 pub fn unfit_label(name: &str) -> Option<&'static str> {
     if name.trim().is_empty() {
         Some("it is empty")
     } else if name.contains('=') {
-        Some("it holds an equals sign, at which builders end a name")
+        Some("it holds an equals sign, at which a Dockerfile ends a name")
     } else if name.chars().any(char::is_control) {
         Some("it holds a control character")
     } else {

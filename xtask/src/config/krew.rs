@@ -1,4 +1,4 @@
-//! What krew is to be told of a kubectl plugin, as it was typed.
+//! The settings of a kubectl plugin.
 
 use serde::Deserialize;
 
@@ -19,7 +19,7 @@ pub struct KrewKeys {
     uri: String,
 }
 
-/// A plugin's settings; what is empty is told by Cargo.toml.
+/// A plugin's settings. What is empty comes from Cargo.toml.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KrewConfig {
     /// The plugin's name, without `kubectl-`.
@@ -34,11 +34,11 @@ pub struct KrewConfig {
     pub uri: String,
 }
 
-/// What the name of a plugin's program begins with, by which kubectl finds it.
+/// The prefix of a plugin's program, by which kubectl finds it.
 pub const PLUGIN: &str = "kubectl-";
 
-/// The plugin that a package is: it has a binary `kubectl-…` among these, or a table
-/// that says so. `None` for any other, and for one that is not to be shipped as such.
+/// The plugin that a package makes: one of these binaries is called `kubectl-…`, or the package
+/// has a table `krew`. `None` for other packages, and where `ship` is false.
 pub fn krew(
     scope: &Scope<'_>,
     keys: KrewKeys,
@@ -65,13 +65,14 @@ pub fn krew(
     };
     let bin = program(&name, &scope.package.name, bins)?.to_owned();
     let KrewKeys { short_description, description, homepage, caveats, uri, .. } = keys;
-    // They are for all to read.
+    // Manifests are public, so logins are removed.
     let [homepage, uri] = [homepage, uri].map(|it| Address::new(&it).shown().to_owned());
     Some(KrewConfig { name, bin, short_description, description, homepage, caveats, uri })
 }
 
-/// The plugin's program: the binary that kubectl would find by the plugin's name, where a
-/// dash is an underscore, or else by another; then one with the name of plugin or package.
+/// The plugin's program: the binary that kubectl finds by the plugin's name, with underscores for
+/// dashes; else another `kubectl-…`; else one with the plugin's or the package's name; else the
+/// first.
 /// <https://kubernetes.io/docs/tasks/extend-kubectl/kubectl-plugins/#names-with-dashes-and-underscores>
 fn program<'a>(name: &str, package: &str, bins: &[&'a str]) -> Option<&'a str> {
     let plain = |text: &str| text.replace('_', "-");

@@ -1,4 +1,4 @@
-//! How registries and other servers are spoken to.
+//! The settings for registries and other servers.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,17 +23,17 @@ pub struct NetworkKeys {
 /// The settings.
 #[derive(Clone, Debug)]
 pub struct NetworkConfig {
-    /// A file of certificates that are trusted beside others.
+    /// A file of additional trusted certificates.
     pub ca: Option<PathBuf>,
     /// `host` or `host:port` of servers without TLS.
     pub plain_http: Vec<String>,
     pub timeout: Duration,
     pub retries: u32,
-    /// Blobs that go to or come from one registry at a time.
+    /// How many blobs are transferred to or from a registry at a time.
     pub jobs: usize,
 }
 
-/// Where there is no project, or it says nothing.
+/// The settings without a project.
 impl Default for NetworkConfig {
     fn default() -> NetworkConfig {
         let timeout = Duration::from_secs(60);
@@ -41,7 +41,7 @@ impl Default for NetworkConfig {
     }
 }
 
-/// What the keys mean; `root` is the workspace's folder.
+/// Resolves the keys. `root` is the workspace's folder.
 pub fn network(
     keys: NetworkKeys,
     typed: Option<&RawConfig>,
@@ -59,7 +59,7 @@ pub fn network(
     let mut number = |key: &str, value: f64, most: u32| {
         let whole = value.fract() == 0.0 && (0.0..=f64::from(most)).contains(&value);
         if !whole {
-            fault(key, format!("{value} is no whole number from 0 to {most}"));
+            fault(key, format!("{value} is not a whole number from 0 to {most}"));
         }
         if whole { value as u32 } else { 1 }
     };
@@ -68,7 +68,7 @@ pub fn network(
     let jobs = number("jobs", keys.jobs, 64).max(1) as usize;
     for host in &keys.plain_http {
         if Origin::new(Scheme::Http, host).is_err() {
-            fault("plain-http", format!("{host:?} is no host, and no host with its port"));
+            fault("plain-http", format!("{host:?} is neither a host nor a host with a port"));
         }
     }
     let ca = (!keys.ca.is_empty()).then(|| root.join(&keys.ca));

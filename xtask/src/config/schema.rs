@@ -1,4 +1,4 @@
-//! What may be typed: `default.toml` is the schema, by example.
+//! The schema of the settings, which is `default.toml`.
 
 use serde_json::Value;
 
@@ -15,9 +15,8 @@ pub fn defaults(of_package: bool) -> Value {
     serde_json::to_value(table).expect("a table of strings, lists and truth values")
 }
 
-/// The defaults with what was typed laid over them. Unknown keys and wrong
-/// types become findings, and the default stands in for them, so that all that
-/// is wrong is found in one run.
+/// The defaults, overridden by what was typed. Unknown keys and wrong types become findings and
+/// keep the default, so that one run finds all faults.
 pub fn merge(typed: Option<&RawConfig>, of_package: bool, findings: &mut Vec<Finding>) -> Value {
     let mut merged = defaults(of_package);
     if let Some(typed) = typed {
@@ -26,15 +25,15 @@ pub fn merge(typed: Option<&RawConfig>, of_package: bool, findings: &mut Vec<Fin
     merged
 }
 
-/// Whether the key was typed. `path` is dotted, from the table `dockless` on.
+/// Whether the key was typed. `path` is dotted and starts below the table `dockless`.
 pub fn is_typed(typed: &RawConfig, path: &str) -> bool {
     let mut value = Some(&typed.value);
     path.split('.').for_each(|key| value = value.and_then(|value| value.get(key)));
     value.is_some()
 }
 
-/// The table and key as they are written in Cargo.toml. `path` is dotted, from
-/// the table `dockless` on.
+/// The table and key as written in Cargo.toml. `path` is dotted and starts below the table
+/// `dockless`.
 pub fn item(typed: &RawConfig, path: &str) -> String {
     let scope = if typed.package.is_some() { "package" } else { "workspace" };
     match table_and_key(path) {
@@ -43,8 +42,7 @@ pub fn item(typed: &RawConfig, path: &str) -> String {
     }
 }
 
-/// Splits a path after its table. What is within a list, as in `a.b[0].c`,
-/// belongs to the list's key.
+/// Splits a path after its table. `a.b[0].c` is in the table `a`, with the key `b[0].c`.
 fn table_and_key(path: &str) -> (Option<&str>, &str) {
     let list = path.find('[').unwrap_or(path.len());
     match path[..list].rfind('.') {
@@ -53,22 +51,21 @@ fn table_and_key(path: &str) -> (Option<&str>, &str) {
     }
 }
 
-/// A fix that names the candidate which is a slip of the finger away from
-/// `typed`; `otherwise` where none is.
+/// A fix that names the candidate most similar to `typed`; `otherwise` where none is similar.
 pub fn suggest<'a>(
     typed: &str,
     candidates: impl Iterator<Item = &'a str>,
     otherwise: &str,
 ) -> String {
     let scored = candidates.map(|candidate| (strsim::jaro_winkler(typed, candidate), candidate));
-    // The limit at which clap, too, thinks a suggestion worth making.
+    // The threshold of clap's suggestions.
     let close = scored.filter(|(score, _)| *score > 0.7);
     let nearest = close.max_by(|a, b| a.0.total_cmp(&b.0));
     nearest.map_or_else(|| otherwise.to_owned(), |(_, near)| format!("did you mean `{near}`?"))
 }
 
-/// Lays one value over its default. `path` is dotted, from the table
-/// `dockless` on.
+/// Overrides a default by a typed value. `path` is dotted and starts below the table
+/// `dockless`.
 fn lay_over(
     typed: &RawConfig,
     path: &str,
@@ -77,7 +74,7 @@ fn lay_over(
     findings: &mut Vec<Finding>,
 ) {
     let wrong = match (&mut *default, value) {
-        // A table that is empty by default holds keys of the user's own.
+        // A table without keys in the defaults takes any keys.
         (Value::Object(keys), Value::Object(values)) if keys.is_empty() => {
             (!values.values().all(Value::is_string))
                 .then(|| "expected a table of strings".to_owned())
@@ -153,9 +150,8 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// The keys of the tables in a list, with values of their types: those that the
-/// example for the list has. `None` where it is a list of something else, as all
-/// are that are within such a table.
+/// The keys of the tables in a list, with values of their types, from the list's example. `None`
+/// for a list of something else, and for any list inside such a table.
 fn entry_keys(path: &str) -> Option<serde_json::Map<String, Value>> {
     let line = example_line(path).filter(|_| !path.contains('['))?;
     let (_, value) = toml::from_str::<toml::Table>(line).ok()?.into_iter().next()?;
@@ -166,14 +162,14 @@ fn entry_keys(path: &str) -> Option<serde_json::Map<String, Value>> {
     (!keys.is_empty()).then_some(keys)
 }
 
-/// How `default.toml` says that a key is written.
+/// A fix that shows how a key is written.
 pub fn example(path: &str) -> String {
     let write = |line: &str| format!("write it as `{line}`");
     example_line(path).map_or_else(|| "see the config page".to_owned(), write)
 }
 
-/// The example that `default.toml` gives for a key, or else its default. Tables
-/// may have keys of the same name.
+/// The example for a key in `default.toml`, else its default. Several tables may have a key of
+/// this name.
 fn example_line(path: &str) -> Option<&'static str> {
     let (table, key) = table_and_key(path);
     let key = key.split('[').next().unwrap_or(key);

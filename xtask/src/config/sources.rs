@@ -1,4 +1,4 @@
-//! What a path or a pattern of the settings finds, for archives and images alike.
+//! Finds the files that a path or a pattern in the settings names, for archives and images.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -9,38 +9,37 @@ use crate::files::{self, Boundary};
 use crate::finding::{Finding, failure};
 use crate::template;
 
-/// How something was found.
+/// How a file was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum How {
     /// By its name.
     Name,
-    /// By its name, which could be read as a pattern.
+    /// By its name, which looks like a pattern.
     Lookalike,
     Pattern,
 }
 
-/// A file or a folder that settings name. Links are not followed yet, and what it is has not
-/// been looked at.
+/// A file or a folder that the settings name, not yet resolved or opened.
 #[derive(Clone, Debug)]
 pub struct Source {
     pub path: PathBuf,
     pub how: How,
 }
 
-/// A name or a pattern that finds nothing more than this many others is a mistake.
-const MOST_ALTERNATIVES: usize = 1000;
+/// Braces that stand for more alternatives than this are a mistake.
+const MAX_ALTERNATIVES: usize = 1000;
 
-/// What the text names, sorted, first in the package's folder, then in the workspace's. It is a
-/// template, then a name or, where nothing has that name, a pattern: `*` and `?` stay within
-/// one name, `**` stands for any folders, `[ab]` is one of the characters, and `{a,b}` stands
-/// for two texts. Hidden names must be named with their dot.
+/// The files that a template names, sorted. They are looked for in the package's folder, then in
+/// the workspace's. The rendered text is a name or, if no file has it, a pattern: `*` and `?`
+/// match within a name, `**` matches any folders, `[ab]` one of the characters, `{a,b}` either
+/// text. The dot of hidden names must be explicit.
 ///
-/// An error where any of the texts finds nothing.
+/// An error where one of the alternatives finds nothing.
 pub fn find(scope: &Scope<'_>, typed: &str) -> Result<Vec<Source>> {
     let found = search(scope, typed)?;
     if let Some((text, _)) = found.iter().find(|(_, found)| found.is_empty()) {
         let of = if text == typed { String::new() } else { format!(", of {typed:?}") };
-        let fix = "correct it, or remove it: only what nobody asked for may be missing";
+        let fix = "correct it, or remove it: only default files may be missing";
         bail!(failure(format!("nothing matches {text:?}{of}"), fix));
     }
     let mut found: Vec<Source> = found.into_iter().flat_map(|(_, found)| found).collect();
@@ -49,7 +48,7 @@ pub fn find(scope: &Scope<'_>, typed: &str) -> Result<Vec<Source>> {
     Ok(found)
 }
 
-/// What each of the texts that the typed one stands for finds, which may be nothing.
+/// The alternatives that a template stands for, and the files that each finds, if any.
 pub fn search(scope: &Scope<'_>, typed: &str) -> Result<Vec<(String, Vec<Source>)>> {
     let values = scope.project.values(scope.package);
     let values: Vec<(&str, &str)> = values.iter().map(|(name, value)| (*name, &**value)).collect();
@@ -80,7 +79,7 @@ pub fn search(scope: &Scope<'_>, typed: &str) -> Result<Vec<(String, Vec<Source>
     Ok(all)
 }
 
-/// The first of the searches that finds anything.
+/// The result of the first search that finds anything.
 fn first(searches: impl Iterator<Item = Result<Vec<Source>>>) -> Result<Vec<Source>> {
     for found in searches {
         let found = found?;
@@ -91,7 +90,7 @@ fn first(searches: impl Iterator<Item = Result<Vec<Source>>>) -> Result<Vec<Sour
     Ok(Vec::new())
 }
 
-/// Says that a name was not read as the pattern that it could be.
+/// A warning that a name that looks like a pattern was taken as a name.
 pub fn lookalike(scope: &Scope<'_>, key: &str, typed: &str) -> Finding {
     let why = format!("{typed:?} is the name of a file, so it is not read as a pattern");
     let fix =
@@ -103,7 +102,7 @@ fn looks_like_pattern(text: &str) -> bool {
     text.contains(['*', '?', '[']) || braces(text).is_some()
 }
 
-/// The texts that one with `{a,b}` stands for. Braces without a comma are nothing but braces.
+/// The alternatives that a text with `{a,b}` stands for. Braces without a comma are literal.
 fn alternatives(text: &str) -> Result<Vec<String>> {
     let mut done = Vec::new();
     let mut open = vec![text.to_owned()];
@@ -116,9 +115,9 @@ fn alternatives(text: &str) -> Result<Vec<String>> {
                 open.extend(all);
             }
         }
-        if open.len() + done.len() > MOST_ALTERNATIVES {
+        if open.len() + done.len() > MAX_ALTERNATIVES {
             bail!(failure(
-                format!("{text:?} stands for more than {MOST_ALTERNATIVES} names"),
+                format!("{text:?} stands for more than {MAX_ALTERNATIVES} names"),
                 "use `*`, or name them in several entries",
             ));
         }
@@ -129,7 +128,9 @@ fn alternatives(text: &str) -> Result<Vec<String>> {
 /// The first pair of braces with a comma between them: where it begins and ends, and its parts.
 fn braces(text: &str) -> Option<(usize, usize, Vec<&str>)> {
     text.match_indices('{').find_map(|(at, _)| {
-        let (mut depth, mut from, mut parts) = (0, at + 1, Vec::new());
+        let mut depth = 0;
+        let mut from = at + 1;
+        let mut parts = Vec::new();
         for (here, char) in text[at..].char_indices().map(|(here, char)| (at + here, char)) {
             match char {
                 '{' => depth += 1,
@@ -149,7 +150,7 @@ fn braces(text: &str) -> Option<(usize, usize, Vec<&str>)> {
     })
 }
 
-/// One part of a path that is looked for.
+/// One component of the path that is searched for.
 enum Part {
     /// Any folders.
     Any,
@@ -194,7 +195,7 @@ impl Search<'_> {
     ) -> Result<Vec<Source>> {
         let parts = text.split('/').filter(|part| !["", "."].contains(part));
         let mut parts: Vec<Part> = parts.map(part).collect::<Result<_>>()?;
-        // All that is below, as in .gitignore.
+        // `dir/**` means all files below, as in .gitignore.
         if matches!(parts.last(), Some(Part::Any)) {
             parts.push(Part::Pattern(glob::Pattern::new("*")?));
         }
@@ -202,7 +203,7 @@ impl Search<'_> {
             self.found.push(Source { path: dir.to_owned(), how: self.how });
         }
         self.descend(dir, &parts)?;
-        // What ends with a slash is a folder.
+        // A trailing slash means a folder.
         if text.ends_with('/') {
             self.found.retain(|source| source.path.is_dir());
         }
@@ -223,7 +224,7 @@ impl Search<'_> {
                 continue;
             };
             let fits = match part {
-                // Some file systems would take a name in other cases for the same.
+                // Compared here, because some file systems ignore case.
                 Part::Name(part) => *part == *name,
                 _ if self.boundary.is_closed(&entry.path) => false,
                 Part::Any => !name.starts_with('.'),

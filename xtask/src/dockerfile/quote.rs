@@ -1,16 +1,14 @@
-//! Texts as BuildKit's, buildah's and hadolint's parsers of a Dockerfile read
-//! them back, each one the same.
+//! Quotes texts so that BuildKit, buildah and hadolint all read them back unchanged.
 
 use anyhow::{Result, bail};
 
 /// A value of ARG, ENV or LABEL, or the name of a label, in double quotes.
 ///
-/// Within them `\`, `"` and `$` are special, and nothing else is. hadolint
-/// takes `\"` for a quote even where a `\` stands before it, so that
-/// backslashes before a quote stand outside of the quotes, where `\\` is one too.
+/// Within quotes only `\`, `"` and `$` are special. hadolint takes `\"` for a quote even after
+/// another `\`, so backslashes before a quote are put outside of the quotes.
 ///
-/// There is no way to write the end of a line: it ends the instruction, and
-/// after a `\` it vanishes. Such a text is an error.
+/// A line end cannot be quoted: it ends the instruction, and after a `\` it vanishes. Such a text
+/// is an error.
 /// <https://docs.docker.com/reference/dockerfile/#environment-replacement>
 pub fn quoted(text: &str) -> Result<String> {
     in_one_line(text)?;
@@ -28,9 +26,10 @@ pub fn quoted(text: &str) -> Result<String> {
             rest = &rest[first.len_utf8()..];
             continue;
         }
-        match after.is_empty() || after.starts_with('"') {
-            true => quoted.extend(["\"", &backslashes, "\""]),
-            false => quoted.push_str(&backslashes),
+        if after.is_empty() || after.starts_with('"') {
+            quoted.extend(["\"", &backslashes, "\""])
+        } else {
+            quoted.push_str(&backslashes)
         }
         rest = after;
     }
@@ -38,30 +37,28 @@ pub fn quoted(text: &str) -> Result<String> {
     Ok(quoted)
 }
 
-/// An ENV or LABEL of all the pairs, one a line; nothing where there are none.
-/// Names and values are as they are to stand there: see [`quoted`].
+/// An ENV or LABEL with the pairs, one per line; empty without pairs. Names and values must be
+/// quoted already: see [`quoted`].
 pub fn pairs(instruction: &str, pairs: &[(String, String)]) -> String {
     let indent = format!(" \\\n{}", " ".repeat(instruction.len() + 1));
     let pairs: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    match pairs.is_empty() {
-        true => String::new(),
-        false => format!("{instruction} {}\n", pairs.join(&indent)),
+    if pairs.is_empty() {
+        return String::new();
     }
+    format!("{instruction} {}\n", pairs.join(&indent))
 }
 
-/// An argument of WORKDIR, USER, EXPOSE, ADD or COPY: as it is where nothing in
-/// it is special, else in quotes.
+/// An argument of WORKDIR, USER, EXPOSE, ADD or COPY, quoted if it has special characters.
 pub fn word(text: &str) -> Result<String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@:%,".contains(c);
-    match !text.is_empty() && !text.starts_with('-') && text.chars().all(plain) {
-        true => Ok(text.to_owned()),
-        false => quoted(text),
+    if !text.is_empty() && !text.starts_with('-') && text.chars().all(plain) {
+        return Ok(text.to_owned());
     }
+    quoted(text)
 }
 
-/// The exec form of ENTRYPOINT and CMD, which both take literally: JSON, where
-/// line ends are no trouble. hadolint takes `\\"` for the middle of a string,
-/// so that a backslash is written by its number.
+/// The exec form of ENTRYPOINT and CMD: JSON, which can have line ends. hadolint misreads `\\"`, so
+/// a backslash is written as a Unicode escape.
 pub fn exec_form(args: &[String]) -> String {
     let strings: Vec<String> = args
         .iter()
@@ -70,14 +67,14 @@ pub fn exec_form(args: &[String]) -> String {
     format!("[{}]", strings.join(", "))
 }
 
-/// The paths of VOLUME: JSON whose strings are then read as words.
+/// The paths of VOLUME: JSON whose strings are words.
 pub fn volumes(paths: &[String]) -> Result<String> {
     let words: Vec<String> = paths.iter().map(|path| word(path)).collect::<Result<_>>()?;
     Ok(exec_form(&words))
 }
 
-/// A word for the shell of RUN, in double quotes. `{{ name }}` in it stays
-/// what it is, so that it may become the shell's `${NAME}` afterwards.
+/// A word for the shell of RUN, in double quotes. `{{ name }}` stays, so that it may become the
+/// shell's `${NAME}` later.
 pub fn shell_quoted(text: &str) -> Result<String> {
     in_one_line(text)?;
     let mut quoted = String::with_capacity(text.len() + 2);

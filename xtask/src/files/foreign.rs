@@ -1,5 +1,5 @@
-//! Files that others made. They are opened as regular files only, inside the folder that they
-//! belong to, and no more of them is read into memory than its limit.
+//! Files that others made. Only regular files are opened, only inside the folder that they
+//! belong to, and only up to a limit of bytes is read into memory.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
@@ -12,40 +12,39 @@ use anyhow::{Context, Result, bail};
 use super::{Limit, resolve};
 use crate::finding::failure;
 
-/// The folder that files must lie in once links are followed, and what of it is closed:
-/// git's own folders, whose files hold logins, and those that builds write.
+/// The folder that files must lie in once links are followed, without its closed parts: git's
+/// own folders, whose files hold logins, and those that builds write.
 #[derive(Clone, Debug, Default)]
 pub struct Boundary {
-    /// Without links.
+    /// Resolved.
     root: PathBuf,
-    /// Without links.
+    /// Resolved.
     closed: Vec<PathBuf>,
-    /// Where git's folder is, should it be a link.
+    /// Git's folder, resolved.
     git: Option<PathBuf>,
 }
 
 impl Boundary {
-    /// `root` is there. The closed folders need not be.
+    /// `root` must exist. The closed folders need not.
     pub fn new(root: &Path, closed: &[PathBuf]) -> Result<Boundary> {
         let closed = closed.iter().map(|path| resolve(path).unwrap_or_else(|_| path.clone()));
         let git = resolve(&root.join(".git")).ok();
         Ok(Boundary { root: resolve(root)?, closed: closed.collect(), git })
     }
 
-    /// Whether what lies at the path is of no concern, so that a search leaves it aside. Links
-    /// are not followed.
+    /// Whether a search should skip the path. Links are not followed.
     pub fn is_closed(&self, path: &Path) -> bool {
-        path.file_name().is_some_and(is_gits) || self.closed.iter().any(|closed| path == closed)
+        path.file_name().is_some_and(is_dot_git) || self.closed.iter().any(|closed| path == closed)
     }
 
-    /// The path without links.
+    /// The resolved path.
     ///
-    /// An error where it leads out of the root or into what is closed, or leads nowhere.
+    /// An error where it leads out of the root or into a closed folder, or does not exist.
     pub fn admit(&self, path: &Path) -> Result<PathBuf> {
         let real = match resolve(path) {
             Err(_) if path.is_symlink() && !path.exists() => bail!(failure(
                 format!("the link {} leads nowhere", path.display()),
-                "mend the link, or remove it",
+                "repair the link, or remove it",
             )),
             real => real?,
         };
@@ -54,11 +53,11 @@ impl Boundary {
             let why = format!("{} leads out of {}", path.display(), self.root.display());
             bail!(failure(why, fix));
         };
-        let gits = within.components().any(|part| is_gits(part.as_os_str()))
+        let in_git = within.components().any(|part| is_dot_git(part.as_os_str()))
             || self.git.as_ref().is_some_and(|git| real.starts_with(git));
         let closed = self.closed.iter().find(|closed| real.starts_with(closed));
         match closed {
-            _ if gits => {
+            _ if in_git => {
                 let why =
                     format!("{} leads into git's own files, to {}", path.display(), real.display());
                 bail!(failure(why, "name files that are committed"))
@@ -85,7 +84,8 @@ impl Boundary {
         read_all(self.open(path)?, path, limit)
     }
 
-    /// Reads a regular file that lies inside; `None` where there is none, and no link either.
+    /// Reads a regular file that lies inside; `None` where nothing has its name, not even a
+    /// broken link.
     pub fn read_if_there(&self, path: &Path, limit: Limit) -> Result<Option<Vec<u8>>> {
         match fs::symlink_metadata(path) {
             Err(error) if is_absent(&error) => Ok(None),
@@ -94,34 +94,34 @@ impl Boundary {
     }
 }
 
-/// Whether a name is that of git's folder, or of the file that stands for it. Some file systems
-/// do not tell cases apart.
-fn is_gits(name: &std::ffi::OsStr) -> bool {
+/// Whether a name is `.git`, a folder or a file. Some file systems ignore case.
+fn is_dot_git(name: &std::ffi::OsStr) -> bool {
     name.eq_ignore_ascii_case(".git")
 }
 
-/// Whether there is nothing at a path.
+/// Whether an error says that a file does not exist.
 fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
-/// Opens a regular file; links are followed. A pipe would be waited for, and a device would act.
+/// Opens a regular file; links are followed. Opening a pipe would block, and opening a device
+/// may have effects.
 pub fn open_regular(path: &Path) -> Result<File> {
     let context = || format!("open {}", path.display());
-    // What opening alone would set off is never opened.
+    // The type is checked before opening, which alone may have effects.
     ensure_regular(&fs::metadata(path).with_context(context)?, path)?;
-    opened(open_calmly(path).with_context(context)?, path)
+    checked(open_nonblocking(path).with_context(context)?, path)
 }
 
-/// Opens a regular file by a path without links, such as [`Boundary::admit`] and [`resolve`]
-/// give. A link that took the place of one of its folders since then is not followed.
+/// Opens a regular file by a path that [`Boundary::admit`] or [`resolve`] returned. A link that
+/// has replaced one of its folders since then is not followed.
 pub fn open_resolved(path: &Path) -> Result<File> {
     let context = || format!("open {}", path.display());
     ensure_regular(&fs::symlink_metadata(path).with_context(context)?, path)?;
-    opened(open_without_links(path).with_context(context)?, path)
+    checked(open_without_links(path).with_context(context)?, path)
 }
 
-/// Reads a regular file by a path without links.
+/// Reads a regular file; see [`open_resolved`].
 pub fn read_resolved(path: &Path, limit: Limit) -> Result<Vec<u8>> {
     read_all(open_resolved(path)?, path, limit)
 }
@@ -139,8 +139,8 @@ pub fn read_foreign_if_there(path: &Path, limit: Limit) -> Result<Option<Vec<u8>
     }
 }
 
-/// The file, where the descriptor itself says that it is one.
-fn opened(file: File, path: &Path) -> Result<File> {
+/// The file, if the open descriptor is that of a regular file.
+fn checked(file: File, path: &Path) -> Result<File> {
     let meta = file.metadata().with_context(|| format!("open {}", path.display()))?;
     ensure_regular(&meta, path)?;
     Ok(file)
@@ -149,8 +149,8 @@ fn opened(file: File, path: &Path) -> Result<File> {
 fn ensure_regular(meta: &fs::Metadata, path: &Path) -> Result<()> {
     if !meta.is_file() {
         bail!(failure(
-            format!("open {}: it is no regular file", path.display()),
-            "name a file, and not a folder or a pipe",
+            format!("open {}: it is not a regular file", path.display()),
+            "name a file, not a folder or a pipe",
         ));
     }
     Ok(())
@@ -163,30 +163,30 @@ fn read_all(file: File, path: &Path, limit: Limit) -> Result<Vec<u8>> {
     read.with_context(|| format!("read {}", path.display()))?;
     if bytes.len() as u64 > most {
         bail!(failure(
-            format!("read {}: no more than {most} bytes are read of such a file", path.display()),
-            "name another file, or mend this one",
+            format!("read {}: it has more than {most} bytes", path.display()),
+            "name another file, or make this one smaller",
         ));
     }
     Ok(bytes)
 }
 
 #[cfg(unix)]
-fn open_calmly(path: &Path) -> io::Result<File> {
+fn open_nonblocking(path: &Path) -> io::Result<File> {
     Ok(rustix::fs::open(path, file_flags(), rustix::fs::Mode::empty())?.into())
 }
 
-/// Neither waits for who writes into a pipe, nor takes a terminal for its own.
+/// Flags that neither wait for the writer of a pipe nor make a terminal the controlling one.
 #[cfg(unix)]
 fn file_flags() -> rustix::fs::OFlags {
     use rustix::fs::OFlags;
     OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY
 }
 
-/// Opens each folder on the way from the one before.
+/// Opens each folder of the path relative to the one before.
 #[cfg(unix)]
 fn open_without_links(path: &Path) -> io::Result<File> {
     use rustix::fs::{Mode, OFlags, open, openat};
-    // To pass through a folder takes no right to list it, where systems make that difference.
+    // With `O_PATH` a folder that cannot be listed can still be passed.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     let passing = OFlags::PATH;
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
@@ -207,13 +207,13 @@ fn open_without_links(path: &Path) -> io::Result<File> {
 
 #[cfg(not(unix))]
 #[expect(clippy::disallowed_methods, reason = "this is the door")]
-fn open_calmly(path: &Path) -> io::Result<File> {
+fn open_nonblocking(path: &Path) -> io::Result<File> {
     File::open(path)
 }
 
 #[cfg(not(unix))]
 fn open_without_links(path: &Path) -> io::Result<File> {
-    open_calmly(path)
+    open_nonblocking(path)
 }
 
 #[cfg(all(test, target_os = "linux"))]

@@ -1,4 +1,4 @@
-//! Locks of what several runs share, each where the shared thing is.
+//! Locks of what several runs share. A lock lies beside what it protects.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Seek, Write};
@@ -9,66 +9,66 @@ use anyhow::{Context, Result, bail};
 use super::make_dir;
 use crate::finding::{Help, failure};
 
-/// In bytes. No holder says more of itself.
+/// The longest text of a holder, in bytes.
 const LONGEST: u64 = 16 * 1024;
 
-/// How the text of each holder begins, which makes a lock file plainly this tool's.
+/// How a holder's text begins. It marks a lock file as this tool's.
 const HOLDER: &str = "process ";
 
-/// What keeps a folder and all that is in it out of git's sight, and so out of cargo's.
+/// The .gitignore that hides a folder and its contents from git, and so from `cargo package`.
 const IGNORE: &[u8] = b"*\n";
 
-/// How often a lock is looked for again that its holder removed meanwhile.
+/// How often taking a lock is tried whose file its last holder has just removed.
 const TRIES: u32 = 10_000;
 
-/// A lock that ends with its process, however that ends.
+/// A lock. The system releases it when its process ends, even by a kill.
 #[derive(Debug)]
 pub struct Lock {
     file: File,
     path: PathBuf,
-    /// Whether this process wrote into it who holds it.
+    /// Whether this process wrote its own name into the file.
     is_signed: bool,
-    /// The folder that is removed with the lock.
+    /// The folder to be removed with the lock.
     folder: Option<PathBuf>,
 }
 
-/// Who may have a lock at the same time.
+/// Whether others may hold the lock at the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
-    Alone,
+    Exclusive,
     Shared,
 }
 
-/// What is done where another process has the lock.
-enum Otherwise<'a> {
+/// What to do while another process holds the lock.
+enum IfHeld<'a> {
     Wait(&'a mut dyn FnMut(&str)),
     GiveUp,
 }
 
 impl Lock {
-    /// Takes the lock at `path`, waiting where another process holds it: `waiting` is then
-    /// told what the holder wrote of itself. `purpose` is what others are told of this one.
+    /// Takes the lock at `path`. While another process holds it, this waits, and calls `waiting`
+    /// with the text that the holder wrote. `purpose` is this process's own text.
     ///
-    /// The file may be anybody's: a link is an error, and nothing is written into a file
-    /// that is neither empty nor plainly a lock.
+    /// Others may have made the file: a link is an error, and a file that is neither empty nor a
+    /// holder's text is not changed.
     pub fn acquire(path: &Path, purpose: &str, mut waiting: impl FnMut(&str)) -> Result<Lock> {
         make_dir(path.parent().with_context(|| context(path))?)?;
-        let lock = take(path, Mode::Alone, &mut Otherwise::Wait(&mut waiting))?;
+        let lock = take(path, Mode::Exclusive, &mut IfHeld::Wait(&mut waiting))?;
         let mut lock = lock.with_context(|| context(path))?;
         lock.sign(purpose)?;
         Ok(lock)
     }
 
-    /// Takes the lock of dist/, which lies beside it in a folder of its own that neither git
-    /// nor cargo sees, and that goes with the lock.
+    /// Takes the lock of dist/. It lies beside dist/ in a folder of its own that git and cargo
+    /// ignore, and that is removed with the lock.
     pub fn of_dist(dist: &Path, purpose: &str, mut waiting: impl FnMut(&str)) -> Result<Lock> {
         let folder = dist.with_file_name(".dist.dockless-lock");
         let path = folder.join("lock");
         for _ in 0..TRIES {
             make_own_dir(&folder)?;
-            let taken = take(&path, Mode::Alone, &mut Otherwise::Wait(&mut waiting));
+            let taken = take(&path, Mode::Exclusive, &mut IfHeld::Wait(&mut waiting));
             let mut lock = match taken {
-                // Its last holder removed the folder just now.
+                // The last holder has just removed the folder.
                 Err(error) if is_absent(&error) => continue,
                 taken => taken?.with_context(|| context(&path))?,
             };
@@ -77,24 +77,24 @@ impl Lock {
             lock.folder = Some(folder);
             return Ok(lock);
         }
-        bail!("{}: it comes and goes", context(&path))
+        bail!("{}: the file keeps disappearing", context(&path))
     }
 
-    /// Takes the lock together with others that share it. Only who wants it alone waits.
+    /// Takes a shared lock. It excludes only [`Lock::acquire`] and [`Lock::try_acquire`].
     pub fn share(path: &Path) -> Result<Lock> {
-        let taken = take(path, Mode::Shared, &mut Otherwise::Wait(&mut |_| {}))?;
+        let taken = take(path, Mode::Shared, &mut IfHeld::Wait(&mut |_| {}))?;
         taken.with_context(|| context(path))
     }
 
-    /// Takes the lock where nobody has it.
+    /// Takes the lock if nobody holds it.
     pub fn try_acquire(path: &Path) -> Result<Option<Lock>> {
-        take(path, Mode::Alone, &mut Otherwise::GiveUp)
+        take(path, Mode::Exclusive, &mut IfHeld::GiveUp)
     }
 
-    /// Says who holds it, where that hurts nobody.
+    /// Writes into the file who holds it, unless the file holds a text of others.
     fn sign(&mut self, purpose: &str) -> Result<()> {
         let context = || context(&self.path);
-        let Some(_) = said(&self.file).with_context(context)? else { return Ok(()) };
+        let Some(_) = holder(&self.file).with_context(context)? else { return Ok(()) };
         self.file.set_len(0).with_context(context)?;
         (&self.file).rewind().with_context(context)?;
         let text = format!("{HOLDER}{} ({purpose})", std::process::id());
@@ -105,11 +105,11 @@ impl Lock {
 }
 
 impl Drop for Lock {
-    /// Nobody holds it any more, and the file says so: a layout's is the same after each run.
-    /// Who waits for one that is removed finds another in its place, or none, and looks again.
+    /// Empties the file, so that a layout's is the same after each run, or removes it. Whoever
+    /// waits for a removed one notices and takes the new one.
     #[expect(clippy::disallowed_methods, reason = "this is the door")]
     fn drop(&mut self) {
-        // What stays hurts nobody: the next run takes it as it is.
+        // A file that stays does no harm: the next run takes it.
         if !self.is_signed || self.file.set_len(0).is_err() {
             return;
         }
@@ -127,60 +127,60 @@ fn context(path: &Path) -> String {
     format!("lock {}", path.display())
 }
 
-/// The lock at `path`; `None` where another process has it and that ends the matter.
-fn take(path: &Path, mode: Mode, otherwise: &mut Otherwise<'_>) -> Result<Option<Lock>> {
+/// Takes the lock at `path`; `None` where another process holds it and [`IfHeld::GiveUp`].
+fn take(path: &Path, mode: Mode, if_held: &mut IfHeld<'_>) -> Result<Option<Lock>> {
     for _ in 0..TRIES {
         let file = open(path)?;
         let tried = match mode {
-            Mode::Alone => file.try_lock(),
+            Mode::Exclusive => file.try_lock(),
             Mode::Shared => file.try_lock_shared(),
         };
-        match (tried, &mut *otherwise) {
+        match (tried, &mut *if_held) {
             (Ok(()), _) => {}
-            (Err(TryLockError::WouldBlock), Otherwise::GiveUp) => return Ok(None),
-            (Err(TryLockError::WouldBlock), Otherwise::Wait(waiting)) => {
-                let holder = said(&file).with_context(|| context(path))?.unwrap_or_default();
+            (Err(TryLockError::WouldBlock), IfHeld::GiveUp) => return Ok(None),
+            (Err(TryLockError::WouldBlock), IfHeld::Wait(waiting)) => {
+                let holder = holder(&file).with_context(|| context(path))?.unwrap_or_default();
                 waiting(if holder.is_empty() { "another process" } else { &holder });
                 let got = match mode {
-                    Mode::Alone => file.lock(),
+                    Mode::Exclusive => file.lock(),
                     Mode::Shared => file.lock_shared(),
                 };
                 got.map_err(|error| unsupported(error, path))?;
             }
             (Err(TryLockError::Error(error)), _) => return Err(unsupported(error, path)),
         }
-        if is_at(&file, path)? {
+        if has_name(&file, path)? {
             return Ok(Some(Lock { file, path: path.to_owned(), is_signed: false, folder: None }));
         }
     }
-    bail!("{}: it comes and goes", context(path))
+    bail!("{}: the file keeps disappearing", context(path))
 }
 
-/// Opens a lock file, which is made where there is none: never through a link, never
-/// anything but a regular file, and without changing it.
+/// Opens a lock file, or creates it. Only a regular file is opened, never through a link, and
+/// it is not changed.
 #[expect(clippy::disallowed_methods, reason = "this is the door")]
 fn open(path: &Path) -> Result<File> {
     let foreign = |what: &str| {
-        let why = format!("{}: it is {what}, and no lock that dockless made", context(path));
+        let why = format!("{}: it is {what}, so dockless did not make it", context(path));
         failure(why, format!("see where {} comes from, and remove it", path.display()))
     };
     match fs::symlink_metadata(path) {
         Ok(meta) if meta.is_symlink() => bail!(foreign("a link")),
-        Ok(meta) if !meta.is_file() => bail!(foreign("no regular file")),
+        Ok(meta) if !meta.is_file() => bail!(foreign("not a regular file")),
         _ => {}
     }
     let mut options = OpenOptions::new();
     options.create(true).truncate(false).read(true).write(true);
-    // What has taken its place meanwhile.
+    // Something else may have taken its place since then.
     neither_follow_nor_wait(&mut options);
     let file = options.open(path).with_context(|| context(path))?;
     if !file.metadata().with_context(|| context(path))?.is_file() {
-        bail!(foreign("no regular file"));
+        bail!(foreign("not a regular file"));
     }
     Ok(file)
 }
 
-/// Opens no link, and waits for nobody at the other end of a pipe.
+/// Makes `open` fail on a link, and not wait for the other end of a pipe.
 pub fn neither_follow_nor_wait(options: &mut OpenOptions) {
     #[cfg(unix)]
     {
@@ -192,8 +192,8 @@ pub fn neither_follow_nor_wait(options: &mut OpenOptions) {
     let _ = options;
 }
 
-/// What the holder of a lock wrote; `None` where it is another file's text.
-fn said(file: &File) -> std::io::Result<Option<String>> {
+/// What the holder of a lock wrote; `None` where the text is none of a holder's.
+fn holder(file: &File) -> std::io::Result<Option<String>> {
     let mut file = file;
     let mut bytes = Vec::new();
     file.rewind()?;
@@ -209,15 +209,15 @@ fn is_holder(text: &[u8]) -> bool {
     digits > 0 && rest[digits..].starts_with(b" (") && rest.ends_with(b")")
 }
 
-/// Whether the file is the one that has the name: who held the lock before may have
-/// removed it, and others would make a new one.
-fn is_at(file: &File, path: &Path) -> Result<bool> {
+/// Whether the open file still has its name: the last holder may have removed it, and the next
+/// process would create a new one.
+fn has_name(file: &File, path: &Path) -> Result<bool> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;
         let own = file.metadata().with_context(|| context(path))?;
         match fs::symlink_metadata(path) {
-            Ok(there) => Ok((own.dev(), own.ino()) == (there.dev(), there.ino())),
+            Ok(named) => Ok((own.dev(), own.ino()) == (named.dev(), named.ino())),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error).with_context(|| context(path)),
         }
@@ -229,7 +229,7 @@ fn is_at(file: &File, path: &Path) -> Result<bool> {
     }
 }
 
-/// Makes a folder that is no link to another.
+/// Makes a folder; a link to one is an error.
 #[expect(clippy::disallowed_methods, reason = "this is the door")]
 fn make_own_dir(folder: &Path) -> Result<()> {
     let context = || format!("make the folder {}", folder.display());
@@ -238,16 +238,16 @@ fn make_own_dir(folder: &Path) -> Result<()> {
         Ok(()) => Ok(()),
         Err(_) => match fs::symlink_metadata(folder) {
             Ok(meta) if !meta.is_dir() => Err(failure(
-                format!("{} is no folder that dockless made", folder.display()),
+                format!("{} is not a folder that dockless made", folder.display()),
                 format!("see where {} comes from, and remove it", folder.display()),
             )),
-            // It was there, and is gone: the next try makes it.
+            // It has just been removed: the next try makes it.
             _ => Ok(()),
         },
     }
 }
 
-/// Keeps the folder out of git's sight.
+/// Hides the folder from git.
 #[expect(clippy::disallowed_methods, reason = "this is the door")]
 fn hide(folder: &Path) -> Result<()> {
     let path = folder.join(".gitignore");
@@ -263,11 +263,11 @@ fn is_absent(error: &anyhow::Error) -> bool {
     io.is_some_and(|error| error.kind() == ErrorKind::NotFound)
 }
 
-/// Network file systems without a lock daemon, and some in user space, know no locks.
+/// Some network file systems and some in user space have no locks.
 fn unsupported(error: std::io::Error, path: &Path) -> anyhow::Error {
     let folder = path.parent().unwrap_or(path).display();
     let fix =
-        format!("two runs would spoil each other's work: put {folder} on another file system");
+        format!("two runs would damage each other's work: put {folder} on another file system");
     anyhow::Error::new(error).context(context(path)).context(Help(fix))
 }
 
@@ -275,7 +275,6 @@ fn unsupported(error: std::io::Error, path: &Path) -> anyhow::Error {
 mod tests {
     use super::*;
     use crate::files::{list, read, remove, write};
-    use std::time::Duration;
 
     fn alone(path: &Path) -> Lock {
         Lock::acquire(path, "release", |_| panic!("nobody holds it")).unwrap()
@@ -291,18 +290,16 @@ mod tests {
         ];
         for take in takes {
             let first = take(dir.path(), &mut |_| panic!("nobody holds it")).unwrap();
-            let second = std::thread::spawn({
-                let path = dir.path().to_owned();
-                move || {
-                    let mut told = String::new();
-                    take(&path, &mut |holder| told = holder.to_owned()).unwrap();
-                    told
-                }
+            let (sender, receiver) = std::sync::mpsc::channel();
+            let path = dir.path().to_owned();
+            let second = std::thread::spawn(move || {
+                take(&path, &mut |holder| sender.send(holder.to_owned()).unwrap()).unwrap();
             });
-            std::thread::sleep(Duration::from_millis(50));
+            let holder = format!("process {} (release)", std::process::id());
+            assert_eq!(receiver.recv().unwrap(), holder);
             assert!(!second.is_finished());
             drop(first);
-            assert_eq!(second.join().unwrap(), format!("process {} (release)", std::process::id()));
+            second.join().unwrap();
         }
         // That of dist/ is gone with its holders.
         assert_eq!(list(dir.path()).unwrap().len(), 1);
@@ -401,11 +398,11 @@ mod tests {
         refused("a link");
         assert!(!dir.path().join("absent").exists());
         super::super::make_dir(&path).unwrap();
-        refused("no regular file");
+        refused("not a regular file");
         #[cfg(target_os = "linux")]
         {
             rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RUSR).unwrap();
-            refused("no regular file");
+            refused("not a regular file");
         }
         // The folder of dist/'s lock may be a link, or what is in it.
         let (dist, folder) = (dir.path().join("dist"), dir.path().join(".dist.dockless-lock"));

@@ -1,4 +1,4 @@
-//! The folders that a program finds, all empty, and what it left in them.
+//! The empty folders that a program is given, and the files that it leaves in them.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -11,24 +11,24 @@ use crate::digest::Digest;
 use crate::files;
 use crate::finding::failure;
 
-/// How many names of a list are said.
-const SAID: usize = 10;
+/// How many names of a list are shown.
+const MAX_SHOWN: usize = 10;
 
-/// A world for one run.
+/// The folders of one run.
 pub struct Folders {
-    /// Where the program itself lies.
+    /// The program's own folder.
     pub bin: PathBuf,
-    /// Where what it printed is kept.
+    /// The folder for its output.
     pub printed: PathBuf,
     /// `{{ out }}`
     pub out: PathBuf,
-    /// Where it is started.
+    /// Its working folder.
     pub work: PathBuf,
     root: PathBuf,
 }
 
-/// Folders that variables name, and whether anything that is left there is
-/// somewhere else than it should be: temporary files and caches are nobody's loss.
+/// Folders in variables, and whether the program must leave them empty: temporary files and caches
+/// do not matter.
 const NAMED: [(&str, &str, bool); 8] = [
     ("HOME", "home", true),
     ("XDG_CONFIG_HOME", "config", true),
@@ -63,7 +63,8 @@ impl Folders {
         NAMED.map(|(name, folder, _)| (name.into(), self.root.join(folder).into())).into()
     }
 
-    /// The files in `out` and the working folder that match a pattern: at least one for each.
+    /// The files in `out` and the working folder that match a pattern, at least one for each
+    /// pattern.
     pub fn take(&self, patterns: &[String], count: usize, size: u64) -> Result<Vec<File>> {
         let mut taken: Vec<File> = Vec::new();
         let mut others = Vec::new();
@@ -80,7 +81,8 @@ impl Folders {
                 };
                 let mut matched = false;
                 for (used, _) in used.iter_mut().zip(&compiled).filter(|(_, it)| it.matches(name)) {
-                    (*used, matched) = (true, true);
+                    *used = true;
+                    matched = true;
                 }
                 if !matched {
                     others.push(shown);
@@ -107,7 +109,7 @@ impl Folders {
         Ok(taken)
     }
 
-    /// Fails where it wrote anything that was not taken.
+    /// Fails where the program wrote a file that was not taken.
     pub fn nothing_else(&self, taken: &[File]) -> Result<()> {
         let places = [("{{ out }}", &*self.out), (".", &*self.work)];
         let places = places.map(|(label, folder)| (label.to_owned(), folder.to_owned()));
@@ -118,7 +120,7 @@ impl Folders {
             for entry in files::list(&folder)? {
                 let name = entry.path.file_name().unwrap_or_default().to_string_lossy();
                 let is_dir = !entry.path.is_symlink() && entry.path.is_dir();
-                // Programs make folders that they then have no use for.
+                // Programs often make folders that they do not use.
                 let nothing = is_dir && files::list(&entry.path)?.is_empty();
                 if !nothing && !taken.iter().any(|file| file.path == entry.path) {
                     others.push(format!("{label}/{name}{}", if is_dir { "/" } else { "" }));
@@ -133,24 +135,24 @@ impl Folders {
     }
 }
 
-/// A file that may lie in an archive.
-fn fit(entry: &files::Entry, name: &str, shown: &str, size: u64) -> Result<File> {
+/// A file for an archive. An error where it cannot be in one.
+fn fit(entry: &files::DirEntry, name: &str, shown: &str, size: u64) -> Result<File> {
     let kind = if entry.path.is_symlink() {
         Some("a link")
     } else if entry.path.is_dir() {
         Some("a folder")
     } else if !entry.path.is_file() {
-        Some("no regular file")
+        Some("not a regular file")
     } else {
         None
     };
     if let Some(kind) = kind {
-        let why = format!("{shown} is {kind}, and a file was expected");
+        let why = format!("{shown} is {kind}, but a file was expected");
         bail!(failure(why, "let it write a file, or narrow `files`"));
     }
     if let Some(why) = unfit(name) {
-        let why = format!("it wrote {shown:?}, which cannot lie in an archive: {why}");
-        bail!(failure(why, "let it name its files otherwise"));
+        let why = format!("it wrote {shown:?}, which cannot go into an archive: {why}");
+        bail!(failure(why, "let it use other file names"));
     }
     if entry.size > size {
         let why = format!("{shown} is larger than {size} bytes");
@@ -162,10 +164,10 @@ fn fit(entry: &files::Entry, name: &str, shown: &str, size: u64) -> Result<File>
     Ok(File { name: name.to_owned(), path: entry.path.clone(), digest, mode })
 }
 
-/// The first of the names, and how many more there are.
+/// The first names, and the number of the others.
 fn wrote(names: &[String]) -> String {
-    let said = names[..names.len().min(SAID)].join(", ");
-    match names.len().saturating_sub(SAID) {
+    let said = names[..names.len().min(MAX_SHOWN)].join(", ");
+    match names.len().saturating_sub(MAX_SHOWN) {
         0 => format!("it wrote {said}"),
         more => format!("it wrote {said} and {more} more"),
     }

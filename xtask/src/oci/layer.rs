@@ -10,7 +10,7 @@ use tar::{EntryType, Header};
 
 use super::entry::{Content, LayerEntry, Node};
 use super::{Blob, Descriptor, Layer, gzip};
-use crate::cache::{Blobs, Cache, Kind};
+use crate::cache::{Blobs, Cache, CacheKind};
 use crate::digest::{self, Digest, HashingReader, HashingWriter};
 
 /// The version of the layers' format. It is raised when the same entries give other bytes,
@@ -47,7 +47,7 @@ pub fn layer(
         None => {
             let known = write(entries, blobs, bar)?;
             let text = serde_json::to_vec(&known).context("write JSON")?;
-            cache.put(Kind::Layer, &key, &Digest::of(&text), &text[..])?;
+            cache.put(CacheKind::Layer, &key, &Digest::of(&text), &text[..])?;
             known
         }
     };
@@ -74,7 +74,7 @@ fn key(entries: &[LayerEntry]) -> Digest {
 /// What the cache has under the key, where the blob is there too and unchanged.
 fn kept(key: &Digest, cache: &Cache, blobs: &Blobs) -> Result<Option<Known>> {
     let mut text = Vec::new();
-    if cache.get(Kind::Layer, key, &mut text)?.is_none() {
+    if cache.get(CacheKind::Layer, key, &mut text)?.is_none() {
         return Ok(None);
     }
     // Another version may have written another format.

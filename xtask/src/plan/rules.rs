@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::tools::{self, Obstacle, Tools};
 use super::{ArchivePlan, BuildPlan, GeneratePlan, LeftOut, Mode, Request, Selected};
 use crate::finding::{Finding, Place};
-use crate::project::git::{Change, ChangeKind, Mark, MarkPlace, Tagged};
+use crate::project::git::{Change, ChangeKind, GitTag, TagPlace, Tagged};
 use crate::project::{Git, Package, Project};
 use crate::target::Target;
 use crate::version::{ReleaseTag, Versioned};
@@ -180,9 +180,9 @@ fn unreleasable(selected: &[Selected<'_>], project: &Project, tagged: bool) -> V
 /// The tags on HEAD, and why none of them counts.
 fn uncounted(git: &Git, project: &Project) -> Vec<String> {
     const MOST: usize = 5;
-    let on_head: Vec<&Mark> =
-        git.marks.iter().filter(|mark| mark.place == MarkPlace::OnHead).collect();
-    let reason = |mark: &&Mark| {
+    let on_head: Vec<&GitTag> =
+        git.all_tags.iter().filter(|mark| mark.place == TagPlace::OnHead).collect();
+    let reason = |mark: &&GitTag| {
         let Some(tag) = project.read_tag(&mark.name) else {
             return match &project.tag_form {
                 Some(form) => format!("{} is not of the form {form}", mark.name),

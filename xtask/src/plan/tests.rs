@@ -5,10 +5,11 @@ use super::*;
 use crate::config::{ArchiveFile, Base, User};
 use crate::process::Env;
 use crate::project::cross::{Clang, Zig};
-use crate::project::git::{Mark, MarkPlace, Tree};
+use crate::project::git::{GitTag, TagPlace, Tree};
 use crate::project::{About, Bin, Cross, Git, Graph, NativeCrate, Rustc};
 use crate::version::{Head, ReleaseTag, Version};
 
+mod any_table;
 mod generate;
 mod image;
 mod krew;
@@ -45,12 +46,12 @@ fn package(name: &str, version: &str, git: Option<&Git>) -> Package {
 }
 
 fn git(tags: &[&str]) -> Git {
-    let marks = tags.iter().map(|tag| Mark {
+    let all_tags = tags.iter().map(|tag| GitTag {
         name: (*tag).to_owned(),
         commit: SHA.to_owned(),
-        place: MarkPlace::OnHead,
+        place: TagPlace::OnHead,
     });
-    let marks: Vec<Mark> = marks.collect();
+    let all_tags: Vec<GitTag> = all_tags.collect();
     let mut git = Git {
         top: "/p".into(),
         commit: Some(SHA.to_owned()),
@@ -59,7 +60,7 @@ fn git(tags: &[&str]) -> Git {
         dirty: false,
         tree: Tree::default(),
         shallow: false,
-        marks,
+        all_tags,
         tags: Vec::new(),
         counts: BTreeMap::new(),
     };

@@ -1,16 +1,16 @@
-//! The lines of a failed program's stderr that say why it failed.
+//! Picks the lines of a failed program's stderr that say why it failed.
 
 use std::collections::BTreeSet;
 
 /// How many lines an excerpt has at most.
 const LINES: usize = 16;
-/// How many characters of a line are shown: some linkers' command lines have thousands.
+/// How many characters of a line are shown: linkers' command lines may have thousands.
 const WIDTH: usize = 400;
-/// How many lines after one that says an error belong to it.
+/// How many lines after the first line of an error may belong to it.
 const FOLLOWING: usize = 3;
 
-/// Words by which programs begin an error: Rust's and C's compilers and linkers, cargo, git,
-/// npm, make, Go and Python. In lower case.
+/// How programs begin an error, in lower case: Rust's and C's compilers and linkers, cargo, git,
+/// npm, make, Go and Python.
 const ERRORS: [&str; 16] = [
     "error:",
     "error[",
@@ -30,27 +30,27 @@ const ERRORS: [&str; 16] = [
     "assertion failed",
 ];
 
-/// What a failed program's stderr says of why it failed: at most 16 lines in their order,
-/// without colours and control characters. Backtraces and empty lines are left out, lines that
-/// say an error come before all others, and the last lines fill what is left.
+/// Why a program failed, from its stderr: at most 16 lines in their order, without colours and
+/// control characters. Backtraces and empty lines are left out, errors take precedence, and the
+/// last lines fill the rest.
 pub fn excerpt(stderr: &str) -> String {
     let lines = without_backtraces(stderr);
-    let mut told = BTreeSet::new();
+    let mut errors = BTreeSet::new();
     for at in (0..lines.len()).filter(|&at| says_error(&lines[at])) {
         let after = &lines[at + 1..];
-        // What a panic says begins on the line after its place, at no indentation.
+        // A panic's message starts on the line after its place, without indentation.
         let panic = lines[at].contains("panicked at");
         let belongs =
             |line: &&String| !says_error(line) && (panic || line.starts_with([' ', '\t']));
         let following = after.iter().take(FOLLOWING).take_while(belongs).count();
-        told.extend(at..=at + following);
+        errors.extend(at..=at + following);
     }
-    // The first error is often the cause of the others, and what sums them up or
-    // is deepest in a chain stands last.
+    // The first error is often the cause of the others. The last one sums them up, or is the
+    // root of a chain.
     let half = LINES / 2;
-    let told: Vec<usize> = told.into_iter().collect();
-    let first = told.iter().take(half);
-    let last = told.iter().skip(half).rev().take(half);
+    let errors: Vec<usize> = errors.into_iter().collect();
+    let first = errors.iter().take(half);
+    let last = errors.iter().skip(half).rev().take(half);
     let mut shown: BTreeSet<usize> = first.chain(last).copied().collect();
     for at in (0..lines.len()).rev() {
         if shown.len() == LINES {
@@ -67,8 +67,7 @@ fn says_error(line: &str) -> bool {
     ERRORS.iter().any(|words| line.contains(words)) || line.trim_start().starts_with("npm error")
 }
 
-/// The lines that hold something, without the frames of backtraces; all of them, where there is
-/// nothing else.
+/// The lines that are not empty, without backtraces; with them where nothing else is left.
 fn without_backtraces(stderr: &str) -> Vec<String> {
     let mut backtrace = Backtrace::None;
     let mut all = Vec::new();
@@ -87,7 +86,7 @@ fn without_backtraces(stderr: &str) -> Vec<String> {
     if kept.is_empty() { all } else { kept }
 }
 
-/// What a terminal would show of a line at last: a progress bar returns to its start.
+/// What a terminal shows of a line in the end: a progress bar overwrites itself.
 fn visible(line: &str) -> String {
     let last = line.rsplit('\r').find(|part| !part.trim().is_empty()).unwrap_or_default();
     let shown = last.chars().filter(|c| *c == '\t' || !c.is_control());
@@ -101,7 +100,7 @@ fn shortened(line: &str) -> String {
     }
 }
 
-/// Which backtrace the reading is in.
+/// Which backtrace the current line is in.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Backtrace {
     None,
@@ -114,7 +113,7 @@ enum Backtrace {
 }
 
 impl Backtrace {
-    /// Whether the next line is of a backtrace.
+    /// Whether the next line belongs to a backtrace.
     fn holds(&mut self, line: &str) -> bool {
         let text = line.trim();
         let indented = line.starts_with([' ', '\t']);
@@ -144,21 +143,21 @@ impl Backtrace {
             Backtrace::None
         };
         *self != Backtrace::None
-            || is_a_frame_alone(line)
+            || is_untitled_frame(line)
             || ADVICE.iter().any(|it| text.starts_with(it))
     }
 }
 
-/// What Rust says of a backtrace and not of the error.
+/// Rust's hints on backtraces, which say nothing of the error.
 /// <https://doc.rust-lang.org/std/backtrace/index.html#environment-variables>
 const ADVICE: [&str; 2] = [
     "note: run with `RUST_BACKTRACE=",
     "note: Some details are omitted, run with `RUST_BACKTRACE=",
 ];
 
-/// Whether a line is a frame of a backtrace without a title, as those of Node and Java:
+/// Whether a line is a frame of a backtrace without a title, as Node and Java print them:
 /// `    at NAME (FILE:LINE:COLUMN)`.
-fn is_a_frame_alone(line: &str) -> bool {
+fn is_untitled_frame(line: &str) -> bool {
     let text = line.trim_start();
     let end = text.trim_end_matches([')', ',']);
     let digits = end.trim_end_matches(|c: char| c.is_ascii_digit());

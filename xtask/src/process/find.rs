@@ -1,4 +1,4 @@
-//! Where a program is.
+//! Finds programs on PATH.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ pub fn find(program: &str, env: &Env) -> Option<PathBuf> {
         .find(|candidate| is_program(candidate))
 }
 
-/// Whether the file is one that may be started.
+/// Whether the file may be started.
 #[cfg(unix)]
 fn is_program(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;

@@ -1,7 +1,7 @@
-//! The tool's own environment holds no token: what is started, and what that starts, could
-//! read it in `/proc/PID/environ` as long as this process lives. On Linux a process that was
-//! given tokens starts itself anew without them, under the same number, and takes them from a
-//! pipe. Elsewhere nobody can read another's environment there.
+//! Removes tokens from this process's own environment. Every program of the same user can read
+//! `/proc/PID/environ` while the process runs. On Linux, a process that was given tokens
+//! therefore executes itself again without them, under the same PID, and reads them from a pipe.
+//! Other systems have no such file.
 
 #[cfg(not(target_os = "linux"))]
 use std::ffi::OsString;
@@ -43,13 +43,12 @@ mod linux {
     use super::MARK;
     use crate::finding::Help;
 
-    /// The variables that this process was given. Where tokens are among them, it starts
-    /// itself anew first, and what is returned is known to nobody else: no file of `/proc`
-    /// shows it, and nobody but root can look into this process's memory. To be called before
-    /// anything is started; an error where it can't be done.
+    /// The variables that this process was given. Where tokens are among them, it executes
+    /// itself again first: then no file of `/proc` shows them, and only root can read this
+    /// process's memory. To be called before anything is started. An error where that fails.
     #[expect(clippy::disallowed_methods, reason = "the environment is read here, once")]
     pub fn environment() -> Result<Vars> {
-        let (tokens, mut others) = tokens::apart(std::env::vars_os().collect());
+        let (tokens, mut others) = tokens::split(std::env::vars_os().collect());
         let fix = || Help("mount /proc, or start it without tokens in its environment".to_owned());
         let pipe = others.iter().position(|(name, _)| name == MARK);
         let given = match pipe.map(|at| others.remove(at).1) {
@@ -60,11 +59,11 @@ mod linux {
         given.context("take tokens out of the environment").with_context(fix)
     }
 
-    /// Starts this program anew, without tokens, which it finds in a pipe.
+    /// Executes this program again without tokens, which it will read from a pipe.
     #[expect(clippy::disallowed_methods, reason = "this is the door")]
     fn hand_over(tokens: Vars, others: Vars) -> Result<Infallible> {
         let (reader, mut writer) = io::pipe()?;
-        // What a pipe does not hold would wait for a reader who comes only afterwards.
+        // The reader comes after the exec, so a write that does not fit must fail, not block.
         ioctl_fionbio(&writer, true)?;
         for (name, value) in tokens {
             let entry = [name.as_bytes(), b"=", value.as_bytes(), b"\0"].concat();
@@ -77,33 +76,33 @@ mod linux {
             command.arg0(name);
         }
         command.args(args).env_clear().envs(others);
-        // On success this process goes on as another.
+        // `exec` returns only when it fails.
         bail!(command.env(MARK, reader.as_raw_fd().to_string()).exec())
     }
 
-    /// Takes the tokens out of the pipe. Its writer ended when this program was started anew,
-    /// so that it is empty afterwards, for whoever inherits it.
+    /// Reads the tokens from the pipe. The exec closed its writing end, so the pipe is empty
+    /// afterwards for whoever inherits it.
     #[expect(clippy::disallowed_methods, reason = "this is the door")]
     fn receive(pipe: &OsStr, tokens: Vars, mut vars: Vars) -> Result<Vars> {
-        ensure!(tokens.is_empty(), "{MARK} says that they were taken, and there are some");
-        let number: u32 = pipe.to_string_lossy().parse().context("read the number of the pipe")?;
+        ensure!(tokens.is_empty(), "{MARK} is set, but the environment still holds tokens");
+        let number: u32 = pipe.to_string_lossy().parse().context("parse the pipe's descriptor")?;
         let mut pipe = File::open(format!("/proc/self/fd/{number}")).context("open the pipe")?;
-        ensure!(pipe.metadata()?.file_type().is_fifo(), "{MARK} names what is no pipe");
+        ensure!(pipe.metadata()?.file_type().is_fifo(), "{MARK} does not name a pipe");
         set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
         let mut bytes = Vec::new();
         pipe.read_to_end(&mut bytes).context("read the pipe")?;
         for entry in bytes.split(|byte| *byte == 0).filter(|entry| !entry.is_empty()) {
-            let equals = entry.iter().position(|byte| *byte == b'=').context("read a variable")?;
+            let equals = entry.iter().position(|byte| *byte == b'=').context("parse a variable")?;
             let (name, value) = (entry[..equals].to_vec(), entry[equals + 1..].to_vec());
             vars.push((OsString::from_vec(name), OsString::from_vec(value)));
         }
-        named_again()?;
+        restore_name()?;
         Ok(vars)
     }
 
-    /// Gives the process its name again, which lists of processes show: it is that of
+    /// Restores the name that lists of processes show: the exec has made it `exe`, from
     /// `/proc/self/exe`.
-    fn named_again() -> Result<()> {
+    fn restore_name() -> Result<()> {
         let started = std::env::args_os().next().unwrap_or_default();
         let name = Path::new(&started).file_name().unwrap_or_default();
         rustix::thread::set_name(&CString::new(name.as_bytes())?).context("name the process")

@@ -1,4 +1,4 @@
-//! Tokens in the environment: which variables hold one, and who gets to see them.
+//! Tokens in the environment: which variables hold one, and which programs get them.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -7,23 +7,23 @@ use std::fmt;
 use super::Env;
 use crate::secret::{Address, Secret};
 
-/// A variable that names others, with commas between, which are no tokens although their
-/// names or values say so: a build needs them.
+/// A variable that lists others, separated by commas, that builds get although their names or
+/// values look like tokens.
 const PASSED_ON: &str = "DOCKLESS_PASS_ENV";
 
-/// What a word of a secret's name ends with; words stand between `_`, in any case:
+/// How a word in the name of a secret ends. `_`, `-` and `.` separate words; case is ignored:
 /// GITHUB_TOKEN, ACTIONS_ID_TOKEN_REQUEST_TOKEN, CARGO_REGISTRIES_ACME_TOKEN, PGPASSWORD,
 /// AWS_SECRET_ACCESS_KEY.
 const WORDS: [&str; 7] =
     ["TOKEN", "TOKENS", "PASSWORD", "PASSWD", "PASSPHRASE", "SECRET", "SECRETS"];
-/// What a secret's name without its `_` ends with.
+/// How the name of a secret ends, without its separators.
 const ENDS: [&str; 5] = ["APIKEY", "ACCESSKEY", "PRIVATEKEY", "SIGNINGKEY", "DEPLOYKEY"];
-/// How GitHub's tokens begin, whatever the name of their variable.
+/// How GitHub's tokens begin, whatever their variable is called.
 /// <https://github.blog/engineering/platform-security/behind-githubs-new-authentication-token-formats/>
 const BEGINNINGS: [&str; 6] = ["ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"];
 
-/// What is done in the user's name at GitHub, and in a job's with its runner; no helper that
-/// knows logins needs it.
+/// Tokens that act for the user at GitHub, or for a job at its runner. No credential helper
+/// needs them.
 const NEVER_LENT: [&str; 6] = [
     "GITHUB_TOKEN",
     "KREW_GITHUB_TOKEN",
@@ -32,10 +32,10 @@ const NEVER_LENT: [&str; 6] = [
     "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
     "ACTIONS_ID_TOKEN_REQUEST_URL",
 ];
-/// What the tool takes for itself alone, whatever [`PASSED_ON`] says.
+/// Tokens for this tool only, whatever [`PASSED_ON`] lists.
 const OWN: [&str; 2] = ["GITHUB_TOKEN", "KREW_GITHUB_TOKEN"];
 
-/// A value that no output can hold.
+/// A value that is never shown.
 #[derive(Clone)]
 pub(super) struct Hidden(OsString);
 
@@ -45,7 +45,7 @@ impl fmt::Debug for Hidden {
     }
 }
 
-/// Takes the tokens out of the variables.
+/// Removes the tokens from the variables and returns them.
 pub(super) fn withhold(vars: &mut BTreeMap<OsString, OsString>) -> BTreeMap<OsString, Hidden> {
     let passed = vars.get(OsStr::new(PASSED_ON)).cloned();
     let all = std::mem::take(vars);
@@ -55,21 +55,21 @@ pub(super) fn withhold(vars: &mut BTreeMap<OsString, OsString>) -> BTreeMap<OsSt
     tokens.into_iter().map(|(name, value)| (name, Hidden(value))).collect()
 }
 
-/// Variables in their order: the name and the value of each.
+/// Names and values, in their order.
 #[cfg(target_os = "linux")]
 pub(super) type Vars = Vec<(OsString, OsString)>;
 
 /// The variables that are tokens, and the others.
 #[cfg(target_os = "linux")]
-pub(super) fn apart(vars: Vars) -> (Vars, Vars) {
+pub(super) fn split(vars: Vars) -> (Vars, Vars) {
     let passed = vars.iter().find(|(name, _)| name == PASSED_ON).map(|(_, value)| value.clone());
     vars.into_iter().partition(|(name, value)| is_token(name, value, passed.as_deref()))
 }
 
-/// Whether a variable is a token by its name or value; `passed` are the names of those that
-/// are not.
+/// Whether a variable is a token by its name or value. `passed` lists exceptions.
 fn is_token(name: &OsStr, value: &OsStr, passed: Option<&OsStr>) -> bool {
-    let (name, value) = (name.to_string_lossy().to_ascii_uppercase(), value.to_string_lossy());
+    let name = name.to_string_lossy().to_ascii_uppercase();
+    let value = value.to_string_lossy();
     let passed = passed.unwrap_or_default().to_string_lossy();
     if value.is_empty() || name == PASSED_ON {
         return false;
@@ -87,21 +87,21 @@ fn is_token(name: &OsStr, value: &OsStr, passed: Option<&OsStr>) -> bool {
 }
 
 impl Env {
-    /// A token, which is no variable of this environment.
+    /// A token. [`Env::get`] does not return it.
     pub fn token(&self, name: &str) -> Option<Secret> {
         let Hidden(value) = self.withheld.get(OsStr::new(name))?;
         Some(Secret::new(value.to_string_lossy().trim())).filter(|it| !it.expose().is_empty())
     }
 
-    /// This environment with all tokens, for what is the user's own.
+    /// This environment with all tokens, for the user's own programs.
     pub fn with_tokens(mut self) -> Env {
         let all = self.withheld.iter().map(|(name, Hidden(value))| (name.clone(), value.clone()));
         self.vars.extend(all);
         self
     }
 
-    /// The tokens that a program may need to log in somewhere. GitHub's and those of its
-    /// runners are not among them.
+    /// The tokens that a program may need to log in somewhere: all but those of GitHub and of
+    /// its runners.
     pub(super) fn for_logins(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
         let lent = |name: &OsStr| {
             let own = name.to_string_lossy().starts_with("DOCKLESS_");
@@ -111,7 +111,7 @@ impl Env {
         all.filter(move |(name, _)| lent(name))
     }
 
-    /// Whether there are tokens that cargo logs in to registries with.
+    /// Whether there are tokens by which cargo logs in to registries.
     /// <https://doc.rust-lang.org/cargo/reference/config.html#registriesnametoken>
     pub fn has_registry_tokens(&self) -> bool {
         let mut names = self.withheld.keys().map(|name| name.to_string_lossy());

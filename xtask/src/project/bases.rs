@@ -1,4 +1,4 @@
-//! dockless.lock: which image each base in a registry is, until it is renewed.
+//! dockless.lock: the digest of each base image in a registry.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,14 +13,14 @@ use crate::reference::Reference;
 /// The first line of the file.
 const HEAD: &str = "# What the bases of images were; `dockless image --update-base` writes this.\n";
 
-/// Base images by their names, which have no digest, and what these named.
+/// The digests of base images, by their references without a digest.
 pub type Bases = BTreeMap<Reference, Digest>;
 
 pub fn path(root: &Path) -> PathBuf {
     root.join("dockless.lock")
 }
 
-/// Reads the file: a reference with its digest in each line. None, where there is none.
+/// Reads the file: a reference with a digest in each line. Empty where there is no file.
 pub fn read(root: &Path, boundary: &Boundary) -> Result<Bases> {
     let path = path(root);
     let text = boundary.read_if_there(&path, limits::SETTINGS)?.unwrap_or_default();
@@ -33,22 +33,22 @@ pub fn read(root: &Path, boundary: &Boundary) -> Result<Bases> {
         let fault = |why: String| {
             failure(
                 format!("{} line {at}: {why}", path.display()),
-                "run `dockless image --update-base`, which writes the file anew once it is removed",
+                "remove the file and run `dockless image --update-base`, which writes it again",
             )
         };
         let reference = Reference::parse(line).map_err(|error| fault(format!("{error:#}")))?;
         let Reference { digest: Some(digest), .. } = reference else {
-            bail!(fault(format!("{line:?} ends with no digest")));
+            bail!(fault(format!("{line:?} has no digest")));
         };
         let name = Reference { digest: None, ..reference };
         if bases.insert(name, digest).is_some_and(|other| other != digest) {
-            bail!(fault("the same image stands there twice".to_owned()));
+            bail!(fault("the image is listed twice".to_owned()));
         }
     }
     Ok(bases)
 }
 
-/// Writes the file, where it says something else; removes it where there are no bases.
+/// Writes the file if it changed. Removes it where there are no bases.
 pub fn write(root: &Path, bases: &Bases) -> Result<()> {
     let path = path(root);
     if bases.is_empty() {

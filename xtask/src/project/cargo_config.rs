@@ -1,4 +1,4 @@
-//! What cargo's configuration says about linkers and flags.
+//! Linkers, flags and variables in cargo's configuration.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -10,7 +10,7 @@ use cargo_config2::{Config, Flags, PathAndArgs, ResolveOptions};
 use super::Project;
 use crate::target::Target;
 
-/// cargo's configuration as it counts in the project's root.
+/// cargo's configuration in the project's root.
 pub fn read(project: &Project) -> Result<Config> {
     let rustc =
         project.rustc.sysroot.join("bin").join(format!("rustc{}", std::env::consts::EXE_SUFFIX));
@@ -23,12 +23,12 @@ pub fn read(project: &Project) -> Result<Config> {
     Config::load_with_options(&project.root, options).with_context(context)
 }
 
-/// The variables that the configuration sets for builds, where the environment does not.
+/// The variables that the configuration sets for builds unless the environment does.
 pub fn vars(config: &Config) -> BTreeMap<String, OsString> {
     config.env.iter().map(|(name, value)| (name.clone(), value.value.clone())).collect()
 }
 
-/// The linkers that the user names for the targets, by triple.
+/// The linkers that the user configured for the targets, by triple.
 pub fn linkers<'a>(
     config: &Config,
     targets: impl Iterator<Item = &'a Target>,
@@ -41,7 +41,7 @@ pub fn linkers<'a>(
     Ok(linkers)
 }
 
-/// The linker that the user names for the target, by a flag or by a setting.
+/// The linker that the user configured for the target, by a flag or a setting.
 pub fn linker(target: &Target, config: &Config) -> Result<Option<PathBuf>> {
     let context = || format!("read cargo's configuration for {target}");
     let configured = config.linker(target.triple()).with_context(context)?;

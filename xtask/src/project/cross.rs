@@ -1,4 +1,4 @@
-//! The C compilers for other machines that this one has.
+//! Finds C cross-compilers on this machine: zig, or clang with musl's headers.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,42 +13,41 @@ use crate::process::{self, Env, Program};
 /// The version that `setup --zig` installs.
 pub const ZIG: Version = Version::new(0, 17, 1);
 
-/// The oldest version whose command line the tool speaks: it is the first that
-/// takes `ZIG_VERBOSE_LINK` and whose clang obeys SOURCE_DATE_EPOCH.
+/// The oldest supported version: the first that has `ZIG_VERBOSE_LINK` and whose clang obeys
+/// SOURCE_DATE_EPOCH.
 const OLDEST: Version = Version::new(0, 14, 0);
 
-/// What starts at once unless it is broken.
-const MOMENT: Duration = Duration::from_secs(20);
+/// Time enough for a query, unless the program is broken.
+const TIME_OUT: Duration = Duration::from_secs(20);
 
-/// The architectures that Linux and musl's packages name differently from rustc.
+/// rustc's and Linux's names of the architectures for which distributions package musl.
 const ARCHES: [(&str, &str); 3] = [("x86_64", "x86_64"), ("aarch64", "aarch64"), ("i686", "i386")];
 
-/// The compilers that were found, and what is wrong with those that will not do.
+/// The compilers that were found, and faults of unusable ones.
 #[derive(Clone, Debug, Default)]
 pub struct Cross {
     pub zig: Option<Zig>,
     pub clang: Option<Clang>,
-    /// Why a zig that is there cannot be used.
+    /// Why an installed zig cannot be used.
     pub faults: Vec<String>,
 }
 
-/// A zig that answered with a version that is new enough.
+/// A zig of a supported version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Zig {
     pub program: PathBuf,
     pub version: Version,
 }
 
-/// A clang with the headers of musl for some architectures: enough to compile
-/// C, but not C++.
+/// A clang with musl's headers for some architectures. It can compile C, but not C++.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Clang {
     pub program: PathBuf,
-    /// The architecture as rustc names it, and where its headers lie.
+    /// rustc's name of each architecture, and the folder of its headers.
     pub headers: Vec<(String, PathBuf)>,
 }
 
-/// Where [`ZIG`] lies once `setup --zig` has put it there.
+/// The folder of the [`ZIG`] that `setup --zig` installs.
 pub fn provided(cache: &Cache) -> Option<PathBuf> {
     cache.tool(&format!("zig-{ZIG}")).map(|dir| dir.join("ziglang"))
 }
@@ -66,14 +65,14 @@ pub fn look(dir: &Path, env: &Env, cache: &Cache) -> Cross {
         match version(&program, dir, env) {
             Ok(version) if version >= OLDEST => {
                 if provided.as_ref() == Some(&program) {
-                    // Where the cache cannot be written nobody removes it.
+                    // Without a lock the cache is read-only, so nobody removes zig.
                     cache.hold();
                 }
                 cross.zig = Some(Zig { program, version });
                 return cross;
             }
             Ok(version) => cross.faults.push(format!(
-                "zig {version} at {} is too old: {OLDEST} is the least",
+                "zig {version} at {} is too old: {OLDEST} or newer is needed",
                 program.display()
             )),
             Err(error) => {
@@ -85,9 +84,9 @@ pub fn look(dir: &Path, env: &Env, cache: &Cache) -> Cross {
     cross
 }
 
-/// The version that a zig says it is.
+/// The version that a zig prints.
 pub fn version(program: &Path, dir: &Path, env: &Env) -> Result<Version> {
-    let text = Program::new(program, dir, env).arg("version").time_out(MOMENT).read()?;
+    let text = Program::new(program, dir, env).arg("version").time_out(TIME_OUT).read()?;
     let version = text.trim();
     Version::parse(version).with_context(|| format!("`zig version` says {version:?}"))
 }
@@ -97,10 +96,10 @@ fn python(dir: &Path, env: &Env) -> Option<PathBuf> {
     let python = ["python3", "python"].into_iter().find_map(|name| process::find(name, env))?;
     let code =
         "import importlib.util as i; print(i.find_spec('ziglang').submodule_search_locations[0])";
-    // Packages of the folder that this is started in are not Python's.
+    // Python must not search the current folder for packages.
     let asked = Program::new(python, dir, env).args(["-c", code]).var("PYTHONSAFEPATH", "1");
-    let asked = asked.time_out(MOMENT).read();
-    // Without the package Python fails, which is an answer too.
+    let asked = asked.time_out(TIME_OUT).read();
+    // Without the package Python fails.
     asked.ok().map(|text| PathBuf::from(text.trim())).filter(|dir| dir.is_dir())
 }
 
@@ -108,7 +107,7 @@ fn clang(env: &Env) -> Option<Clang> {
     let program = process::find("clang", env)?;
     let mut headers = Vec::new();
     for (arch, name) in ARCHES {
-        // Debian's musl-dev, and a system such as Alpine whose own libc is musl.
+        // Debian's package musl-dev, or a system such as Alpine whose libc is musl.
         let debian = PathBuf::from(format!("/usr/include/{name}-linux-musl"));
         let alpine = Path::new(&format!("/lib/ld-musl-{name}.so.1")).exists();
         let own = PathBuf::from("/usr/include");

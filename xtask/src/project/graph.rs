@@ -1,5 +1,5 @@
-//! Which crates are really compiled into a package for a target, and which of
-//! them need more than a Rust compiler.
+//! The crates that are compiled into a package for a target, and which of them need more than a
+//! Rust compiler.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand, TargetKind};
 use serde::{Deserialize, Serialize};
 
 use super::Project;
-use crate::cache::{Cache, Kind};
+use crate::cache::{Cache, CacheKind};
 use crate::digest::{self, Digest};
 use crate::files::{self, limits};
 use crate::http::Network;
@@ -17,37 +17,37 @@ use crate::process::Program;
 use crate::target::Target;
 use crate::term::Term;
 
-/// Build dependencies that compile C, or read its headers.
+/// Build dependencies that compile C or read its headers.
 const C_COMPILERS: [&str; 7] =
     ["autotools", "bindgen", "cc", "cmake", "gcc", "meson-next", "nasm-rs"];
-/// Build dependencies that look for a library of the system.
+/// Build dependencies that look for a system library.
 const LIBRARY_FINDERS: [&str; 3] = ["pkg-config", "system-deps", "vcpkg"];
 
-/// Raised when what is kept of a graph changes.
+/// The version of the cached graphs.
 const FORMAT: &[u8] = b"graph 3";
 
-/// What a package's dependency graph for one target says about linking.
+/// What matters for linking in a package's dependency graph for one target.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Graph {
-    /// Crates that compile C, or name a library that they link, sorted by name.
+    /// Crates that compile C or declare `links`, sorted by name.
     pub native: Vec<NativeCrate>,
-    /// Folders outside the workspace that sources are read from, which must
-    /// not be named in a binary: `(folder, stable name)`.
+    /// Folders of sources outside the workspace, whose paths must not appear in a binary:
+    /// `(folder, stable name)`.
     pub sources: Vec<(PathBuf, String)>,
-    /// The manifests of the packages outside the workspace, named by a path, that are compiled.
+    /// The manifests of compiled path dependencies outside the workspace.
     pub outside: Vec<PathBuf>,
 }
 
-/// A crate that could bring more than Rust into a binary.
+/// A crate that may add more than Rust to a binary.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct NativeCrate {
     pub name: String,
     pub version: String,
-    /// The library that its manifest says it links.
+    /// The key `links` of its manifest.
     pub links: Option<String>,
-    /// The build dependencies by which it compiles C or finds a system's library, sorted.
+    /// The build dependencies by which it compiles C or finds a system library, sorted.
     pub builders: Vec<String>,
-    /// The features that are on, sorted.
+    /// The enabled features, sorted.
     pub features: Vec<String>,
 }
 
@@ -65,7 +65,7 @@ impl Graph {
     }
 }
 
-/// A package as it is to be built for one target.
+/// A package to be built for one target.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Wanted {
     /// `NAME@VERSION`
@@ -75,16 +75,15 @@ pub struct Wanted {
     pub feature_args: Vec<String>,
 }
 
-/// What is kept of one graph: valid while the manifests outside the workspace
-/// are as they were.
+/// A cached graph. It is valid while the manifests outside the workspace are unchanged.
 #[derive(Serialize, Deserialize)]
 struct Record {
     graph: Graph,
     outside: BTreeMap<PathBuf, String>,
 }
 
-/// Learns the graph of each wanted build, from the cache where manifests, lock
-/// file and toolchain are as they were.
+/// The graph of each wanted build, from the cache where manifests, lock file and toolchain are
+/// unchanged.
 pub fn learn(
     project: &Project,
     wanted: &[Wanted],
@@ -112,16 +111,16 @@ pub fn learn(
     if missing.is_empty() {
         return Ok(graphs);
     }
-    // cargo fetches what it does not have, silently, as long as it is asked.
+    // cargo may now fetch sources, and does not say so.
     term.step("resolve", "the dependency graph (cargo metadata)");
-    let question = Question::new(project, network)?;
-    let packages = Packages::ask(&question, &missing)?;
+    let query = Query::new(project, network)?;
+    let packages = Packages::ask(&query, &missing)?;
     for wanted in missing {
-        let record = packages.record(&question, wanted)?;
+        let record = packages.record(&query, wanted)?;
         let bytes = serde_json::to_vec(&record).context("write a dependency graph")?;
-        // Without a lock file the next answer may be another.
+        // Without a lock file the next answer may differ.
         if project.has_lock {
-            cache.put(Kind::Graph, &key(wanted), &Digest::of(&bytes), &bytes[..])?;
+            cache.put(CacheKind::Graph, &key(wanted), &Digest::of(&bytes), &bytes[..])?;
         }
         graphs.insert(wanted.clone(), record.graph);
     }
@@ -130,10 +129,10 @@ pub fn learn(
 
 fn kept(key: &Digest, cache: &Cache) -> Result<Option<Graph>> {
     let mut bytes = Vec::new();
-    if cache.get(Kind::Graph, key, &mut bytes)?.is_none() {
+    if cache.get(CacheKind::Graph, key, &mut bytes)?.is_none() {
         return Ok(None);
     }
-    // What another version kept is as good as nothing.
+    // Another version of this tool wrote it.
     let Ok(record) = serde_json::from_slice::<Record>(&bytes) else { return Ok(None) };
     for (manifest, digest) in &record.outside {
         let now = files::read_foreign_if_there(manifest, limits::SETTINGS)?
@@ -145,25 +144,24 @@ fn kept(key: &Digest, cache: &Cache) -> Result<Option<Graph>> {
     Ok(Some(record.graph))
 }
 
-/// How cargo is asked about dependencies. It answers with a lock file alone, and makes one
-/// where there is none: then it is told to make it elsewhere, so that a question leaves no
-/// trace, and a Cargo.lock that another cargo makes meanwhile is nobody's but that one's.
-struct Question<'a> {
+/// How cargo is asked about dependencies. It needs a lock file, and writes a missing one. It is
+/// told to write it elsewhere, so that a query leaves no trace, and a Cargo.lock that another
+/// cargo writes meanwhile stays as it is.
+struct Query<'a> {
     project: &'a Project,
     network: Network,
-    /// Where the lock file is that the project lacks.
+    /// The folder of the lock file, if the project has none.
     elsewhere: Option<tempfile::TempDir>,
 }
 
-impl<'a> Question<'a> {
-    fn new(project: &'a Project, network: Network) -> Result<Question<'a>> {
+impl<'a> Query<'a> {
+    fn new(project: &'a Project, network: Network) -> Result<Query<'a>> {
         let elsewhere = (!project.has_lock).then(files::temporary_dir).transpose()?;
-        Ok(Question { project, network, elsewhere })
+        Ok(Query { project, network, elsewhere })
     }
 
-    /// Since cargo 1.97 the setting is there for all; some versions before it took it as an
-    /// unstable one, and those that know nothing of it leave a Cargo.lock in the project, as
-    /// every command of theirs does.
+    /// The setting is stable since cargo 1.97 and was unstable before. Versions that do not know
+    /// it leave a Cargo.lock in the project, like all of their commands.
     /// <https://doc.rust-lang.org/cargo/reference/config.html#resolverlockfile-path>
     fn cargo(&self, subcommand: &str) -> Program<'a> {
         let cargo = self.project.cargo(subcommand);
@@ -187,13 +185,13 @@ struct Packages {
 }
 
 impl Packages {
-    /// Asks only for what the wanted builds could compile: cargo fetches the
-    /// sources of all that it lists.
-    fn ask(question: &Question<'_>, wanted: &[&Wanted]) -> Result<Packages> {
-        let project = question.project;
+    /// Asks only for packages that the wanted builds could compile: cargo fetches the sources of
+    /// all packages that it lists.
+    fn ask(query: &Query<'_>, wanted: &[&Wanted]) -> Result<Packages> {
+        let project = query.project;
         let targets: BTreeSet<&str> = wanted.iter().map(|wanted| wanted.target.triple()).collect();
         let features = wanted.iter().any(|wanted| !wanted.feature_args.is_empty());
-        let cargo = question
+        let cargo = query
             .cargo("metadata")
             .args(["--format-version", "1"])
             .args(targets.iter().flat_map(|target| ["--filter-platform", target]))
@@ -208,7 +206,7 @@ impl Packages {
             let manifest = package.manifest_path.as_std_path();
             let dir = manifest.parent().context("find a manifest's folder")?;
             match &package.source {
-                // A registry's folder is named after its host, or a mirror's.
+                // A registry's folder has the name of its host or of a mirror.
                 Some(source) if !source.repr.starts_with("git+") => {
                     sources.extend(
                         dir.parent().map(|all| (all.to_owned(), "/cargo/registry".to_owned())),
@@ -232,11 +230,12 @@ impl Packages {
         Ok(packages)
     }
 
-    fn record(&self, question: &Question<'_>, wanted: &Wanted) -> Result<Record> {
+    fn record(&self, query: &Query<'_>, wanted: &Wanted) -> Result<Record> {
         let mut found = BTreeSet::new();
         let mut outside = BTreeSet::new();
-        for (name, version, features) in compiled(question, wanted)? {
-            let unlisted = || format!("cargo lists no package {name} {version}, which is compiled");
+        for (name, version, features) in compiled(query, wanted)? {
+            let unlisted =
+                || format!("cargo does not list the package {name} {version}, which is compiled");
             let key = (name.clone(), version.clone());
             let package = self.by_name.get(&key).with_context(unlisted)?;
             found.extend(native(package, &features));
@@ -252,14 +251,11 @@ impl Packages {
     }
 }
 
-/// The crates that are compiled for the target itself: name, version, enabled
-/// features. `cargo tree` resolves features as the build of this one package
-/// does, where `cargo metadata` unites those of the whole workspace and of tests.
-fn compiled(
-    question: &Question<'_>,
-    wanted: &Wanted,
-) -> Result<Vec<(String, String, Vec<String>)>> {
-    let tree = question
+/// The crates that are compiled for the target: name, version, enabled features. `cargo tree`
+/// resolves features as the build of this package does; `cargo metadata` would unite those of
+/// the whole workspace and of tests.
+fn compiled(query: &Query<'_>, wanted: &Wanted) -> Result<Vec<(String, String, Vec<String>)>> {
+    let tree = query
         .cargo("tree")
         .args(["--package", &wanted.package, "--target", wanted.target.triple()])
         .args(["--edges", "normal,no-proc-macro", "--prefix", "none", "--format", "{p}\t{f}\t"])
@@ -275,8 +271,7 @@ fn compiled(
     Ok(crates.collect())
 }
 
-/// What the crate's build script brings in: C, a library of the system, or
-/// (where only `links` is set) possibly neither.
+/// The crate as a native one, if its build script may add C or a system library.
 fn native(package: &cargo_metadata::Package, features: &[String]) -> Option<NativeCrate> {
     if !package.targets.iter().any(|target| target.kind.contains(&TargetKind::CustomBuild)) {
         return None;

@@ -1,4 +1,4 @@
-//! What is made of files that the commit does not hold.
+//! Finds files that a build reads and that are not in the commit.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -11,9 +11,8 @@ use super::git::{self, Change, ChangeKind, Git, Tree};
 use super::packages::versioned;
 use crate::files;
 
-/// Where the headers and libraries of a system lie, and those of the managers of packages that
-/// people use beside it. What build scripts read of them is as little of the commit's as the
-/// compiler is.
+/// The folders of headers and libraries of the system and of package managers. Like the
+/// compiler, files in them need not be in the commit.
 const SYSTEM: [&str; 13] = [
     "/Applications/Xcode.app",
     "/Library",
@@ -30,23 +29,22 @@ const SYSTEM: [&str; 13] = [
     "/usr/share",
 ];
 
-/// More files than this are no folder of sources.
-const MOST: usize = 10_000;
+/// A folder with more files than this is not a folder of sources.
+const MAX_SOURCES: usize = 10_000;
 
 impl Project {
-    /// Looks at files that something is made of. Where the commit does not hold one of them,
-    /// the tree is changed, and versions say so.
+    /// Adds the inputs that are not in the commit to the changes, so that versions become dirty.
     pub fn learn_inputs(&mut self, files: &[PathBuf]) -> Result<()> {
-        let lacking = self.lacking(files)?;
-        self.learn_changes(lacking);
+        let uncommitted = self.uncommitted(files)?;
+        self.learn_changes(uncommitted);
         Ok(())
     }
 
-    /// Looks at the packages outside the workspace that are compiled, in their repositories.
+    /// Adds the changes in the repositories of compiled packages outside the workspace.
     pub(super) fn learn_outside(&mut self) -> Result<()> {
         let Some(git) = &self.git else { return Ok(()) };
         let all = self.graphs.values().flat_map(|graph| graph.outside.iter().cloned());
-        // What git looks at anyway is not looked at again.
+        // The project's own repository was read already.
         let manifests: BTreeSet<PathBuf> = all.filter(|it| !it.starts_with(&git.top)).collect();
         let mut found = Vec::new();
         for manifest in &manifests {
@@ -73,17 +71,17 @@ impl Project {
         }
     }
 
-    /// Those of the files that the commit does not hold and that are not among the changes.
-    /// What builds made, and what cargo fetched, is no matter of the commit's.
-    pub fn lacking(&self, inputs: &[PathBuf]) -> Result<Vec<Change>> {
+    /// The inputs that are neither in the commit nor among the changes. Files that builds wrote or
+    /// cargo fetched do not count.
+    pub fn uncommitted(&self, inputs: &[PathBuf]) -> Result<Vec<Change>> {
         let Some(git) = &self.git else { return Ok(Vec::new()) };
         let mut made = vec![self.dist(), self.rustc.sysroot.clone()];
         made.extend(self.made.iter().cloned().chain(self.cargo_home()));
         let mut others = BTreeMap::new();
-        let mut lacking = Vec::new();
+        let mut uncommitted = Vec::new();
         let mut held = Vec::new();
         for input in inputs {
-            let Some(path) = input.exists().then(|| really(input, git)).transpose()? else {
+            let Some(path) = input.exists().then(|| resolved(input, git)).transpose()? else {
                 continue;
             };
             let is_made = |path: &Path| made.iter().any(|made| path.starts_with(made));
@@ -93,23 +91,23 @@ impl Project {
             {
                 continue;
             }
-            match git.tree.holds(&path) {
-                true => held.push(path),
-                false => lacking.extend(self.unheld(path, git, &mut others)?),
+            if git.tree.holds(&path) {
+                held.push(path)
+            } else {
+                uncommitted.extend(self.untracked(path, git, &mut others)?)
             }
         }
         for path in git.converted(&held, &self.env)? {
-            lacking.push(Change { path, kind: ChangeKind::Converted });
+            uncommitted.push(Change { path, kind: ChangeKind::Converted });
         }
-        lacking.retain(|change| !git.is_known(&change.path));
-        lacking.sort();
-        lacking.dedup();
-        Ok(lacking)
+        uncommitted.retain(|change| !git.is_known(&change.path));
+        uncommitted.sort();
+        uncommitted.dedup();
+        Ok(uncommitted)
     }
 
-    /// What of a path that the index does not have is no part of a commit. `others` keeps the
-    /// other repositories that were looked at.
-    fn unheld(
+    /// The changes at a path that is not in the index. `others` caches other repositories.
+    fn untracked(
         &self,
         path: PathBuf,
         git: &Git,
@@ -117,8 +115,8 @@ impl Project {
     ) -> Result<Vec<Change>> {
         let of = |path, kind| Change { path, kind };
         if path.starts_with(&git.top) {
-            // A folder may hold what is tracked; of what is ignored there the files count, and
-            // not the folders, which hold what others made.
+            // Such a folder may have tracked files. Of the ignored entries in it only files
+            // count: ignored folders are made by other programs.
             let whole = git.tree.ignored.iter().any(|it| path.starts_with(it));
             if path.is_dir() && !whole {
                 let ignored = git.tree.ignored.iter().filter(|it| it.starts_with(&path));
@@ -146,17 +144,16 @@ impl Project {
     }
 }
 
-/// The path that is read: one that the index has as a file is that file.
-fn really(path: &Path, git: &Git) -> Result<PathBuf> {
-    match git.tree.holds(path) && !path.is_symlink() {
-        true => Ok(path.to_owned()),
-        false => files::resolve(path),
+/// The path that is read: links are resolved, except for a file in the index.
+fn resolved(path: &Path, git: &Git) -> Result<PathBuf> {
+    if git.tree.holds(path) && !path.is_symlink() {
+        return Ok(path.to_owned());
     }
+    files::resolve(path)
 }
 
-/// The files that every build reads, as far as cargo says so before it compiles: manifests,
-/// Cargo.lock, where crates begin, build scripts, the settings of cargo and rustup; and what is
-/// ignored among the sources.
+/// The files that every build reads and that are known before cargo compiles: manifests,
+/// Cargo.lock, crate roots, build scripts, settings of cargo and rustup, and ignored sources.
 pub fn certain(metadata: &Metadata, git: &Git) -> Result<Vec<PathBuf>> {
     let root = metadata.workspace_root.as_std_path();
     let mut found =
@@ -184,9 +181,9 @@ pub fn certain(metadata: &Metadata, git: &Git) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Rust's sources at or below a path.
+/// The Rust sources at or below a path.
 fn sources_in(path: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
-    if path.is_symlink() || found.len() > MOST {
+    if path.is_symlink() || found.len() > MAX_SOURCES {
         return Ok(());
     }
     if path.is_dir() {

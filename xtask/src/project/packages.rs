@@ -1,4 +1,4 @@
-//! The packages of the workspace, as cargo lists them.
+//! The packages of the workspace.
 
 use anyhow::{Context, Result};
 use cargo_metadata::{Metadata, TargetKind};
@@ -7,7 +7,7 @@ use super::{About, Bin, Git, Package};
 use crate::secret::Address;
 use crate::version::{Version, Versioned};
 
-/// The packages that cargo lists, with their versions by what git says, sorted by name.
+/// The packages that cargo lists, sorted by name, with versions from git.
 pub fn of(metadata: &Metadata, git: Option<&Git>) -> Result<Vec<Package>> {
     let mut packages = Vec::new();
     for package in &metadata.packages {
@@ -36,10 +36,10 @@ pub fn of(metadata: &Metadata, git: Option<&Git>) -> Result<Vec<Package>> {
                 .map(|(name, on)| (name.clone(), on.clone()))
                 .collect(),
             about: About {
-                license: said(&package.license),
-                description: said(&package.description),
-                repository: said(&package.repository).as_deref().map(public),
-                homepage: said(&package.homepage).as_deref().map(public),
+                license: filled(&package.license),
+                description: filled(&package.description),
+                repository: filled(&package.repository).as_deref().map(public),
+                homepage: filled(&package.homepage).as_deref().map(public),
             },
             named_files: named
                 .into_iter()
@@ -54,18 +54,18 @@ pub fn of(metadata: &Metadata, git: Option<&Git>) -> Result<Vec<Package>> {
     Ok(packages)
 }
 
-/// What a package's version is: `cargo` and `build` are what Cargo.toml says.
+/// The version of a package. `cargo` and `build` come from Cargo.toml.
 pub fn versioned(package: &str, cargo: &Version, build: &str, git: Option<&Git>) -> Versioned {
     let head = git.map(|git| git.head(package, |tag| tag.announces(cargo, build)));
     Versioned::decide(cargo, build, head.as_ref())
 }
 
-/// What Cargo.toml says for a key; an empty text says nothing.
-fn said(text: &Option<String>) -> Option<String> {
+/// The value of a key in Cargo.toml; `None` for an empty one.
+fn filled(text: &Option<String>) -> Option<String> {
     text.clone().filter(|text| !text.trim().is_empty())
 }
 
-/// An address of the project, as all may know it.
+/// A URL without its login.
 fn public(address: &str) -> String {
     Address::new(address).shown().to_owned()
 }

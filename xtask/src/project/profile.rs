@@ -12,12 +12,12 @@ use crate::process::Env;
 pub struct Profile {
     pub name: String,
     pub inherits: Option<String>,
-    /// Whether it says what is to be stripped.
+    /// Whether it sets `strip`.
     pub sets_strip: bool,
 }
 
-/// Reads the definitions: Cargo.toml's, cargo's configuration files' and those
-/// in variables such as CARGO_PROFILE_DIST_STRIP.
+/// Reads the definitions in Cargo.toml, in cargo's configuration files and in variables such as
+/// CARGO_PROFILE_DIST_STRIP.
 /// <https://doc.rust-lang.org/cargo/reference/config.html#profile>
 pub fn read(root: &Path, env: &Env) -> Result<Vec<Profile>> {
     let mut profiles = Vec::new();
@@ -60,7 +60,7 @@ fn defined(table: &toml::Table) -> Vec<Profile> {
         .collect()
 }
 
-/// Whether the profile, or one that it inherits from, says what is to be stripped.
+/// Whether the profile, or one that it inherits from, sets `strip`.
 pub fn sets_strip(profiles: &[Profile], name: &str) -> bool {
     // A chain longer than the list of definitions is a circle, which cargo reports.
     let mut name = name.to_owned();

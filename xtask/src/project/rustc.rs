@@ -1,4 +1,4 @@
-//! What rustc says of itself.
+//! The compiler: where it is, and which targets it knows.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 
 use crate::process::{Env, Program};
 
-/// The targets of a first run, known without asking.
+/// The default targets, which rustc need not be asked about.
 pub const DEFAULT_TARGETS: [&str; 2] = ["x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl"];
 
 /// The compiler that the project is built with.
@@ -16,7 +16,7 @@ pub struct Rustc {
     pub sysroot: PathBuf,
     /// The target that it runs on.
     pub host: String,
-    /// The targets that it knows; empty where nobody named an uncommon one.
+    /// The targets that it knows; empty where only common ones are used.
     pub targets: Vec<String>,
 }
 
@@ -34,7 +34,7 @@ impl Rustc {
         Err(similar.into_iter().take(3).map(|(_, known)| known).collect())
     }
 
-    /// The name by which rustup knows the toolchain, where rustup installed it.
+    /// rustup's name of the toolchain, if rustup installed it.
     pub fn rustup_name(&self) -> Option<&OsStr> {
         let within = self.sysroot.parent()?.file_name()? == "toolchains";
         self.sysroot.file_name().filter(|_| within)
@@ -57,7 +57,7 @@ impl Rustc {
             || (harmless && self.library(target).is_dir())
     }
 
-    /// Asks for the list of targets, where one of those named isn't common.
+    /// Asks rustc for its list of targets, if one of those named is not common.
     pub fn learn_targets(&mut self, dir: &Path, env: &Env, named: &[String]) -> Result<()> {
         if named.iter().all(|target| self.common(target)) {
             return Ok(());
@@ -87,21 +87,17 @@ pub fn release(dir: &Path, env: &Env) -> Result<String> {
 pub fn ask(dir: &Path, env: &Env) -> Result<Rustc> {
     let both = program(dir, env).args(["--print", "sysroot", "--print", "host-tuple"]);
     let asked = both.output()?;
-    let (sysroot, host) = match asked.status.success() {
-        true => {
-            let text = String::from_utf8(asked.stdout)
-                .with_context(|| format!("read the output of `{both}`"))?;
-            let mut lines = text.lines().map(str::to_owned);
-            (lines.next(), lines.next())
-        }
-        // Before 1.84 the host had to be read off the version.
-        false => {
-            let sysroot = program(dir, env).args(["--print", "sysroot"]).read()?;
-            let version = program(dir, env).arg("-vV").read()?;
-            let host =
-                version.lines().find_map(|line| line.strip_prefix("host: ")).map(str::to_owned);
-            (Some(sysroot.trim().to_owned()), host)
-        }
+    let (sysroot, host) = if asked.status.success() {
+        let text = String::from_utf8(asked.stdout)
+            .with_context(|| format!("read the output of `{both}`"))?;
+        let mut lines = text.lines().map(str::to_owned);
+        (lines.next(), lines.next())
+    } else {
+        // Before 1.84 only the version tells the host.
+        let sysroot = program(dir, env).args(["--print", "sysroot"]).read()?;
+        let version = program(dir, env).arg("-vV").read()?;
+        let host = version.lines().find_map(|line| line.strip_prefix("host: ")).map(str::to_owned);
+        (Some(sysroot.trim().to_owned()), host)
     };
     let context = || format!("read the output of `{both}`");
     Ok(Rustc {

@@ -1,5 +1,5 @@
-//! rustup's answer to "which toolchain", kept: asking its proxies takes longer
-//! than all else that is asked about a project.
+//! The cached toolchain of rustup: asking its proxies takes longer than all other queries about
+//! a project.
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -8,12 +8,12 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::rustc::Rustc;
-use crate::cache::{Cache, Kind};
+use crate::cache::{Cache, CacheKind};
 use crate::digest::{self, Digest};
 use crate::files::{self, limits};
 use crate::process::{self, Env};
 
-/// The answer, and by what it is known that the compiler is still the same.
+/// The toolchain, and the stamp by which an unchanged compiler is recognized.
 #[derive(Serialize, Deserialize)]
 struct Kept {
     sysroot: PathBuf,
@@ -28,9 +28,9 @@ struct Stamp {
     modified: SystemTime,
 }
 
-/// All that rustup's choice for programs started in `dir` depends on: the
-/// proxy, the variable, the settings, the toolchain files, and which toolchains
-/// there are. `None` where rustc is not rustup's.
+/// The digest of all that rustup's choice in `dir` depends on: the proxy, the variable, the
+/// settings, the toolchain files, and the installed toolchains. `None` where rustc is not
+/// rustup's.
 /// <https://rust-lang.github.io/rustup/overrides.html>
 pub fn key(dir: &Path, env: &Env) -> Result<Option<Digest>> {
     let rustup = process::find("rustc", env).map(|rustc| rustc.with_file_name("rustup"));
@@ -60,26 +60,26 @@ pub fn key(dir: &Path, env: &Env) -> Result<Option<Digest>> {
     Ok(Some(digest::of_parts(parts.iter().map(Vec::as_slice))))
 }
 
-/// The kept answer, where the compiler that it names is as it was.
+/// The cached toolchain, if its compiler is unchanged.
 pub fn kept(key: &Digest, cache: &Cache) -> Result<Option<Rustc>> {
     let mut bytes = Vec::new();
-    if cache.get(Kind::Toolchain, key, &mut bytes)?.is_none() {
+    if cache.get(CacheKind::Toolchain, key, &mut bytes)?.is_none() {
         return Ok(None);
     }
-    // What another version kept is as good as nothing.
+    // Another version of this tool wrote it.
     let Ok(kept) = serde_json::from_slice::<Kept>(&bytes) else { return Ok(None) };
     let same = stamp(&compiler(&kept.sysroot))? == Some(kept.stamp);
     Ok(same.then(|| Rustc { sysroot: kept.sysroot, host: kept.host, targets: Vec::new() }))
 }
 
-/// Keeps the answer for the next run.
+/// Caches the toolchain for the next run.
 pub fn keep(key: &Digest, rustc: &Rustc, cache: &Cache) -> Result<()> {
     let Some(stamp) = stamp(&compiler(&rustc.sysroot))? else {
         return Ok(());
     };
     let kept = Kept { sysroot: rustc.sysroot.clone(), host: rustc.host.clone(), stamp };
     let bytes = serde_json::to_vec(&kept).context("write rustup's answer")?;
-    cache.put(Kind::Toolchain, key, &Digest::of(&bytes), &bytes[..])
+    cache.put(CacheKind::Toolchain, key, &Digest::of(&bytes), &bytes[..])
 }
 
 fn compiler(sysroot: &Path) -> PathBuf {

@@ -1,4 +1,4 @@
-//! The one form of release tags that a project may fix.
+//! The form of release tags that a project's settings may fix.
 
 use std::fmt;
 
@@ -13,8 +13,7 @@ pub struct TagForm {
     text: String,
     before: String,
     after: String,
-    /// What stands between name and version, and whether the name comes first; `None` where
-    /// the form has no name.
+    /// The text between name and version, and their order; `None` for a form without a name.
     between: Option<(String, Order)>,
 }
 
@@ -24,13 +23,13 @@ enum Order {
     VersionFirst,
 }
 
-/// What stands for the two values while a form is taken apart.
+/// Placeholders for the two values while a form is parsed.
 const NAME: char = '\u{1}';
 const VERSION: char = '\u{2}';
 
 impl TagForm {
-    /// Reads the setting: `{{ version }}` once, `{{ name }}` once or not at all, and between
-    /// them what tells them apart.
+    /// Parses the setting: it has `{{ version }}` once, `{{ name }}` at most once, and a
+    /// separator between them.
     pub fn parse(text: &str) -> Result<TagForm> {
         let (name, version) = (NAME.to_string(), VERSION.to_string());
         ensure!(!text.contains([NAME, VERSION]), "{text:?} holds control characters");
@@ -47,10 +46,8 @@ impl TagForm {
         let first = form.find([NAME, VERSION]).context("find the version")?;
         let last = form.rfind([NAME, VERSION]).context("find the version")?;
         let (before, after) = (form[..first].to_owned(), form[last + 1..].to_owned());
-        let order = match form[first..].starts_with(NAME) {
-            true => Order::NameFirst,
-            false => Order::VersionFirst,
-        };
+        let order =
+            if form[first..].starts_with(NAME) { Order::NameFirst } else { Order::VersionFirst };
         let between = (first < last).then(|| (form[first + 1..last].to_owned(), order));
         ensure!(
             between.as_ref().is_none_or(|(between, _)| !between.is_empty()),
@@ -80,7 +77,7 @@ impl TagForm {
         self.filled(package, &version)
     }
 
-    /// What matches tags of this form in a workflow's filter.
+    /// The pattern that matches tags of this form in a workflow's filter.
     /// <https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax#filter-pattern-cheat-sheet>
     pub fn pattern(&self) -> String {
         self.filled("*", "[0-9]+.[0-9]+.[0-9]+*")

@@ -18,7 +18,7 @@ pub fn ensure(compiled: &[Compiled], plan: &Plan, project: &Project, term: &Term
     }
     let read: BTreeSet<PathBuf> =
         compiled.iter().flat_map(|it| it.inputs().iter().cloned()).collect();
-    let lacking = project.lacking(&read.into_iter().collect::<Vec<_>>())?;
+    let lacking = project.uncommitted(&read.into_iter().collect::<Vec<_>>())?;
     let findings = plan::unheld(&lacking, plan.mode);
     if plan.mode == Mode::Release && !findings.is_empty() {
         return Err(Findings(findings).into());

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::archive::Archive;
 use crate::artifacts::{KREW, Of};
-use crate::cache::{Cache, Kind};
+use crate::cache::{Cache, CacheKind};
 use crate::digest::{self, Digest};
 use crate::files::{self, Boundary, Staging, limits};
 use crate::finding::{Finding, Findings, Place, Severity, failure};
@@ -73,11 +73,11 @@ pub fn manifests(
         let (text, place) = (manifest.text(), plan.dist.join(KREW).join(manifest.file()));
         // It names the digests of its archives, and so is the key of what they hold.
         let key = digest::of_parts([INSTALLATION, text.as_bytes()]);
-        let known = cache.get(Kind::Plugin, &key, std::io::sink())?.is_some();
+        let known = cache.get(CacheKind::Plugin, &key, std::io::sink())?.is_some();
         let archives = if known { Archives::None } else { Archives::Made(&made) };
         let findings = krew::validate_own(text, &place, archives);
         if !known && findings.iter().all(|finding| finding.severity == Severity::Warning) {
-            cache.put(Kind::Plugin, &key, &Digest::of(text.as_bytes()), text.as_bytes())?;
+            cache.put(CacheKind::Plugin, &key, &Digest::of(text.as_bytes()), text.as_bytes())?;
         }
         found.extend(findings);
     }

@@ -250,7 +250,7 @@ pub fn merge(dirs: &[PathBuf], plan: &Plan, whole: &Digest, project: &Project) -
         if let Some(why) = unfit(&file.name) {
             bail!("read {}: {:?} is no name of a file: {why}", path.display(), file.name);
         }
-        let bytes = intact(path, &file.place(), &file.digest, Limit(generate::SIZE))?;
+        let bytes = intact(path, &file.place(), &file.digest, Limit(generate::MAX_SIZE))?;
         let to = folder.path().join(format!("{GENERATED}-{at}"));
         files::write(&to, &bytes)?;
         let (name, digest) = (file.name.clone(), Digest::of(&bytes));

@@ -16,7 +16,7 @@ impl Table {
         Table { header: header.to_vec(), rows: Vec::new() }
     }
 
-    /// Adds a row; it has as many cells as the header, each of them a line.
+    /// Adds a row of as many cells as the header has. Each cell is one line.
     pub fn row<const N: usize>(&mut self, cells: [String; N]) {
         debug_assert_eq!(N, self.header.len());
         self.rows.push(cells.iter().map(|cell| tame(cell)).collect());
@@ -32,9 +32,9 @@ impl Table {
         let mut text = format!("### {heading}\n\n");
         text += &line(self.header.iter().map(ToString::to_string).collect());
         text += &line(self.header.iter().map(|_| "---".to_owned()).collect());
-        self.rows
-            .iter()
-            .for_each(|row| text += &line(row.iter().map(|cell| markdown(cell)).collect()));
+        for row in &self.rows {
+            text += &line(row.iter().map(|cell| markdown(cell)).collect());
+        }
         text + "\n"
     }
 }

@@ -1,23 +1,24 @@
-//! Text that is not ours: tags, paths, servers' answers, other programs' words. Terminals,
-//! the runner of a workflow and readers of a page act on some of it, and must not.
+//! Makes foreign text harmless: tags, paths, answers of servers, output of other programs.
+//! Terminals, GitHub's runner and Markdown would act on some of it.
 
 use std::borrow::Cow;
 
 use crate::secret::redacted;
 
-/// Text on one line, on which nothing acts, and without logins in its addresses.
+/// The text on one line, without anything that a terminal or a runner acts on, and without the
+/// logins in URLs.
 pub fn tame(text: &str) -> String {
     let spaced = |c: char| if matches!(c, '\n' | '\r' | '\t') { ' ' } else { c };
     let text: String = text.chars().map(spaced).map(shown).collect();
-    quiet(&redacted(&text)).into_owned()
+    without_commands(&redacted(&text)).into_owned()
 }
 
-/// The same of text that has several lines.
+/// The same for text of several lines.
 pub fn lines(text: &str) -> String {
     text.split('\n').map(tame).collect::<Vec<_>>().join("\n")
 }
 
-/// The same of lines that another program made for the eyes of people: their colours stay.
+/// The same for lines of another program, whose colours stay.
 pub fn coloured(text: &str) -> String {
     let text = redacted(text);
     let line = |line: &str| {
@@ -30,14 +31,15 @@ pub fn coloured(text: &str) -> String {
             rest = &rest[at + colour.max(1)..];
         }
         out.extend(rest.chars().map(shown));
-        // Colours do not show, and are taken away where nobody sees them.
+        // Colours may hide a command at the start of a line, until they are stripped.
         let plain = anstream::adapter::strip_str(&out).to_string();
-        if quiet(&plain) == plain { out } else { quiet(&plain).into_owned() }
+        if without_commands(&plain) == plain { out } else { without_commands(&plain).into_owned() }
     };
     text.split('\n').map(|text| line(&text.replace('\t', "    "))).collect::<Vec<_>>().join("\n")
 }
 
-/// How long a sequence is that sets colours, at the beginning of a text; 0 where there is none.
+/// The length of the escape sequence for a colour that a text starts with; 0 where it starts
+/// with none.
 /// <https://www.ecma-international.org/publications-and-standards/standards/ecma-48/>
 fn colour(text: &str) -> usize {
     let Some(rest) = text.strip_prefix("\u{1b}[") else { return 0 };
@@ -47,13 +49,13 @@ fn colour(text: &str) -> usize {
     end.map_or(0, |end| end + 3)
 }
 
-/// A character as it may be shown.
+/// The character, or a replacement for one that must not be shown.
 fn shown(c: char) -> char {
     if acts(c) { char::REPLACEMENT_CHARACTER } else { c }
 }
 
-/// Whether a terminal, or the order of what is shown, changes by the character: those of
-/// control, separators of lines, and those that turn the direction of writing.
+/// Whether a terminal acts on the character, or it changes the order of text: control
+/// characters, line separators, and marks of direction.
 /// <https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters>
 fn acts(c: char) -> bool {
     c.is_control()
@@ -61,22 +63,19 @@ fn acts(c: char) -> bool {
         || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
-/// A line that is no order to the runner of a workflow: it takes `::word` at the beginning of
-/// a line, whatever space is before it, and `##[word]` anywhere.
+/// The line without workflow commands, which GitHub's runner executes: `::word` at the
+/// beginning of a line, after any spaces, and `##[word]` anywhere.
 /// <https://github.com/actions/runner/blob/main/src/Runner.Common/ActionCommand.cs>
-fn quiet(line: &str) -> Cow<'_, str> {
+fn without_commands(line: &str) -> Cow<'_, str> {
     let begins = line.trim_start().starts_with("::");
     if !begins && !line.contains("##[") {
         return line.into();
     }
     let line = line.replace("##[", "## [");
-    match begins {
-        true => line.replacen("::", ": :", 1).into(),
-        false => line.into(),
-    }
+    if begins { line.replacen("::", ": :", 1).into() } else { line.into() }
 }
 
-/// A text in a cell of a table of GitHub's Markdown, as it is.
+/// Escapes a text for a cell of a table in GitHub's Markdown.
 /// <https://github.github.com/gfm/#backslash-escapes>
 pub fn markdown(text: &str) -> String {
     let mut out = String::new();
@@ -85,7 +84,7 @@ pub fn markdown(text: &str) -> String {
             '<' => out.push_str("&lt;"),
             '&' => out.push_str("&amp;"),
             '|' | '\\' | '`' | '[' | ']' | '*' => out.extend(['\\', c]),
-            // Nobody is called.
+            // GitHub would notify the user of that name.
             '@' => out.push_str("&#64;"),
             _ => out.push(c),
         }
@@ -93,18 +92,17 @@ pub fn markdown(text: &str) -> String {
     out
 }
 
-/// JSON in which nothing acts, and which means the same.
+/// The same JSON with escapes for all that a terminal or a runner acts on.
 pub fn json(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in redacted(text).chars() {
-        match acts(c) && c != '\n' {
-            true => {
-                out.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")))
-            }
-            false => out.push(c),
+        if acts(c) && c != '\n' {
+            out.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")))
+        } else {
+            out.push(c)
         }
     }
-    // Nothing but a string holds it.
+    // It can only be part of a string.
     out.replace("##[", "#\\u0023[")
 }
 

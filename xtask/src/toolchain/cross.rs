@@ -1,7 +1,7 @@
-//! Compilers for other machines, put where cargo, cc, cmake and bindgen look.
+//! Makes cross-compilers available to cargo, cc, cmake and bindgen.
 //!
-//! Compilers are bare names on PATH: build scripts write the compiler's command
-//! line into what they make, and a folder of this machine must not be in it.
+//! Compilers are bare names on PATH: build scripts write the compiler's command line into their
+//! output, and it must not contain a folder of this machine.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -19,11 +19,11 @@ use crate::process::{self, Program};
 use crate::project::Project;
 use crate::target::Target;
 
-/// Raised when stand-ins are written otherwise: those that are there are kept.
+/// The version of the wrappers: existing ones of this version are kept.
 const FORMAT: u32 = 2;
 
-/// What zig does not know of macOS, though the crate libc asks every program to
-/// be linked with it: the names of what the system's library has.
+/// The symbols of macOS' libiconv. zig does not have them, but the crate libc links it into every
+/// program.
 /// <https://www.gnu.org/software/libiconv/documentation/libiconv-1.17/>
 const ICONV: &str = "--- !tapi-tbd
 tbd-version: 4
@@ -39,13 +39,13 @@ exports:
 ...
 ";
 
-/// The variables by which a build uses the compilers of one target, `PATH` not among them.
+/// The variables, except PATH, by which a build finds the compilers of one target.
 pub struct Wiring {
     pub vars: BTreeMap<String, OsString>,
     pub settings: Settings,
 }
 
-/// How the target's C is compiled, and where zig links, how it is linked.
+/// Configures the compiler for the target's C, and the linker where zig links.
 pub fn wire(
     build: &BuildPlan,
     target: &Target,
@@ -64,18 +64,18 @@ pub fn wire(
     };
     let triple = target.triple();
     let mut vars = BTreeMap::new();
-    let mut tell = |name: &str, value: &OsStr| {
+    let mut set = |name: &str, value: &OsStr| {
         if !target.spellings(name).iter().any(|spelling| project.sets(spelling)) {
             vars.insert(format!("{name}_{}", target.underscored()), value.to_owned());
         }
     };
-    tell("CC", format!("{triple}-cc").as_ref());
-    tell("CXX", format!("{triple}-c++").as_ref());
-    tell("AR", format!("{triple}-ar").as_ref());
-    tell("RANLIB", format!("{triple}-ranlib").as_ref());
+    set("CC", format!("{triple}-cc").as_ref());
+    set("CXX", format!("{triple}-c++").as_ref());
+    set("AR", format!("{triple}-ar").as_ref());
+    set("RANLIB", format!("{triple}-ranlib").as_ref());
     let native = build.native.get(target).into_iter().flatten();
     if native.into_iter().any(|krate| krate.builders.iter().any(|it| it == "bindgen")) {
-        tell("BINDGEN_EXTRA_CLANG_ARGS", bindgen(&settings, project)?.as_ref());
+        set("BINDGEN_EXTRA_CLANG_ARGS", bindgen(&settings, project)?.as_ref());
     }
     if tools == Tools::Zig {
         vars.insert(linker_var(target), format!("{triple}-cc").into());
@@ -83,8 +83,8 @@ pub fn wire(
         vars.insert(linker_var(target), format!("{triple}-ld").into());
     }
     if let Some(sdk) = &settings.stand_in_sdk {
-        // rustc and cc look for an SDK by a program that only macOS has, unless
-        // they are told of one; zig knows what is in its own.
+        // Without it rustc and cc look for an SDK with a program that only macOS has. zig has
+        // what it needs.
         vars.insert("SDKROOT".to_owned(), sdk.into());
     }
     Ok(Wiring { vars, settings })
@@ -117,8 +117,7 @@ fn zig_lib(compiler: &Compiler) -> Option<PathBuf> {
     dirs.find(|dir| dir.join("std/std.zig").is_file())
 }
 
-/// What libclang is told, which reads headers for bindgen and knows nothing of
-/// the compiler that will compile them.
+/// The arguments for libclang, which reads headers for bindgen and does not know the compiler.
 fn bindgen(settings: &Settings, project: &Project) -> Result<String> {
     let mut args =
         vec![format!("--target={}", settings.target.triple()), "-nostdlibinc".to_owned()];
@@ -136,7 +135,7 @@ fn bindgen(settings: &Settings, project: &Project) -> Result<String> {
                 asked.stderr.lines().skip_while(|line| !line.contains("<...> search starts"));
             let dirs = lines.skip(1).take_while(|line| line.starts_with(' '));
             let dirs: Vec<PathBuf> = dirs.map(|line| PathBuf::from(line.trim())).collect();
-            // clang's own headers must be those of the libclang that reads them.
+            // libclang needs its own version of clang's headers.
             let clangs = zig_lib(&settings.compiler).map(|lib| lib.join("include"));
             dirs.into_iter().filter(|dir| clangs.as_ref() != Some(dir)).collect()
         }
@@ -145,22 +144,21 @@ fn bindgen(settings: &Settings, project: &Project) -> Result<String> {
         let dir = dir.to_str().context("name a folder of headers: it is not UTF-8")?.to_owned();
         args.extend(["-isystem".to_owned(), format!("'{}'", dir.replace('\'', "'\\''"))]);
     }
-    // The target's variable is read in place of the plain one.
+    // The target's variable replaces the plain one, so its value is added.
     let plain = project.var("BINDGEN_EXTRA_CLANG_ARGS").and_then(OsStr::to_str);
     args.extend(plain.map(str::to_owned));
     Ok(args.join(" "))
 }
 
-/// Writes the stand-ins of all targets into a folder below the target folder,
-/// named after what is in it, and returns PATH with it before everything else,
-/// and cmake's variables.
+/// Writes the wrappers of all targets into a folder below the target folder, which is named by
+/// its contents. Returns PATH with this folder first, and cmake's variables.
 pub fn install(all: &[Settings], project: &Project) -> Result<BTreeMap<String, OsString>> {
     let this = process::this_program()?;
     let llvm_ar = process::find("llvm-ar", &project.env).is_some();
     let known = (FORMAT, env!("CARGO_PKG_VERSION"), all, &this, llvm_ar);
     let known = serde_json::to_vec(&known).context("write the compilers' settings")?;
     let dir = project.target_dir.join("dockless").join(&Digest::of(&known).hex()[..16]);
-    // Written last, so that a folder that a killed run left half-made is made again.
+    // Written last, so that an incomplete folder of a killed run is written again.
     let complete = dir.join("complete");
     if !complete.is_file() {
         for settings in all {
@@ -181,24 +179,24 @@ pub fn install(all: &[Settings], project: &Project) -> Result<BTreeMap<String, O
     Ok(vars)
 }
 
-/// Flags that rustc gets behind whatever wraps it.
+/// Flags that are added behind the wrapper of rustc.
 #[derive(Debug, Default, Serialize)]
-pub struct Kept {
+pub struct HiddenFlags {
     pub remap: Vec<String>,
     /// By the target's triple.
     pub libraries: BTreeMap<String, String>,
 }
 
-/// Writes a stand-in for rustc below the target folder, which adds the flags, and returns
-/// where. `rustc` is the one that cargo is told of.
-pub fn rustc(kept: &Kept, rustc: Option<&PathBuf>, project: &Project) -> Result<PathBuf> {
+/// Writes a wrapper for rustc below the target folder, which adds the flags, and returns its path.
+/// `rustc` is the configured one.
+pub fn rustc(hidden: &HiddenFlags, rustc: Option<&PathBuf>, project: &Project) -> Result<PathBuf> {
     let own = project.rustc.sysroot.join("bin/rustc");
     let program = rustc.cloned().unwrap_or(own);
     let mut text = b"#!/bin/sh\n".to_vec();
-    if !kept.libraries.is_empty() {
-        // They are searched after all others that the call names.
+    if !hidden.libraries.is_empty() {
+        // Last, so that these folders are searched after all others.
         text.extend(b"for arg; do case $arg in\n");
-        for (triple, flag) in &kept.libraries {
+        for (triple, flag) in &hidden.libraries {
             text.extend(format!("{triple}) set -- \"$@\" ").as_bytes());
             text.extend(quoted(flag.as_ref()));
             text.extend(b"; break;;\n");
@@ -206,7 +204,7 @@ pub fn rustc(kept: &Kept, rustc: Option<&PathBuf>, project: &Project) -> Result<
         text.extend(b"esac; done\n");
     }
     text.extend(b"exec");
-    let words = std::iter::once(program.as_os_str()).chain(kept.remap.iter().map(OsStr::new));
+    let words = std::iter::once(program.as_os_str()).chain(hidden.remap.iter().map(OsStr::new));
     words.for_each(|word| {
         text.push(b' ');
         text.extend(quoted(word));
@@ -220,12 +218,12 @@ pub fn rustc(kept: &Kept, rustc: Option<&PathBuf>, project: &Project) -> Result<
     Ok(path)
 }
 
-/// Writes the stand-ins of one target.
+/// Writes the wrappers of one target.
 fn write(settings: &Settings, dir: &Path, this: &Path, project: &Project) -> Result<()> {
     let triple = settings.target.triple();
     let path = dir.join(format!("{triple}.json"));
     files::write(&path, &serde_json::to_vec_pretty(settings).context("write JSON")?)?;
-    // What follows is not for this program, however it looks.
+    // Arguments after `--` are not this program's own.
     let words = |tool: &'static str| {
         [this.as_os_str(), "cross".as_ref(), tool.as_ref(), path.as_os_str(), "--".as_ref()]
     };
@@ -236,8 +234,7 @@ fn write(settings: &Settings, dir: &Path, this: &Path, project: &Project) -> Res
         script(&dir.join(format!("{triple}-{name}")), &archiver(settings, name, project))?;
     }
     if let (true, Compiler::Zig { program }) = (settings.target.is_windows(), &settings.compiler) {
-        // The names by which rustc, and build scripts that make resources, start them on
-        // other systems.
+        // The names by which rustc and build scripts start MinGW's tools.
         let mingw = |name: &str| dir.join(format!("{}-w64-mingw32-{name}", settings.target.arch()));
         script(&mingw("dlltool"), &[program.as_os_str(), "dlltool".as_ref()])?;
         script(&mingw("ar"), &[program.as_os_str(), "ar".as_ref()])?;
@@ -250,8 +247,8 @@ fn write(settings: &Settings, dir: &Path, this: &Path, project: &Project) -> Res
     files::write(&dir.join(format!("{triple}.cmake")), text.as_bytes())
 }
 
-/// Writes the resource compiler that build scripts start by its plain name, as the crate winres
-/// does: cargo tells them for which target.
+/// Writes the resource compiler under its plain name, by which build scripts with the crate winres
+/// start it. cargo sets TARGET for them.
 /// <https://doc.rust-lang.org/cargo/reference/environment-variables.html>
 fn plain_windres(all: &[Settings], dir: &Path) -> Result<()> {
     let windows: Vec<&Target> =
@@ -280,7 +277,7 @@ fn archiver<'a>(settings: &'a Settings, name: &'a str, project: &Project) -> Vec
     }
 }
 
-/// A program that starts another one, with the arguments that it is given last.
+/// Writes a program that starts another one and passes its arguments on.
 fn script(path: &Path, words: &[&OsStr]) -> Result<()> {
     let mut text = b"#!/bin/sh\nexec".to_vec();
     for word in words {
@@ -291,13 +288,13 @@ fn script(path: &Path, words: &[&OsStr]) -> Result<()> {
     files::write_program(path, &text)
 }
 
-/// A word that a shell reads as it is.
+/// A word, quoted for a shell.
 fn quoted(word: &OsStr) -> Vec<u8> {
     let parts: Vec<&[u8]> = word.as_encoded_bytes().split(|byte| *byte == b'\'').collect();
     [b"'", &parts.join(&b"'\\''"[..])[..], b"'"].concat()
 }
 
-/// The variable that names the toolchain file, unless the user names one.
+/// The variable for cmake's toolchain file, unless the user sets one.
 fn cmake_var(settings: &Settings, dir: &Path, project: &Project) -> Option<(String, OsString)> {
     let name = "CMAKE_TOOLCHAIN_FILE";
     let target = &settings.target;
@@ -306,9 +303,8 @@ fn cmake_var(settings: &Settings, dir: &Path, project: &Project) -> Option<(Stri
     (!named).then(|| (format!("{name}_{}", target.underscored()), path.into()))
 }
 
-/// A toolchain file, for cmake asks no variables for compilers. Libraries and
-/// headers are looked for below the target folder alone, where crates put those
-/// that they have built.
+/// A toolchain file for cmake, which does not read variables for compilers. Libraries and headers
+/// are only looked up below the target folder, where crates put those that they have built.
 /// <https://cmake.org/cmake/help/latest/manual/cmake-toolchains.7.html>
 fn cmake(settings: &Settings, dir: &Path, target_dir: &Path) -> Result<String> {
     let triple = settings.target.triple();
@@ -323,7 +319,7 @@ fn cmake(settings: &Settings, dir: &Path, target_dir: &Path) -> Result<String> {
     };
     let quoted = |path: &Path| {
         let path = path.to_str().context("name a folder to cmake: it is not UTF-8")?;
-        // Nothing is special between these but their end.
+        // In a bracket argument only its end is special.
         anyhow::ensure!(!path.contains("]==]"), "name {path} to cmake: it holds `]==]`");
         Ok(format!("[==[{path}]==]"))
     };

@@ -1,10 +1,9 @@
-//! What stands behind the compilers' names while a project is built for
-//! another machine: rustc's, cc's and cmake's arguments become zig's or clang's.
+//! The compiler wrappers of cross-builds: they translate the arguments of rustc, cc and cmake for
+//! zig or clang.
 //!
-//! cargo-zigbuild is where most of what rustc and zig disagree about was found
-//! out first. Its library was not taken: it costs a dozen crates more, keeps its
-//! wrappers and their cache where runs share them, and links musl with zig's
-//! libc, where rustc's own libc and linker do and take a second.
+//! cargo-zigbuild found most of the differences between rustc and zig first. Its library is not
+//! used: it needs a dozen more crates, shares its wrappers and their cache between runs, and
+//! links musl with zig's libc, while rustc's own libc and linker work and take a second.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -15,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::files;
 use crate::finding::failure;
 use crate::plan::NO_TIME;
-use crate::process::{Env, Program};
+use crate::process::{Env, Program, excerpt};
 use crate::target::Target;
 
 mod arguments;
@@ -23,7 +22,7 @@ mod resources;
 
 pub use resources::version as version_of_windres;
 
-/// A tool that is stood in for.
+/// A wrapped tool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Tool {
     /// The C compiler, and the linker where zig links.
@@ -32,30 +31,30 @@ pub enum Tool {
     Cxx,
     /// rustc's own linker for musl.
     Ld,
-    /// MinGW's compiler of resources.
+    /// MinGW's resource compiler.
     Windres,
 }
 
-/// All that a stand-in needs to know, written where it finds it.
+/// The settings of a wrapper, in a file beside it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Settings {
     pub target: Target,
     pub compiler: Compiler,
     /// rustc's own linker, or one that takes the same arguments.
     pub lld: Option<PathBuf>,
-    /// Folders of this machine and what programs call them instead.
+    /// Folders of this machine and their replacements in programs.
     pub remap: Vec<(PathBuf, String)>,
-    /// What stands in SDKROOT where the user names no SDK of macOS.
+    /// The value of SDKROOT where the user names no SDK.
     pub stand_in_sdk: Option<PathBuf>,
 }
 
-/// What a call finds in its environment, where every source of cargo's counts.
+/// The settings for macOS in the environment of a call.
 #[derive(Debug, Default)]
-struct Surroundings {
-    /// The SDK of macOS that the user has, where frameworks lie.
+struct MacOs {
+    /// The user's SDK, with its frameworks.
     sdk: Option<PathBuf>,
-    /// The oldest macOS that is to be enough, such as `11.0`.
-    macos: Option<String>,
+    /// The oldest version to support, such as `11.0`.
+    oldest: Option<String>,
 }
 
 /// The compiler that does the work.
@@ -65,7 +64,7 @@ pub enum Compiler {
     Zig {
         program: PathBuf,
     },
-    /// With the folder of musl's headers, and that of rustc's own musl.
+    /// With the folders of musl's headers and of rustc's own musl.
     Clang {
         program: PathBuf,
         headers: PathBuf,
@@ -73,13 +72,12 @@ pub enum Compiler {
     },
 }
 
-/// Does what a build asks of a tool, in the folder that it was asked in, and
-/// returns the exit code.
+/// Runs the tool in the folder of the call and returns its exit code.
 pub fn run(tool: Tool, settings: &Path, args: Vec<OsString>, dir: &Path, env: &Env) -> Result<i32> {
     let read = || format!("read {}", settings.display());
     let dir_of = settings.parent().with_context(read)?;
     let settings: Settings = serde_json::from_slice(&files::read(settings)?).with_context(read)?;
-    let args = spread(args, dir)?;
+    let args = expanded(args, dir)?;
     let temp = files::temporary_dir()?;
     if tool == Tool::Ld {
         return link(&settings, args, temp.path(), dir, env);
@@ -91,18 +89,18 @@ pub fn run(tool: Tool, settings: &Path, args: Vec<OsString>, dir: &Path, env: &E
         let program = Program::new(program, dir, env).args(settings.resources(args, dir)?);
         return code(settings.with_vars(program, temp.path()));
     }
-    let around = settings.surroundings(env)?;
-    let mut translated = settings.translated(args, &around);
+    let macos = settings.macos(env)?;
+    let mut translated = settings.translated(args, &macos);
     if links(&translated) {
-        translated.extend(settings.libraries(dir_of, &around));
+        translated.extend(settings.libraries(dir_of, &macos));
     }
     let translated = gathered(translated, temp.path())?;
-    let (program, first) = settings.program(tool, &around);
+    let (program, first) = settings.program(tool, &macos);
     let program = Program::new(program, dir, env).args(first).args(translated);
     code(settings.with_vars(program, temp.path()))
 }
 
-/// rustc's own linker links; only the C++ library, which rustc does not have, is zig's.
+/// Links with rustc's own linker. Only the C++ library is zig's, because rustc has none.
 fn link(
     settings: &Settings,
     args: Vec<OsString>,
@@ -113,13 +111,16 @@ fn link(
     let cxx = |arg: &OsString| ["-lstdc++", "-lc++"].iter().any(|name| arg == name);
     let libraries =
         if args.iter().any(cxx) { cxx_libraries(settings, temp, dir, env)? } else { Vec::new() };
-    let args = args.into_iter().flat_map(|arg| match cxx(&arg) {
-        true => libraries.iter().map(|library| library.as_os_str().to_owned()).collect(),
-        false => vec![arg],
+    let args = args.into_iter().flat_map(|arg| {
+        if cxx(&arg) {
+            libraries.iter().map(|library| library.as_os_str().to_owned()).collect()
+        } else {
+            vec![arg]
+        }
     });
     let lld = settings.lld.as_ref().context("find rustc's own linker")?;
-    // It is several linkers in one and must hear first which is meant, so that
-    // this does not go into a response file.
+    // The program is several linkers in one. `-flavor` must come first, outside of a response
+    // file.
     let mut args: Vec<OsString> = args.collect();
     if let Some(at) = args.iter().position(|arg| arg == "-flavor") {
         args.drain(at..(at + 2).min(args.len()));
@@ -131,16 +132,16 @@ fn link(
 fn code(program: Program<'_>) -> Result<i32> {
     let status = program.pass_through()?;
     status.code().ok_or_else(|| {
-        let why = format!("a compiler was stopped from outside ({status})");
-        failure(why, "where memory ran out, run again with `--jobs 1`")
+        let why = format!("a compiler was killed ({status})");
+        failure(why, "if memory ran out, run again with `--jobs 1`")
     })
 }
 
-/// zig's C++ library for the target. zig builds it when it first links with it,
-/// which takes a minute, and says where it is when it links.
+/// zig's C++ library for the target. zig builds it on first use, which takes a minute, and prints
+/// its path when it links.
 fn cxx_libraries(settings: &Settings, temp: &Path, dir: &Path, env: &Env) -> Result<Vec<PathBuf>> {
     let Compiler::Zig { program } = &settings.compiler else {
-        bail!("a crate needs the C++ library, which clang does not bring; install zig");
+        bail!("a crate needs the C++ library, which clang does not have; install zig");
     };
     let (source, out) = (temp.join("empty.cpp"), temp.join("empty"));
     files::write(&source, b"int main() {}\n")?;
@@ -149,7 +150,7 @@ fn cxx_libraries(settings: &Settings, temp: &Path, dir: &Path, env: &Env) -> Res
         .args([source.as_os_str(), OsStr::new("-o"), out.as_os_str()]);
     let linked = settings.with_vars(linked, temp).var("ZIG_VERBOSE_LINK", "1").output()?;
     let wanted = ["libc++abi.a", "libc++.a"];
-    // Lines before it tell how the libraries were made, where they were not there yet.
+    // Earlier lines are those of building the libraries.
     let line = linked.stderr.lines().rfind(|line| line.trim_start().starts_with("ld.lld"));
     let paths = paths(line.unwrap_or_default());
     let found: Vec<PathBuf> = paths
@@ -157,13 +158,13 @@ fn cxx_libraries(settings: &Settings, temp: &Path, dir: &Path, env: &Env) -> Res
         .filter(|path| path.file_name().is_some_and(|name| wanted.iter().any(|it| name == *it)))
         .collect();
     if !linked.status.success() || found.len() != wanted.len() {
-        bail!("zig does not say where its C++ library is:\n{}", linked.stderr.trim());
+        bail!("zig does not say where its C++ library is:\n{}", excerpt(&linked.stderr));
     }
     Ok(found)
 }
 
-/// The paths in a command line that quotes nothing: what begins with neither a
-/// slash nor a dash goes on with the one before.
+/// The paths in a command line without quotes: a word that starts with neither a slash nor a dash
+/// continues the one before.
 fn paths(line: &str) -> Vec<PathBuf> {
     let mut paths: Vec<String> = Vec::new();
     for word in line.trim().split(' ') {
@@ -175,9 +176,9 @@ fn paths(line: &str) -> Vec<PathBuf> {
     paths.into_iter().map(PathBuf::from).collect()
 }
 
-/// The arguments with those in response files (`@PATH`) in their place: rustc
-/// and cmake write such files when a command line grows long.
-fn spread(args: Vec<OsString>, dir: &Path) -> Result<Vec<OsString>> {
+/// The arguments, with response files (`@PATH`) expanded. rustc and cmake write them for long
+/// command lines.
+fn expanded(args: Vec<OsString>, dir: &Path) -> Result<Vec<OsString>> {
     let mut all = Vec::new();
     for arg in args {
         let file = arg.to_str().and_then(|arg| arg.strip_prefix('@')).map(|path| dir.join(path));
@@ -193,8 +194,8 @@ fn spread(args: Vec<OsString>, dir: &Path) -> Result<Vec<OsString>> {
     Ok(all)
 }
 
-/// The words of a response file, as gcc and clang read it: blanks separate them
-/// where no quotes stand around, and a backslash makes plain what follows.
+/// The words of a response file, as gcc and clang read it: separated by blanks outside of quotes;
+/// a backslash escapes the next character.
 /// <https://gcc.gnu.org/onlinedocs/gcc/Overall-Options.html> (@file)
 fn words(text: &str) -> Vec<String> {
     let mut words = Vec::new();
@@ -217,9 +218,9 @@ fn words(text: &str) -> Vec<String> {
     words
 }
 
-/// The arguments, in a response file where they would be too long for a command line.
+/// The arguments, in a response file if they are too long for a command line.
 fn gathered(args: Vec<OsString>, temp: &Path) -> Result<Vec<OsString>> {
-    // Windows takes 32 kB; others take more, and response files as well.
+    // Windows allows 32 kB, others more.
     const LONGEST: usize = 30_000;
     if args.iter().map(|arg| arg.len() + 1).sum::<usize>() < LONGEST {
         return Ok(args);
@@ -236,7 +237,7 @@ fn gathered(args: Vec<OsString>, temp: &Path) -> Result<Vec<OsString>> {
     Ok(vec![arg])
 }
 
-/// Whether a compiler is asked to link.
+/// Whether the arguments make a compiler link.
 fn links(args: &[OsString]) -> bool {
     let stops = ["-c", "-E", "-S", "-M", "-MM", "-fsyntax-only"];
     let input = |arg: &OsString| !arg.as_encoded_bytes().starts_with(b"-");
@@ -244,17 +245,16 @@ fn links(args: &[OsString]) -> bool {
 }
 
 impl Settings {
-    /// The program and what comes first on its command line.
-    fn program(&self, tool: Tool, around: &Surroundings) -> (&Path, Vec<OsString>) {
+    /// The compiler and its first arguments.
+    fn program(&self, tool: Tool, macos: &MacOs) -> (&Path, Vec<OsString>) {
         let mut first: Vec<OsString> = Vec::new();
         let program = match &self.compiler {
             Compiler::Zig { program } => {
                 first.push(if tool == Tool::Cxx { "c++" } else { "cc" }.into());
-                let target = self.zig_target(around.macos.as_deref());
+                let target = self.zig_target(macos.oldest.as_deref());
                 first.extend(["-target".into(), target.into()]);
                 first.extend(self.cpu().map(|cpu| format!("-mcpu={cpu}").into()));
-                // zig finds undefined behaviour in C by stopping the program; what
-                // C's authors ship does not.
+                // By default zig makes programs stop at undefined behaviour in C.
                 first.push("-fno-sanitize=all".into());
                 program
             }
@@ -266,11 +266,10 @@ impl Settings {
         };
         first.extend(self.dates().iter().map(OsString::from));
         if self.target.is_musl() {
-            // rustc makes programs that may lie anywhere, as the compilers of most
-            // systems do without being told; zig's and clang's for musl do not.
+            // rustc makes position-independent programs. zig and clang for musl do not by default.
             first.push("-fPIC".into());
         }
-        if let Some(sdk) = &around.sdk {
+        if let Some(sdk) = &macos.sdk {
             let frameworks = sdk.join("System/Library/Frameworks");
             first.extend(["-isystem".into(), sdk.join("usr/include").into_os_string()]);
             first.extend(["-iframework".into(), frameworks.clone().into_os_string()]);
@@ -285,10 +284,10 @@ impl Settings {
         (program, first)
     }
 
-    /// What the environment says of macOS.
-    fn surroundings(&self, env: &Env) -> Result<Surroundings> {
+    /// Reads the settings for macOS from the environment.
+    fn macos(&self, env: &Env) -> Result<MacOs> {
         if !self.target.is_darwin() {
-            return Ok(Surroundings::default());
+            return Ok(MacOs::default());
         }
         let sdk = env.get("SDKROOT").map(PathBuf::from);
         let oldest = match env.get("MACOSX_DEPLOYMENT_TARGET") {
@@ -296,13 +295,11 @@ impl Settings {
             None if self.target.arch() == "aarch64" => "11.0".to_owned(),
             None => "10.12".to_owned(),
         };
-        Ok(Surroundings {
-            sdk: sdk.filter(|sdk| Some(sdk) != self.stand_in_sdk.as_ref()),
-            macos: Some(oldest),
-        })
+        let sdk = sdk.filter(|sdk| Some(sdk) != self.stand_in_sdk.as_ref());
+        Ok(MacOs { sdk, oldest: Some(oldest) })
     }
 
-    /// zig's name of the target, for the oldest macOS that is to be enough.
+    /// zig's name of the target, with the oldest version of macOS to support.
     pub fn zig_target(&self, macos: Option<&str>) -> String {
         let target = &self.target;
         let arch = match target.arch() {
@@ -323,7 +320,7 @@ impl Settings {
         }
     }
 
-    /// The processor that rustc takes for granted where zig would take another.
+    /// rustc's default processor, where zig's default differs.
     fn cpu(&self) -> Option<&'static str> {
         match self.target.arch() {
             "i586" => Some("pentium"),
@@ -339,10 +336,9 @@ impl Settings {
         }
     }
 
-    /// C is told always the same moment, that of files without a time: cargo keeps
-    /// what C was compiled to from commit to commit, so that a commit's time in it
-    /// would soon be another's. zig's cache of what it compiled is this call's
-    /// alone: it grows without end.
+    /// Sets the same time for all C code: cargo keeps compiled C from commit to commit, so a
+    /// commit's time in it would be that of another. zig's cache is temporary, because it grows
+    /// without end.
     fn with_vars<'a>(&self, program: Program<'a>, temp: &Path) -> Program<'a> {
         let program = program.var("SOURCE_DATE_EPOCH", NO_TIME.to_string());
         match &self.compiler {
@@ -351,8 +347,8 @@ impl Settings {
         }
     }
 
-    /// What keeps the day out of C: [`NO_TIME`] in words. zig refuses C that tells its time; a clang
-    /// before 16 does not look at SOURCE_DATE_EPOCH.
+    /// Arguments that replace the time in C by [`NO_TIME`]. zig refuses C that uses its time, and
+    /// clang before 16 ignores SOURCE_DATE_EPOCH.
     /// <https://releases.llvm.org/16.0.0/tools/clang/docs/ReleaseNotes.html>
     fn dates(&self) -> &'static [&'static str] {
         match self.compiler {
@@ -366,11 +362,10 @@ impl Settings {
         }
     }
 
-    /// What linking takes beside what rustc names. `stubs` is the folder of
-    /// libraries that only name what a system has.
-    fn libraries(&self, stubs: &Path, around: &Surroundings) -> Vec<OsString> {
+    /// The arguments for linking beside rustc's. `stubs` is the folder of stub libraries.
+    fn libraries(&self, stubs: &Path, macos: &MacOs) -> Vec<OsString> {
         if let Compiler::Clang { libc, .. } = &self.compiler {
-            // rustc's own musl: clang by itself would take this machine's libc.
+            // rustc's own musl: clang's default is this machine's libc.
             let mut linker = OsString::from("--ld-path=");
             linker.push(stubs.join(format!("{}-ld", self.target.triple())));
             let all = ["-nostdlib".into(), "-static".into(), linker, "-L".into(), libc.into()];
@@ -378,22 +373,22 @@ impl Settings {
             return all.into_iter().chain(objects).chain(["-lc".into()]).collect();
         }
         if self.target.is_windows() {
-            // rustc's own copy is left out: this is its replacement.
+            // It replaces rustc's own copy, which is left out.
             return vec!["-lcompiler_rt".into()];
         }
-        let sdk = around.sdk.as_ref().map(|sdk| sdk.join("usr/lib"));
+        let sdk = macos.sdk.as_ref().map(|sdk| sdk.join("usr/lib"));
         let folder = sdk.unwrap_or_else(|| stubs.to_owned()).into_os_string();
         if self.target.is_darwin() { vec!["-L".into(), folder] } else { Vec::new() }
     }
 }
 
-/// A version as zig wants it, with a point: Apple's tools also take `11`.
+/// A version with a point, as zig wants it. Apple's tools also take `11`.
 fn version_of_macos(named: &OsStr) -> Result<String> {
     let text = named.to_str().unwrap_or_default();
     let parts: Vec<Option<u16>> = text.split('.').map(|part| part.parse().ok()).collect();
     if parts.len() > 3 || parts.iter().any(Option::is_none) {
         bail!(failure(
-            format!("read MACOSX_DEPLOYMENT_TARGET: {named:?} is no version of macOS"),
+            format!("read MACOSX_DEPLOYMENT_TARGET: {named:?} is not a version of macOS"),
             "set it to one such as 11.0",
         ));
     }
@@ -436,13 +431,13 @@ mod tests {
         let args: Vec<OsString> = (0..4000).map(|i| format!("/a b/\\{i}\".o").into()).collect();
         let written = gathered(args.clone(), dir.path()).unwrap();
         assert_eq!(written.len(), 1);
-        assert_eq!(spread(written, Path::new("/")).unwrap(), args);
+        assert_eq!(expanded(written, Path::new("/")).unwrap(), args);
         let text = "-o a\\ b 'c d'\n\"e \\\"f\"  g\th\n\"\"";
         assert_eq!(words(text), ["-o", "a b", "c d", "e \"f", "g", "h", ""]);
         let line = "ld.lld -o /a b/out /home/a b/libc++.a -m x /c/libc++abi.a";
         let names = ["ld.lld", "-o", "/a b/out", "/home/a b/libc++.a", "-m x", "/c/libc++abi.a"];
         assert_eq!(paths(line), names.map(PathBuf::from));
         let missing: Vec<OsString> = vec!["@none".into(), "-c".into()];
-        assert_eq!(spread(missing.clone(), dir.path()).unwrap(), missing);
+        assert_eq!(expanded(missing.clone(), dir.path()).unwrap(), missing);
     }
 }

@@ -1,5 +1,5 @@
-//! rustc's flags and linker: the user's, from whichever of cargo's four places
-//! counts, with ours appended.
+//! rustc's flags and linker: those of the user, from the one of cargo's four sources that
+//! applies, with ours appended.
 
 use std::path::{Path, PathBuf};
 
@@ -13,27 +13,25 @@ use crate::process;
 use crate::project::{Project, cargo_config};
 use crate::target::Target;
 
-/// The linker to name, and what is worth saying of the choice. Without one
-/// nothing can be linked.
+/// The chosen linker; `None` where there is none. And a warning about the choice.
 pub struct Chosen {
     pub linker: Option<Linker>,
     pub warning: Option<Finding>,
 }
 
-/// Which linker is named to rustc.
+/// The linker that rustc is told.
 pub enum Linker {
-    /// None: the user's counts, or the one that rustc would take, or one that a
-    /// variable names.
+    /// None: the user's, rustc's default, or one that a variable names.
     Unnamed,
-    /// The toolchain's own, which rustc finds by name, and its path.
+    /// The toolchain's own, at this path. rustc finds it by name.
     RustLld(PathBuf),
-    /// One on PATH that understands the same arguments.
+    /// One on PATH that takes the same arguments.
     Lld(PathBuf),
-    /// A stand-in for one of the two, which a variable names.
-    StandIn,
+    /// A wrapper of one of the two, which a variable names.
+    Wrapper,
 }
 
-/// Chooses the linker for musl: the user's if one is named, else the toolchain's own.
+/// Chooses the linker for musl: the user's if configured, else the toolchain's own.
 ///
 /// musl-gcc is never used: rustc succeeds with it and the binary crashes.
 /// <https://github.com/rust-lang/rust/issues/95926>
@@ -57,12 +55,12 @@ pub fn linker(target: &Target, cargo: &Config, project: &Project) -> Result<Chos
     Ok(Chosen { linker, warning })
 }
 
-/// The libraries that musl has within its libc, and installs empty ones of
-/// because programs ask for them. rustc's own musl lacks those.
+/// The libraries that musl's libc contains. musl installs empty ones, because programs link
+/// them; rustc's copy of musl lacks those.
 /// <https://git.musl-libc.org/cgit/musl/tree/Makefile> (EMPTY_LIB_NAMES)
 pub const WITHIN_LIBC: [&str; 8] = ["m", "rt", "pthread", "crypt", "util", "xnet", "resolv", "dl"];
 
-/// Writes musl's empty libraries below the target folder and returns where.
+/// Writes musl's empty libraries below the target folder and returns their folder.
 fn empty_libraries(project: &Project) -> Result<PathBuf> {
     let dir = project.target_dir.join("dockless/musl");
     for name in WITHIN_LIBC {
@@ -74,9 +72,8 @@ fn empty_libraries(project: &Project) -> Result<PathBuf> {
     Ok(dir)
 }
 
-/// The flags for musl where nothing of this machine is at hand, but an image with
-/// rustc in it: the user's, ours, and rustc's own linker. `libraries` is where musl's
-/// empty ones lie there.
+/// The flags for musl in a container with rustc: the user's, ours, and rustc's own linker.
+/// `libraries` is the folder of musl's empty libraries in it.
 pub fn elsewhere(target: &Target, libraries: &str, project: &Project) -> Result<Vec<String>> {
     let cargo = cargo_config::read(project)?;
     let context = || format!("gather rustc's flags for {target}");
@@ -88,20 +85,20 @@ pub fn elsewhere(target: &Target, libraries: &str, project: &Project) -> Result<
     Ok(own.flags.into_iter().chain(ours).chain(linker).collect())
 }
 
-/// The flags that name folders of this machine: what binaries call them instead.
+/// The flags that replace folders of this machine in binaries.
 pub fn remap(remap: &[(PathBuf, String)], project: &Project) -> Result<Vec<String>> {
     let flag = |from: &Path, to: &str| Ok(format!("--remap-path-prefix={}={to}", text(from)?));
     let mut flags = remap.iter().map(|(from, to)| flag(from, to)).collect::<Result<Vec<_>>>()?;
     let source = project.rustc.sysroot.join("lib/rustlib/src/rust");
     if !remap.is_empty() && source.is_dir() {
-        // With the component rust-src, rustc names its files by their place here.
+        // With the component rust-src, rustc uses local paths for the standard library.
         flags.push(flag(&source, &format!("/rustc/{}", rustc_commit(project)?))?);
     }
     Ok(flags)
 }
 
-/// Whether musl's programs look for libraries in the folder of musl's empty ones, and by
-/// which flag: after all other folders, for a crate may bring a library of such a name.
+/// The flag that adds musl's empty libraries, after all other folders: a crate may have a library
+/// of such a name. `None` where they are not needed.
 pub fn libraries(target: &Target, linker: &Linker, project: &Project) -> Result<Option<String>> {
     if !target.is_musl() || matches!(linker, Linker::Unnamed) {
         return Ok(None);
@@ -109,9 +106,8 @@ pub fn libraries(target: &Target, linker: &Linker, project: &Project) -> Result<
     Ok(Some(format!("-Clink-arg=-L{}", text(&empty_libraries(project)?)?)))
 }
 
-/// The flags in the form of CARGO_ENCODED_RUSTFLAGS, which outweighs cargo's
-/// other places, so that none of the user's is lost and none added to. `libraries` and
-/// `remap` are those of this machine's folders, where cargo is to pass them on.
+/// The flags as CARGO_ENCODED_RUSTFLAGS. It overrides cargo's other sources, so it has the user's
+/// flags, too. `libraries` and `remap` are flags with folders of this machine.
 /// <https://doc.rust-lang.org/cargo/reference/config.html#buildrustflags>
 pub fn encoded(
     target: &Target,
@@ -123,14 +119,14 @@ pub fn encoded(
     let context = || format!("gather rustc's flags for {target}");
     let mut flags = cargo.rustflags(target.triple()).with_context(context)?.unwrap_or_default();
     if target.is_musl() {
-        // Said although they are the default: that is to change, and a user's
-        // `-crt-static` would link the host's libc.
+        // Explicit, because this default will change, and because a user's `-crt-static` would
+        // link the host's libc.
         // https://github.com/rust-lang/rust/issues/144513 and /issues/135244
         flags.push("-Ctarget-feature=+crt-static");
         flags.push("-Clink-self-contained=yes");
         libraries.iter().for_each(|flag| flags.push(flag.as_str()));
     } else if target.is_windows() {
-        // Without it Microsoft's programs need a runtime that is installed apart.
+        // Without it programs need Microsoft's runtime to be installed.
         flags.push("-Ctarget-feature=+crt-static");
     }
     match linker {
@@ -140,9 +136,9 @@ pub fn encoded(
             flags.push(format!("-Clinker={}", text(path)?));
             flags.push("-Clinker-flavor=ld.lld");
         }
-        Linker::StandIn => {
+        Linker::Wrapper => {
             flags.push("-Clinker-flavor=ld.lld");
-            // A flag of the user's would outweigh the variable that names it.
+            // A flag of the user's would override the variable.
             if cargo_config::linker(target, cargo)?.is_some() {
                 flags.push(format!("-Clinker={}-ld", target.triple()));
             }

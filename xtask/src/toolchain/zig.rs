@@ -1,4 +1,4 @@
-//! Provides zig, a C compiler and linker for every target, as PyPI packs it.
+//! Installs zig, a C compiler and linker for every target, from PyPI.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,8 +13,7 @@ use crate::process::{self, Env, Program};
 use crate::project::cross::{self, ZIG, Zig};
 use crate::term::Term;
 
-/// The digests of [`ZIG`]'s packages for each system, as PyPI lists them; pip
-/// takes nothing else. <https://pypi.org/project/ziglang/0.17.1/#files>
+/// The digests of [`ZIG`]'s packages on PyPI, one per system. pip accepts nothing else. <https://pypi.org/project/ziglang/0.17.1/#files>
 const PACKAGES: [&str; 12] = [
     "09953b6af7f64168b915180a42774f520f92d86ef6331b28e33915c7e1f0bb23",
     "4e0b4b9c02b8d0d220e9948010f860b62ff11d96abb39762eca5fa2ef3f7bc97",
@@ -30,17 +29,17 @@ const PACKAGES: [&str; 12] = [
     "27a8da5f8eaa0e76ebbc7c2594130ed4646c1101ada2ce0aa86fe580c74154b9",
 ];
 
-/// A package is some 100 MB; a slow line gets its time.
+/// A package has 100 MB, so this is enough for a slow connection.
 const DOWNLOAD: Duration = Duration::from_secs(15 * 60);
 
-/// What a run that was killed left behind is removed when it is so old.
+/// The age at which files of a killed run are removed.
 const STALE: Duration = Duration::from_secs(24 * 3600);
 
 const WRITABLE: &str = "set DOCKLESS_CACHE to a folder that can be written, on a disk with room";
 
 const BY_HAND: &str = "put zig on PATH yourself (https://ziglang.org/download)";
 
-/// Installs [`ZIG`] below the tool's cache, unless it is there and works.
+/// Installs [`ZIG`] in the cache, unless it is installed and works.
 pub fn provide(dir: &Path, env: &Env, cache: &Cache, network: Network, term: &Term) -> Result<Zig> {
     let place = cross::provided(cache).context("install zig: there is no cache folder");
     let place = place.context(Help(WRITABLE.into()))?;
@@ -52,11 +51,14 @@ pub fn provide(dir: &Path, env: &Env, cache: &Cache, network: Network, term: &Te
         return Ok(Zig { program, version: ZIG });
     }
     if network == Network::Offline {
-        bail!(failure("install zig: it comes from PyPI, and --offline forbids to ask it", BY_HAND));
+        bail!(failure(
+            "install zig: it comes from PyPI, and --offline forbids downloading it",
+            BY_HAND
+        ));
     }
     let root = place.parent().context("find the tool's folder")?;
     let tools = cache.tools().context("install zig").context(Help(WRITABLE.into()))?;
-    // Two would get the same 100 MB, and one would replace what the other works with.
+    // Without the lock two runs would download 100 MB each, and one would replace the other's.
     let _lock = cache.lock_tools(|other| {
         term.step("wait", format_args!("for another dockless that installs zig: {other}"));
     })?;
@@ -64,7 +66,7 @@ pub fn provide(dir: &Path, env: &Env, cache: &Cache, network: Network, term: &Te
         return Ok(Zig { program, version: ZIG });
     }
     if files::exists(root)? && !(files::is_own_dir(root) && is_tool(root)?) {
-        let why = format!("install zig: {} is nothing that dockless installed", root.display());
+        let why = format!("install zig: {} was not installed by dockless", root.display());
         bail!(failure(why, "move it away, and run again"));
     }
     files::remove_stale_dirs(&tools, STALE)?;
@@ -79,11 +81,11 @@ pub fn provide(dir: &Path, env: &Env, cache: &Cache, network: Network, term: &Te
     Ok(Zig { program, version: ZIG })
 }
 
-/// Lets pip unpack the package into the folder; it checks the digest itself.
+/// Runs pip, which checks the digest, to install the package into the folder.
 /// <https://pip.pypa.io/en/stable/topics/secure-installs/>
 fn pip(to: &Path, env: &Env, term: &Term) -> Result<()> {
     let python = python(env)?;
-    // Packages of the folder that this is started in are not Python's.
+    // Python must not search the current folder for packages.
     let run = |args: &[&str]| {
         Program::new(&python, to, env).args(["-m", "pip"]).args(args).var("PYTHONSAFEPATH", "1")
     };

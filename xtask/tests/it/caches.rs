@@ -5,9 +5,10 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Stdio;
 
+use crate::world::running::says_that_it_waits;
 use crate::world::{HOST, Run, World, assert_whole, contents, names, run, skipped};
 
-const WARNING: &str = "warning: what could be kept for later runs is not: ";
+const WARNING: &str = "warning: nothing is cached for later runs: ";
 
 /// Runs the tool with these variables, or without those that are empty.
 fn with(world: &World, args: &str, vars: &[(&str, &str)]) -> Run {
@@ -176,13 +177,16 @@ fn what_somebody_put_in_the_place_of_an_entry_is_no_trouble() {
     fs::write(&precious, "precious").unwrap();
     run(&mut world.with("cp", ["-r", "../cache", "../other"])).ends_with(0);
     for (what, spoil) in spoil {
+        let mut spoilt = 0;
         for kind in names(&cache).into_iter().filter(|kind| cache.join(kind).is_dir()) {
             for name in names(&cache.join(&kind)) {
                 let path = cache.join(&kind).join(name);
                 fs::remove_file(&path).unwrap();
                 spoil(&path);
+                spoilt += 1;
             }
         }
+        assert!(spoilt >= 4, "{spoilt} entries are spoilt");
         fs::remove_dir_all(world.dist()).unwrap();
         world.run("release --snapshot").ends_with(0).never_says("warning");
         assert_eq!(contents(&world.dist()), expected, "{what}");
@@ -225,17 +229,16 @@ fn a_cache_is_not_cleaned_under_a_run() {
     // Others use it at the same time.
     world.run("image -q").ends_with(0);
     let mut clean = world.tool(["clean", "--cache"]);
-    let clean = clean.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(1500));
+    let mut clean = clean.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let (line, said) = says_that_it_waits(&mut clean);
+    assert!(line.contains("wait for those who use the cache"), "{line:?}");
     assert!(world.outside("cache/blob").is_dir());
     // It does not keep dist/ from anybody meanwhile.
     world.run("archive -q").ends_with(0);
     holder.kill().unwrap();
     holder.wait().unwrap();
-    let said = clean.wait_with_output().unwrap();
-    assert!(said.status.success());
-    let said = String::from_utf8(said.stderr).unwrap();
-    assert!(said.contains("wait for those who use the cache"), "{said:?}");
+    said.for_each(drop);
+    assert!(clean.wait().unwrap().success());
     assert_eq!(names(&world.outside("cache")), Vec::<String>::new());
 }
 

@@ -159,11 +159,11 @@ fn settings_that_are_wrong_are_named() {
     for (table, why) in [
         ("check]\nrequire = [\"tests\"]", "there is no check \"tests\""),
         ("audit]\ndeny = [\"all\"]", "there is no kind \"all\" of findings"),
-        ("audit]\nseverity = \"bad\"", "\"bad\" is no severity"),
-        ("audit]\nignore = [{ id = \"RUSTSEC-2024-0001\" }]", "has an `id` and a `reason`"),
+        ("audit]\nseverity = \"bad\"", "\"bad\" is not a severity"),
+        ("audit]\nignore = [{ id = \"RUSTSEC-2024-0001\" }]", "needs an `id` and a `reason`"),
         (
             "audit]\nignore = [{ id = \"x\", reason = \"y\", until = \"soon\" }]",
-            "\"soon\" is no day",
+            "\"soon\" is not a date",
         ),
         ("audit]\nignore = [\"RUSTSEC-2024-0001\"]", "expected a list of tables"),
     ] {
@@ -202,7 +202,7 @@ fn what_is_ignored_has_a_reason_and_an_end() {
     ignoring(&format!("{{ {id}, until = \"9999-01-01\" }}")).ends_with(0).never_says("RUSTSEC");
     let over = ignoring(&format!("{{ {id}, until = \"2024-01-01\" }}"));
     over.ends_with(1)
-        .says("[workspace.metadata.dockless.audit] ignore: RUSTSEC-2024-0001 was to be");
+        .says("[workspace.metadata.dockless.audit] ignore: RUSTSEC-2024-0001 was ignored until");
     let unknown =
         ignoring(&format!("{{ {id} }}, {{ id = \"RUSTSEC-1999-0001\", reason = \"x\" }}"));
     unknown.ends_with(0).says("the database has no such advisory");
@@ -320,9 +320,9 @@ fn a_database_that_cannot_be_used_fails() {
     fs::remove_dir_all(world.path("db/crates/gone")).unwrap();
     assert!(detail(&world).contains("is empty"));
     fs::remove_dir_all(world.path("db/crates")).unwrap();
-    assert!(detail(&world).contains("is no advisory database: it has no folder crates"));
+    assert!(detail(&world).contains("is not an advisory database: it has no folder crates"));
     fs::remove_dir_all(world.path("db")).unwrap();
-    assert!(detail(&world).contains("is no advisory database"));
+    assert!(detail(&world).contains("is not an advisory database"));
 }
 
 #[test]

@@ -181,7 +181,7 @@ fn what_a_dockerfile_cannot_say_is_an_error() {
     };
     set("labels = { a = \"one\\ntwo\" }").ends_with(1).says("write it in one line");
     let stored = set("base = \"oci:base\"");
-    stored.ends_with(1).says("no image that a Dockerfile can name").says("use the builtin base");
+    stored.ends_with(1).says("a Dockerfile cannot name the base").says("use the builtin base");
     set("base = \"gcr.io/distroless/static-debian13\"").ends_with(1).says("image --update-base");
     let pinned = format!("gcr.io/distroless/static-debian13@sha256:{}", "ab".repeat(32));
     set(&format!("base = {pinned:?}")).ends_with(0);

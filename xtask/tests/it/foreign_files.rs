@@ -51,8 +51,8 @@ impl Instead {
         match self {
             Instead::LinkOut | Instead::Device => "leads out of",
             Instead::LinkToGit => "leads into git's own files",
-            Instead::Pipe => "is no regular file",
-            Instead::Large => "no more than",
+            Instead::Pipe => "is not a regular file",
+            Instead::Large => "it has more than",
         }
     }
 }
@@ -112,8 +112,8 @@ fn what_is_no_file_is_not_waited_for() {
             let path = world.path(name);
             instead.put(&world, &path);
             let said = match instead {
-                Instead::Large => "no more than",
-                _ => "is no regular file",
+                Instead::Large => "it has more than",
+                _ => "is not a regular file",
             };
             let run = world.run(command);
             assert_eq!(run.code, Some(1), "{name} {instead:?}: {}", run.stderr);

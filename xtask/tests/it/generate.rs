@@ -176,7 +176,7 @@ fn a_program_that_fails_stops_a_release_before_its_archives() {
     world.file("tool.1", "ours\n");
     let ours = "[{ args = [\"man\", \"{{ out }}\"], files = [\"*.1\"] }]\nfiles = [\"tool.1\"]";
     refused(&world, ours)
-        .says("`tool man '{{ out }}'` of tool wrote tool.1, and another entry of its archives has")
+        .says("`tool man '{{ out }}'` of tool wrote tool.1, but another entry of its archives has")
         .says("  help: rename one: archives are flat\n");
 }
 
@@ -235,10 +235,10 @@ fn every_fault_of_the_settings_is_named_at_once() {
         ("generate[1]", "it has no `args`"),
         ("generate[2]", "it has both `stdout` and `files`"),
         ("generate[3].args", "\"{{ ot }}\" names \"ot\"; known are out"),
-        ("generate[4].bin", "\"tol\" is none of the package's binaries that are released"),
-        ("generate[5].stdout", "\"../a\" is no file's name: archives are flat"),
-        ("generate[6].files", "\"docs/*.1\" matches no file's name: archives are flat"),
-        ("generate[7].files", "\"[a\" matches no file's name: "),
+        ("generate[4].bin", "\"tol\" is not a released binary of the package"),
+        ("generate[5].stdout", "\"../a\" cannot be a file name: archives are flat"),
+        ("generate[6].files", "\"docs/*.1\" cannot match a file name: archives are flat"),
+        ("generate[7].files", "\"[a\" cannot match a file name: "),
         ("generate[8].files", "it names no files"),
     ] {
         let place = format!("error: {}: [package.metadata.dockless.archive] ", manifest.display());

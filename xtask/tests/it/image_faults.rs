@@ -45,7 +45,9 @@ fn noise(kib: usize, seed: u64) -> Vec<u8> {
 /// no temporary file is left.
 #[track_caller]
 fn assert_blobs(dir: &Path) {
-    for name in names(dir).iter().filter(|name| !["pruned"].contains(&name.as_str())) {
+    let blobs: Vec<String> = names(dir).into_iter().filter(|name| name != "pruned").collect();
+    assert!(!blobs.is_empty(), "there are blobs in {}", dir.display());
+    for name in &blobs {
         assert_eq!(&sha256(&fs::read(dir.join(name)).unwrap()), name, "in {}", dir.display());
     }
 }
@@ -122,6 +124,7 @@ fn what_was_damaged_in_dist_is_not_used_again() {
     world.run("image -q").ends_with(0);
     let expected = contents(&world.dist());
     let blobs = world.dist().join("images/tool/blobs/sha256");
+    assert_eq!(names(&blobs).len(), 5, "a manifest, a config and three layers");
     for name in names(&blobs) {
         let whole = fs::read(blobs.join(&name)).unwrap();
         for bytes in damages(&whole) {

@@ -1,20 +1,18 @@
-//! Killed at any instant, run twice at once: dist/ is whole, or it is not there.
+//! Killed between any two changes, run twice at once: dist/ is whole, or it is not there.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
-use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::world::strace::{injected, is_killed, may_trace};
+use crate::world::strace::{THREADS, WRITES, injected, is_killed, may_trace, some_writes};
 use crate::world::{HOST, Run, World, assert_whole, contents, names, said};
 
 mod locks;
 
-/// How often a run is killed, and the seed that says when.
-const KILLS: u32 = 25;
+/// The seed of what no compressor makes smaller.
 const SEED: u64 = 0x5eed_0000_0003;
 
 /// xorshift64, so that a failure can be had again.
@@ -35,52 +33,45 @@ fn slow_to_archive() -> World {
     world
 }
 
-/// A run of which nothing was kept, so that its archives are really made.
-fn start(world: &World) -> Child {
-    fs::remove_dir_all(world.outside("cache")).ok();
-    let mut tool = world.tool(["release", "--snapshot", "-q"]);
-    tool.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
-}
-
+/// Before some of the calls that write a file, in any thread, where strace can kill it there.
 #[test]
-fn killed_at_any_instant_dist_is_whole_or_absent_and_the_next_run_mends_it() {
+fn killed_before_any_write_dist_is_whole_or_absent_and_the_next_run_mends_it() {
     let world = slow_to_archive();
+    if !may_trace(&world) {
+        return;
+    }
     let (expected, beside) = (contents(&world.dist()), world.names());
-    let started = Instant::now();
-    assert!(start(&world).wait().unwrap().success());
-    // How long a run takes changes with what else the machine does, so this follows.
-    let mut whole = started.elapsed();
-    let mut state = SEED;
     let mut seen = BTreeMap::new();
-    let mut in_time = 0;
-    for kill in 0..KILLS {
+    let mut kills = 0;
+    for (kill, count) in some_writes().enumerate() {
+        // Of a run of which something was kept, the archives would not be made.
+        fs::remove_dir_all(world.outside("cache")).ok();
         // Every second run finds no dist/, so both ways of putting one in place are met.
         if kill % 2 == 0 {
             fs::remove_dir_all(world.dist()).ok();
         }
-        // Of the other runs the last part, where dist/ is made, is met more often.
-        let (from, to) = if kill % 3 == 0 { (0.0, 1.0) } else { (0.6, 1.1) };
-        let part = (next(&mut state) % 1000) as f64 / 1000.0;
-        let instant = whole.mul_f64(from + (to - from) * part);
-        let mut child = start(&world);
-        std::thread::sleep(instant);
-        child.kill().unwrap();
-        let killed = child.wait().unwrap().signal().is_some();
-        in_time += u32::from(killed);
-        whole = whole.mul_f64(if killed { 1.05 } else { 0.8 });
+        let what = format!("before write {count}");
+        let inject = format!("{WRITES}:signal=KILL:when={count}");
+        let output = injected(&world, &THREADS, &inject, "release --snapshot -q").output().unwrap();
+        kills += u32::from(is_killed(&output, &[0], &what));
         let left = if world.dist().exists() { "whole" } else { "absent" };
         if left == "whole" {
-            assert_eq!(contents(&world.dist()), expected, "kill {kill} after {instant:?}");
+            assert_eq!(contents(&world.dist()), expected, "{what}");
             assert_whole(&world.dist());
         }
         *seen.entry(left).or_insert(0) += 1;
-        if kill % 5 == 4 {
+        let ended = output.status.success();
+        if ended || kill % 4 == 3 {
             world.run("release --snapshot -q").ends_with(0);
-            assert_eq!(contents(&world.dist()), expected, "after kill {kill}");
-            assert_eq!(world.names(), beside, "after kill {kill}");
+            assert_eq!(contents(&world.dist()), expected, "after a kill {what}");
+            assert_eq!(world.names(), beside, "after a kill {what}");
+        }
+        if ended {
+            break;
         }
     }
-    assert!(in_time >= KILLS / 3, "{in_time} of {KILLS} kills came before the end: {seen:?}");
+    said(&format!("{kills} kills before writes: {seen:?}"));
+    assert!(kills >= 8 && seen.len() == 2, "{kills} kills came before the end: {seen:?}");
     world.run("clean").ends_with(0);
     let without: Vec<String> = beside.into_iter().filter(|name| name != "dist").collect();
     assert_eq!(world.names(), without);
@@ -127,7 +118,8 @@ fn killed_before_any_change_of_a_folder_dist_is_whole_or_absent() {
     assert!(kills.values().sum::<u32>() >= 12, "{kills:?}");
 }
 
-/// The instants that a clock seldom meets: between the two renames, and before the last removal.
+/// The instants where strace is not at hand, too: between the two renames, and before the last
+/// removal.
 #[test]
 fn what_a_kill_can_leave_is_mended() {
     let world = World::quick("1.0.0");

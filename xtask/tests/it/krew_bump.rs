@@ -364,13 +364,13 @@ fn what_is_no_text_is_no_entry() {
     bump(&world, "--rewrite").ends_with(0);
     assert_eq!(world.read("index/plugins/foo.yaml"), manifest("foo", "1.3.0"));
     world.file("index/plugins/foo.yaml", &ENTRY.replace("kind", &"#".repeat(10 << 20)));
-    bump(&world, "").ends_with(1).says("no more than");
+    bump(&world, "").ends_with(1).says("it has more than");
     fs::remove_file(&file).unwrap();
     fs::create_dir(&file).unwrap();
-    bump(&world, "").ends_with(1).says("it is no regular file");
+    bump(&world, "").ends_with(1).says("it is not a regular file");
     fs::remove_dir(&file).unwrap();
     run(world.with("mkfifo", [&file]).arg("--")).ends_with(0);
-    bump(&world, "--rewrite").ends_with(1).says("it is no regular file");
+    bump(&world, "--rewrite").ends_with(1).says("it is not a regular file");
 }
 
 #[test]

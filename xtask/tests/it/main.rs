@@ -44,8 +44,6 @@ mod krew_judges;
 #[cfg(target_os = "linux")]
 mod krew_release;
 #[cfg(target_os = "linux")]
-mod properties;
-#[cfg(target_os = "linux")]
 mod publish;
 #[cfg(target_os = "linux")]
 mod published;

@@ -190,7 +190,7 @@ fn assert_pushed(world: &World, host: &str, repository: &str, tag: &str, image: 
 /// The files below a folder that hold one of these texts.
 fn holding(dir: &Path, secrets: &[String]) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(dir).into_iter().flatten().map(Result::unwrap) {
+    for entry in fs::read_dir(dir).unwrap().map(Result::unwrap) {
         let path = entry.path();
         if entry.file_type().unwrap().is_dir() {
             found.extend(holding(&path, secrets));

@@ -76,7 +76,7 @@ fn a_target_that_cannot_be_installed_is_left_out_of_a_snapshot_and_stops_the_res
     // Without the network nobody is asked.
     fs::remove_file(world.outside("rustup.log")).unwrap();
     let offline = with_broken_rustup(&world, "release --snapshot --offline");
-    offline.ends_with(0).says("--offline forbids to get one");
+    offline.ends_with(0).says("--offline forbids downloading it");
     assert!(!world.outside("rustup.log").exists());
 }
 

@@ -187,5 +187,5 @@ fn a_token_that_stays_is_an_error() {
     // Without tokens nothing is handed over, and a number that is no pipe is none.
     let mut none = world.tool(["build"]);
     none.env("DOCKLESS_HANDED_OVER", "0");
-    run(&mut none).ends_with(1).says("DOCKLESS_HANDED_OVER names what is no pipe");
+    run(&mut none).ends_with(1).says("DOCKLESS_HANDED_OVER does not name a pipe");
 }

@@ -94,7 +94,7 @@ fn each_project_gets_what_it_needs() {
             ".github/workflows/ci.yml",
             &format!("{}\n", world.read(".github/workflows/ci.yml")),
         );
-        world.run("init --workflows --check").ends_with(1).says("ci.yml: it is not current");
+        world.run("init --workflows --check").ends_with(1).says("ci.yml: it is outdated");
     }
 }
 
@@ -134,7 +134,7 @@ fn an_xtask_is_built_and_files_of_others_stay() {
     world.run("init --workflows").ends_with(0).no_result();
     let moved = release.replace(pin, "main # v9.9.9");
     world.file(".github/workflows/release.yml", &moved);
-    world.run("init --workflows --check").ends_with(1).says("release.yml: it is not current");
+    world.run("init --workflows --check").ends_with(1).says("release.yml: it is outdated");
     world.run("init --workflows").ends_with(0);
     assert_eq!(world.read(".github/workflows/release.yml"), release);
     judged(&world, world.root());
@@ -205,11 +205,11 @@ fn ci_runs_the_program_that_the_settings_name() {
         judged(&world, world.root());
     }
     for (program, why) in [
-        ("../run", "is no path of a file in the workspace"),
-        ("/bin/sh", "is no path of a file in the workspace"),
-        ("ci/${{ github.token }}", "is no path of a file in the workspace"),
-        ("run", "would be looked for on PATH"),
-        ("ci/none", "is no file"),
+        ("../run", "is not a path in the workspace"),
+        ("/bin/sh", "is not a path in the workspace"),
+        ("ci/${{ github.token }}", "is not a path in the workspace"),
+        ("run", "would be looked up on PATH"),
+        ("ci/none", "is not a file"),
     ] {
         set(program);
         world.run("init --workflows").ends_with(1).says(why).says("run = \".ci/run\"");
@@ -251,7 +251,7 @@ fn ci_looks_at_the_branch_that_others_are_merged_into() {
     world.run("init --workflows --check").ends_with(0);
     // What the remote says counts most.
     world.git(["symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/develop"]);
-    world.run("init --workflows --check").ends_with(1).says("ci.yml: it is not current");
+    world.run("init --workflows --check").ends_with(1).says("ci.yml: it is outdated");
     world.run("init --workflows").ends_with(0);
     assert_eq!(named(), "branches: [develop]");
     world.git(["symbolic-ref", "--delete", "refs/remotes/origin/HEAD"]);
@@ -275,7 +275,7 @@ fn a_name_that_is_more_than_a_word_is_refused() {
         world
             .run("init --workflows")
             .ends_with(1)
-            .says("is more than a word, and workflows would have to run it")
+            .says("is not a plain word, so workflows cannot run it")
             .says("rename it");
         assert!(!world.path(".github").exists(), "{bin:?}");
     }

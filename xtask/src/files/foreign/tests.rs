@@ -93,10 +93,10 @@ fn what_leads_elsewhere_or_is_no_file_is_refused() {
         ("target/made", "which builds write"),
         ("dangling", "leads nowhere"),
         ("round", "round"),
-        ("pipe", "is no regular file"),
-        ("socket", "is no regular file"),
-        ("a", "is no regular file"),
-        (".", "is no regular file"),
+        ("pipe", "is not a regular file"),
+        ("socket", "is not a regular file"),
+        ("a", "is not a regular file"),
+        (".", "is not a regular file"),
     ] {
         let path = root.join(path);
         let mut errors = vec![boundary.open(&path).unwrap_err()];
@@ -129,7 +129,7 @@ fn files_without_a_boundary_are_regular_too() {
         let path = root.join(path);
         for read in [open_regular(&path).map(drop), read_foreign(&path, limits::LOCK).map(drop)] {
             let error = format!("{:#}", read.unwrap_err());
-            assert!(error.contains("is no regular file"), "{error}");
+            assert!(error.contains("is not a regular file"), "{error}");
         }
         assert!(read_foreign_if_there(&path, limits::LOCK).is_err());
     }
@@ -164,5 +164,5 @@ fn no_more_than_the_limit_is_read() {
         }
     }
     let error = read_foreign(&path, Limit(10)).unwrap_err();
-    assert!(format!("{error:#}").contains("no more than 10 bytes"), "{error:#}");
+    assert!(format!("{error:#}").contains("it has more than 10 bytes"), "{error:#}");
 }

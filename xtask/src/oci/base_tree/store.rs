@@ -4,7 +4,7 @@
 use anyhow::{Context, Result};
 
 use super::{Dir, Folder, Named, Tree};
-use crate::cache::{Cache, Kind};
+use crate::cache::{Cache, CacheKind};
 use crate::digest::Digest;
 use crate::oci::limits;
 
@@ -12,7 +12,7 @@ use crate::oci::limits;
 /// wrote it.
 pub fn kept(cache: &Cache, key: &Digest) -> Result<Option<Tree>> {
     let mut bytes = Vec::new();
-    if cache.get(Kind::Layer, key, &mut bytes)?.is_none() {
+    if cache.get(CacheKind::Layer, key, &mut bytes)?.is_none() {
         return Ok(None);
     }
     Ok(Tree::read(&bytes))
@@ -21,7 +21,7 @@ pub fn kept(cache: &Cache, key: &Digest) -> Result<Option<Tree>> {
 /// Keeps the tree under the key.
 pub fn keep(tree: &Tree, cache: &Cache, key: &Digest) -> Result<()> {
     let bytes = tree.written().context("write the base's tree")?;
-    cache.put(Kind::Layer, key, &Digest::of(&bytes), &bytes[..])
+    cache.put(CacheKind::Layer, key, &Digest::of(&bytes), &bytes[..])
 }
 
 impl Tree {

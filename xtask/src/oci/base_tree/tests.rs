@@ -226,10 +226,10 @@ fn what_is_kept_is_the_same() {
     assert_eq!((again.at("a/d"), again.at("a/x")), (Some(At::File), None));
     // A tree that is cut off, or of another version, is not used.
     let mut bytes = Vec::new();
-    cache.get(crate::cache::Kind::Layer, &key, &mut bytes).unwrap();
+    cache.get(crate::cache::CacheKind::Layer, &key, &mut bytes).unwrap();
     for end in 0..bytes.len() {
         let cut = &bytes[..end];
-        cache.put(crate::cache::Kind::Layer, &key, &Digest::of(cut), cut).unwrap();
+        cache.put(crate::cache::CacheKind::Layer, &key, &Digest::of(cut), cut).unwrap();
         assert_eq!(kept(&cache, &key).unwrap(), None, "{end} bytes");
     }
 }

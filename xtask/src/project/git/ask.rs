@@ -1,5 +1,5 @@
-//! How git is asked: nothing that a repository's own configuration names is run, and what
-//! git says is bytes.
+//! Runs git without running programs that the repository's configuration names. Its output is
+//! bytes.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,81 +8,81 @@ use anyhow::{Result, bail};
 
 use crate::files;
 use crate::finding::failure;
-use crate::process::{Env, Output, Program};
+use crate::process::{Env, Output, Program, excerpt};
 
-/// A repository that could answer slowly is a network file system at worst.
+/// Enough even for a repository on a network file system.
 const TIME_OUT: Duration = Duration::from_secs(120);
 
-/// What a repository's configuration could have git start, or show in another form, turned
-/// off: a watcher of files and hooks. Pagers, text conversions, drivers of diffs and merges,
-/// aliases and signatures are not of the commands that are asked, or have options of theirs.
+/// Options that turn off programs of the repository's configuration: file watchers and hooks.
+/// The commands used here start no pagers, text conversions, diff or merge drivers or aliases,
+/// or have options of their own against them.
 /// <https://git-scm.com/docs/git-config>
 const INERT: [&str; 4] = ["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"];
 
-/// git, started in `dir`. All starts of git are made here.
+/// git in `dir`. All calls of git use this.
 pub fn program<'a>(dir: &'a Path, env: &'a Env) -> Program<'a> {
     Program::new("git", dir, env)
-        // Optional locks would let a mere question write to the repository.
+        // With optional locks a query would write to the repository.
         .arg("--no-optional-locks")
         .args(INERT)
         .var("GIT_TERMINAL_PROMPT", "0")
-        // A commit holds what it holds, and not what stands in for it here.
+        // Replacement refs of this clone do not count.
         .var("GIT_NO_REPLACE_OBJECTS", "1")
         .time_out(TIME_OUT)
 }
 
-/// git, asked about a repository that is here: it fetches nothing for an answer.
-pub fn question<'a>(dir: &'a Path, env: &'a Env) -> Program<'a> {
+/// git for a query: it fetches nothing from a remote.
+pub fn query<'a>(dir: &'a Path, env: &'a Env) -> Program<'a> {
     program(dir, env).var("GIT_NO_LAZY_FETCH", "1")
 }
 
-/// What git printed, where it succeeded. `what` names the command in the error.
-pub fn said(what: &str, program: &Program<'_>) -> Result<Vec<u8>> {
-    printed(what, program.output()?)
+/// Runs git and returns its stdout. `what` names the command in an error.
+pub fn read(what: &str, program: &Program<'_>) -> Result<Vec<u8>> {
+    stdout(what, program.output()?)
 }
 
-/// The same of what was asked already.
-pub fn printed(what: &str, output: Output) -> Result<Vec<u8>> {
+/// The stdout of a git that has run.
+pub fn stdout(what: &str, output: Output) -> Result<Vec<u8>> {
     if !output.status.success() {
-        bail!("`git {what}` failed: {}", output.stderr.trim());
+        bail!("`git {what}` failed: {}", excerpt(&output.stderr));
     }
     Ok(output.stdout)
 }
 
-/// The fields of what git wrote with `-z`, each ended by a NUL.
+/// The fields of git's output with `-z`, each ended by a NUL.
 pub fn fields(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     bytes.split(|byte| *byte == 0).filter(|field| !field.is_empty())
 }
 
-/// The lines of what git wrote.
+/// The lines of git's output that are not empty.
 pub fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty())
 }
 
-/// What is shown to people, or told to programs as text.
+/// Bytes as text, for people and programs that take text.
 pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// A path as git has it: the bytes of its name.
+/// A path in git's output: bytes on Unix.
 #[cfg(unix)]
 pub fn path(bytes: &[u8]) -> PathBuf {
     use std::os::unix::ffi::OsStrExt;
     std::ffi::OsStr::from_bytes(bytes).into()
 }
 
-/// A path as git has it: UTF-8, whatever the system has.
+/// A path in git's output: UTF-8 on other systems.
 #[cfg(not(unix))]
 pub fn path(bytes: &[u8]) -> PathBuf {
     text(bytes).into()
 }
 
-/// The arguments that turn off the filters of file contents which the repository's own
-/// configuration names. Those of the user's own stay, and so does Git LFS, which installs
-/// itself there too: without them the files that they wrote would seem changed.
+/// The arguments that turn off content filters of the repository's own configuration. Filters
+/// of the user's configuration and Git LFS stay: without them the files that they wrote would
+/// seem changed.
 /// <https://git-scm.com/docs/gitattributes#_filter>
 pub fn without_filters(top: &Path, env: &Env) -> Result<Vec<String>> {
-    // Most repositories name none, which their file says sooner than git.
+    // Reading the file is faster than asking git, and most repositories have no filters.
     let config = top.join(".git/config");
     if config.is_file() {
         let config = text(&files::read(&config)?).to_lowercase();
@@ -90,14 +90,14 @@ pub fn without_filters(top: &Path, env: &Env) -> Result<Vec<String>> {
             return Ok(Vec::new());
         }
     }
-    let asked = question(top, env)
+    let asked = query(top, env)
         .args(["config", "--show-scope", "--null", "--get-regexp", r"^filter\."])
         .output()?;
-    // 1, where there is none.
+    // Status 1 means that there is none.
     if asked.status.code() == Some(1) {
         return Ok(Vec::new());
     }
-    let listed = printed("config", asked)?;
+    let listed = stdout("config", asked)?;
     let mut args = Vec::new();
     let mut fields = fields(&listed);
     while let (Some(scope), Some(setting)) = (fields.next(), fields.next()) {

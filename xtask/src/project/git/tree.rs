@@ -1,15 +1,15 @@
-//! What the work tree has that the commit lacks.
+//! The work tree's changes against the commit.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use super::ask::{self, fields, lines, question, said};
+use super::ask::{self, fields, lines, query, read};
 use crate::files;
 use crate::parallel::join;
 use crate::process::Env;
 
-/// A path whose content the commit does not hold, and how that is known.
+/// A path whose content is not that of the commit.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Change {
     /// Absolute.
@@ -17,22 +17,23 @@ pub struct Change {
     pub kind: ChangeKind,
 }
 
-/// How a file is not what the commit holds.
+/// How a file differs from the commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ChangeKind {
-    /// It is in the commit, with other content.
+    /// The commit has it with other content.
     Changed,
-    /// It is not in the commit.
+    /// The commit does not have it.
     Untracked,
-    /// It was changed, or is not there, and the index says not to look.
+    /// It was changed or removed, but the index tells git not to look (`assume-unchanged`,
+    /// `skip-worktree`).
     Hidden,
-    /// It was changed, or is new, in a submodule or in another repository.
+    /// It is changed or untracked in a submodule or in another repository.
     Elsewhere,
-    /// It is read, and git ignores it.
+    /// A build reads it, and git ignores it.
     Ignored,
-    /// It is read, and lies in no repository.
+    /// A build reads it, and it is in no repository.
     Outside,
-    /// It is read, and the checkout changed its line ends.
+    /// A build reads it, and the checkout has changed its line ends.
     Converted,
 }
 
@@ -43,19 +44,19 @@ impl ChangeKind {
     }
 }
 
-/// The work tree of a repository, and of the submodules that are checked out in it.
+/// The work tree of a repository and of its submodules that are checked out.
 #[derive(Clone, Debug, Default)]
 pub struct Tree {
-    /// What git sees as changed, untracked files included, and what it was told not to see.
+    /// The changes, untracked files and hidden changes included.
     pub changes: Vec<Change>,
-    /// The files and folders that git ignores; a folder stands for all that is in it.
+    /// The ignored files and folders; a folder stands for its contents.
     pub ignored: Vec<PathBuf>,
     /// The files in the index, sorted.
     pub held: Vec<PathBuf>,
 }
 
 impl Change {
-    /// The same, seen from a repository that is another.
+    /// The change, seen from another repository.
     pub fn elsewhere(self) -> Change {
         let kind = if self.kind.is_shown() { ChangeKind::Elsewhere } else { self.kind };
         Change { kind, ..self }
@@ -69,12 +70,12 @@ impl Tree {
     }
 }
 
-/// Looks at the work tree that begins at `top`.
+/// Reads the work tree at `top`.
 pub fn look(top: &Path, env: &Env) -> Result<Tree> {
     let (status, listed) = std::thread::scope(|scope| {
         let listed = scope.spawn(|| {
-            let index = question(top, env).args(["ls-files", "-z", "--stage", "-v"]);
-            said("ls-files", &index)
+            let index = query(top, env).args(["ls-files", "-z", "--stage", "-v"]);
+            read("ls-files", &index)
         });
         (status(top, env), join(listed))
     });
@@ -94,17 +95,16 @@ pub fn look(top: &Path, env: &Env) -> Result<Tree> {
     Ok(tree)
 }
 
-/// What is changed below `top`. Of submodules only which commit they are at is looked at, as
-/// theirs is looked for apart: what a repository says of how much of that to show, or what it
-/// has git start meanwhile, then counts for nothing. Renames are no matter here, and to find
-/// them git would read contents, which a partial clone would have to fetch. Folders that a pattern
-/// ignores are not walked.
+/// The output of `git status` at `top`. Of submodules it only compares their commits: each is
+/// read separately, so that their configuration does not matter. Renames are not looked for:
+/// that would read contents, which a partial clone would have to fetch. Ignored folders are not
+/// walked.
 fn status(top: &Path, env: &Env) -> Result<Vec<u8>> {
-    let status = question(top, env)
+    let status = query(top, env)
         .args(ask::without_filters(top, env)?)
         .args(["status", "--porcelain", "-z", "--no-renames", "--untracked-files=normal"])
         .args(["--ignored=matching", "--ignore-submodules=dirty"]);
-    said("status", &status)
+    read("status", &status)
 }
 
 /// Reads `XY path` of each change. <https://git-scm.com/docs/git-status#_short_format>
@@ -120,23 +120,26 @@ fn read_status(top: &Path, status: &[u8], tree: &mut Tree) {
     }
 }
 
-/// A file that the index says not to look at.
+/// A file that the index tells git not to look at.
 struct Hidden {
     path: PathBuf,
     object: String,
 }
 
-/// Reads `TAG MODE OBJECT STAGE\tPATH` of each entry, and returns those that git was told not
-/// to look at, and the submodules' folders. <https://git-scm.com/docs/git-ls-files#_options>
+/// Reads `TAG MODE OBJECT STAGE\tPATH` of each entry. Returns the hidden files and the
+/// submodules' folders. <https://git-scm.com/docs/git-ls-files#_options>
 fn read_index(top: &Path, listed: &[u8], tree: &mut Tree) -> (Vec<Hidden>, Vec<PathBuf>) {
-    let (mut hidden, mut submodules) = (Vec::new(), Vec::new());
+    let mut hidden = Vec::new();
+    let mut submodules = Vec::new();
     for entry in fields(listed) {
         let Some(at) = entry.iter().position(|byte| *byte == b'\t') else { continue };
-        let (about, path) = (ask::text(&entry[..at]), top.join(ask::path(&entry[at + 1..])));
+        let about = ask::text(&entry[..at]);
+        let path = top.join(ask::path(&entry[at + 1..]));
         let mut about = about.split(' ');
-        let (tag, mode) = (about.next().unwrap_or(""), about.next().unwrap_or(""));
+        let tag = about.next().unwrap_or("");
+        let mode = about.next().unwrap_or("");
         let object = about.next().unwrap_or("").to_owned();
-        // Lower case: assumed to be unchanged. S: not to be in the work tree.
+        // Lower case means assume-unchanged, `S` means skip-worktree.
         if tag == "S" || tag.starts_with(|tag: char| tag.is_ascii_lowercase()) {
             hidden.push(Hidden { path: path.clone(), object });
         }
@@ -148,20 +151,20 @@ fn read_index(top: &Path, listed: &[u8], tree: &mut Tree) -> (Vec<Hidden>, Vec<P
     (hidden, submodules)
 }
 
-/// How many files are named in one call, which systems bound.
-pub(super) const AT_ONCE: usize = 200;
+/// How many files one call names: systems limit the size of arguments.
+pub(super) const FILES_PER_CALL: usize = 200;
 
-/// Those that are not what the index has for them.
+/// The hidden files that differ from the index.
 fn really_changed(top: &Path, hidden: Vec<Hidden>, env: &Env) -> Result<Vec<Change>> {
-    // A submodule is looked at by itself.
+    // Submodules are read separately.
     let all = hidden.into_iter().filter(|it| it.path.is_symlink() || !it.path.is_dir());
     let (files, others): (Vec<Hidden>, Vec<Hidden>) =
         all.partition(|it| it.path.is_file() && !it.path.is_symlink());
     let mut changed = Vec::new();
-    for files in files.chunks(AT_ONCE) {
+    for files in files.chunks(FILES_PER_CALL) {
         let names = files.iter().map(|it| it.path.strip_prefix(top).unwrap_or(&it.path));
-        let hash = question(top, env).args(ask::without_filters(top, env)?);
-        let hashes = said("hash-object", &hash.args(["hash-object", "--"]).args(names))?;
+        let hash = query(top, env).args(ask::without_filters(top, env)?);
+        let hashes = read("hash-object", &hash.args(["hash-object", "--"]).args(names))?;
         let hashes: Vec<&[u8]> = lines(&hashes).collect();
         let same = |at: usize| hashes.get(at) == Some(&files[at].object.as_bytes());
         changed.extend((0..files.len()).filter(|at| !same(*at)).map(|at| files[at].path.clone()));
@@ -169,9 +172,9 @@ fn really_changed(top: &Path, hidden: Vec<Hidden>, env: &Env) -> Result<Vec<Chan
     for Hidden { path, object } in others {
         let same = path.is_symlink() && {
             let target = files::read_link(&path)?;
-            let hash = question(top, env).args(["hash-object", "--stdin"]);
+            let hash = query(top, env).args(["hash-object", "--stdin"]);
             let hash = hash.input(target.as_os_str().as_encoded_bytes());
-            said("hash-object", &hash)?.trim_ascii() == object.as_bytes()
+            read("hash-object", &hash)?.trim_ascii() == object.as_bytes()
         };
         if !same {
             changed.push(path);
@@ -181,8 +184,7 @@ fn really_changed(top: &Path, hidden: Vec<Hidden>, env: &Env) -> Result<Vec<Chan
     Ok(changed.into_iter().map(|path| Change { path, kind }).collect())
 }
 
-/// A submodule's own tree. One that is not checked out has none, and what lies in its folder
-/// is in no commit.
+/// A submodule's own tree. Where it is not checked out, files in its folder are untracked.
 fn within(submodule: &Path, env: &Env) -> Result<Tree> {
     if submodule.join(".git").symlink_metadata().is_ok() {
         return look(submodule, env);

@@ -1,16 +1,16 @@
-//! What rustc, the crate cc and build scripts say, as zig and clang understand it.
+//! Translates the arguments of rustc, the crate cc and build scripts for zig and clang.
 
 use std::ffi::OsString;
 
-use super::{Compiler, Settings, Surroundings};
+use super::{Compiler, MacOs, Settings};
 
 impl Settings {
-    /// What rustc and the crate cc say, as this compiler understands it.
-    pub(super) fn translated(&self, args: Vec<OsString>, around: &Surroundings) -> Vec<OsString> {
+    /// The arguments, translated for this compiler.
+    pub(super) fn translated(&self, args: Vec<OsString>, macos: &MacOs) -> Vec<OsString> {
         let mut translated = Vec::new();
         let mut args = args.into_iter();
         while let Some(arg) = args.next() {
-            match arg.to_str().map(|text| self.changed(text, around)) {
+            match arg.to_str().map(|text| self.changed(text, macos)) {
                 Some(Change::Drop) => {}
                 Some(Change::DropBoth) => drop(args.next()),
                 Some(Change::To(new)) => translated.extend(new.into_iter().map(OsString::from)),
@@ -20,8 +20,8 @@ impl Settings {
         translated
     }
 
-    /// A definition by which OpenSSL would be told where it is built, and look
-    /// there for engines on the machine that it runs on.
+    /// A definition of a folder where OpenSSL looks for engines at run time, without the folder of
+    /// this machine. `None` for other arguments.
     fn installed(&self, arg: &str) -> Option<String> {
         let told = ["-DENGINESDIR=", "-DMODULESDIR=", "-DOPENSSLDIR="];
         if !told.iter().any(|start| arg.starts_with(start)) {
@@ -35,8 +35,8 @@ impl Settings {
         Some(arg.replace(from.to_str()?, to))
     }
 
-    /// What becomes of one argument.
-    fn changed(&self, arg: &str, around: &Surroundings) -> Change {
+    /// The translation of one argument.
+    fn changed(&self, arg: &str, macos: &MacOs) -> Change {
         if arg == "-target" {
             return Change::DropBoth;
         }
@@ -49,7 +49,7 @@ impl Settings {
         if matches!(self.compiler, Compiler::Clang { .. }) {
             return Change::Keep;
         }
-        // Of the preprocessor's arguments zig takes those about dependencies.
+        // zig only takes the preprocessor's arguments about dependencies.
         let kept = ["-Wp,-MD", "-Wp,-MMD", "-Wp,-MT"];
         if arg.starts_with("-Wp,") && !kept.iter().any(|it| arg.starts_with(it)) {
             return Change::Drop;
@@ -61,7 +61,7 @@ impl Settings {
             let (name, features) = cpu.split_at(cpu.find('+').unwrap_or(cpu.len()));
             return Change::To(vec![format!("-mcpu={}{features}", name.replace('-', "_"))]);
         }
-        // How fast code runs elsewhere is all that it says, in names that zig lacks.
+        // It only affects speed, and zig lacks its names.
         if arg.starts_with("-mtune=") {
             return Change::Drop;
         }
@@ -71,13 +71,13 @@ impl Settings {
         } else if target.is_gnu_linux() {
             gnu(arg)
         } else if target.is_darwin() {
-            darwin(arg, around)
+            darwin(arg, macos)
         } else {
             Change::Keep
         }
     }
 
-    /// zig has names of its own for processors and takes `-march` for them.
+    /// Translates `-march`, for which zig has its own names.
     fn march(&self, arg: &str, march: &str) -> Change {
         let arch = self.target.arch();
         if arch.starts_with("arm") || arch.starts_with("riscv") || arch.starts_with("i5") {
@@ -85,7 +85,7 @@ impl Settings {
         }
         if arch == "aarch64" && march.starts_with("armv") {
             let base = if self.target.is_darwin() { "apple_m1" } else { "generic" };
-            // Assembly is handed to clang's own assembler, which wants the original.
+            // clang's assembler wants the original argument.
             let cpu = format!("-mcpu={base}{}", arm_features(march));
             return Change::To(vec![cpu, "-Xassembler".to_owned(), arg.to_owned()]);
         }
@@ -94,17 +94,18 @@ impl Settings {
     }
 }
 
-/// The SDK that rustc is told of where the user has none is zig's own.
-fn darwin(arg: &str, around: &Surroundings) -> Change {
-    match around.sdk.is_none() && ["-isysroot", "-syslibroot"].contains(&arg) {
-        true => Change::DropBoth,
-        false if arg == "-Wl,-dylib" => Change::Drop,
-        false => Change::Keep,
+/// Without an SDK of the user's, arguments that name one are dropped: zig has its own.
+fn darwin(arg: &str, macos: &MacOs) -> Change {
+    if macos.sdk.is_none() && ["-isysroot", "-syslibroot"].contains(&arg) {
+        Change::DropBoth
+    } else if arg == "-Wl,-dylib" {
+        Change::Drop
+    } else {
+        Change::Keep
     }
 }
 
-/// zig's features for gcc's `armv8.2-a+crypto+nosve`: those of the version, then
-/// each that is named. <https://gcc.gnu.org/onlinedocs/gcc/AArch64-Options.html>
+/// zig's features for gcc's `armv8.2-a+crypto+nosve`: those of the version, then each one named. <https://gcc.gnu.org/onlinedocs/gcc/AArch64-Options.html>
 fn arm_features(march: &str) -> String {
     let mut parts = march.split('+');
     let version = parts.next().unwrap_or_default();
@@ -128,12 +129,12 @@ fn arm_features(march: &str) -> String {
     features
 }
 
-/// What becomes of an argument.
+/// The translation of an argument.
 #[derive(Debug, PartialEq, Eq)]
 enum Change {
     Keep,
     Drop,
-    /// It goes, and the next one with it.
+    /// Drops this argument and the next one.
     DropBoth,
     To(Vec<String>),
 }
@@ -143,7 +144,7 @@ fn gnu(arg: &str) -> Change {
         "-Wl,--no-undefined-version",
         "-Wl,-znostart-stop-gc",
         "-Wl,--fix-cortex-a53-843419",
-        // zig links itself, whatever linker rustc prefers.
+        // zig always links by itself.
         "-fuse-ld=lld",
     ];
     match arg {
@@ -157,7 +158,7 @@ fn gnu(arg: &str) -> Change {
     }
 }
 
-/// MinGW's libraries are part of zig, under other names or under none.
+/// zig contains MinGW's libraries, partly under other names.
 fn windows(arg: &str, arch: &str) -> Change {
     const WITHIN: [&str; 9] = [
         "-lwindows",
@@ -173,11 +174,11 @@ fn windows(arg: &str, arch: &str) -> Change {
     match arg {
         "-lgcc_eh" | "-lgcc_s" if arch == "i686" => Change::To(vec!["-lc++".to_owned()]),
         "-lgcc_eh" | "-lgcc_s" => Change::To(vec!["-lunwind".to_owned()]),
-        // winres puts resources into a library of that name, where nothing refers to them.
+        // winres puts resources into this library, to which no code refers.
         "-lresource" => Change::To(
             ["-Wl,--whole-archive", arg, "-Wl,--no-whole-archive"].map(str::to_owned).to_vec(),
         ),
-        // zig then looks for import libraries as well as for static ones.
+        // zig then looks for import libraries, too.
         "-Wl,-Bdynamic" => Change::To(vec!["-Wl,-search_paths_first".to_owned()]),
         _ if WITHIN.contains(&arg) => Change::Drop,
         _ if arg.starts_with("-Wl,") && arg.ends_with("list.def") => Change::Drop,
@@ -224,7 +225,7 @@ mod tests {
             ("aarch64-apple-darwin", "-isysroot /zig -arch arm64", "-arch arm64"),
         ] {
             let args = args.split(' ').map(OsString::from).collect();
-            let translated = settings(target).translated(args, &Surroundings::default());
+            let translated = settings(target).translated(args, &MacOs::default());
             let translated: Vec<_> = translated.iter().map(|arg| arg.to_str().unwrap()).collect();
             assert_eq!(translated.join(" "), expected, "{target}");
         }
@@ -239,7 +240,7 @@ mod tests {
             ("-DENGINESDIR=\"/home/me/t/lib\"", "-DENGINESDIR=\"/target/lib\""),
             ("-DCONFIG=\"/home/me/t/x.h\"", "-DCONFIG=\"/home/me/t/x.h\""),
         ] {
-            assert_eq!(settings.translated(vec![arg.into()], &Surroundings::default()), [expected]);
+            assert_eq!(settings.translated(vec![arg.into()], &MacOs::default()), [expected]);
         }
     }
 }

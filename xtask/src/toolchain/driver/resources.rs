@@ -1,4 +1,4 @@
-//! What build scripts ask of MinGW's resource compiler, as zig's understands it.
+//! Translates calls of MinGW's resource compiler for zig's.
 //! <https://sourceware.org/binutils/docs/binutils/windres.html>
 
 use std::ffi::{OsStr, OsString};
@@ -10,10 +10,10 @@ use super::Settings;
 use crate::files;
 use crate::finding::failure;
 
-/// What is said where a build script asks for the version: some know GNU's by it.
+/// The answer to `--version`, by which some build scripts recognize GNU's windres.
 const VERSION: &str = "GNU windres, which zig rc stands in for";
 
-/// The names of windres's options that take a value: one letter, or a word.
+/// windres's options with a value: a letter and a word.
 const VALUED: [(&str, &str); 11] = [
     ("i", "input"),
     ("o", "output"),
@@ -27,18 +27,18 @@ const VALUED: [(&str, &str); 11] = [
     ("U", "undefine"),
     ("c", "codepage"),
 ];
-/// In hexadecimal, as zig's.
+/// Its value is hexadecimal, as for zig.
 const LANGUAGE: (&str, &str) = ("l", "language");
-/// Those that take none and change nothing here.
+/// Options without a value, which change nothing here.
 const PLAIN: [(&str, &str); 4] =
     [("v", "verbose"), ("r", ""), ("", "use-temp-file"), ("", "no-use-temp-file")];
 
-/// What is printed in place of compiling anything.
+/// The version, if the arguments ask for it.
 pub fn version(args: &[OsString]) -> Option<&'static str> {
     args.iter().any(|arg| arg == "-V" || arg == "--version").then_some(VERSION)
 }
 
-/// What a call of windres names.
+/// The parsed arguments of windres.
 #[derive(Debug, Default)]
 struct Asked {
     input: Option<OsString>,
@@ -47,12 +47,12 @@ struct Asked {
     output_format: Option<OsString>,
     target: Option<OsString>,
     codepage: Option<OsString>,
-    /// Options of the preprocessor and of what is made, by zig's names.
+    /// Other options, by zig's names.
     others: Vec<OsString>,
 }
 
 impl Settings {
-    /// The arguments of `zig rc` that do what those of windres ask for, in the folder `dir`.
+    /// The arguments of `zig rc` for those of windres, called in the folder `dir`.
     pub(super) fn resources(&self, args: Vec<OsString>, dir: &Path) -> Result<Vec<OsString>> {
         let asked = Asked::read(args)?;
         let input = asked.input.context("windres is given no file")?;
@@ -77,7 +77,7 @@ impl Settings {
         }
         match &asked.codepage {
             Some(codepage) => say("/c", codepage),
-            // zig does as Microsoft's: what such a line says is not true of what is made.
+            // zig, like Microsoft's compiler, needs the option beside the pragma in the file.
             None if reads == "rc" && is_utf_8(&dir.join(&input))? => say("/c", "65001".as_ref()),
             None => {}
         }
@@ -86,7 +86,7 @@ impl Settings {
         Ok(all)
     }
 
-    /// zig's name of the machine that windres calls so, or else of the target's.
+    /// zig's name of windres's machine, or by default of the target's.
     fn machine(&self, named: Option<&OsStr>) -> &'static str {
         let named = named.and_then(OsStr::to_str).unwrap_or_else(|| self.target.arch());
         match named {
@@ -117,7 +117,7 @@ impl Asked {
         Ok(asked)
     }
 
-    /// A file without an option: what is read, and then what is made.
+    /// A file without an option: first the input, then the output.
     fn file(&mut self, file: OsString) -> Result<()> {
         let place = if self.input.is_none() { &mut self.input } else { &mut self.output };
         if let Some(other) = place.replace(file) {
@@ -143,7 +143,7 @@ impl Asked {
                 let digits = text.trim_start_matches("0x").trim_start_matches("0X");
                 say("/l", digits.into());
             }
-            // Of what another preprocessor is told zig's own takes the same.
+            // zig's preprocessor takes definitions and folders.
             "preprocessor-arg" => {
                 let text = value.to_str().unwrap_or_default();
                 let letters = [("-D", "define"), ("-U", "undefine"), ("-I", "include-dir")];
@@ -154,7 +154,7 @@ impl Asked {
                     self.take(name, value.into())?;
                 }
             }
-            // zig has one.
+            // zig uses its own.
             "preprocessor" => {}
             _ => bail!("windres: --{name} is not known here"),
         }
@@ -162,8 +162,8 @@ impl Asked {
     }
 }
 
-/// The name of an option that takes a value, and the value where it is attached; `None` for
-/// one that changes nothing.
+/// The name of an option with a value, and the value if it is attached; `None` for an option that
+/// changes nothing.
 fn option(text: &str) -> Result<Option<(&'static str, Option<&str>)>> {
     let valued = || VALUED.iter().chain([&LANGUAGE]);
     let unknown = || {
@@ -176,7 +176,7 @@ fn option(text: &str) -> Result<Option<(&'static str, Option<&str>)>> {
             None => (word, None),
         };
         let exact = valued().find(|(_, name)| *name == word);
-        // GNU's programs take the beginning of a name for it.
+        // GNU's programs accept an unambiguous beginning of a name.
         let mut begun = valued().filter(|(_, name)| name.starts_with(word) && !word.is_empty());
         let found = exact.or_else(|| begun.next().filter(|_| begun.next().is_none()));
         return match found {
@@ -190,13 +190,13 @@ fn option(text: &str) -> Result<Option<(&'static str, Option<&str>)>> {
         let attached = text.get(2..).filter(|attached| !attached.is_empty());
         return Ok(Some((name, attached)));
     }
-    match PLAIN.iter().any(|(short, _)| format!("-{short}") == text) {
-        true => Ok(None),
-        false => Err(unknown()),
+    if PLAIN.iter().any(|(short, _)| format!("-{short}") == text) {
+        return Ok(None);
     }
+    Err(unknown())
 }
 
-/// What a file is, by what was said of it or else by its name.
+/// The format of a file, by its option or by its name.
 fn format(said: Option<OsString>, file: &OsStr, otherwise: &'static str) -> Result<&'static str> {
     let known = |text: &str| match text {
         "rc" => Some("rc"),
@@ -206,14 +206,14 @@ fn format(said: Option<OsString>, file: &OsStr, otherwise: &'static str) -> Resu
     };
     if let Some(said) = said {
         let found = said.to_str().and_then(known);
-        return found.with_context(|| format!("windres: {} is no format", said.display()));
+        return found.with_context(|| format!("windres: {} is not a format", said.display()));
     }
     let extension = Path::new(file).extension().and_then(OsStr::to_str);
     let extension = extension.map(str::to_ascii_lowercase);
     Ok(extension.as_deref().and_then(known).unwrap_or(otherwise))
 }
 
-/// Whether a script of resources says that it is UTF-8.
+/// Whether a resource script declares that it is UTF-8.
 fn is_utf_8(path: &Path) -> Result<bool> {
     let script = files::read(path)?;
     let text = String::from_utf8_lossy(&script).replace([' ', '\t'], "");
@@ -288,7 +288,7 @@ mod tests {
             ("a.rc", "asked to print"),
             ("a.rc a.o b.o", "a third file"),
             ("a.o a.rc", "make rc of coff"),
-            ("-O elf a.rc a.o", "elf is no format"),
+            ("-O elf a.rc a.o", "elf is not a format"),
             ("--hot a.rc a.o", "--hot is not known"),
             ("-x a.rc a.o", "-x is not known"),
             ("--output", "names nothing"),

@@ -164,7 +164,7 @@ fn the_hosts_library_is_never_linked_by_accident() {
     run(world.with("cc", ["-shared", "-fPIC", "foo.c", "-o"]).arg(&library)).ends_with(0);
     let failed = world.run("release --snapshot");
     failed.ends_with(1).no_result();
-    let why = "foo-sys 0.3.0 looks for foo of the system, and there is none for the target";
+    let why = "foo-sys 0.3.0 looks for the system's foo, which does not exist for the target";
     failed.says(&format!("error: {why}: `cargo build ")).says("`cargo tree --invert foo-sys`");
     let mut tool = world.tool(["release", "--snapshot"]);
     let failed = run(tool.env("PKG_CONFIG_ALLOW_CROSS", "1"));

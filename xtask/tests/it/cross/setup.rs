@@ -3,8 +3,10 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 use super::{COMPILERS, with_path};
+use crate::world::running::says_that_it_waits;
 use crate::world::{Run, World, names, run};
 
 /// The version that is installed, and no other.
@@ -32,8 +34,13 @@ fn installs(version: &str) -> String {
 }
 
 fn set_up(world: &World, path: &OsString) -> Run {
+    run(&mut setting_up(world, path))
+}
+
+fn setting_up(world: &World, path: &OsString) -> Command {
     let mut tool = world.tool(["setup", "--zig"]);
-    run(tool.env("PATH", path).env("LOG", world.outside("pip.log")))
+    tool.env("PATH", path).env("LOG", world.outside("pip.log"));
+    tool
 }
 
 /// The folder of installed programs.
@@ -142,7 +149,7 @@ fn what_keeps_pip_from_installing_is_said_and_leaves_nothing() {
     }
     let offline = with_path(&world, "setup --zig --offline", &python(&world, "exit 0"));
     offline.ends_with(1).no_result();
-    offline.says("error: install zig: it comes from PyPI, and --offline forbids to ask it\n");
+    offline.says("error: install zig: it comes from PyPI, and --offline forbids downloading it\n");
     offline.says(&format!("  help: {by_hand}"));
     // After all that it still works.
     set_up(&world, &python(&world, &installs(VERSION))).ends_with(0).line();
@@ -194,15 +201,22 @@ fn two_installs_at_once_both_succeed() {
         while !world.outside("pip.log.began").exists() {
             std::thread::sleep(std::time::Duration::from_millis(10));
         }
-        let second = scope.spawn(|| set_up(&world, &path));
-        std::thread::sleep(std::time::Duration::from_millis(500));
-        assert!(!second.is_finished());
+        let mut second = setting_up(&world, &path);
+        let second = second.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut second = second.spawn().unwrap();
+        let (line, rest) = says_that_it_waits(&mut second);
+        let waits = "wait for another dockless that installs zig: process ";
+        assert!(line.contains(waits), "{line:?}");
         fs::write(world.outside("pip.log.go"), "").unwrap();
         first.join().unwrap().ends_with(0).never_says("wait");
-        let second = second.join().unwrap();
-        second.ends_with(0).says("wait for another dockless that installs zig: process ").line();
-        second.never_says("pip install");
+        let rest: Vec<String> = rest.map(Result::unwrap).collect();
+        assert!(!rest.iter().any(|line| line.contains("pip install")), "{rest:?}");
+        let second = second.wait_with_output().unwrap();
+        assert!(second.status.success(), "{rest:?}");
+        assert_eq!(String::from_utf8(second.stdout).unwrap().lines().count(), 1);
     });
+    let log = fs::read_to_string(world.outside("pip.log")).unwrap();
+    assert_eq!(log.lines().filter(|line| *line == "--target").count(), 1, "{log}");
     assert_eq!(names(&tools(&world)), [format!("zig-{VERSION}")]);
 }
 
@@ -217,7 +231,7 @@ fn what_was_not_installed_here_stays() {
     fs::create_dir(&zig).unwrap();
     fs::write(zig.join("photo.jpg"), "precious").unwrap();
     let refused = set_up(&world, &path);
-    refused.ends_with(1).no_result().says("is nothing that dockless installed");
+    refused.ends_with(1).no_result().says("was not installed by dockless");
     assert_eq!(names(&zig), ["photo.jpg"]);
     run(&mut world.tool(["clean", "--cache"])).ends_with(1);
     world.package("", "tool", "1.0.0", "").lock();

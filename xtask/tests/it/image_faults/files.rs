@@ -67,19 +67,19 @@ fn files_outside_of_the_project_are_refused() {
     for (entry, words) in [
         ("from = \"plain\"", "it has no `to`"),
         ("from = \"plain\", to = \"\"", "it has no `to`"),
-        ("from = \"plain\", to = \"srv\"", "is no absolute path"),
+        ("from = \"plain\", to = \"srv\"", "is not an absolute path"),
         ("from = \"plain\", to = \"/\"", "needs a name"),
         ("to = \"/\"", "is the root itself"),
-        ("from = \"plain\", to = \"/srv/../../etc/x\"", "is no plain path"),
-        ("from = \"plain\", to = \"/srv/./x\"", "is no plain path"),
-        ("from = \"plain\", to = \"/srv/.wh.x\"", "is no plain path"),
-        ("from = \"plain\", to = \"/srv/.wh..wh..opq\"", "is no plain path"),
-        ("from = \"plain\", to = \"/srv/a\\u0000b\"", "is no plain path"),
-        ("from = \"plain\", to = \"/srv\", mode = \"999\"", "is no mode"),
-        ("from = \"plain\", to = \"/srv\", mode = \"644x\"", "is no mode"),
-        ("from = \"plain\", to = \"/srv\", owner = \"root\"", "is no owner"),
-        ("from = \"plain\", to = \"/srv\", owner = \"-1\"", "is no owner"),
-        ("from = \"plain\", to = \"/srv\", owner = \"4294967296\"", "is no owner"),
+        ("from = \"plain\", to = \"/srv/../../etc/x\"", "is not a plain path"),
+        ("from = \"plain\", to = \"/srv/./x\"", "is not a plain path"),
+        ("from = \"plain\", to = \"/srv/.wh.x\"", "is not a plain path"),
+        ("from = \"plain\", to = \"/srv/.wh..wh..opq\"", "is not a plain path"),
+        ("from = \"plain\", to = \"/srv/a\\u0000b\"", "is not a plain path"),
+        ("from = \"plain\", to = \"/srv\", mode = \"999\"", "is not a mode"),
+        ("from = \"plain\", to = \"/srv\", mode = \"644x\"", "is not a mode"),
+        ("from = \"plain\", to = \"/srv\", owner = \"root\"", "is not an owner"),
+        ("from = \"plain\", to = \"/srv\", owner = \"-1\"", "is not an owner"),
+        ("from = \"plain\", to = \"/srv\", owner = \"4294967296\"", "is not an owner"),
     ] {
         let refused = configure(&world, &format!("files = [{{ {entry} }}]")).run("image -q");
         if words == "needs a name" {
@@ -168,8 +168,8 @@ fn what_is_no_regular_file_or_has_no_fit_name_is_refused() {
         }
     };
     let fifo = |path: &Path| assert_eq!(run(&mut world.with("mkfifo", [path])).code, Some(0));
-    refused(&fifo, b"pipe", "is no regular file");
-    refused(&|path| drop(UnixListener::bind(path).unwrap()), b"socket", "is no regular file");
+    refused(&fifo, b"pipe", "is not a regular file");
+    refused(&|path| drop(UnixListener::bind(path).unwrap()), b"socket", "is not a regular file");
     refused(
         &|path| symlink("nowhere", path).unwrap(),
         b".wh.link",

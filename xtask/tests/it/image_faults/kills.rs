@@ -1,24 +1,15 @@
-//! Killed at any instant, and run at once with others.
+//! Killed between any two changes, and run at once with others.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::{assert_blobs, assert_same, configure, tags, with_asset};
-use crate::world::strace::{injected, is_killed, may_trace};
+use crate::world::running::says_that_it_waits;
+use crate::world::strace::{THREADS, WRITES, injected, is_killed, may_trace, some_writes};
 use crate::world::{World, contents, judge, names, run, said, skipped};
-
-/// How often a run is killed.
-const KILLS: u32 = 20;
-
-fn start(world: &World, args: &str, vars: &[(&str, &Path)]) -> Child {
-    let mut tool = world.tool(args.split(' '));
-    tool.envs(vars.iter().copied());
-    tool.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
-}
 
 /// Requires that a killed run left nothing that is half done: blobs in the cache are
 /// what they are called, and so are those in a layout, which is valid once it is one.
@@ -41,50 +32,54 @@ fn assert_sound(world: &World, layout: &Path, what: &str) {
     }
 }
 
+/// Before some of the calls that write a file, in any thread, where strace can kill it there.
 #[test]
-fn killed_at_any_instant_what_is_there_is_whole() {
+fn killed_before_any_write_what_is_there_is_whole() {
     let world = with_asset(3000);
+    if !may_trace(&world) {
+        return;
+    }
     let out = world.outside("out");
-    world.run("image -q").ends_with(0);
-    world.run("image -q --output oci:../out").ends_with(0);
-    let (dist, layout) = (contents(&world.dist()), contents(&out));
-    let beside = world.names();
-    let clear = |kill: u32| {
-        fs::remove_dir_all(world.outside("cache")).ok();
-        // Every second run finds nothing, so both ways of putting it in place are met.
-        if kill.is_multiple_of(2) {
-            fs::remove_dir_all(world.dist()).ok();
-            fs::remove_dir_all(&out).ok();
+    let outputs = ["image -q", "image -q --output oci:../out"];
+    let all = || {
+        for args in outputs {
+            world.run(args).ends_with(0);
         }
     };
-    let mut in_time = 0;
-    for args in ["image -q", "image -q --output oci:../out"] {
-        clear(0);
-        let started = Instant::now();
-        assert!(start(&world, args, &[]).wait().unwrap().success());
-        let whole = started.elapsed();
-        for kill in 0..KILLS {
-            clear(kill);
-            let mut child = start(&world, args, &[]);
-            // Of what takes longest, cargo's own part comes first and is not ours.
-            std::thread::sleep(whole.mul_f64(0.3 + 0.7 * f64::from(kill) / f64::from(KILLS)));
-            child.kill().unwrap();
-            in_time += u32::from(child.wait().unwrap().signal().is_some());
-            let what = format!("{args}, kill {kill}");
+    all();
+    let (dist, layout) = (contents(&world.dist()), contents(&out));
+    let beside = world.names();
+    for args in outputs {
+        let mut kills = 0;
+        for (kill, count) in some_writes().enumerate() {
+            fs::remove_dir_all(world.outside("cache")).ok();
+            // Every second run finds nothing, so both ways of putting it in place are met.
+            if kill % 2 == 0 {
+                fs::remove_dir_all(world.dist()).ok();
+                fs::remove_dir_all(&out).ok();
+            }
+            let what = format!("{args}, before write {count}");
+            let inject = format!("{WRITES}:signal=KILL:when={count}");
+            let output = injected(&world, &THREADS, &inject, args).output().unwrap();
+            kills += u32::from(is_killed(&output, &[0], &what));
             assert_sound(&world, &out, &what);
             if world.dist().exists() {
-                assert_same(&contents(&world.dist()), &dist, &what.to_string());
+                assert_same(&contents(&world.dist()), &dist, &what);
             }
-            if kill % 5 == 4 {
-                world.run("image -q").ends_with(0);
-                world.run("image -q --output oci:../out").ends_with(0);
-                assert_same(&contents(&world.dist()), &dist, &what.to_string());
-                assert_same(&contents(&out), &layout, &what.to_string());
+            let ended = output.status.success();
+            if ended || kill % 4 == 3 {
+                all();
+                assert_same(&contents(&world.dist()), &dist, &what);
+                assert_same(&contents(&out), &layout, &what);
                 assert_eq!(world.names(), beside, "{what}");
             }
+            if ended {
+                break;
+            }
         }
+        said(&format!("{args}: {kills} kills before writes"));
+        assert!(kills >= 8, "{args}: {kills} kills came before the end");
     }
-    assert!(in_time >= KILLS / 2, "{in_time} of {} kills came before the end", 2 * KILLS);
 }
 
 /// Before each call that makes, moves, links or removes something, in any thread, where
@@ -239,20 +234,21 @@ fn a_layouts_lock_ends_with_its_holder() {
     let held = world.outside("held");
     let mut holder = world.with("sh", ["-c", script]);
     let mut holder = holder.env("OUT", &out).env("HELD", &held).spawn().unwrap();
-    let began = Instant::now();
     while !held.exists() {
-        if holder.try_wait().unwrap().is_some() || began.elapsed() > Duration::from_secs(60) {
-            holder.kill().ok();
+        if holder.try_wait().unwrap().is_some() {
             return skipped("flock not found");
         }
         std::thread::sleep(Duration::from_millis(10));
     }
-    let mut waiting = start(&world, "image -q --output oci:../out", &[]);
-    std::thread::sleep(Duration::from_millis(1500));
+    let mut waiting = world.tool(["image", "--output", "oci:../out"]);
+    let mut waiting = waiting.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let (line, said) = says_that_it_waits(&mut waiting);
+    assert!(line.contains("that writes "), "{line:?}");
     assert_eq!(waiting.try_wait().unwrap(), None);
     assert!(!out.join("index.json").exists());
     holder.kill().unwrap();
     holder.wait().unwrap();
+    said.for_each(drop);
     assert!(waiting.wait().unwrap().success());
     world.run("image validate oci:../out").ends_with(0);
 }

@@ -102,7 +102,7 @@ fn a_cache_without_room_is_done_without_and_said_once() {
     // A layer that the cache does not take lies among the temporary files, as without one.
     let vars = [("DOCKLESS_CACHE", "DISK")];
     let Some((full, seen)) = on_full_disk(&world, &stage, "image -q", &vars) else { return };
-    full.ends_with(0).says("warning: what could be kept for later runs is not: ");
+    full.ends_with(0).says("warning: nothing is cached for later runs: ");
     full.says("No space left on device");
     assert_eq!(full.stderr.matches("warning").count(), 1, "{}", full.stderr);
     assert_eq!(temporary(&seen), Vec::<String>::new());

@@ -1,25 +1,17 @@
 //! Runs at once that share a folder: each waits where the shared thing is.
 
+use std::io;
 use std::os::unix::fs::symlink;
 
 use super::*;
 use crate::world::run;
+use crate::world::running::says_that_it_waits;
 use crate::world::strace::{injected, may_trace};
 
-/// The line by which a run says that it waits, and what it says after that.
-fn waits(child: &mut Child) -> (String, BufReader<std::process::ChildStderr>) {
-    let mut said = BufReader::new(child.stderr.take().unwrap());
-    // cargo waits for its own locks, and says so in other words.
-    let waits = |line: &String| line.trim_start().starts_with("wait ");
-    let line = said.by_ref().lines().map(Result::unwrap).find(waits);
-    (line.unwrap_or_default(), said)
-}
-
 #[track_caller]
-fn ends_well(child: Child, mut said: BufReader<std::process::ChildStderr>) {
-    let mut rest = String::new();
-    said.read_to_string(&mut rest).unwrap();
-    assert_eq!(ended(child).code, Some(0), "{rest}");
+fn ends_well(child: Child, said: impl Iterator<Item = io::Result<String>>) {
+    let rest: Vec<String> = said.map(Result::unwrap).collect();
+    assert_eq!(ended(child).code, Some(0), "{rest:#?}");
 }
 
 /// dist/ lies beside the sources, wherever cargo's folder is, and so does its lock; neither
@@ -46,7 +38,7 @@ fn runs_with_target_folders_of_their_own_wait_for_dist() {
     assert!(sources.lines().all(|it| packaged.stdout.contains(it)), "{}", packaged.stdout);
     world.git(["checkout", "--quiet", "Cargo.lock"]);
     let mut second = target("two").spawn().unwrap();
-    let (line, said) = waits(&mut second);
+    let (line, said) = says_that_it_waits(&mut second);
     assert!(line.contains("another dockless in this checkout"), "{line:?}");
     assert!(line.contains(&format!("process {holder} (")), "{line:?}");
     fs::write(world.outside("go"), "").unwrap();
@@ -69,7 +61,7 @@ fn checkouts_that_share_a_target_folder_wait_for_each_other() {
     let mut second = two.tool(["release", "--snapshot"]);
     second.env("CARGO_TARGET_DIR", &shared).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut second = second.spawn().unwrap();
-    let (line, said) = waits(&mut second);
+    let (line, said) = says_that_it_waits(&mut second);
     let expected = format!("that builds in {}: process {holder} (", shared.display());
     assert!(line.contains(&expected), "{line:?}");
     fs::write(one.outside("go"), "").unwrap();
@@ -93,7 +85,7 @@ fn runs_that_write_one_layout_wait_for_each_other() {
     wait_for(&held);
     let mut waiting = world.tool(["image", "--output", "oci:../out"]);
     let mut waiting = waiting.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let (line, said) = waits(&mut waiting);
+    let (line, said) = says_that_it_waits(&mut waiting);
     // Who holds it has not written of itself.
     assert!(line.contains("that writes ") && line.ends_with(": another process"), "{line:?}");
     holder.kill().unwrap();

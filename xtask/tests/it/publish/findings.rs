@@ -29,7 +29,7 @@ fn all_that_is_wrong_is_found_at_once() {
         ("GITHUB_TOKEN is not set", "GITHUB_TOKEN=$(gh auth token)"),
         ("KREW_GITHUB_TOKEN is not set", "--skip krew"),
         ("401 Unauthorized", ""),
-        ("audit: no database of advisories", "DOCKLESS_ADVISORY_DB"),
+        ("audit: no advisory database", "DOCKLESS_ADVISORY_DB"),
     ] {
         run.says(why).says(fix);
     }

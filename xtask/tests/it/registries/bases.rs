@@ -1,9 +1,6 @@
 //! Bases that are in a registry: pinned in `dockless.lock`, kept in the cache, and
 //! moved from registry to registry with as little as it takes.
 
-use std::thread::sleep;
-use std::time::Duration;
-
 use super::*;
 use crate::world::{contents, flat, only_host};
 
@@ -138,11 +135,9 @@ fn the_layers_of_a_base_are_read_once() {
     put(&world, registry, "read", "bases/read:1");
     fs::remove_dir_all(world.outside("cache")).unwrap();
     let reads = |args: &str| {
-        let before = registry.requests("bases/read").len();
+        let before = registry.all_requests("bases/read").len();
         world.run(args).ends_with(0);
-        // The last line of the log may be a moment late.
-        sleep(Duration::from_millis(200));
-        let asked = registry.requests("bases/read").split_off(before);
+        let asked = registry.all_requests("bases/read").split_off(before);
         layers_asked(&world, &asked).len()
     };
     let push = format!("image -q --push --repository {}/bases/readers", registry.host);
@@ -200,24 +195,20 @@ fn a_push_elsewhere_brings_the_layers_of_the_base() {
     let (world, _) = pinned(registry, "bases/far:1", "far");
     put(&world, registry, "far", "bases/far:1");
     fs::remove_dir_all(world.outside("cache")).unwrap();
-    let before = registry.requests("bases/far").len();
+    let before = registry.all_requests("bases/far").len();
     let args = format!("image -q --push --repository {}/bases/elsewhere", elsewhere.host);
     let reference = world.run(&args).ends_with(0).line().to_owned();
     world.run(&format!("image validate {reference}")).ends_with(0);
     let there = elsewhere.requests("bases/elsewhere/tool");
     assert!(!there.iter().any(|it| it.contains("mount=")), "{there:#?}");
-    // The last line of the log may be a moment late.
-    let layers = || {
-        let asked = registry.requests("bases/far").split_off(before);
-        layers_asked(&world, &asked).into_iter().cloned().collect::<Vec<_>>()
-    };
-    (0..200).take_while(|_| layers().len() < 3).for_each(|_| sleep(Duration::from_millis(10)));
-    assert_eq!(layers().len(), 3, "each layer once: {:#?}", layers());
-    let first = registry.requests("bases/far").len();
+    let asked = registry.all_requests("bases/far").split_off(before);
+    let layers = layers_asked(&world, &asked);
+    assert_eq!(layers.len(), 3, "each layer once: {layers:#?}");
+    let first = registry.all_requests("bases/far").len();
     // Once it is there, nothing of the base is asked for.
     fs::remove_dir_all(world.outside("cache/blob")).unwrap();
     assert_eq!(world.run(&args).ends_with(0).line(), reference);
-    let asked = registry.requests("bases/far").split_off(first);
+    let asked = registry.all_requests("bases/far").split_off(first);
     assert_eq!(layers_asked(&world, &asked), Vec::<&String>::new(), "{asked:#?}");
 }
 

@@ -259,6 +259,7 @@ fn an_identity_token_is_exchanged() {
     let to = format!("{host}/logins/identity:1");
     copy(&world, &to, &docker_config(&world, &entry(IDENTITY))).ends_with(0);
     let grants = registry.tokens().grants("logins/identity");
+    assert!(!grants.is_empty(), "the token was exchanged");
     assert!(grants.iter().all(|grant| grant.who == Who::Identity), "{grants:?}");
     refused(&copy(&world, &to, &docker_config(&world, &entry("stale"))), host).never_says("stale");
     // Where a password is wanted, there is nothing to exchange it for.

@@ -183,9 +183,9 @@ fn what_was_named_and_is_not_found_stops_the_work() {
         ("made", "which builds write"),
         ("target/made", "which builds write"),
         ("t*/made", "nothing matches"),
-        ("pipe", "is no regular file"),
-        ("pip*", "is no regular file"),
-        ("socket", "is no regular file"),
+        ("pipe", "is not a regular file"),
+        ("pip*", "is not a regular file"),
+        ("socket", "is not a regular file"),
     ] {
         for (archive, image) in [(Some(text), None), (None, Some(text))] {
             set(&world, archive, image);

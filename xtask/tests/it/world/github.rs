@@ -38,10 +38,12 @@ struct Shared {
     closed: AtomicBool,
 }
 
-/// What happens right before the first request that fits.
+/// What happens right before one of the requests that fit.
 struct Hook {
     method: &'static str,
     part: String,
+    /// How many of them come first.
+    earlier: u32,
     act: Option<Act>,
 }
 
@@ -126,7 +128,18 @@ impl GitHub {
         part: &str,
         act: impl FnOnce(&mut State) + Send + 'static,
     ) {
-        let hook = Hook { method, part: part.to_owned(), act: Some(Box::new(act)) };
+        self.before_later(method, part, 0, act);
+    }
+
+    /// The same after so many `earlier` ones that fit, too.
+    pub fn before_later(
+        &self,
+        method: &'static str,
+        part: &str,
+        earlier: u32,
+        act: impl FnOnce(&mut State) + Send + 'static,
+    ) {
+        let hook = Hook { method, part: part.to_owned(), earlier, act: Some(Box::new(act)) };
         self.shared.hooks.lock().unwrap().push(hook);
     }
 
@@ -168,8 +181,15 @@ impl GitHub {
     }
 }
 
+/// What was to happen has happened: a test of it shows nothing otherwise.
 impl Drop for GitHub {
     fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let hooks = self.shared.hooks.lock().unwrap();
+            let left = hooks.iter().filter(|hook| hook.act.is_some());
+            let left: Vec<_> = left.map(|hook| (hook.method, &hook.part, hook.earlier)).collect();
+            assert_eq!(left, [], "no such request came");
+        }
         self.shared.closed.store(true, Ordering::Relaxed);
         // So that the acceptor looks up.
         TcpStream::connect(&self.host).ok();
@@ -248,11 +268,16 @@ fn request(shared: &Shared, head: &Head) -> Request {
 
 fn hook(shared: &Shared, request: &Request) {
     let mut hooks = shared.hooks.lock().unwrap();
-    let fits = |hook: &Hook| {
-        hook.act.is_some() && hook.method == request.method && request.path.contains(&hook.part)
-    };
-    if let Some(act) = hooks.iter_mut().find(|hook| fits(hook)).and_then(|hook| hook.act.take()) {
-        act(&mut shared.state.lock().unwrap());
+    for hook in hooks.iter_mut().filter(|hook| hook.act.is_some()) {
+        if hook.method != request.method || !request.path.contains(&hook.part) {
+            continue;
+        }
+        if hook.earlier > 0 {
+            hook.earlier -= 1;
+        } else if let Some(act) = hook.act.take() {
+            act(&mut shared.state.lock().unwrap());
+            return;
+        }
     }
 }
 

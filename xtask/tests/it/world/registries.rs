@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use base64::Engine;
@@ -149,6 +150,16 @@ impl Registry {
             Some(words.join(" "))
         };
         self.kept.log().lines().filter_map(request).collect()
+    }
+
+    /// The same of one that is open, once all that it was asked is in its log: after a request
+    /// of the test's own, whose line is awaited.
+    pub fn all_requests(&self, repository: &str) -> Vec<String> {
+        static MARKS: AtomicU32 = AtomicU32::new(0);
+        let mark = format!("marks/{}", MARKS.fetch_add(1, Ordering::Relaxed));
+        ask(&self.host, "HEAD", &format!("/v2/{mark}/manifests/none"), &[], b"");
+        self.kept.until(|| (!self.requests(&mark).is_empty()).then_some(())).unwrap();
+        self.requests(repository)
     }
 
     /// What lets programs in that obey these variables: logins and certificates.

@@ -1,7 +1,7 @@
 //! Runs that are looked at while they go on.
 
-use std::io::Read;
-use std::process::{Child, Command, Stdio};
+use std::io::{BufRead, BufReader, Lines, Read};
+use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::{JoinHandle, sleep, spawn};
 use std::time::{Duration, Instant};
@@ -42,6 +42,16 @@ pub fn within(command: &Command, kib: u64) -> Command {
         limited.current_dir(dir);
     }
     limited
+}
+
+/// The line by which a run, whose stderr is piped, says that it waits for another, and the
+/// lines that it says after that; empty where it ended without such a line. cargo waits for its
+/// own locks, and says so in other words.
+pub fn says_that_it_waits(child: &mut Child) -> (String, Lines<BufReader<ChildStderr>>) {
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
+    let waits = |line: &String| line.trim_start().starts_with("wait ");
+    let line = said.by_ref().map(Result::unwrap).find(waits);
+    (line.unwrap_or_default(), said)
 }
 
 impl Running {

@@ -5,6 +5,17 @@ use std::process::{Command, Output};
 
 use super::{World, judge, run, skipped};
 
+/// The calls that write a file; `?` is for those that a processor's kernel lacks.
+pub const WRITES: &str = "?write,?writev,?pwrite64,?copy_file_range,?sendfile,?ftruncate";
+
+/// Options by which the tool's threads are met, and no program that it starts.
+pub const THREADS: [&str; 3] = ["-f", "-b", "execve"];
+
+/// Of the writes of a thread, counted from 1, more of the first ones than of the later.
+pub fn some_writes() -> impl Iterator<Item = u32> {
+    (1..60).map(|step| step * (step + 1) / 2)
+}
+
 /// That strace is there and may trace. Where the system forbids that, a test is skipped,
 /// aloud; a strace that is broken is a failure, and in CI one that is missing.
 pub fn may_trace(world: &World) -> bool {
