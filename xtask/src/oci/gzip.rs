@@ -28,7 +28,7 @@ const THREADS: usize = 4;
 struct Job {
     dictionary: Vec<u8>,
     bytes: Vec<u8>,
-    last: bool,
+    flush: FlushCompress,
     reply: SyncSender<Result<Compressed>>,
 }
 
@@ -86,26 +86,26 @@ pub struct Blocks {
 }
 
 impl Blocks {
-    fn send(&mut self, last: bool) -> io::Result<()> {
-        let bytes =
-            std::mem::replace(&mut self.buffer, Vec::with_capacity(if last { 0 } else { BLOCK }));
+    fn send(&mut self, flush: FlushCompress) -> io::Result<()> {
+        let next = if flush == FlushCompress::Finish { 0 } else { BLOCK };
+        let bytes = std::mem::replace(&mut self.buffer, Vec::with_capacity(next));
         let window = bytes[bytes.len().saturating_sub(WINDOW)..].to_vec();
         let dictionary = std::mem::replace(&mut self.window, window);
         let (reply, result) = sync_channel(1);
         let gone = |_| io::Error::from(io::ErrorKind::BrokenPipe);
         self.order.send(result).map_err(|_| ()).map_err(gone)?;
-        self.jobs.send(Job { dictionary, bytes, last, reply }).map_err(|_| ()).map_err(gone)
+        self.jobs.send(Job { dictionary, bytes, flush, reply }).map_err(|_| ()).map_err(gone)
     }
 
     fn finish(mut self) -> Result<()> {
-        self.send(true).context("hand over the last block")
+        self.send(FlushCompress::Finish).context("hand over the last block")
     }
 }
 
 impl Write for Blocks {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.buffer.len() == BLOCK {
-            self.send(false)?;
+            self.send(FlushCompress::Sync)?;
         }
         let taken = bytes.len().min(BLOCK - self.buffer.len());
         self.buffer.extend_from_slice(&bytes[..taken]);
@@ -159,16 +159,15 @@ fn deflate(compressor: &mut Compress, job: &Job) -> Result<Compressed> {
     }
     // An incompressible block grows by a few bytes for each 16 KiB of it.
     let mut bytes = Vec::with_capacity(job.bytes.len() + job.bytes.len() / 1024 + 64);
-    let flush = if job.last { FlushCompress::Finish } else { FlushCompress::Sync };
     loop {
         let taken = usize::try_from(compressor.total_in()).context("compress a block")?;
         let status = compressor
-            .compress_vec(&job.bytes[taken..], &mut bytes, flush)
+            .compress_vec(&job.bytes[taken..], &mut bytes, job.flush)
             .context("compress a block")?;
         let all = compressor.total_in() == job.bytes.len() as u64;
         // Where the buffer has room left, all is flushed.
         let flushed = all && bytes.len() < bytes.capacity();
-        if status == Status::StreamEnd || (flushed && !job.last) {
+        if status == Status::StreamEnd || (flushed && job.flush == FlushCompress::Sync) {
             return Ok(Compressed { bytes, crc });
         }
         bytes.reserve(WINDOW);
