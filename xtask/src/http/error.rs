@@ -54,10 +54,8 @@ impl Fault {
 
 impl HttpError {
     pub fn status(&self) -> Option<u16> {
-        match &self.fault {
-            Fault::Status { status, .. } => Some(*status),
-            Fault::Transient(_) | Fault::Permanent(_) => None,
-        }
+        let Fault::Status { status, .. } = &self.fault else { return None };
+        Some(*status)
     }
 
     /// Whether the certificate is not trusted, or the server has no TLS.
@@ -67,28 +65,20 @@ impl HttpError {
 
     /// The origin that answered. A redirect or a `Location` may have led to another one.
     pub fn answered_by(&self) -> Option<&Origin> {
-        match &self.fault {
-            Fault::Status { from, .. } => Some(from),
-            Fault::Transient(_) | Fault::Permanent(_) => None,
-        }
+        let Fault::Status { from, .. } = &self.fault else { return None };
+        Some(from)
     }
 
     /// A header of the response.
     pub fn header(&self, name: &str) -> Option<&str> {
-        match &self.fault {
-            Fault::Status { headers, .. } => headers.get(name)?.to_str().ok(),
-            Fault::Transient(_) | Fault::Permanent(_) => None,
-        }
+        let Fault::Status { headers, .. } = &self.fault else { return None };
+        headers.get(name)?.to_str().ok()
     }
 
     /// All values of a header of the response.
     pub fn headers(&self, name: &str) -> Vec<&str> {
-        match &self.fault {
-            Fault::Status { headers, .. } => {
-                headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect()
-            }
-            Fault::Transient(_) | Fault::Permanent(_) => Vec::new(),
-        }
+        let Fault::Status { headers, .. } = &self.fault else { return Vec::new() };
+        headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect()
     }
 
     /// Whether another try may succeed a little later.
@@ -148,13 +138,11 @@ impl fmt::Display for HttpError {
 impl std::error::Error for HttpError {}
 
 /// The error body of registries, token servers and GitHub.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct Message {
-    #[serde(default)]
     errors: Errors,
-    #[serde(default)]
     message: String,
-    #[serde(default)]
     details: String,
 }
 
@@ -193,13 +181,11 @@ impl Errors {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct Item {
-    #[serde(default)]
     code: String,
-    #[serde(default)]
     message: String,
-    #[serde(default)]
     field: String,
 }
 

@@ -34,11 +34,10 @@ impl Authorization {
 }
 
 /// A token server's response. Servers use either name.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct Token {
-    #[serde(default)]
     token: String,
-    #[serde(default)]
     access_token: String,
 }
 

@@ -95,7 +95,7 @@ pub fn find(
             invalid.push(why);
         }
         if let Some((login, storage)) = login {
-            if matches!(storage, Storage::File { .. }) && files::is_public(&path)? {
+            if matches!(storage, Storage::File(_)) && files::is_public(&path)? {
                 term.finding(&Finding::warning(
                     "logins-public",
                     Place::file(&path),
@@ -104,7 +104,7 @@ pub fn find(
                 ));
             }
             let about = match storage {
-                Storage::File { key } => format!("for {} in {}", tame(&key), path.display()),
+                Storage::File(key) => format!("for {} in {}", tame(&key), path.display()),
                 Storage::Helper(name) => format!("by {name}, which {} names", path.display()),
             };
             return Ok(found(registry, login, about, term));
@@ -166,8 +166,8 @@ fn github(repository: &Repository, token: Option<&Secret>, env: &Env) -> Option<
 
 /// Where a login is kept.
 enum Storage {
-    /// In the file itself.
-    File { key: String },
+    /// In the file itself, under this key.
+    File(String),
     /// By this program.
     Helper(String),
 }
@@ -211,8 +211,7 @@ impl Stored {
     /// entries in the file for them.
     fn find(&mut self, repository: &Repository, env: &Env) -> Result<Option<(Login, Storage)>> {
         let keys = keys(repository);
-        let by_helper =
-            |name: String, login: Login| Some((login, Storage::Helper(program_of(&name))));
+        let by_helper = |name: String, login| Some((login, Storage::Helper(program_of(&name))));
         let mut in_file = false;
         let named = keys.iter().find_map(|key| entries(&self.cred_helpers, key).into_iter().next());
         match named.map(|(server, helper)| (server.clone(), helper.clone())) {
@@ -237,9 +236,7 @@ impl Stored {
         for key in &keys {
             for (known, entry) in entries(&self.auths, key) {
                 match login(entry) {
-                    Ok(Some(login)) => {
-                        return Ok(Some((login, Storage::File { key: known.clone() })));
-                    }
+                    Ok(Some(login)) => return Ok(Some((login, Storage::File(known.clone())))),
                     Ok(None) => {}
                     Err(why) => self.invalid.push(format!("the login for {}: {why}", tame(known))),
                 }
@@ -327,8 +324,8 @@ fn ask(helper: &str, server: &str, env: &Env) -> Result<Option<Login>> {
     let here = Path::new(".");
     let name = program_of(helper);
     let program = Program::new(&name, here, env).arg("get").with_logins();
-    let program = program.input(server.as_bytes()).confined(HELPER_TIMEOUT, HELPER_OUTPUT);
-    let output = program.output()?;
+    let output =
+        program.input(server.as_bytes()).confined(HELPER_TIMEOUT, HELPER_OUTPUT).output()?;
     let printed = String::from_utf8_lossy(&output.stdout);
     if !output.status.success() {
         if printed.contains(NOT_FOUND) || output.stderr.contains(NOT_FOUND) {

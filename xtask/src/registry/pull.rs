@@ -99,10 +99,7 @@ impl Registry<'_> {
         let bytes = self.send(&site, &call)?.body;
         let found = Digest::of(&bytes);
         if (found, bytes.len() as u64) != (*digest, *size) {
-            bail!(
-                "{url} does not match its descriptor: it has {} bytes and is {found}",
-                bytes.len()
-            );
+            bail!("{url} does not match its descriptor: {} bytes, {found}", bytes.len());
         }
         self.cache(&bytes, digest)?;
         Ok(bytes)

@@ -205,11 +205,9 @@ impl Registry<'_> {
             ensure_status(&response, ACCEPTED)?;
             let offset = offset_of(&response).unwrap_or(from + size);
             ensure!(offset <= blob.size, "the registry reports more bytes than were sent");
+            session.url = self.location(&response)?.unwrap_or_else(|| url.clone());
             let least = size.min(PROGRESS);
             session.advance(offset, least);
-            if let Some(url) = self.location(&response)? {
-                session.url = url;
-            }
             if offset < from + least {
                 let why = "the registry kept nothing of a part".to_owned();
                 return Err(call.failed(Fault::Transient(why)).into());
@@ -284,9 +282,7 @@ impl Registry<'_> {
             Err(error) => return Err(error),
         };
         let Some(offset) = offset_of(&response) else { return Ok(false) };
-        if let Some(url) = self.location(&response)? {
-            session.url = url;
-        }
+        session.url = self.location(&response)?.unwrap_or_else(|| session.url.clone());
         if session.mode == Mode::Whole {
             // Sending a little again is faster than parts.
             if offset < CHUNK {
