@@ -62,6 +62,25 @@ fn each_command_has_its_page() {
     assert_eq!(named.filter(|name| !known(name)).collect::<Vec<_>>(), Vec::<&str>::new());
 }
 
+/// The files that CONTRIBUTING.md names are there.
+#[test]
+fn what_contributing_names_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let text = std::fs::read_to_string(root.join("CONTRIBUTING.md")).unwrap();
+    let quoted = text.split('`').skip(1).step_by(2);
+    let is_file = |name: &&str| {
+        let ends = [".rs", ".toml", ".md", "/"].iter().any(|end| name.ends_with(end));
+        ends && !name.contains([' ', ':'])
+    };
+    let files: Vec<&str> = quoted.filter(is_file).collect();
+    let exists = |name: &&&str| {
+        let places = ["", "xtask/", "xtask/src/", "xtask/tests/it/"];
+        places.iter().any(|place| root.join(place).join(name).exists())
+    };
+    let absent: Vec<&&str> = files.iter().filter(|name| !exists(name)).collect();
+    assert!(files.len() > 40 && absent.is_empty(), "{absent:?}");
+}
+
 #[test]
 fn the_settings_have_their_page() {
     let default = include_str!("../../src/config/default.toml");
