@@ -35,6 +35,12 @@ pub use logins::parse as parse_logins;
 pub use push::{Pushed, Sent};
 pub use tag::Tagged;
 
+/// The media types that are accepted for a manifest.
+const MANIFEST_TYPES: &str = "application/vnd.oci.image.index.v1+json, \
+     application/vnd.oci.image.manifest.v1+json, \
+     application/vnd.docker.distribution.manifest.list.v2+json, \
+     application/vnd.docker.distribution.manifest.v2+json";
+
 /// A client for all registries. It remembers their servers and tokens.
 pub struct Registry<'a> {
     http: &'a Http<'a>,

@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::{Registry, Site, pull, status};
+use super::{MANIFEST_TYPES, Registry, Site, status};
 use crate::digest::Digest;
 use crate::finding::failure;
 use crate::http::{Call, Fault, Method, Patience, Response, Url};
@@ -93,7 +93,7 @@ pub fn ensure_put(response: &Response, digest: &Digest) -> Result<()> {
 impl Registry<'_> {
     /// The digest of the manifest at a URL; `None` if there is none.
     pub(super) fn manifest_at(&self, site: &Site, url: &Url) -> Result<Option<Digest>> {
-        let headers = &[("accept", pull::ACCEPTED)];
+        let headers = &[("accept", MANIFEST_TYPES)];
         let call = Call { headers, ..Call::new(Method::HEAD, url, limits::MANIFEST) };
         let named = match self.find(site, &call) {
             Ok(None) => return Ok(None),

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail, ensure};
 use oci_spec::image::MediaType;
 
 use super::answers;
-use super::{Access, Registry, Site};
+use super::{Access, MANIFEST_TYPES, Registry, Site};
 use crate::digest::Digest;
 use crate::finding::failure;
 use crate::http::{Call, Method, Response, Url};
@@ -12,12 +12,6 @@ use crate::oci::{Blob, Descriptor, FoundImage, Raw, Reads, Root, limits, media};
 use crate::reference::{Reference, Tag};
 use crate::target::Platform;
 use crate::term::tame;
-
-/// The media types that are accepted for a manifest.
-pub const ACCEPTED: &str = "application/vnd.oci.image.index.v1+json, \
-     application/vnd.oci.image.manifest.v1+json, \
-     application/vnd.docker.distribution.manifest.list.v2+json, \
-     application/vnd.docker.distribution.manifest.v2+json";
 
 impl Registry<'_> {
     /// The image that the reference names. Of an index, only the images for the platforms in
@@ -65,7 +59,7 @@ impl Registry<'_> {
     }
 
     fn manifest(&self, site: &Site, url: &Url, reference: &Reference) -> Result<Raw> {
-        let headers = &[("accept", ACCEPTED)];
+        let headers = &[("accept", MANIFEST_TYPES)];
         let call = Call { headers, ..Call::new(Method::GET, url, limits::MANIFEST) };
         let response = self.find(site, &call)?.ok_or_else(|| absent(reference))?;
         let digest = Digest::of(&response.body);

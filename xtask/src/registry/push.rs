@@ -229,7 +229,7 @@ impl Registry<'_> {
 
     fn has_manifest(&self, site: &Site, digest: &Digest, size: u64) -> Result<bool> {
         let url = site.manifest(digest);
-        let headers = &[("accept", super::pull::ACCEPTED)];
+        let headers = &[("accept", super::MANIFEST_TYPES)];
         let call = Call { headers, ..Call::new(Method::HEAD, &url, HEADERS_ONLY_LIMIT) };
         let response = match self.find(site, &call) {
             // Artifactory answers so if it is absent. The answer only saves time.
