@@ -251,6 +251,10 @@ fn make_own_dir(folder: &Path) -> Result<()> {
 #[expect(clippy::disallowed_methods, reason = "this is the door")]
 fn hide(folder: &Path) -> Result<()> {
     let path = folder.join(".gitignore");
+    // A run that was killed before it wrote it left it empty.
+    if fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_file() && meta.len() == 0) {
+        super::remove_file(&path)?;
+    }
     let made = OpenOptions::new().write(true).create_new(true).open(&path);
     match made.and_then(|mut file| file.write_all(IGNORE)) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
