@@ -2,18 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{Read, Take, Write};
+use std::io::{Read, Take};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressBarIter};
 use jiff::Timestamp;
 
 use crate::cache::{Cache, CacheKind};
-use crate::digest::{self, Digest, HashingWriter};
+use crate::digest::{self, Digest, HashingReader};
 use crate::files::{self, Staging};
 use crate::generate::Generated;
-use crate::linkage::Binary;
+use crate::linkage::{Binaries, Linkage};
 use crate::plan::{ArchivePlan, Format};
 
 mod tar;
@@ -29,29 +30,14 @@ const BLOCK: usize = 64 * 1024;
 /// A finished archive in the new dist/.
 #[derive(Clone, Debug)]
 pub struct Archive {
-    plan: ArchivePlan,
-    digest: Digest,
-    size: u64,
-}
-
-impl Archive {
-    /// Whether it has this name.
-    pub fn is(&self, name: &str) -> bool {
-        self.plan.name == name
-    }
-
-    pub fn plan(&self) -> &ArchivePlan {
-        &self.plan
-    }
-
-    pub fn digest(&self) -> &Digest {
-        &self.digest
-    }
-
+    pub plan: ArchivePlan,
+    /// What its programs were found to be, by name.
+    pub linkage: BTreeMap<String, Linkage>,
+    pub digest: Digest,
     /// In bytes.
-    pub fn size(&self) -> u64 {
-        self.size
-    }
+    pub size: u64,
+    /// How long it took to make.
+    pub time: Duration,
 }
 
 /// An entry: its file, and the digest that it must have.
@@ -77,13 +63,14 @@ fn format(format: Format) -> (&'static str, Writer) {
 /// takes it from the cache where all of them are unchanged.
 pub fn archive(
     plan: &ArchivePlan,
-    binaries: &[Binary],
+    binaries: &Binaries,
     generated: &Generated,
     time: Timestamp,
-    out: &Staging,
+    out: &Staging<'_>,
     cache: &Cache,
     bar: &ProgressBar,
 ) -> Result<Archive> {
+    let started = Instant::now();
     let context = || format!("make {}", plan.name);
     let entries = entries(plan, binaries, generated).with_context(context)?;
     let (version, write) = format(plan.format);
@@ -93,33 +80,26 @@ pub fn archive(
     let (digest, size) = match kept {
         Some(kept) => kept,
         None => {
-            let (digest, size) =
-                write(&entries, time, out.create(&plan.name)?, bar).with_context(context)?;
-            cache
-                .put(CacheKind::Archive, &key, &digest, files::open(&out.path(&plan.name))?)
-                .with_context(context)?;
-            (digest, size)
+            let made = write(&entries, time, out.create(&plan.name)?, bar).with_context(context)?;
+            let file = files::open(&out.path(&plan.name))?;
+            cache.put(CacheKind::Archive, &key, &made.0, file).with_context(context)?;
+            made
         }
     };
-    Ok(Archive { plan: plan.clone(), digest, size })
+    let own = binaries.of(&plan.package, &plan.target);
+    let linkage = own.map(|it| (it.compiled().bin().to_owned(), it.linkage().clone())).collect();
+    Ok(Archive { plan: plan.clone(), linkage, digest, size, time: started.elapsed() })
 }
 
 /// The entries, sorted by name.
 fn entries(
     plan: &ArchivePlan,
-    binaries: &[Binary],
+    binaries: &Binaries,
     generated: &Generated,
 ) -> Result<BTreeMap<String, Entry>> {
     let mut entries = BTreeMap::new();
     for (bin, name) in plan.bins.iter().zip(plan.programs()) {
-        let made = binaries.iter().find(|binary| {
-            let compiled = binary.compiled();
-            (compiled.package(), compiled.target(), compiled.bin())
-                == (&plan.package, &plan.target, bin)
-        });
-        let Some(binary) = made else {
-            bail!("no binary {bin} of {} was made for {}", plan.package, plan.target);
-        };
+        let binary = binaries.get(&plan.package, &plan.target, bin)?;
         let (path, digest) = (binary.compiled().path().to_owned(), binary.digest()?);
         entries.insert(name, Entry { mode: 0o755, path, digest });
     }
@@ -152,16 +132,15 @@ impl Entry {
     fn open(&self, bar: &ProgressBar) -> Result<Content> {
         let file = files::open_regular(&self.path)?;
         let meta = file.metadata().with_context(|| format!("add {}", self.path.display()))?;
-        let hasher = HashingWriter::new(std::io::sink());
-        Ok(Content { inner: bar.wrap_read(file.take(meta.len())), size: meta.len(), hasher })
+        let inner = HashingReader::new(bar.wrap_read(file.take(meta.len())));
+        Ok(Content { inner, size: meta.len() })
     }
 }
 
 /// An entry's bytes, hashed while they are read: what was proved is what is shipped.
 struct Content {
-    inner: ProgressBarIter<Take<File>>,
+    inner: HashingReader<ProgressBarIter<Take<File>>>,
     size: u64,
-    hasher: HashingWriter<std::io::Sink>,
 }
 
 impl Content {
@@ -172,7 +151,7 @@ impl Content {
 
     /// Fails where the bytes that were read are not the entry's.
     fn finish(self, entry: &Entry) -> Result<()> {
-        let (_, digest, read) = self.hasher.finish();
+        let (_, digest, read) = self.inner.finish();
         if digest != entry.digest || read != self.size {
             bail!("{} changed while it was being archived; run again", entry.path.display());
         }
@@ -182,15 +161,14 @@ impl Content {
 
 impl Read for Content {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let read = self.inner.read(buffer)?;
-        self.hasher.write_all(&buffer[..read])?;
-        Ok(read)
+        self.inner.read(buffer)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::files::Dist;
 
     pub fn entry(dir: &Path, name: &str, mode: u32, content: &[u8]) -> (String, Entry) {
         let path = dir.join(name);
@@ -216,7 +194,8 @@ mod tests {
         entries: Vec<(String, Entry)>,
         time: Timestamp,
     ) -> (Digest, Vec<u8>) {
-        let out = Staging::open(&dir.join("dist")).unwrap();
+        let dist = Dist::lock(&dir.join("dist"), "a test", |_| {}).unwrap();
+        let out = Staging::open(&dist).unwrap();
         let (entries, bar) = (entries.into_iter().collect(), ProgressBar::hidden());
         let (digest, size) = format(of).1(&entries, time, out.create("a").unwrap(), &bar).unwrap();
         let bytes = files::read(&out.path("a")).unwrap();
@@ -230,7 +209,8 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let (name, entry) = entry(dir.path(), "tool", 0o755, b"proved");
             files::write(&entry.path, b"forged").unwrap();
-            let out = Staging::open(&dir.path().join("dist")).unwrap();
+            let dist = Dist::lock(&dir.path().join("dist"), "a test", |_| {}).unwrap();
+            let out = Staging::open(&dist).unwrap();
             let (entries, bar) = (BTreeMap::from([(name, entry)]), ProgressBar::hidden());
             let file = out.create("a").unwrap();
             let error = format(of).1(&entries, Timestamp::UNIX_EPOCH, file, &bar).unwrap_err();

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::files;
 use crate::http::Network;
 use crate::plan::{BuildOptions, Mode, Part, PublishOptions, Request, Select};
 use crate::term::Color;
@@ -162,7 +163,7 @@ pub fn main(version: Option<&str>) -> ExitCode {
     match ended {
         Ok(code) => code,
         Err(error) => {
-            world.term.error(&error);
+            world.term.error(&files::explain_space(error));
             ExitCode::FAILURE
         }
     }

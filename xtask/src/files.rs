@@ -18,7 +18,7 @@ pub use foreign::{
 };
 pub use limits::Limit;
 pub use lock::Lock;
-pub use staging::{Staging, clear, is_clear, is_ours};
+pub use staging::{Dist, Staging, is_clear, is_ours};
 
 /// Reads a whole file that this tool made or that the command line names.
 #[expect(clippy::disallowed_methods, reason = "this is the door")]

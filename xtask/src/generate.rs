@@ -16,10 +16,9 @@ use crate::config::{OUT, Output, unfit};
 use crate::digest::Digest;
 use crate::files::{self, limits};
 use crate::finding::{Help, failure};
-use crate::linkage::Binary;
+use crate::linkage::{Binaries, Binary};
 use crate::plan::{ArchivePlan, GeneratePlan, Joined};
 use crate::process::{self, Env, Program, TimedOut};
-use crate::target::Target;
 use crate::template;
 use crate::term::Term;
 
@@ -141,17 +140,14 @@ impl Generated {
 pub fn generate(
     plans: &[GeneratePlan],
     archives: &[ArchivePlan],
-    binaries: &[Binary],
+    binaries: &Binaries,
     time: Timestamp,
     env: &Env,
     term: &Term,
 ) -> Result<Generated> {
     let mut generated = Generated::default();
     for plan in plans {
-        let Some(binary) = runnable(plan, binaries) else {
-            let target = plan.target.as_ref().map_or("this machine", Target::as_str);
-            bail!("no binary {} of {} was made for {target}", plan.bin, plan.package);
-        };
+        let binary = runnable(plan, binaries)?;
         let command = command_line(plan, env);
         term.step("generate", format_args!("{} of {}: `{command}`", plan.output, plan.package));
         let call = Call { plan, program: binary.compiled().path(), time, env, limit: TIME_OUT };
@@ -204,12 +200,11 @@ fn is_of(output: &Output, name: &str) -> Result<bool> {
 }
 
 /// The plan's program, if it was built.
-pub fn runnable<'a>(plan: &GeneratePlan, binaries: &'a [Binary]) -> Option<&'a Binary> {
-    binaries.iter().find(|binary| {
-        let compiled = binary.compiled();
-        (compiled.package(), compiled.bin(), Some(compiled.target()))
-            == (&*plan.package, &*plan.bin, plan.target.as_ref())
-    })
+pub fn runnable<'a>(plan: &GeneratePlan, binaries: &'a Binaries) -> Result<&'a Binary> {
+    let target = plan.target.as_ref().with_context(|| {
+        format!("no binary {} of {} was made for this machine", plan.bin, plan.package)
+    })?;
+    binaries.get(&plan.package, target, &plan.bin)
 }
 
 /// The command line that a person would type.

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::target::Target;
 
+mod binaries;
 mod elf_file;
 mod elf_program;
 mod format;
@@ -28,6 +29,7 @@ mod report;
 mod signature;
 mod universal;
 
+pub use binaries::Binaries;
 #[cfg(any(fuzzing, test))]
 pub use inspect::inspect;
 pub use prove::{Binary, prove};

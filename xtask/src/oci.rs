@@ -42,7 +42,7 @@ pub use archive::SavedImage;
 pub use assemble::Reads;
 #[cfg(any(fuzzing, test))]
 pub use base_tree::{At, Tree as BaseTree};
-pub use build::{Base, Built, base, build_image, on};
+pub use build::{Base, base, build_image, on};
 pub use descriptor::{CONTAINERD_NAME, Descriptor, REF_NAME, RawDescriptor, RawIndex};
 pub use json::parse;
 pub use rootfs::labels as builtin_labels;

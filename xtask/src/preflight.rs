@@ -233,7 +233,7 @@ fn krew_index(
     for plugin in plan.krew.iter().filter(|it| to.plugins.contains(&it.name)) {
         let draft = krew::draft(plugin)?;
         // What is wrong with the plan's manifests is another finding.
-        let Ok(release) = krew::Release::read(draft.text(), Path::new(&draft.file())) else {
+        let Ok(release) = krew::Release::read(&draft.text, Path::new(&draft.file)) else {
             continue;
         };
         let index = &to.repository;

@@ -8,23 +8,22 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use crate::archive::{Archive, archive};
-use crate::artifacts::{self, IMAGES, Made, Of};
+use crate::artifacts::{self, Artifact, IMAGES, Image, Of};
 use crate::cache::{Blobs, Cache};
 use crate::compile::{Compiled, compile};
 use crate::config::ImageNode;
 use crate::dockerfile;
-use crate::files::{self, Staging, explain_space, limits};
+use crate::files::{self, Dist, Staging, limits};
 use crate::finding::{Findings, failure};
 use crate::generate::{self, Generated};
 use crate::http::Network;
-use crate::linkage::{Binary, prove};
-use crate::oci::{self, Base, Built};
+use crate::linkage::{Binaries, prove};
+use crate::oci::{self, Base};
 use crate::parallel;
-use crate::plan::{ArchivePlan, ImagePlan, LeftOut, Mode, Part, Plan};
+use crate::plan::{ArchivePlan, ImagePlan, ImagePlatform, LeftOut, Mode, Part, Plan};
 use crate::project::Project;
 use crate::registry::Registry;
 use crate::sink;
-use crate::target::Target;
 use crate::term::Term;
 use crate::toolchain;
 use crate::version::Version;
@@ -42,10 +41,10 @@ mod shard;
 use calls::calls;
 pub use dry_run::dry_run;
 use locks::lock_target;
-pub use locks::{Held, lock, lock_dist};
+pub use locks::{Locks, lock, lock_dist};
 pub use outcome::Outcome;
-use outcome::{Row, left_out_table, title};
-pub use plugins::{check_plugins, plugins_of_head, released_plugins};
+use outcome::{left_out_table, title};
+pub use plugins::{check_plugins, plugins_of_head};
 pub use publish::{
     Plugin, Public, Published, notes, publish, published_table, push_images, tag_images,
 };
@@ -59,18 +58,18 @@ pub enum Source {
     Shards(Shards),
 }
 
-/// Makes all that the plan holds and puts it into dist/, which the caller has to itself.
-/// Nothing is seen there before everything is finished.
-pub fn release(
+/// Makes all that the plan holds and puts it into dist/. Nothing is seen there before
+/// everything is finished.
+pub fn release<'lock>(
     plan: &Plan,
     project: &Project,
     source: &Source,
     cache: &Cache,
     registry: &Registry<'_>,
-    _held: &Held,
+    locks: &'lock Locks,
     term: &Term,
-) -> Result<Outcome> {
-    let staging = Staging::open(&plan.dist)?;
+) -> Result<Outcome<'lock>> {
+    let staging = Staging::open(&locks.dist)?;
     let bases = bases::all(plan, cache, registry, term)?;
     let (binaries, mut left_out, cargo) = match source {
         Source::Cargo(network) => binaries(plan, project, *network, term)?,
@@ -84,30 +83,41 @@ pub fn release(
             left_out.extend(shards.left_out.iter().cloned());
             Generated::received(&plan.generate, &plan.archives, shards.generated.clone())
         }
-    }
-    .map_err(explain_space)?;
-    join(plan, &mut generated, term).map_err(explain_space)?;
+    }?;
+    join(plan, &mut generated, term)?;
     keep_others(plan, &staging, term)?;
-    let (archives, mut rows) =
-        archives(plan, &binaries, &generated, &staging, cache, term).map_err(explain_space)?;
-    let (images, more) =
-        images(plan, &bases, &binaries, cache, registry.blobs(), term).map_err(explain_space)?;
-    rows.extend(more.into_iter().map(|row| Row { name: format!("{IMAGES}{}", row.name), ..row }));
-    for Built { plan: image, root } in &images {
-        let place = format!("{IMAGES}{}", image.name);
-        let root = registry.fetch(root).map_err(explain_space)?;
-        sink::layout(&root, &image.names, &staging.path(&place), &plan.dist.join(&place))
-            .map_err(explain_space)?;
+    let archives = archives(plan, &binaries, &generated, &staging, cache, term)?;
+    let images = images(plan, &bases, &binaries, cache, registry.blobs(), term)?;
+    for image in &images {
+        let (names, place) = (&image.plan.names, format!("{IMAGES}{}", image.plan.name));
+        let root = registry.fetch(&image.root)?;
+        sink::layout(&root, names, &staging.path(&place), &staging.dist().join(&place))?;
     }
     let manifests = plugins::manifests(plan, &archives, &staging, cache, term)?;
-    let made =
-        Made { archives: &archives, manifests: &manifests, images: &images, binaries: &binaries };
-    let artifacts =
-        artifacts::describe(plan, name(plan, project), &made, &staging).map_err(explain_space)?;
+    let mut made: Vec<Artifact> = archives.into_iter().map(Artifact::Archive).collect();
+    made.extend(images.into_iter().map(Box::new).map(Artifact::Image));
+    made.extend(manifests.into_iter().map(Artifact::Krew));
+    let artifacts = artifacts::describe(plan, name(plan, project), made, &staging)?;
     staging.commit(plan.time)?;
-    let left_out = plan.left_out.iter().cloned().chain(left_out).collect();
-    let (title, version) = (title(plan), plan.version.to_string());
-    Ok(Outcome { title, version, artifacts, left_out, images, cargo, rows })
+    Ok(outcome(plan, artifacts, left_out, cargo, Some(&locks.dist)))
+}
+
+/// `left_out` is what turned out only when it was to be made.
+fn outcome<'lock>(
+    plan: &Plan,
+    artifacts: Vec<Artifact>,
+    left_out: Vec<LeftOut>,
+    cargo: Duration,
+    dist: Option<&'lock Dist>,
+) -> Outcome<'lock> {
+    Outcome {
+        title: title(plan),
+        version: plan.version.to_string(),
+        artifacts,
+        left_out: plan.left_out.iter().cloned().chain(left_out).collect(),
+        cargo,
+        dist,
+    }
 }
 
 /// Makes the plan's images and puts them nowhere yet.
@@ -118,19 +128,24 @@ pub fn images_alone(
     cache: &Cache,
     registry: &Registry<'_>,
     term: &Term,
-) -> Result<Outcome> {
+) -> Result<Outcome<'static>> {
     let _lock = lock_target(project, term)?;
     let bases = bases::all(plan, cache, registry, term)?;
     let (binaries, left_out, cargo) = binaries(plan, project, network, term)?;
-    let (images, rows) =
-        images(plan, &bases, &binaries, cache, registry.blobs(), term).map_err(explain_space)?;
-    let left_out = plan.left_out.iter().cloned().chain(left_out).collect();
-    let (title, version, artifacts) = (title(plan), plan.version.to_string(), Vec::new());
-    Ok(Outcome { title, version, artifacts, left_out, images, cargo, rows })
+    let images = images(plan, &bases, &binaries, cache, registry.blobs(), term)?;
+    let images = images.into_iter().map(Box::new).map(Artifact::Image).collect();
+    Ok(outcome(plan, images, left_out, cargo, None))
 }
 
 /// The folder of Dockerfiles in dist/.
 const DOCKER: &str = "docker/";
+
+/// Where Dockerfiles go.
+enum DockerfilePlace<'a> {
+    Dist(Dist),
+    /// A folder of the workspace.
+    Folder(&'a str),
+}
 
 /// Writes the Dockerfiles of the plan's images and what goes with them, into dist/ or
 /// into `output`, a folder of the workspace; the `programs` beside them, where some are to
@@ -148,7 +163,10 @@ pub fn dockerfiles(
         let fix = "run `cargo generate-lockfile` and commit Cargo.lock";
         return Err(failure("a build elsewhere needs the Cargo.lock that is not there", fix));
     }
-    let _dist = output.is_none().then(|| lock_dist(project, term)).transpose()?;
+    let place = match output {
+        Some(folder) => DockerfilePlace::Folder(folder),
+        None => DockerfilePlace::Dist(lock_dist(project, term)?),
+    };
     let built_here = matches!(programs, Some(Source::Cargo(_)));
     let _target = built_here.then(|| lock_target(project, term)).transpose()?;
     let base = |image: &ImagePlan| match oci::names_folders(image)? {
@@ -159,29 +177,31 @@ pub fn dockerfiles(
     let binaries = match programs {
         Some(Source::Cargo(network)) => binaries(plan, project, *network, term)?.0,
         Some(Source::Shards(shards)) => proved(shards.compiled.clone(), term)?,
-        None => Vec::new(),
+        None => Binaries::default(),
     };
-    if let Some(folder) = output {
-        let [image] = &plan.images[..] else {
-            let fix = "name one package with --package";
-            return Err(failure("--output is one folder, and there are several images", fix));
-        };
-        let dir = project.root.join(folder);
-        ensure_ours(&dir.join("Dockerfile"))?;
-        dockerfile(image, bases[0].as_ref(), plan, project, &binaries, folder, &dir)?;
-        return Ok(vec![dir.join("Dockerfile")]);
-    }
-    let staging = Staging::open(&plan.dist)?;
+    let dist = match &place {
+        DockerfilePlace::Dist(dist) => dist,
+        DockerfilePlace::Folder(folder) => {
+            let [image] = &plan.images[..] else {
+                let fix = "name one package with --package";
+                return Err(failure("--output is one folder, and there are several images", fix));
+            };
+            let dir = project.root.join(folder);
+            ensure_ours(&dir.join("Dockerfile"))?;
+            dockerfile(image, bases[0].as_ref(), plan, project, &binaries, folder, &dir)?;
+            return Ok(vec![dir.join("Dockerfile")]);
+        }
+    };
+    let staging = Staging::open(dist)?;
     keep_others(plan, &staging, term)?;
     let mut written = Vec::new();
     for (image, base) in plan.images.iter().zip(&bases) {
         let place = format!("{DOCKER}{}", image.name);
         let (folder, to) = (format!("dist/{place}"), staging.path(&place));
         dockerfile(image, base.as_ref(), plan, project, &binaries, &folder, &to)?;
-        written.push(plan.dist.join(&place).join("Dockerfile"));
+        written.push(dist.path().join(&place).join("Dockerfile"));
     }
-    let made = Made { archives: &[], manifests: &[], images: &[], binaries: &[] };
-    artifacts::describe(plan, name(plan, project), &made, &staging)?;
+    artifacts::describe(plan, name(plan, project), Vec::new(), &staging)?;
     staging.commit(plan.time)?;
     Ok(written)
 }
@@ -192,7 +212,7 @@ fn dockerfile(
     base: Option<&Base>,
     plan: &Plan,
     project: &Project,
-    binaries: &[Binary],
+    binaries: &Binaries,
     folder: &str,
     dir: &Path,
 ) -> Result<()> {
@@ -204,11 +224,9 @@ fn dockerfile(
     files::persist(rootfs, &dir.join("rootfs.tar"))?;
     for it in &image.platforms {
         let place = dir.join("bin").join(&it.platform.os).join(it.platform.suffix());
-        for binary in binaries {
+        for binary in binaries.of(&image.package, &it.target) {
             let compiled = binary.compiled();
-            if compiled.package() == image.package && *compiled.target() == it.target {
-                files::copy_program(compiled.path(), &place.join(compiled.bin()))?;
-            }
+            files::copy_program(compiled.path(), &place.join(compiled.bin()))?;
         }
     }
     files::write(&dir.join("Dockerfile.dockerignore"), rendered.ignore.as_bytes())?;
@@ -230,30 +248,27 @@ fn ensure_ours(path: &Path) -> Result<()> {
 
 /// Takes over the parts of dist/ that are not made anew, where they are of the same sources:
 /// all of a dist/ is of one commit and one version.
-fn keep_others(plan: &Plan, staging: &Staging, term: &Term) -> Result<()> {
+fn keep_others(plan: &Plan, staging: &Staging<'_>, term: &Term) -> Result<()> {
     if matches!(plan.part, Part::All | Part::Programs) {
         return Ok(());
-    }
-    match Of::read(&plan.dist)? {
-        Some(of) if of.is_of(plan) => {}
-        Some(of) => {
-            term.step("drop", format_args!("what dist/ has of {of}"));
-            return Ok(());
-        }
-        None => return Ok(()),
     }
     let folder = if plan.part == Part::Dockerfiles { DOCKER } else { IMAGES };
     let ours: Vec<String> =
         plan.images.iter().map(|image| format!("{folder}{}/", image.name)).collect();
-    match plan.part {
-        Part::All | Part::Programs => Ok(()),
-        Part::Archives => {
-            staging.adopt(&|path| [IMAGES, DOCKER].iter().any(|of| path.starts_with(of)))
+    let kept = |path: &str| {
+        if plan.part == Part::Archives {
+            return [IMAGES, DOCKER].iter().any(|of| path.starts_with(of));
         }
-        Part::Images | Part::Dockerfiles => staging.adopt(&|path| {
-            !["artifacts.json", "metadata.json"].contains(&path)
-                && !ours.iter().any(|own| path.starts_with(own))
-        }),
+        !["artifacts.json", "metadata.json"].contains(&path)
+            && !ours.iter().any(|own| path.starts_with(own))
+    };
+    match Of::read(staging.dist())? {
+        Some(of) if of.is_of(plan) => staging.adopt(&kept),
+        Some(of) => {
+            term.step("drop", format_args!("what dist/ has of {of}"));
+            Ok(())
+        }
+        None => Ok(()),
     }
 }
 
@@ -261,50 +276,36 @@ fn keep_others(plan: &Plan, staging: &Staging, term: &Term) -> Result<()> {
 fn images(
     plan: &Plan,
     bases: &[Base],
-    binaries: &[Binary],
+    binaries: &Binaries,
     cache: &Cache,
     blobs: &Blobs,
     term: &Term,
-) -> Result<(Vec<Built>, Vec<Row>)> {
+) -> Result<Vec<Image>> {
     let mut images = Vec::new();
-    let mut rows = Vec::new();
     for (image, base) in plan.images.iter().zip(bases) {
         let Some(image) = buildable(image, binaries) else { continue };
         let started = Instant::now();
-        let context = || format!("make the image of {}", image.package);
         let files = image.files.iter().filter_map(|file| match &file.node {
             ImageNode::File(path) => Some(path),
             ImageNode::Dir | ImageNode::Walked | ImageNode::Link(_) => None,
         });
         let sizes = files.map(|path| Ok(files::list_one(path)?.map_or(0, |entry| entry.size)));
-        let total = sizes.sum::<Result<u64>>()? + binaries.iter().map(Binary::size).sum::<u64>();
-        let platforms: Vec<String> =
-            image.platforms.iter().map(|it| it.platform.to_string()).collect();
-        term.step("image", format_args!("{} for {}", image.name, platforms.join(", ")));
+        let total = sizes.sum::<Result<u64>>()? + binaries.size();
+        term.step("image", format_args!("{} for {}", image.name, image.platform_names()));
         let bar = term.bar("image", total);
         let root = oci::build_image(&image, base, binaries, plan.time, cache, blobs, &bar);
         bar.finish_and_clear();
-        let root = root.with_context(context)?;
-        rows.push(Row {
-            name: image.name.clone(),
-            target: platforms.join(", "),
-            size: root.size(),
-            digest: root.digest().hex(),
-            time: started.elapsed(),
-        });
-        images.push(Built { plan: image, root });
+        let root = root.with_context(|| format!("make the image of {}", image.package))?;
+        images.push(Image { plan: image, root, time: started.elapsed() });
     }
-    Ok((images, rows))
+    Ok(images)
 }
 
 /// The image without the platforms whose programs could not be built, which were
 /// listed; `None` where no platform is left.
-fn buildable(plan: &ImagePlan, binaries: &[Binary]) -> Option<ImagePlan> {
-    let built = |target: &Target| {
-        let mut compiled = binaries.iter().map(Binary::compiled);
-        compiled.any(|made| made.package() == plan.package && made.target() == target)
-    };
-    let platforms: Vec<_> = plan.platforms.iter().filter(|it| built(&it.target)).cloned().collect();
+fn buildable(plan: &ImagePlan, binaries: &Binaries) -> Option<ImagePlan> {
+    let built = |it: &&ImagePlatform| binaries.has(&plan.package, &it.target);
+    let platforms: Vec<_> = plan.platforms.iter().filter(built).cloned().collect();
     (!platforms.is_empty()).then(|| ImagePlan { platforms, ..plan.clone() })
 }
 
@@ -315,7 +316,7 @@ pub fn binaries(
     project: &Project,
     network: Network,
     term: &Term,
-) -> Result<(Vec<Binary>, Vec<LeftOut>, Duration)> {
+) -> Result<(Binaries, Vec<LeftOut>, Duration)> {
     let ready = toolchain::prepare(&plan.builds, project, network, term)?;
     ready.warnings.iter().for_each(|warning| term.finding(warning));
     let nothing = plan.builds.iter().all(|build| ready.groups(build).is_empty());
@@ -331,7 +332,7 @@ pub fn binaries(
 }
 
 /// The programs that are what they were to be; all that is wrong with others is found.
-fn proved(compiled: Vec<Compiled>, term: &Term) -> Result<Vec<Binary>> {
+fn proved(compiled: Vec<Compiled>, term: &Term) -> Result<Binaries> {
     let mut binaries = Vec::new();
     let mut findings = Vec::new();
     for compiled in compiled {
@@ -349,7 +350,7 @@ fn proved(compiled: Vec<Compiled>, term: &Term) -> Result<Vec<Binary>> {
         term.detail(format_args!("{bin} for {target}: {linkage}"));
         binary.warnings().iter().for_each(|warning| term.finding(warning));
     }
-    Ok(binaries)
+    Ok(Binaries(binaries))
 }
 
 /// The name of the whole: the root package's, or else that of the first package
@@ -365,15 +366,12 @@ fn name<'a>(plan: &'a Plan, project: &'a Project) -> &'a str {
 fn generated(
     plan: &Plan,
     project: &Project,
-    binaries: &[Binary],
+    binaries: &Binaries,
     left_out: &mut Vec<LeftOut>,
     term: &Term,
 ) -> Result<Generated> {
-    let (plans, unbuilt): (Vec<_>, Vec<_>) = plan
-        .generate
-        .iter()
-        .cloned()
-        .partition(|plan| generate::runnable(plan, binaries).is_some());
+    let (plans, unbuilt): (Vec<_>, Vec<_>) =
+        plan.generate.iter().cloned().partition(|plan| generate::runnable(plan, binaries).is_ok());
     left_out.extend(unbuilt.into_iter().map(|plan| LeftOut {
         what: format!("{} of {}", plan.output, plan.package),
         target: None,
@@ -404,34 +402,26 @@ fn join(plan: &Plan, generated: &mut Generated, term: &Term) -> Result<()> {
 /// Makes all archives, as many at a time as there are processors.
 fn archives(
     plan: &Plan,
-    binaries: &[Binary],
+    binaries: &Binaries,
     generated: &Generated,
-    staging: &Staging,
+    staging: &Staging<'_>,
     cache: &Cache,
     term: &Term,
-) -> Result<(Vec<Archive>, Vec<Row>)> {
+) -> Result<Vec<Archive>> {
     // Targets that could not be prepared have no binaries, and were listed.
-    let made = |archive: &&ArchivePlan| {
-        let mut compiled = binaries.iter().map(Binary::compiled);
-        compiled.any(|made| made.package() == archive.package && *made.target() == archive.target)
-    };
+    let made = |archive: &&ArchivePlan| binaries.has(&archive.package, &archive.target);
     let plans: Vec<&ArchivePlan> = plan.archives.iter().filter(made).collect();
     if plans.is_empty() {
-        return Ok((Vec::new(), Vec::new()));
+        return Ok(Vec::new());
     }
     // Packages may have versions of their own.
     let versions: BTreeSet<&Version> = plans.iter().map(|archive| &archive.version).collect();
     let versions: Vec<String> = versions.into_iter().map(ToString::to_string).collect();
     term.step("archive", format_args!("{} of {}", plans.len(), versions.join(", ")));
-    let bar = term.bar("archive", binaries.iter().map(Binary::size).sum());
+    let bar = term.bar("archive", binaries.size());
     let archives = parallel::map(&plans, parallel::processors(), |archive_plan| {
-        let started = Instant::now();
-        let made = archive(archive_plan, binaries, generated, plan.time, staging, cache, &bar)?;
-        Ok((made, started.elapsed()))
+        archive(archive_plan, binaries, generated, plan.time, staging, cache, &bar)
     });
     bar.finish_and_clear();
-    let mut archives = archives?;
-    archives.sort_by(|(a, _), (b, _)| a.plan().name.cmp(&b.plan().name));
-    let rows = archives.iter().map(|(archive, time)| Row::of(archive, *time)).collect();
-    Ok((archives.into_iter().map(|(archive, _)| archive).collect(), rows))
+    archives
 }

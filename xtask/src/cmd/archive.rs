@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use super::report::report;
 use super::{Common, NetworkArgs, Selection, World};
+use crate::artifacts::Artifact;
 use crate::plan::{Mode, Part, Request};
 use crate::release::{self, Source};
 
@@ -24,11 +25,11 @@ pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
     make(&request, |_| true, common, world)
 }
 
-/// Makes archives and what goes with them; of what was made, those paths are printed that
-/// are wanted.
+/// Makes archives and what goes with them; of what was made, the paths of those are
+/// printed that are wanted.
 pub fn make(
     request: &Request,
-    wanted: impl Fn(&str) -> bool,
+    wanted: impl Fn(&Artifact) -> bool,
     common: &Common,
     world: &World,
 ) -> Result<ExitCode> {
@@ -42,9 +43,9 @@ pub fn make(
     let cache = &world.cache;
     let blobs = cache.blobs()?;
     let registry = world.registry(&http, &blobs, &config.network);
-    let lock = release::lock(&project, &world.term)?;
+    let locks = release::lock(&project, &world.term)?;
     let outcome = world.term.group("make", || {
-        release::release(&plan, &project, &source, cache, &registry, &lock, &world.term)
+        release::release(&plan, &project, &source, cache, &registry, &locks, &world.term)
     })?;
     report(&plan, &outcome, None, wanted, world)?;
     Ok(ExitCode::SUCCESS)

@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::{Common, Selection, World};
-use crate::linkage::Binary;
+use crate::linkage::{Binaries, Binary};
 use crate::plan::{Mode, Part, Request};
 use crate::release::binaries;
 use crate::target::Target;
@@ -55,7 +55,7 @@ pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
 /// Plans, compiles and proves what the request names.
 pub fn build(request: &Request, common: &Common, world: &World) -> Result<Vec<Binary>> {
     let (project, plan, _) = world.plan(common, request)?;
-    let (mut built, ..) = binaries(&plan, &project, common.network(), &world.term)?;
+    let (Binaries(mut built), ..) = binaries(&plan, &project, common.network(), &world.term)?;
     // What was made only to be joined was not asked for.
     let asked = |target: &Target| request.select.targets.iter().any(|name| name == target.as_str());
     let parts: Vec<Target> =

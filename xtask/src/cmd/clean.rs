@@ -18,12 +18,10 @@ pub struct Args {
 
 pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
     let project = world.project(common)?;
-    let dist = project.dist();
     // Sources that cannot be written have no dist/, and are none the worse for it.
-    if !files::is_clear(&dist)? {
+    if !files::is_clear(&project.dist())? {
         // A run that uses the cache may be waiting for dist/: this lock ends here.
-        let _lock = release::lock_dist(&project, &world.term)?;
-        files::clear(&dist)?;
+        release::lock_dist(&project, &world.term)?.clear()?;
     }
     if args.cache {
         world.cache.clear(|other| {

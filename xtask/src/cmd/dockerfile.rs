@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use super::{Common, NetworkArgs, Selection, World};
-use crate::files::{self, explain_space};
+use crate::files;
 use crate::finding::failure;
 use crate::plan::{Mode, Part};
 use crate::project::Project;
@@ -57,8 +57,7 @@ pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
         &world.cache,
         &registry,
         &world.term,
-    );
-    let written = written.map_err(explain_space)?;
+    )?;
     if world.term.json_wanted() {
         world.term.json(&written)?;
     } else {

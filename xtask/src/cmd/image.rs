@@ -5,11 +5,9 @@ use anyhow::{Result, bail};
 use serde::Serialize;
 
 use super::{Common, NetworkArgs, Selection, World};
-use crate::artifacts::IMAGES;
+use crate::artifacts::{IMAGES, Image};
 use crate::cache::Cache;
-use crate::files::explain_space;
 use crate::finding::failure;
-use crate::oci::Built;
 use crate::plan::{ImagePlan, Mode, Part, Plan};
 use crate::reference::{Above, Location, Reference, Repository, Stored};
 use crate::registry::Registry;
@@ -153,33 +151,31 @@ fn make(args: &Make, common: &Common, world: &World) -> Result<ExitCode> {
     look_ahead(args, &plan, &registry, world)?;
     let network = common.network();
     let term = &world.term;
-    let made = if dist.is_some() {
+    let locks = dist.map(|_| release::lock(&project, term)).transpose()?;
+    let made = if let Some(locks) = &locks {
         let source = Source::Cargo(network);
-        let lock = release::lock(&project, term)?;
-        release::release(&plan, &project, &source, cache, &registry, &lock, term)?
+        release::release(&plan, &project, &source, cache, &registry, locks, term)?
     } else {
         release::images_alone(&plan, &project, network, cache, &registry, term)?
     };
-    let pushed = if args.push {
-        let pushed = release::push_images(&made.images, &registry)?;
-        release::tag_images(&made.images, &pushed, &registry, term)?
+    let images: Vec<(&Image, Vec<Published>)> = if args.push {
+        let pushed = release::push_images(&made, &registry)?;
+        release::tag_images(&pushed, &registry, term)?
     } else {
-        Vec::new()
+        made.images().map(|image| (image, Vec::new())).collect()
     };
-    let table = release::published_table(pushed.iter().flatten());
-    let mut pushed = pushed.into_iter();
+    let table = release::published_table(images.iter().flat_map(|(_, pushed)| pushed));
     let mut printed = Vec::new();
-    for image in &made.images {
-        let pushed = pushed.next().unwrap_or_default();
+    for (image, pushed) in images {
         let mut references: Vec<String> = pushed.iter().map(|it| it.reference.clone()).collect();
         references.extend(stored(image, &sinks, dist, &registry, world)?);
-        let Built { plan: image, root } = image;
+        let plan = &image.plan;
         printed.push(Made {
-            name: &image.name,
-            digest: root.digest().to_string(),
+            name: &plan.name,
+            digest: image.root.digest().to_string(),
             references,
-            platforms: image.platforms.iter().map(|it| &it.platform).collect(),
-            size: root.size(),
+            platforms: plan.platforms.iter().map(|it| &it.platform).collect(),
+            size: image.root.size(),
             pushed,
             cargo: made.cargo.as_secs_f64(),
         });
@@ -225,17 +221,17 @@ fn look_ahead(args: &Make, plan: &Plan, registry: &Registry<'_>, world: &World) 
 /// Writes an image to the sinks; by what it returns it is found there and in `dist`, where
 /// it was put there.
 fn stored(
-    image: &Built,
+    image: &Image,
     sinks: &[Sink],
     dist: Option<&Path>,
     registry: &Registry<'_>,
     world: &World,
 ) -> Result<Vec<String>> {
-    let Built { plan, root } = image;
+    let Image { plan, root, .. } = image;
     let mut references = Vec::new();
     for sink in sinks {
-        let stored = sink::store(root, &plan.names, sink, registry, &world.env, &world.term);
-        references.push(stored.map_err(explain_space)?);
+        let stored = sink::store(root, &plan.names, sink, registry, &world.env, &world.term)?;
+        references.push(stored);
     }
     if let Some(dist) = dist {
         let dir = dist.join(IMAGES).join(&plan.name);

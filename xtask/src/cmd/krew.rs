@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use super::{Common, Selection, World, archive};
-use crate::artifacts::KREW;
+use crate::artifacts::{Artifact, KREW};
 use crate::files::{self, limits};
 use crate::finding::{Finding, Place};
 use crate::krew::{self, Archives};
@@ -69,7 +69,7 @@ pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
         Action::Manifest(args) => {
             let mut request = args.selection.request(Mode::Snapshot, Part::Archives, common);
             request.select.only_plugins = true;
-            let is_manifest = |path: &str| path.contains(&format!("/{KREW}"));
+            let is_manifest = |artifact: &Artifact| matches!(artifact, Artifact::Krew(_));
             archive::make(&request, is_manifest, common, world)
         }
         Action::Validate(args) => validate(&args, world),

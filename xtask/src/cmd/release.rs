@@ -10,7 +10,6 @@ use super::{Common, Drafted, NetworkArgs, Selection, World, check};
 use crate::cache::Cache;
 use crate::check as checks;
 use crate::config::Config;
-use crate::files;
 use crate::finding::{Findings, failure};
 use crate::plan::{BuildPlan, Mode, Part, Plan, Request, Skip};
 use crate::preflight::{self, Sites};
@@ -112,12 +111,12 @@ pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
         world.term.group("check", || check_all(&project, &config, common, world))?;
     }
     // What is in dist/ is published; nobody else makes anything there until then.
-    let lock = release::lock(&project, &world.term)?;
+    let locks = release::lock(&project, &world.term)?;
     if args.clean {
-        files::clear(&plan.dist)?;
+        locks.dist.clear()?;
     }
     let outcome = world.term.group("make", || {
-        release::release(&plan, &project, &source, cache, &registry, &lock, &world.term)
+        release::release(&plan, &project, &source, cache, &registry, &locks, &world.term)
     })?;
     let public = notes.as_ref().zip(plan.publish.as_ref()).map(|(notes, to)| {
         let publish = || release::publish(&plan, to, &outcome, notes, &sites, &world.term);

@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::World;
+use crate::artifacts::Artifact;
 use crate::plan::Plan;
 use crate::release::{Outcome, Public};
 
@@ -12,7 +13,7 @@ use crate::release::{Outcome, Public};
 #[derive(Serialize)]
 struct Shown<'a> {
     #[serde(flatten)]
-    outcome: &'a Outcome,
+    outcome: &'a Outcome<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     published: Option<&'a Public>,
 }
@@ -21,9 +22,9 @@ struct Shown<'a> {
 /// and on stdout.
 pub fn report(
     plan: &Plan,
-    outcome: &Outcome,
+    outcome: &Outcome<'_>,
     public: Option<&Public>,
-    wanted: impl Fn(&str) -> bool,
+    wanted: impl Fn(&Artifact) -> bool,
     world: &World,
 ) -> Result<()> {
     let term = &world.term;
@@ -39,18 +40,24 @@ pub fn report(
     if term.json_wanted() {
         term.json(&Shown { outcome, published: public })?;
     } else {
-        for artifact in outcome.artifacts.iter().filter(|artifact| wanted(&artifact.path)) {
-            term.result(plan.dist.with_file_name(&artifact.path).display())?;
+        for artifact in outcome.artifacts.iter().filter(|artifact| wanted(artifact)) {
+            term.result(plan.dist.join(artifact.path()).display())?;
         }
     }
     Ok(())
 }
 
 /// What the later steps of a job may need, each on one line.
-fn outputs(plan: &Plan, outcome: &Outcome, public: Option<&Public>, world: &World) -> Result<()> {
+fn outputs(
+    plan: &Plan,
+    outcome: &Outcome<'_>,
+    public: Option<&Public>,
+    world: &World,
+) -> Result<()> {
     world.output("version", &outcome.version)?;
     world.output("tag", plan.tag.as_deref().unwrap_or_default())?;
-    let artifacts: Vec<&str> = outcome.artifacts.iter().map(|it| &*it.path).collect();
+    let paths = outcome.artifacts.iter().map(|it| format!("dist/{}", it.path()));
+    let artifacts: Vec<String> = paths.collect();
     world.output("artifacts", &json!(artifacts).to_string())?;
     let images = public.iter().flat_map(|public| &public.images);
     let images: Vec<_> = images

@@ -8,7 +8,9 @@ use std::time::SystemTime;
 use anyhow::{Context, Result};
 use jiff::Timestamp;
 
-use super::{copy_program, exists, is_own_dir, link, list, make_dir, open_own, remove, rename};
+use super::{
+    Lock, copy_program, exists, is_own_dir, link, list, make_dir, open_own, remove, rename,
+};
 use crate::finding::failure;
 
 /// The file by which a dist/ is known as this tool's own: only that is replaced.
@@ -19,33 +21,62 @@ const MARK_KEY: &str = "dockless";
 /// In bytes. No mark is larger.
 const LARGEST_MARK: u64 = 64 << 20;
 
-/// A dist/ in the making. Dropped before [`Staging::commit`], it leaves the old
-/// dist/ as it was. The caller holds the checkout's lock.
+/// A dist/ that other runs leave alone as long as this one has it.
 #[derive(Debug)]
-pub struct Staging {
-    dist: PathBuf,
+pub struct Dist {
+    path: PathBuf,
+    _lock: Lock,
+}
+
+impl Dist {
+    /// Takes the dist/ at `path`, as [`Lock::acquire`] takes a lock.
+    pub fn lock(path: &Path, purpose: &str, waiting: impl FnMut(&str)) -> Result<Dist> {
+        Ok(Dist { path: path.to_owned(), _lock: Lock::of_dist(path, purpose, waiting)? })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Removes it, where this tool made it, and what killed runs left beside it.
+    pub fn clear(&self) -> Result<()> {
+        ensure_ours(&self.path)?;
+        remove(&self.path)?;
+        ["new", "old"].iter().try_for_each(|suffix| remove(&beside(&self.path, suffix)))
+    }
+}
+
+/// What lies beside a dist/ for its sake.
+fn beside(dist: &Path, suffix: &str) -> PathBuf {
+    dist.with_file_name(format!(".dist.dockless-{suffix}"))
+}
+
+/// A dist/ in the making. Dropped before [`Staging::commit`], it leaves the old
+/// dist/ as it was.
+#[derive(Debug)]
+pub struct Staging<'lock> {
+    dist: &'lock Dist,
     new: PathBuf,
     old: PathBuf,
     committed: bool,
 }
 
-impl Staging {
-    /// Starts a new dist/ for the place `dist`. What a killed run left is
-    /// cleared, and a dist/ that it had moved away is put back.
+impl Staging<'_> {
+    /// Starts a new dist/. What a killed run left is cleared, and a dist/ that it had moved
+    /// away is put back.
     ///
     /// A dist/ that this tool did not make is an error, never overwritten.
     #[expect(clippy::disallowed_methods, reason = "this is the door")]
-    pub fn open(dist: &Path) -> Result<Staging> {
-        let beside = |suffix: &str| dist.with_file_name(format!(".dist.dockless-{suffix}"));
-        let staging =
-            Staging { dist: dist.into(), new: beside("new"), old: beside("old"), committed: false };
+    pub fn open(dist: &Dist) -> Result<Staging<'_>> {
+        let (new, old) = (beside(&dist.path, "new"), beside(&dist.path, "old"));
+        let staging = Staging { dist, new, old, committed: false };
         // Killed between the two renames: the old dist/ is whole, and it counts.
-        if is_own_dir(&staging.old) && !exists(dist)? {
-            rename(&staging.old, dist)?;
+        if is_own_dir(&staging.old) && !exists(&dist.path)? {
+            rename(&staging.old, &dist.path)?;
         }
         remove(&staging.old)?;
         remove(&staging.new)?;
-        ensure_ours(dist)?;
+        ensure_ours(&dist.path)?;
         fs::create_dir(&staging.new)
             .with_context(|| format!("make the folder {}", staging.new.display()))?;
         Ok(staging)
@@ -54,10 +85,15 @@ impl Staging {
     /// Takes over from the present dist/ all files that `kept` names, by their paths
     /// in it with `/`.
     pub fn adopt(&self, kept: &dyn Fn(&str) -> bool) -> Result<()> {
-        match exists(&self.dist)? {
-            true => adopt(&self.dist, &self.new, "", kept),
-            false => Ok(()),
+        if exists(&self.dist.path)? {
+            adopt(&self.dist.path, &self.new, "", kept)?;
         }
+        Ok(())
+    }
+
+    /// Where the dist/ before is, and the new one will be.
+    pub fn dist(&self) -> &Path {
+        &self.dist.path
     }
 
     /// Where the file `name` of the new dist/ is written.
@@ -84,16 +120,16 @@ impl Staging {
     /// so that two dist/ of one commit do not differ in that either.
     pub fn commit(mut self, time: Timestamp) -> Result<()> {
         set_times(&self.new, time)?;
-        if exists(&self.dist)? {
-            rename(&self.dist, &self.old)?;
+        if exists(self.dist())? {
+            rename(self.dist(), &self.old)?;
         }
-        rename(&self.new, &self.dist)?;
+        rename(&self.new, self.dist())?;
         self.committed = true;
         remove(&self.old)
     }
 }
 
-impl Drop for Staging {
+impl Drop for Staging<'_> {
     fn drop(&mut self) {
         if !self.committed {
             // A failed run is reported by its own error; the next run clears what stays.
@@ -102,24 +138,15 @@ impl Drop for Staging {
     }
 }
 
-/// Whether there is nothing to [`clear`], nor anybody who makes it.
+/// Whether there is nothing to clear, nor anybody who makes it.
 pub fn is_clear(dist: &Path) -> Result<bool> {
-    let beside =
-        ["new", "old", "lock"].map(|it| dist.with_file_name(format!(".dist.dockless-{it}")));
+    let beside = ["new", "old", "lock"].map(|suffix| beside(dist, suffix));
     for path in beside.iter().map(PathBuf::as_path).chain([dist]) {
         if exists(path)? {
             return Ok(false);
         }
     }
     Ok(true)
-}
-
-/// Removes a dist/ that this tool made, and what killed runs left beside it.
-pub fn clear(dist: &Path) -> Result<()> {
-    ensure_ours(dist)?;
-    remove(dist)?;
-    remove(&dist.with_file_name(".dist.dockless-new"))?;
-    remove(&dist.with_file_name(".dist.dockless-old"))
 }
 
 /// The files below `from`, as links where that is possible.
@@ -187,13 +214,8 @@ fn ensure_ours(dist: &Path) -> Result<()> {
         (_, false) => "a file",
         _ => "a folder",
     };
-    if kind == "a folder" {
-        if list(dist)?.is_empty() {
-            return Ok(());
-        }
-        if is_ours(dist)? {
-            return Ok(());
-        }
+    if kind == "a folder" && (list(dist)?.is_empty() || is_ours(dist)?) {
+        return Ok(());
     }
     Err(failure(
         format!("{} is {kind} that dockless did not make, so it is not replaced", dist.display()),
@@ -208,8 +230,13 @@ mod tests {
 
     const OURS: &[u8] = b"{\"dockless\":\"0.1.0\"}";
 
+    fn lock(dist: &Path) -> Dist {
+        Dist::lock(dist, "a test", |_| panic!("nobody holds it")).unwrap()
+    }
+
     fn make(dist: &Path, content: &str) -> Result<()> {
-        let staging = Staging::open(dist)?;
+        let dist = lock(dist);
+        let staging = Staging::open(&dist)?;
         staging.write(MARK, OURS)?;
         staging.write("a", content.as_bytes())?;
         staging.commit(Timestamp::constant(1_700_000_000, 0))
@@ -226,9 +253,7 @@ mod tests {
         let dist = dir.path().join("dist");
         make(&dist, "one").unwrap();
         make(&dist, "two").unwrap();
-        let unfinished = Staging::open(&dist).unwrap();
-        unfinished.write("a", b"half").unwrap();
-        drop(unfinished);
+        Staging::open(&lock(&dist)).unwrap().write("a", b"half").unwrap();
         assert_eq!(read(&dist.join("a")).unwrap(), b"two");
         assert_eq!(names(dir.path()), ["dist"]);
     }
@@ -242,11 +267,11 @@ mod tests {
         make(&dist, "one").unwrap();
         // Killed before, between and after the two renames.
         write(&new.join("a"), b"half").unwrap();
-        drop(Staging::open(&dist).unwrap());
+        drop(Staging::open(&lock(&dist)).unwrap());
         assert_eq!(read(&dist.join("a")).unwrap(), b"one");
         rename(&dist, &old).unwrap();
         write(&new.join("a"), b"whole").unwrap();
-        drop(Staging::open(&dist).unwrap());
+        drop(Staging::open(&lock(&dist)).unwrap());
         assert_eq!(read(&dist.join("a")).unwrap(), b"one");
         write(&old.join("a"), b"older").unwrap();
         make(&dist, "two").unwrap();
@@ -259,9 +284,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let dist = dir.path().join("dist");
         let refused = |kind: &str| {
-            let error = format!("{:#}", Staging::open(&dist).unwrap_err());
+            let lock = lock(&dist);
+            let error = format!("{:#}", Staging::open(&lock).unwrap_err());
             assert!(error.contains(&format!("is {kind} that dockless did not make")), "{error}");
-            assert!(format!("{:#}", clear(&dist).unwrap_err()).contains(kind));
+            assert!(format!("{:#}", lock.clear().unwrap_err()).contains(kind));
         };
         write(&dist, b"a file").unwrap();
         refused("a file");

@@ -13,7 +13,6 @@ use crate::finding::{Help, failure};
 use crate::github::{Asset, NewRelease, Release, ReleaseChange, ReleaseFile};
 use crate::http::HttpError;
 use crate::parallel::{self, join};
-use crate::registry::Pushed;
 use crate::term::Term;
 use crate::version::ReleaseTag;
 
@@ -279,12 +278,7 @@ impl Forge<'_> {
 
     /// Makes the release public, if it is not yet. Its images are in their registries by now,
     /// or its notes would name images that nobody can pull.
-    pub fn publish(
-        &self,
-        complete: Complete,
-        _images: &[Vec<Pushed>],
-        term: &Term,
-    ) -> Result<Published> {
+    pub fn publish(&self, complete: Complete, term: &Term) -> Result<Published> {
         let Complete { draft, files, sent } = complete;
         let Draft { repo, release, new, .. } = &draft;
         let context = || format!("publish {} in {repo}", new.tag_name);

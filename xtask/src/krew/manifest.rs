@@ -5,37 +5,22 @@ use anyhow::{Context, Result, anyhow};
 use serde::Serialize;
 
 use crate::archive::Archive;
+use crate::digest::Digest;
 use crate::plan::{KrewPlan, KrewPlatform};
 use crate::yaml::{self, Edit, Node, NodeKind, Scalar, Style};
 
 /// A manifest that was made of a release's archives.
 #[derive(Clone, Debug)]
 pub struct Manifest {
-    name: String,
-    package: String,
-    text: String,
-}
-
-impl Manifest {
     /// The plugin's name.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The package that the plugin is built from.
-    pub fn package(&self) -> &str {
-        &self.package
-    }
-
+    pub name: String,
     /// The name of its file, which must be the plugin's.
-    pub fn file(&self) -> String {
-        format!("{}.yaml", self.name)
-    }
-
+    pub file: String,
+    /// The package that the plugin is built from.
+    pub package: String,
     /// The YAML of the manifest.
-    pub fn text(&self) -> &str {
-        &self.text
-    }
+    pub text: String,
+    pub digest: Digest,
 }
 
 /// The fields in the order that most of the index has.
@@ -107,8 +92,8 @@ struct Expression<'a> {
 pub fn manifest(plan: &KrewPlan, archives: &[Archive]) -> Result<Manifest> {
     write(plan, |name| {
         // An archive that could not be made was reported before.
-        let made = archives.iter().find(|archive| archive.plan().name == name)?;
-        Some(made.digest().hex())
+        let made = archives.iter().find(|archive| archive.plan.name == name)?;
+        Some(made.digest.hex())
     })
 }
 
@@ -140,7 +125,9 @@ fn write(plan: &KrewPlan, sha256: impl Fn(&str) -> Option<String>) -> Result<Man
     };
     let text = serde_yaml::to_string(&plugin).with_context(context)?;
     let text = quoted(&text).with_context(context)?;
-    Ok(Manifest { name: plan.name.clone(), package: plan.package.clone(), text })
+    let (name, file) = (plan.name.clone(), format!("{}.yaml", plan.name));
+    let digest = Digest::of(text.as_bytes());
+    Ok(Manifest { name, file, package: plan.package.clone(), text, digest })
 }
 
 /// A text with the line breaks that every reader of YAML knows. A block cannot have others.

@@ -19,7 +19,7 @@ use crate::cache::{Blobs, Cache};
 use crate::config;
 use crate::digest::{self, Digest};
 use crate::finding::{Finding, Findings, Severity};
-use crate::linkage::Binary;
+use crate::linkage::Binaries;
 use crate::parallel;
 use crate::plan::{ImagePlan, ImagePlatform};
 use crate::reference::Reference;
@@ -40,13 +40,6 @@ pub enum Base {
         name: Option<Reference>,
         images: BTreeMap<Platform, BaseImage>,
     },
-}
-
-/// An image, and the plan that it was made from.
-#[derive(Clone, Debug)]
-pub struct Built {
-    pub plan: ImagePlan,
-    pub root: Root,
 }
 
 /// The image of a base for one platform, and the tree of its layers.
@@ -160,7 +153,7 @@ struct Making<'a> {
 pub fn build_image(
     plan: &ImagePlan,
     base: &Base,
-    binaries: &[Binary],
+    binaries: &Binaries,
     time: Timestamp,
     cache: &Cache,
     blobs: &Blobs,
@@ -219,17 +212,10 @@ impl Recipes {
 fn programs(
     plan: &ImagePlan,
     platform: &ImagePlatform,
-    binaries: &[Binary],
+    binaries: &Binaries,
 ) -> Result<Vec<Requested>> {
     let programs = plan.bins.iter().map(|bin| {
-        let made = binaries.iter().find(|binary| {
-            let compiled = binary.compiled();
-            (compiled.package(), compiled.target(), compiled.bin())
-                == (&plan.package, &platform.target, bin)
-        });
-        let Some(binary) = made else {
-            bail!("no binary {bin} of {} was made for {}", plan.package, platform.target);
-        };
+        let binary = binaries.get(&plan.package, &platform.target, bin)?;
         let path = binary.compiled().path().to_owned();
         let content = Content::File { path, digest: binary.digest()?, size: binary.size() };
         Ok(tree::program(bin, content))

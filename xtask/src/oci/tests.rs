@@ -14,6 +14,7 @@ use crate::cache::Cache;
 use crate::config::{self, ImageFile, ImageNode, Owner, User};
 use crate::digest::Digest;
 use crate::files;
+use crate::linkage::Binaries;
 use crate::plan::{ImageConfig, ImagePlan, ImagePlatform};
 use crate::reference::{Reference, Stored};
 use crate::target::Target;
@@ -124,7 +125,8 @@ fn image_of(plan: &ImagePlan, dir: &Path) -> Root {
     let base = base(plan, &cache, &term()).unwrap();
     let time = Timestamp::constant(1_700_000_000, 0);
     let blobs = cache.blobs().unwrap();
-    let build = || build_image(plan, &base, &[], time, &cache, &blobs, &ProgressBar::hidden());
+    let (none, bar) = (Binaries::default(), ProgressBar::hidden());
+    let build = || build_image(plan, &base, &none, time, &cache, &blobs, &bar);
     let root = build().unwrap();
     assert_eq!(validate(&root), []);
     // From the cache it is the same.

@@ -206,6 +206,12 @@ pub struct ImagePlan {
 }
 
 impl ImagePlan {
+    /// Its platforms, as people read them.
+    pub fn platform_names(&self) -> String {
+        let names: Vec<String> = self.platforms.iter().map(|it| it.platform.to_string()).collect();
+        names.join(", ")
+    }
+
     /// Where it is pushed to, each once, in the order of the settings.
     pub fn repositories(&self) -> Vec<&Repository> {
         let mut all: Vec<&Repository> = Vec::new();

@@ -76,12 +76,11 @@ fn plugins(plan: &Plan) -> Table {
 fn images(plan: &Plan, dist: Option<&Path>) -> Table {
     let mut table = Table::new(&["image", "platforms", "base", "names"]);
     for image in &plan.images {
-        let platforms = image.platforms.iter().map(|it| it.platform.to_string());
         let names = image.names.iter().map(ToString::to_string);
         let place = dist.map(|dist| dist.join(IMAGES).join(&image.name).display().to_string());
         table.row([
             place.unwrap_or_else(|| image.name.clone()),
-            platforms.collect::<Vec<_>>().join(", "),
+            image.platform_names(),
             image.base.to_string(),
             names.collect::<Vec<_>>().join(", "),
         ]);

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use crate::compile::Compiled;
-use crate::finding::Findings;
 use crate::plan::{self, Mode, Plan};
 use crate::project::Project;
 use crate::term::Term;
@@ -19,10 +18,5 @@ pub fn ensure(compiled: &[Compiled], plan: &Plan, project: &Project, term: &Term
     let read: BTreeSet<PathBuf> =
         compiled.iter().flat_map(|it| it.inputs().iter().cloned()).collect();
     let lacking = project.uncommitted(&read.into_iter().collect::<Vec<_>>())?;
-    let findings = plan::unheld(&lacking, plan.mode);
-    if plan.mode == Mode::Release && !findings.is_empty() {
-        return Err(Findings(findings).into());
-    }
-    findings.iter().for_each(|finding| term.finding(finding));
-    Ok(())
+    term.verdict(plan::unheld(&lacking, plan.mode))
 }

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::files::{self, Lock};
+use crate::files::{self, Dist, Lock};
 use crate::project::Project;
 use crate::term::Term;
 
@@ -11,22 +11,22 @@ const CACHEDIR_TAG: &[u8] = b"Signature: 8a477f597d28d172789f06886806bc55\n";
 
 /// What a run that makes dist/ has to itself.
 #[derive(Debug)]
-pub struct Held {
-    _dist: Lock,
+pub struct Locks {
+    pub dist: Dist,
     _target: Lock,
 }
 
 /// One run at a time makes a checkout's dist/; the others wait. All take dist/ before the
 /// folder of what cargo made, so that no two wait for each other.
-pub fn lock(project: &Project, term: &Term) -> Result<Held> {
+pub fn lock(project: &Project, term: &Term) -> Result<Locks> {
     let dist = lock_dist(project, term)?;
-    Ok(Held { _dist: dist, _target: lock_target(project, term)? })
+    Ok(Locks { dist, _target: lock_target(project, term)? })
 }
 
 /// dist/, for those who use nothing that cargo made. It lies beside the sources, and so
 /// does its lock, whatever the runs' target folders are.
-pub fn lock_dist(project: &Project, term: &Term) -> Result<Lock> {
-    Lock::of_dist(&project.dist(), &purpose(project), |other| {
+pub fn lock_dist(project: &Project, term: &Term) -> Result<Dist> {
+    Dist::lock(&project.dist(), &purpose(project), |other| {
         term.step("wait", format_args!("for another dockless in this checkout: {other}"));
     })
 }

@@ -4,39 +4,27 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::archive::Archive;
-use crate::artifacts::Artifact;
-use crate::oci::Built;
+use crate::artifacts::{Artifact, Image};
+use crate::files::Dist;
 use crate::plan::{LeftOut, Mode, Part, Plan};
 use crate::term::{self, Table, Term};
 
 /// What a release made and left out.
 #[derive(Debug, Serialize)]
-pub struct Outcome {
+pub struct Outcome<'lock> {
     /// What the whole is called, above its summary.
     #[serde(skip)]
     pub(super) title: &'static str,
     pub version: String,
+    /// In dist/ sorted by name.
     pub artifacts: Vec<Artifact>,
     pub left_out: Vec<LeftOut>,
-    #[serde(skip)]
-    pub images: Vec<Built>,
     /// How long cargo took, which is not this program's time.
     #[serde(skip)]
     pub cargo: Duration,
+    /// Where the artifacts are; `None` for images that nothing was done with yet.
     #[serde(skip)]
-    pub(super) rows: Vec<Row>,
-}
-
-/// One line of the summary.
-#[derive(Debug)]
-pub struct Row {
-    /// The path in dist/; the image's name, where it was not put there.
-    pub name: String,
-    pub target: String,
-    pub size: u64,
-    pub digest: String,
-    pub time: Duration,
+    pub(super) dist: Option<&'lock Dist>,
 }
 
 /// What is made of a plan, in a word.
@@ -49,23 +37,32 @@ pub fn title(plan: &Plan) -> &'static str {
     }
 }
 
-impl Row {
-    pub fn of(archive: &Archive, time: Duration) -> Row {
-        let plan = archive.plan();
-        let (name, target) = (plan.name.clone(), plan.target.to_string());
-        Row { name, target, size: archive.size(), digest: archive.digest().hex(), time }
+impl Outcome<'_> {
+    /// The images among the artifacts, in the plan's order.
+    pub fn images(&self) -> impl Iterator<Item = &Image> {
+        self.artifacts.iter().filter_map(|artifact| match artifact {
+            Artifact::Image(image) => Some(&**image),
+            _ => None,
+        })
     }
-}
 
-impl Outcome {
-    /// What was made, with so many digits of each digest.
+    /// What was made, with so many digits of each digest: the archives, then the images.
     fn made(&self, digits: usize) -> Table {
-        let what = if self.artifacts.is_empty() { "image" } else { "artifact" };
+        let in_dist = self.dist.is_some();
+        let what = if in_dist { "artifact" } else { "image" };
         let mut made = Table::new(&[what, "target", "size", "sha256", "time"]);
-        for row in &self.rows {
-            let digest = row.digest[..digits].to_owned();
-            let time = format!("{:.2}s", row.time.as_secs_f64());
-            made.row([row.name.clone(), row.target.clone(), term::size(row.size), digest, time]);
+        let mut shown: Vec<&Artifact> = self.artifacts.iter().collect();
+        shown.sort_by_key(|artifact| matches!(artifact, Artifact::Image(_)));
+        for artifact in shown {
+            let (target, time) = match artifact {
+                Artifact::Archive(archive) => (archive.plan.target.to_string(), archive.time),
+                Artifact::Image(image) => (image.plan.platform_names(), image.time),
+                Artifact::Krew(_) | Artifact::Checksums(_) => continue,
+            };
+            let name = if in_dist { artifact.path() } else { artifact.name().to_owned() };
+            let digest = artifact.digest().hex()[..digits].to_owned();
+            let time = format!("{:.2}s", time.as_secs_f64());
+            made.row([name, target, term::size(artifact.size()), digest, time]);
         }
         made
     }

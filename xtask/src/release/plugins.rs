@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use super::lock_dist;
 use crate::archive::Archive;
 use crate::artifacts::{KREW, Of};
 use crate::cache::{Cache, CacheKind};
@@ -24,7 +25,7 @@ pub fn check_plugins(plan: &Plan) -> Result<Vec<Finding>> {
     let mut wrong = Vec::new();
     for plugin in &plan.krew {
         let draft = krew::draft(plugin)?;
-        let found = krew::validate_own(draft.text(), Path::new(&draft.file()), Archives::None);
+        let found = krew::validate_own(&draft.text, Path::new(&draft.file), Archives::None);
         let place = Place::item(format!("krew manifest of {}", plugin.package));
         let errors = found.into_iter().filter(|finding| finding.severity == Severity::Error);
         wrong.extend(errors.map(|finding| Finding { place: place.clone(), ..finding }));
@@ -50,27 +51,31 @@ const INSTALLATION: &[u8] = b"dockless installation 1";
 pub fn manifests(
     plan: &Plan,
     archives: &[Archive],
-    staging: &Staging,
+    staging: &Staging<'_>,
     cache: &Cache,
     term: &Term,
 ) -> Result<Vec<Manifest>> {
     let mut manifests = Vec::new();
     for plugin in &plan.krew {
         // Those that no platform could be built for were listed.
-        if !plugin.platforms.iter().any(|it| archives.iter().any(|made| made.is(&it.archive))) {
+        if !plugin
+            .platforms
+            .iter()
+            .any(|it| archives.iter().any(|made| made.plan.name == it.archive))
+        {
             continue;
         }
         let manifest = krew::manifest(plugin, archives)?;
-        let name = format!("{KREW}{}", manifest.file());
+        let name = format!("{KREW}{}", manifest.file);
         term.step("krew", &name);
-        staging.write(&name, manifest.text().as_bytes())?;
+        staging.write(&name, manifest.text.as_bytes())?;
         manifests.push(manifest);
     }
     let made: BTreeMap<String, PathBuf> =
-        archives.iter().map(|it| (it.digest().hex(), staging.path(&it.plan().name))).collect();
+        archives.iter().map(|it| (it.digest.hex(), staging.path(&it.plan.name))).collect();
     let mut found = Vec::new();
     for manifest in &manifests {
-        let (text, place) = (manifest.text(), plan.dist.join(KREW).join(manifest.file()));
+        let (text, place) = (&manifest.text, staging.dist().join(KREW).join(&manifest.file));
         // It names the digests of its archives, and so is the key of what they hold.
         let key = digest::of_parts([INSTALLATION, text.as_bytes()]);
         let known = cache.get(CacheKind::Plugin, &key, std::io::sink())?.is_some();
@@ -81,19 +86,21 @@ pub fn manifests(
         }
         found.extend(findings);
     }
-    let (wrong, odd): (Vec<Finding>, Vec<Finding>) =
-        found.into_iter().partition(|finding| finding.severity == Severity::Error);
-    odd.iter().for_each(|finding| term.finding(finding));
-    match wrong.is_empty() {
-        true => Ok(manifests),
-        false => bail!(Findings(wrong)),
-    }
+    term.verdict(found)?;
+    Ok(manifests)
 }
 
 /// What the last release left in dist/, of the plugins that are named, or of all, and what it
 /// is of: that must be the release that HEAD is. No index gets a development version.
-pub fn plugins_of_head(names: &[String], project: &Project) -> Result<(Vec<Release>, Of)> {
+pub fn plugins_of_head(
+    names: &[String],
+    project: &Project,
+    term: &Term,
+) -> Result<(Vec<Release>, Of)> {
     let dist = project.dist();
+    // Sources that cannot be written have no dist/, and so no lock of it.
+    let is_there = !files::is_clear(&dist)?;
+    let _lock = is_there.then(|| lock_dist(project, term)).transpose()?;
     // Damage to it is said as such: without it dist/ would seem to be another's.
     let of = Of::read(&dist)?;
     let plugins = released_plugins(names, &dist)?;
@@ -132,19 +139,21 @@ fn announced(project: &Project) -> (String, Vec<&Version>) {
     };
     let tags: Vec<_> = git.tags_on_head().collect();
     let names: Vec<String> = tags.iter().map(ToString::to_string).collect();
-    let head_is = match names.is_empty() {
-        true => "HEAD has no release tag".to_owned(),
-        false => format!("HEAD is {}", names.join(", ")),
+    let head_is = if names.is_empty() {
+        "HEAD has no release tag".to_owned()
+    } else {
+        format!("HEAD is {}", names.join(", "))
     };
     (head_is, tags.into_iter().map(|tag| &tag.version).collect())
 }
 
-/// What the last release left in `dist`, of the plugins that are named, or of all.
-pub fn released_plugins(names: &[String], dist: &Path) -> Result<Vec<Release>> {
+/// What the last release left in dist/, of the plugins that are named, or of all.
+fn released_plugins(names: &[String], dist: &Path) -> Result<Vec<Release>> {
     let folder = dist.join(KREW);
-    let made = match files::is_ours(dist)? && files::list_one(&folder)?.is_some() {
-        true => files::list(&folder)?,
-        false => Vec::new(),
+    let made = if files::is_ours(dist)? && files::list_one(&folder)?.is_some() {
+        files::list(&folder)?
+    } else {
+        Vec::new()
     };
     let stem = |path: &Path| path.file_stem().and_then(|stem| stem.to_str()).map(str::to_owned);
     let made: Vec<(String, PathBuf)> =

@@ -6,17 +6,17 @@ use std::thread;
 
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
-use serde_json::Value;
 
-use super::{Outcome, released_plugins};
-use crate::digest::Digest;
+use super::Outcome;
+use crate::artifacts::{Artifact, Image, KREW, PushedImage};
 use crate::files::{self, limits};
+use crate::finding::Findings;
 use crate::forge::{self, Complete, Forge, NewRelease, PullRequest, ReleaseFile, index, notes};
-use crate::oci::Built;
-use crate::plan::{ImagePlan, IndexPlan, Plan, PublishPlan, ReleasePlan};
+use crate::krew::Release;
+use crate::plan::{ImagePlan, Plan, PublishPlan, ReleasePlan};
 use crate::preflight::Sites;
 use crate::project::{Project, git};
-use crate::reference::{Repository, Tag};
+use crate::reference::Tag;
 use crate::registry::{Pushed, Registry, Sent, Tagged};
 use crate::term::{self, Table, Term};
 
@@ -27,6 +27,12 @@ pub struct Published {
     pub reference: String,
     pub tags: Vec<Tag>,
     pub sent: Sent,
+}
+
+impl Published {
+    fn of(pushed: &Pushed, tags: Vec<Tag>) -> Published {
+        Published { reference: pushed.reference().to_string(), tags, sent: pushed.sent() }
+    }
 }
 
 /// What a release made public.
@@ -61,54 +67,74 @@ pub struct Notes {
 pub fn publish(
     plan: &Plan,
     to: &PublishPlan,
-    outcome: &Outcome,
+    outcome: &Outcome<'_>,
     notes: &Notes,
     sites: &Sites<'_>,
     term: &Term,
 ) -> Result<Public> {
     let mut public = Public::default();
-    // Of neither anybody knows yet, and each waits for a server of its own.
-    let (pushed, complete) = thread::scope(|scope| {
-        let pushed = scope.spawn(|| push_images(&outcome.images, sites.registry));
-        let complete = drafted(plan, to, outcome, notes, &sites.forge, term);
-        (pushed.join(), complete)
-    });
-    let pushed = pushed.unwrap_or_else(|_| bail!("the thread that pushes images panicked"))?;
-    let complete = complete?;
+    let Uploaded { images, release } = upload(plan, to, outcome, notes, sites, term)?;
     let finish = || format!("{} is not all published: run again to finish it", to.tag);
-    if let Some(complete) = complete {
+    if let Some(complete) = release {
         if to.draft {
-            pushed.iter().flatten().try_for_each(|pushed| sites.registry.confirm(pushed))?;
+            let pushed: Vec<&Pushed> = images.iter().flat_map(PushedImage::at).collect();
+            pushed.iter().try_for_each(|pushed| sites.registry.confirm(pushed))?;
             public.draft = Some(complete.url().to_owned());
-            public.images = outcome.images.iter().zip(&pushed).flat_map(untagged).collect();
+            public.images = pushed.iter().map(|it| Published::of(it, Vec::new())).collect();
             return Ok(public);
         }
-        public.release = Some(sites.forge.publish(complete, &pushed, term)?);
+        public.release = Some(sites.forge.publish(complete, term)?);
     }
-    let tagged = tag_images(&outcome.images, &pushed, sites.registry, term);
-    public.images = tagged.with_context(finish)?.into_iter().flatten().collect();
+    let tagged = tag_images(&images, sites.registry, term).with_context(finish)?;
+    public.images = tagged.into_iter().flat_map(|(_, published)| published).collect();
     if let (Some(index), Some(from)) = (&to.index, &to.release) {
         for name in &index.plugins {
-            let submitted = submit(name, plan, to, index, from, &sites.index, term);
-            let submitted = submitted.with_context(finish)?;
+            let plugin = plugin(name, outcome, &plan.dist).with_context(finish)?;
+            let change = index::change(&index.repository, &plugin, &from.repository, &to.tag);
+            let submitted = forge::contribute(&sites.index, &change, term).with_context(finish)?;
             public.plugins.push(Plugin { name: name.clone(), submitted });
         }
     }
     Ok(public)
 }
 
+/// All that a release consists of, where it belongs. Nobody sees it yet: a release speaks of
+/// its images, and so they are in their registries before it is published.
+struct Uploaded<'a> {
+    images: Vec<PushedImage<'a>>,
+    release: Option<Complete>,
+}
+
+fn upload<'a>(
+    plan: &Plan,
+    to: &PublishPlan,
+    outcome: &'a Outcome<'_>,
+    notes: &Notes,
+    sites: &Sites<'_>,
+    term: &Term,
+) -> Result<Uploaded<'a>> {
+    // Each waits for a server of its own.
+    let (images, release) = thread::scope(|scope| {
+        let images = scope.spawn(|| push_images(outcome, sites.registry));
+        let release = drafted(plan, to, outcome, notes, &sites.forge, term);
+        (images.join(), release)
+    });
+    let images = images.unwrap_or_else(|_| bail!("the thread that pushes images panicked"))?;
+    Ok(Uploaded { images, release: release? })
+}
+
 /// The release's draft on GitHub, with all its files.
 fn drafted(
     plan: &Plan,
     to: &PublishPlan,
-    outcome: &Outcome,
+    outcome: &Outcome<'_>,
     notes: &Notes,
     forge: &Forge<'_>,
     term: &Term,
 ) -> Result<Option<Complete>> {
     let Some(release) = &to.release else { return Ok(None) };
     let files = release_files(release, outcome, &plan.dist)?;
-    let new = new_release(plan, to, release, notes, &outcome.images);
+    let new = new_release(plan, to, release, notes, outcome);
     let draft = forge.draft(&release.repository, new, term)?;
     forge.upload(draft, files, term).map(Some)
 }
@@ -148,11 +174,11 @@ fn new_release(
     to: &PublishPlan,
     release: &ReleasePlan,
     notes: &Notes,
-    images: &[Built],
+    outcome: &Outcome<'_>,
 ) -> NewRelease {
-    let names = images.iter().flat_map(|it| {
-        it.plan.destinations().into_iter().map(move |to| {
-            let tag = it.plan.tags(to).into_iter().find(|tag| tag.as_str() != LATEST);
+    let names = outcome.images().map(|it| &it.plan).flat_map(|image| {
+        image.destinations().into_iter().map(move |to| {
+            let tag = image.tags(to).into_iter().find(|tag| tag.as_str() != LATEST);
             let tag = tag.map(|tag| format!(":{tag}")).unwrap_or_default();
             format!("{to}{tag}")
         })
@@ -170,34 +196,24 @@ fn new_release(
 
 /// The files of a release, as they lie in dist/, with the digests that they were made with:
 /// what GitHub has in the end is compared with these.
-fn release_files(to: &ReleasePlan, outcome: &Outcome, dist: &Path) -> Result<Vec<ReleaseFile>> {
+fn release_files(to: &ReleasePlan, outcome: &Outcome<'_>, dist: &Path) -> Result<Vec<ReleaseFile>> {
     let file = |name: &String| {
-        let made = outcome.artifacts.iter().find(|it| it.name == *name);
+        let made = outcome.artifacts.iter().find(|it| it.name() == name);
         let made = made.with_context(|| format!("find {name}, which the plan has"))?;
-        let digest = made.extra.get("checksum").and_then(Value::as_str).unwrap_or_default();
-        Ok(ReleaseFile {
-            name: name.clone(),
-            path: dist.with_file_name(&made.path),
-            size: made.extra.get("size").and_then(Value::as_u64).unwrap_or_default(),
-            digest: Digest::parse(digest).with_context(|| format!("read the digest of {name}"))?,
-        })
+        let (path, size, digest) = (dist.join(made.path()), made.size(), made.digest());
+        Ok(ReleaseFile { name: name.clone(), path, size, digest })
     };
     to.files.iter().map(file).collect()
 }
 
-fn submit(
-    name: &str,
-    plan: &Plan,
-    to: &PublishPlan,
-    index: &IndexPlan,
-    from: &ReleasePlan,
-    forge: &Forge<'_>,
-    term: &Term,
-) -> Result<PullRequest> {
-    let plugins = released_plugins(&[name.to_owned()], &plan.dist)?;
-    let plugin = plugins.first().context("find what was made of it")?;
-    let change = index::change(&index.repository, plugin, &from.repository, &to.tag);
-    forge::contribute(forge, &change, term)
+/// A plugin of the release, as the index takes it.
+fn plugin(name: &str, outcome: &Outcome<'_>, dist: &Path) -> Result<Release> {
+    let made = outcome.artifacts.iter().find_map(|artifact| match artifact {
+        Artifact::Krew(manifest) if manifest.name == name => Some(manifest),
+        _ => None,
+    });
+    let made = made.context("find what was made of it")?;
+    Ok(Release::read(&made.text, &dist.join(KREW).join(&made.file)).map_err(Findings)?)
 }
 
 /// What became of images in registries, as a table.
@@ -248,43 +264,25 @@ impl Public {
 }
 
 /// Pushes the images to all their repositories, under their digests.
-pub fn push_images(images: &[Built], registry: &Registry<'_>) -> Result<Vec<Vec<Pushed>>> {
-    let push = |Built { plan, root }: &Built| {
-        let mut done: Vec<Pushed> = Vec::new();
-        for to in plan.destinations() {
-            let others: Vec<Repository> = done.iter().map(|it| it.repository().clone()).collect();
-            done.push(registry.push(root, to, &plan.tags(to), &others)?);
-        }
-        Ok(done)
-    };
-    images.iter().map(push).collect()
+pub fn push_images<'a>(
+    outcome: &'a Outcome<'_>,
+    registry: &Registry<'_>,
+) -> Result<Vec<PushedImage<'a>>> {
+    outcome.images().map(|image| image.push(registry)).collect()
 }
 
-/// Moves the tags of what was pushed. All of it was before any of them, so that no tag
-/// names what is not there.
-pub fn tag_images(
-    images: &[Built],
-    pushed: &[Vec<Pushed>],
+/// Moves the tags of all that was pushed, which no tag names before all of it is there.
+pub fn tag_images<'a>(
+    images: &[PushedImage<'a>],
     registry: &Registry<'_>,
     term: &Term,
-) -> Result<Vec<Vec<Published>>> {
-    let all = images.iter().zip(pushed).map(|(Built { plan, .. }, pushed)| {
-        let tagged = pushed.iter().map(|pushed| {
-            let tags = tag(plan, pushed, registry, term)?;
-            Ok(Published { reference: pushed.reference().to_string(), tags, sent: pushed.sent() })
-        });
-        tagged.collect()
+) -> Result<Vec<(&'a Image, Vec<Published>)>> {
+    let tagged = images.iter().map(|pushed| {
+        let plan = &pushed.image().plan;
+        let at = pushed.at().iter().map(|at| Ok(Published::of(at, tag(plan, at, registry, term)?)));
+        Ok((pushed.image(), at.collect::<Result<_>>()?))
     });
-    all.collect()
-}
-
-/// What was pushed and has no tag yet.
-fn untagged((_, pushed): (&Built, &Vec<Pushed>)) -> Vec<Published> {
-    let one = |it: &Pushed| {
-        let (reference, sent) = (it.reference().to_string(), it.sent());
-        Published { reference, tags: Vec::new(), sent }
-    };
-    pushed.iter().map(one).collect()
+    tagged.collect()
 }
 
 /// The tag that stands for the newest release.

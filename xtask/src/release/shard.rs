@@ -10,7 +10,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::{Staging, binaries, generated, lock, name};
-use crate::artifacts::{self, Made};
+use crate::artifacts;
 use crate::compile::Compiled;
 use crate::config::unfit;
 use crate::digest::{self, Digest};
@@ -119,8 +119,8 @@ pub fn split(
             "commit it, or build all targets on this machine, without --split",
         ));
     };
-    let _lock = lock(project, term)?;
-    let staging = Staging::open(&plan.dist)?;
+    let locks = lock(project, term)?;
+    let staging = Staging::open(&locks.dist)?;
     let (binaries, mut left_out, _) = binaries(plan, project, network, term)?;
     let written = generated(plan, project, &binaries, &mut left_out, term)?;
     if let Some(left) = left_out.first() {
@@ -129,7 +129,7 @@ pub fn split(
     let mut programs = Vec::new();
     // Other targets are parts of those asked for, or were built only to be run here.
     let asked = |it: &&Binary| targets.contains(&it.compiled().target().to_string());
-    for binary in binaries.iter().filter(asked) {
+    for binary in binaries.0.iter().filter(asked) {
         let compiled = binary.compiled();
         let bytes = files::read(compiled.path())?;
         let program = Program {
@@ -167,10 +167,9 @@ pub fn split(
     let mut text = serde_json::to_vec_pretty(&shard).context("write JSON")?;
     text.push(b'\n');
     staging.write(SHARD, &text)?;
-    let made = Made { archives: &[], manifests: &[], images: &[], binaries: &[] };
-    artifacts::describe(plan, name(plan, project), &made, &staging)?;
+    artifacts::describe(plan, name(plan, project), Vec::new(), &staging)?;
     staging.commit(plan.time)?;
-    Ok(plan.dist.join(SHARD))
+    Ok(locks.dist.path().join(SHARD))
 }
 
 impl Program {

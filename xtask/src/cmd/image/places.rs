@@ -9,7 +9,6 @@ use super::{Common, NetworkArgs, World, location, named, pushable, sink_of};
 use crate::cache::Cache;
 use crate::config::NetworkConfig;
 use crate::digest::Digest;
-use crate::files::explain_space;
 use crate::finding::failure;
 use crate::oci::{self, FoundImage, Image, Root};
 use crate::reference::{Location, Reference, Tag};
@@ -283,8 +282,7 @@ pub fn copy(args: Copy, common: &Common, world: &World) -> Result<ExitCode> {
                 "name the place to copy to so, or leave --name out",
             ));
         }
-        let stored = sink::store(&root, &names, &sink, registry, &world.env, &world.term);
-        let stored = stored.map_err(explain_space)?;
+        let stored = sink::store(&root, &names, &sink, registry, &world.env, &world.term)?;
         if args.referrers {
             let (Location::Registry(from), Some(Location::Registry(to))) = (&args.from, target)
             else {

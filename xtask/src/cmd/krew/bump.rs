@@ -94,7 +94,8 @@ pub fn run(args: &Bump, common: &Common, world: &World) -> Result<ExitCode> {
     }
     let root = files::resolve(&world.dir.join(&args.index))?;
     let mut entries = Vec::new();
-    let (releases, _) = release::plugins_of_head(&args.names, &world.project(common)?)?;
+    let (releases, _) =
+        release::plugins_of_head(&args.names, &world.project(common)?, &world.term)?;
     for release in releases {
         entries.push(entry(args, &root, &release, world)?);
     }

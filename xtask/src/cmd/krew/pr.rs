@@ -51,7 +51,7 @@ fn slug(text: &str) -> Result<Slug> {
 
 pub fn run(args: &Pr, common: &Common, world: &World) -> Result<ExitCode> {
     let (project, config) = world.project_and_config(common, &[])?;
-    let (plugins, of) = release::plugins_of_head(&args.names, &project)?;
+    let (plugins, of) = release::plugins_of_head(&args.names, &project, &world.term)?;
     let tag = released_tag(&of, &project)?;
     let Some(index) = args.index.as_ref().or(config.forge.index.as_ref()) else {
         let why = "`ship = false` in [workspace.metadata.dockless.index]";

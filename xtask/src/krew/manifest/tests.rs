@@ -37,7 +37,7 @@ fn a_manifest_is_written_as_the_index_has_them() {
     plan.caveats = String::new();
     plan.platforms.insert(0, platform("darwin", &["amd64", "arm64"], "https://a.test/mac.tar.gz"));
     let made = write(&plan, |name| (name == "darwin.tar.gz").then(|| "1".repeat(64))).unwrap();
-    assert_eq!((made.name(), made.package(), &*made.file()), ("tool", "kubectl-tool", "tool.yaml"));
+    assert_eq!((&*made.name, &*made.package, &*made.file), ("tool", "kubectl-tool", "tool.yaml"));
     // A digest of digits alone would be a number; what was not made is not in it.
     let expected = "\
 apiVersion: krew.googlecontainertools.github.com/v1alpha2
@@ -71,21 +71,21 @@ spec:
       to: .
     bin: kubectl-tool
 ";
-    assert_eq!(made.text(), expected.replace("ONES", &"1".repeat(64)));
+    assert_eq!(made.text, expected.replace("ONES", &"1".repeat(64)));
 }
 
 /// Requires that whoever reads the manifest has the text again, and that krew takes it.
 fn read_back(text: &str) {
     let made = draft(&plan(text)).unwrap();
     let text = &*lines(text);
-    let theirs: Value = serde_yaml::from_str(made.text()).unwrap();
-    let documents = yaml::parse(made.text()).unwrap();
+    let theirs: Value = serde_yaml::from_str(&made.text).unwrap();
+    let documents = yaml::parse(&made.text).unwrap();
     let ours = documents[0].get("spec").unwrap();
     for key in ["description", "caveats"] {
         assert_eq!(theirs["spec"].get(key).map_or(Some(""), Value::as_str), Some(text), "{text:?}");
         assert_eq!(ours.get(key).map_or(Some(""), Node::text), Some(text), "{text:?}");
     }
-    let found = validate(made.text(), Path::new("tool.yaml"), Archives::None);
+    let found = validate(&made.text, Path::new("tool.yaml"), Archives::None);
     let blank = text.trim().is_empty();
     let rules: Vec<&str> = found.iter().map(|finding| finding.rule).collect();
     assert_eq!(rules, if blank { vec!["description-missing"] } else { vec![] }, "{text:?}");
@@ -190,9 +190,9 @@ fn any_text_is_read_back() {
 fn names_stay_names() {
     for name in ["on", "1", "1e3", "007", "0x1f", "null", "2026-01-01", "1_000", "-", "tool"] {
         let made = draft(&KrewPlan { name: name.to_owned(), ..plan("x") }).unwrap();
-        let read: Value = serde_yaml::from_str(made.text()).unwrap();
+        let read: Value = serde_yaml::from_str(&made.text).unwrap();
         assert_eq!(read["metadata"]["name"], name);
-        let found = validate(made.text(), Path::new(&made.file()), Archives::None);
+        let found = validate(&made.text, Path::new(&made.file), Archives::None);
         let guide = |finding: &Finding| finding.severity == Severity::Warning;
         assert!(found.iter().all(guide), "{name}: {found:?}");
     }

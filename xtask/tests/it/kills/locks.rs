@@ -49,6 +49,25 @@ fn runs_with_target_folders_of_their_own_wait_for_dist() {
     assert_eq!(world.git(["status", "--porcelain"]), "");
 }
 
+/// A dist/ is put in its place by two renames: who reads a release's plugins there waits.
+#[test]
+fn plugins_are_not_read_while_a_run_makes_dist() {
+    let world = World::committed("1.0.0");
+    fs::create_dir_all(world.outside("index/plugins")).unwrap();
+    let first = held_back(&world).spawn().unwrap();
+    let holder = first.id();
+    wait_for(&world.outside("begun"));
+    let mut second = world.tool(["krew", "bump", "--index", "../index"]);
+    let mut second = second.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let (line, said) = says_that_it_waits(&mut second);
+    assert!(line.contains(&format!("process {holder} (")), "{line:?}");
+    fs::write(world.outside("go"), "").unwrap();
+    ended(first).ends_with(0);
+    let rest: String = said.map(Result::unwrap).collect();
+    assert_eq!(ended(second).code, Some(1), "{rest}");
+    assert!(rest.contains("there is no manifest of a plugin in "), "{rest}");
+}
+
 /// What cargo made would be replaced before it is shipped.
 #[test]
 fn checkouts_that_share_a_target_folder_wait_for_each_other() {
