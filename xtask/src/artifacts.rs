@@ -3,20 +3,23 @@
 //! made common.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
-use serde::Serialize;
-use serde_json::Value;
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
 
 use crate::archive::Archive;
 use crate::digest::Digest;
 use crate::files::{self, Staging, limits};
 use crate::finding::Help;
 use crate::krew::Manifest;
-use crate::plan::{CHECKSUMS, Part, Plan};
+use crate::oci;
+use crate::plan::{CHECKSUMS, ImagePlatform, Part, Plan};
+use crate::target::Target;
 
 mod image;
-mod json;
 mod metadata;
 
 pub use image::{Image, PushedImage};
@@ -67,6 +70,62 @@ impl Artifact {
     /// In bytes.
     pub fn size(&self) -> u64 {
         self.facts().3
+    }
+
+    /// Its targets, and how long it took to make; `None` if the summary does not list it.
+    pub fn summary(&self) -> Option<(String, Duration)> {
+        match self {
+            Artifact::Archive(it) => Some((it.plan.target.to_string(), it.time)),
+            Artifact::Image(it) => Some((it.plan.platform_names(), it.time)),
+            Artifact::Krew(_) | Artifact::Checksums(_) => None,
+        }
+    }
+}
+
+/// As `artifacts.json` and `--json` list it.
+impl Serialize for Artifact {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (digest, size) = (self.digest(), self.size());
+        // What only a kind has is its `extra`.
+        let (kind, target, extra) = match self {
+            Artifact::Archive(archive) => {
+                let plan = &archive.plan;
+                let extra = json!({ "binaries": plan.bins, "checksum": digest, "format": plan.format,
+                                    "linkage": archive.linkage, "package": plan.package,
+                                    "size": size, "version": plan.version });
+                ("Archive", Some(&plan.target), extra)
+            }
+            Artifact::Image(image) => {
+                let plan = &image.plan;
+                let images = plan.platforms.iter().zip(image.root.images());
+                let platform = |(of, (_, image)): (&ImagePlatform, (_, &oci::Image))| {
+                    let digest = image.manifest.digest();
+                    json!({ "digest": digest, "platform": of.platform, "target": of.target })
+                };
+                let platforms: Vec<Value> = images.map(platform).collect();
+                let extra = json!({ "digest": digest, "package": plan.package,
+                                    "platforms": platforms, "references": plan.names,
+                                    "size": size, "version": plan.version });
+                ("Image", None, extra)
+            }
+            Artifact::Krew(manifest) => {
+                let extra = json!({ "checksum": digest, "package": manifest.package,
+                                    "plugin": manifest.name, "size": size });
+                ("Krew Plugin Manifest", None, extra)
+            }
+            Artifact::Checksums(_) => {
+                ("Checksum", None, json!({ "checksum": digest, "size": size }))
+            }
+        };
+        let mut listed = serializer.serialize_struct("Artifact", 7)?;
+        listed.serialize_field("name", self.name())?;
+        listed.serialize_field("path", &format!("dist/{}", self.path()))?;
+        listed.serialize_field("target", &target)?;
+        listed.serialize_field("goos", &target.map(Target::goos))?;
+        listed.serialize_field("goarch", &target.map(Target::goarch))?;
+        listed.serialize_field("type", kind)?;
+        listed.serialize_field("extra", &extra)?;
+        listed.end()
     }
 }
 

@@ -54,11 +54,7 @@ impl Outcome<'_> {
         let mut shown: Vec<&Artifact> = self.artifacts.iter().collect();
         shown.sort_by_key(|artifact| matches!(artifact, Artifact::Image(_)));
         for artifact in shown {
-            let (target, time) = match artifact {
-                Artifact::Archive(archive) => (archive.plan.target.to_string(), archive.time),
-                Artifact::Image(image) => (image.plan.platform_names(), image.time),
-                Artifact::Krew(_) | Artifact::Checksums(_) => continue,
-            };
+            let Some((target, time)) = artifact.summary() else { continue };
             let name = if in_dist { artifact.path() } else { artifact.name().to_owned() };
             let digest = artifact.digest().hex()[..digits].to_owned();
             let time = format!("{:.2}s", time.as_secs_f64());
