@@ -44,13 +44,8 @@ impl Compiled {
         &self.path
     }
 
-    /// A binary that another machine built by the same plan.
-    pub fn from_elsewhere(
-        build: &BuildPlan,
-        bin: &str,
-        target: &Target,
-        path: PathBuf,
-    ) -> Compiled {
+    /// A binary at `path` that was built by this plan, here or on another machine.
+    pub fn of(build: &BuildPlan, bin: &str, target: &Target, path: PathBuf) -> Compiled {
         Compiled {
             package: build.package.clone(),
             bin: bin.to_owned(),
@@ -126,14 +121,7 @@ fn joined(
         files::write_program(&path, &bytes)?;
     }
     let native = made.iter().flat_map(|made| made.native.clone()).collect();
-    Ok(Some(Compiled {
-        package: build.package.clone(),
-        bin: bin.to_owned(),
-        target: target.clone(),
-        path,
-        native,
-        inputs: Vec::new(),
-    }))
+    Ok(Some(Compiled { native, ..Compiled::of(build, bin, target, path) }))
 }
 
 fn call(
@@ -185,10 +173,7 @@ fn call(
 /// The binary in a line of cargo's JSON; `None` for other messages.
 fn executable(line: &str, build: &BuildPlan, targets: &[&Target]) -> Result<Option<Compiled>> {
     // Procedural macros print to the same stdout.
-    let Ok(message) = serde_json::from_str(line) else {
-        return Ok(None);
-    };
-    let Message::CompilerArtifact(artifact) = message else {
+    let Ok(Message::CompilerArtifact(artifact)) = serde_json::from_str(line) else {
         return Ok(None);
     };
     let ours = artifact.target.kind.contains(&TargetKind::Bin)
@@ -202,12 +187,5 @@ fn executable(line: &str, build: &BuildPlan, targets: &[&Target]) -> Result<Opti
     let Some(target) = targets.iter().find(|target| Some(target.triple()) == folder) else {
         bail!("cargo put {} at {path}, which names no target of this build", artifact.target.name);
     };
-    Ok(Some(Compiled {
-        package: build.package.clone(),
-        bin: artifact.target.name,
-        target: (*target).clone(),
-        native: build.native.get(*target).cloned().unwrap_or_default(),
-        path: path.into_std_path_buf(),
-        inputs: Vec::new(),
-    }))
+    Ok(Some(Compiled::of(build, &artifact.target.name, target, path.into_std_path_buf())))
 }

@@ -29,10 +29,14 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 /// The same; `None` where there is no such file.
 #[expect(clippy::disallowed_methods, reason = "this is the door")]
 pub fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
+    if_there(fs::read(path)).with_context(|| format!("read {}", path.display()))
+}
+
+/// What was found; `None` where there is none.
+fn if_there<T>(found: std::io::Result<T>) -> std::io::Result<Option<T>> {
+    match found {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("read {}", path.display())),
+        found => found.map(Some),
     }
 }
 
@@ -48,11 +52,11 @@ pub fn open_own(path: &Path) -> Result<Option<File>> {
     let context = || format!("open {}", path.display());
     let mut options = fs::OpenOptions::new();
     lock::neither_follow_nor_wait(options.read(true));
-    match options.open(path) {
-        Ok(file) if file.metadata().with_context(context)?.is_file() => Ok(Some(file)),
-        Ok(_) => bail!("{}: it is not a regular file", context()),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(context),
+    match if_there(options.open(path)).with_context(context)? {
+        Some(file) if !file.metadata().with_context(context)?.is_file() => {
+            bail!("{}: it is not a regular file", context())
+        }
+        file => Ok(file),
     }
 }
 
@@ -187,35 +191,22 @@ pub fn remove(path: &Path) -> Result<()> {
         Ok(_) => fs::remove_file(path),
         Err(error) => Err(error),
     };
-    match removed {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("remove {}", path.display()))
-        }
-        _ => Ok(()),
-    }
+    if_there(removed).map(drop).with_context(|| format!("remove {}", path.display()))
 }
 
 /// Removes a file or a link. A folder is an error; a missing file is not.
 #[expect(clippy::disallowed_methods, reason = "this is the door")]
 pub fn remove_file(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("remove {}", path.display()))
-        }
-        _ => Ok(()),
-    }
+    let removed = if_there(fs::remove_file(path));
+    removed.map(drop).with_context(|| format!("remove {}", path.display()))
 }
 
 /// Removes a folder if it is empty.
 #[expect(clippy::disallowed_methods, reason = "this is the door")]
 pub fn remove_empty_dir(path: &Path) -> Result<()> {
-    match fs::remove_dir(path) {
-        Err(error)
-            if ![ErrorKind::NotFound, ErrorKind::DirectoryNotEmpty].contains(&error.kind()) =>
-        {
-            Err(error).with_context(|| format!("remove {}", path.display()))
-        }
-        _ => Ok(()),
+    match if_there(fs::remove_dir(path)) {
+        Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => Ok(()),
+        removed => removed.map(drop).with_context(|| format!("remove {}", path.display())),
     }
 }
 
@@ -226,11 +217,8 @@ pub fn is_own_dir(path: &Path) -> bool {
 
 /// Whether anything has this name, even a broken link.
 pub fn exists(path: &Path) -> Result<bool> {
-    match fs::symlink_metadata(path) {
-        Ok(_) => Ok(true),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error).with_context(|| format!("look at {}", path.display())),
-    }
+    let found = if_there(fs::symlink_metadata(path));
+    Ok(found.with_context(|| format!("look at {}", path.display()))?.is_some())
 }
 
 /// Makes a hard link; `false` where the file system cannot.
@@ -324,12 +312,8 @@ pub fn list(dir: &Path) -> Result<Vec<DirEntry>> {
     let mut entries = Vec::new();
     for entry in fs::read_dir(dir).with_context(context)? {
         let entry = entry.with_context(context)?;
-        let meta = match entry.metadata() {
-            Ok(meta) => meta,
-            // Another run may have removed it since the folder was read.
-            Err(error) if error.kind() == ErrorKind::NotFound => continue,
-            Err(error) => return Err(error).with_context(context),
-        };
+        // Another run may have removed it since the folder was read.
+        let Some(meta) = if_there(entry.metadata()).with_context(context)? else { continue };
         entries.push(DirEntry::of(entry.path(), &meta).with_context(context)?);
     }
     entries.sort_by(|a, b| a.path.cmp(&b.path));
@@ -339,11 +323,9 @@ pub fn list(dir: &Path) -> Result<Vec<DirEntry>> {
 /// One file as an entry; `None` where there is no such file.
 pub fn list_one(path: &Path) -> Result<Option<DirEntry>> {
     let context = || format!("look at {}", path.display());
-    match fs::metadata(path) {
-        Ok(meta) => DirEntry::of(path.to_owned(), &meta).map(Some).with_context(context),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(context),
-    }
+    let meta = if_there(fs::metadata(path)).with_context(context)?;
+    let entry = meta.map(|meta| DirEntry::of(path.to_owned(), &meta)).transpose();
+    entry.with_context(context)
 }
 
 /// How far the clocks of this machine and of a file system may differ.
@@ -405,15 +387,17 @@ pub fn free_space(folder: &Path) -> Result<Option<u64>> {
 
 /// Whether an error says that the disk is full, or a file too large for it.
 pub fn is_out_of_space(error: &anyhow::Error) -> bool {
-    let causes = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
-    causes.map(std::io::Error::kind).any(|kind| {
-        matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
-    })
+    let full = [ErrorKind::StorageFull, ErrorKind::QuotaExceeded, ErrorKind::FileTooLarge];
+    has_cause(error, &full)
+}
+
+fn has_cause(error: &anyhow::Error, kinds: &[ErrorKind]) -> bool {
+    let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+    causes.any(|cause| kinds.contains(&cause.kind()))
 }
 
 /// Whether an error says that a folder cannot be written.
 pub fn is_refused(error: &anyhow::Error) -> bool {
-    let causes = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
     let refuses = [
         ErrorKind::PermissionDenied,
         ErrorKind::ReadOnlyFilesystem,
@@ -421,7 +405,7 @@ pub fn is_refused(error: &anyhow::Error) -> bool {
         ErrorKind::NotADirectory,
         ErrorKind::NotFound,
     ];
-    is_out_of_space(error) || causes.map(std::io::Error::kind).any(|kind| refuses.contains(&kind))
+    is_out_of_space(error) || has_cause(error, &refuses)
 }
 
 /// Adds a hint to an error of a full disk.

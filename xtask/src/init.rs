@@ -18,30 +18,19 @@ pub const MARK: &str = "Written by `dockless init`, which writes it anew";
 /// The path of the workflow for CI, relative to the workspace's root.
 pub const CI: &str = ".github/workflows/ci.yml";
 
-/// An action, pinned to the commit of its tag. Dependabot updates both.
-struct Action {
-    /// The name in the templates.
-    name: &'static str,
-    uses: &'static str,
-}
-
-const ACTIONS: [Action; 4] = [
-    Action {
-        name: "checkout",
-        uses: "actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1",
-    },
-    Action {
-        name: "upload-artifact",
-        uses: "actions/upload-artifact@bbbca2ddaa5d8feaa63e36b76fdaad77386f024f # v7.0.0",
-    },
-    Action {
-        name: "download-artifact",
-        uses: "actions/download-artifact@3e5f45b2cfb9172054b4087a40e8e0b5a5461e7c # v8.0.1",
-    },
-    Action {
-        name: "attest",
-        uses: "actions/attest@1e69f48acb82d1966a394da916b4c1698aa569d6 # v4.2.2",
-    },
+/// The actions by their names in the templates, each pinned to the commit of its tag. Dependabot
+/// updates both.
+const ACTIONS: [(&str, &str); 4] = [
+    ("checkout", "actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1"),
+    (
+        "upload-artifact",
+        "actions/upload-artifact@bbbca2ddaa5d8feaa63e36b76fdaad77386f024f # v7.0.0",
+    ),
+    (
+        "download-artifact",
+        "actions/download-artifact@3e5f45b2cfb9172054b4087a40e8e0b5a5461e7c # v8.0.1",
+    ),
+    ("attest", "actions/attest@1e69f48acb82d1966a394da916b4c1698aa569d6 # v4.2.2"),
 ];
 
 /// The runners. Linux builds for Linux and, with zig, for Windows; Apple's and Microsoft's own
@@ -210,24 +199,24 @@ fn render(text: &str, values: &[Value]) -> Result<String> {
 
 /// The values of the templates.
 fn values(facts: &Facts) -> Result<Vec<Value>> {
-    let mut values: Vec<Value> = ACTIONS.iter().map(|it| (it.name, it.uses.to_owned())).collect();
+    let mut values: Vec<Value> = ACTIONS.map(|(name, uses)| (name, uses.to_owned())).into();
     let mut runners = vec![LINUX];
     for (target, _) in &facts.targets {
         if !runners.contains(&runner(target)) {
             runners.push(runner(target));
         }
     }
-    let (bin, build) = match &facts.tool {
+    let (folder, bin, build) = match &facts.tool {
         Tool::Package { package, bin } => {
             let (package, bin) = (word("the package", package)?, word("the program", bin)?);
-            (bin.to_owned(), format!("cargo build --locked --package {package} --bin {bin}"))
+            let build = format!("cargo build --locked --package {package} --bin {bin}");
+            ("target/debug", bin, build)
         }
         Tool::Installed { version } => {
-            let bin = "cargo-dockless".to_owned();
-            (bin, format!("cargo install --locked --root tool dockless@{version}"))
+            let build = format!("cargo install --locked --root tool dockless@{version}");
+            ("tool/bin", "cargo-dockless", build)
         }
     };
-    let folder = if facts.tool_is_built() { "target/debug" } else { "tool/bin" };
     let windows = if runners.contains(&WINDOWS) { "*" } else { "" };
     let (here, elsewhere): (Vec<_>, Vec<_>) =
         facts.targets.iter().partition(|(target, _)| runner(target) == LINUX);
@@ -242,7 +231,7 @@ fn values(facts: &Facts) -> Result<Vec<Value>> {
         ("branch", facts.branch.clone()),
         ("tags", facts.tags.clone()),
         ("build-tool", build),
-        ("tool-bin", bin),
+        ("tool-bin", bin.to_owned()),
         ("tool-path", format!("{tool}{windows}")),
         ("tool-here", tool),
         ("matrix", entries(facts.targets.iter())),
@@ -372,10 +361,4 @@ fn pin(line: &str) -> Option<(&str, &str)> {
 pub fn stale(path: &Path, exists: bool) -> Finding {
     let why = if exists { "it is outdated" } else { "it is missing" };
     Finding::error("init-stale", Place::file(path), why, "run `cargo dockless init --workflows`")
-}
-
-impl Facts {
-    fn tool_is_built(&self) -> bool {
-        matches!(self.tool, Tool::Package { .. })
-    }
 }

@@ -15,20 +15,13 @@ struct Cause {
     fix: String,
 }
 
+const CMAKE: &str = "install cmake (Debian: `apt install cmake`, macOS: `brew install cmake`)";
 const PROTOC: &str = "install protoc (Debian: `apt install protobuf-compiler`)";
 
 /// A build script's message, what it misses, and how to get that.
 const MISSED: [(&str, &str, &str); 10] = [
-    (
-        "is `cmake` not installed",
-        "cmake",
-        "install cmake (Debian: `apt install cmake`, macOS: `brew install cmake`)",
-    ),
-    (
-        "Missing dependency: cmake",
-        "cmake",
-        "install cmake (Debian: `apt install cmake`, macOS: `brew install cmake`)",
-    ),
+    ("is `cmake` not installed", "cmake", CMAKE),
+    ("Missing dependency: cmake", "cmake", CMAKE),
     (
         "Unable to find libclang",
         "libclang, for bindgen",

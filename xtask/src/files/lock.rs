@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use super::make_dir;
+use super::{if_there, make_dir};
 use crate::finding::{Help, failure};
 
 /// The longest text of a holder, in bytes.
@@ -216,11 +216,8 @@ fn has_name(file: &File, path: &Path) -> Result<bool> {
     {
         use std::os::unix::fs::MetadataExt;
         let own = file.metadata().with_context(|| context(path))?;
-        match fs::symlink_metadata(path) {
-            Ok(named) => Ok((own.dev(), own.ino()) == (named.dev(), named.ino())),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error).with_context(|| context(path)),
-        }
+        let named = if_there(fs::symlink_metadata(path)).with_context(|| context(path))?;
+        Ok(named.is_some_and(|named| (own.dev(), own.ino()) == (named.dev(), named.ino())))
     }
     #[cfg(not(unix))]
     {

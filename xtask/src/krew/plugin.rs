@@ -142,12 +142,12 @@ impl Reader<'_, '_> {
             Shape::List => drop(self.list(Some(node), name)),
             Shape::Integer => match scalar(node) {
                 Some(Value::Null | Value::Integer(_)) => {}
-                other => self.wrong_type(node, name, "a whole number", other.as_ref()),
+                _ => self.wrong_type(node, name, "a whole number"),
             },
             Shape::Time => match scalar(node) {
                 Some(Value::Null) => {}
                 Some(Value::Text(text)) if is_time(&text) => {}
-                other => self.wrong_type(node, name, "a time as in RFC 3339", other.as_ref()),
+                _ => self.wrong_type(node, name, "a time as in RFC 3339"),
             },
         }
     }
@@ -218,13 +218,8 @@ impl Reader<'_, '_> {
     ) -> Fields<'n> {
         let mut values = vec![None; known.len()];
         let Some(node) = node else { return Fields { at: above, values } };
-        let entries = match &node.kind {
-            NodeKind::Map(entries) => entries,
-            _ if scalar(node) == Some(Value::Null) => return Fields { at: at(node), values },
-            _ => {
-                self.wrong_type(node, what, "names and values", scalar(node).as_ref());
-                return Fields { at: at(node), values };
-            }
+        let Some(entries) = self.entries(node, what, "names and values") else {
+            return Fields { at: at(node), values };
         };
         for (key, value) in entries {
             let Some(name) = self.key(key) else { continue };
@@ -290,7 +285,7 @@ impl Reader<'_, '_> {
     fn text(&mut self, node: Option<&Node>, above: At, name: &str) -> Text {
         let Some(node) = node else { return Text::absent(above) };
         let Some(value) = scalar(node) else {
-            self.wrong_type(node, name, "a text", None);
+            self.wrong_type(node, name, "a text");
             return Text::absent(at(node));
         };
         let text = value.clone().into_text().unwrap_or_default();
@@ -308,23 +303,30 @@ impl Reader<'_, '_> {
         match &node.kind {
             NodeKind::List(nodes) => return Some(nodes),
             _ if scalar(node) == Some(Value::Null) => {}
-            _ => self.wrong_type(node, name, "a list", scalar(node).as_ref()),
+            _ => self.wrong_type(node, name, "a list"),
+        }
+        None
+    }
+
+    /// The entries of a map; `None` for null, and for another type, which is an error.
+    fn entries<'n>(
+        &mut self,
+        node: &'n Node,
+        name: &str,
+        wanted: &str,
+    ) -> Option<&'n [(Node, Node)]> {
+        match &node.kind {
+            NodeKind::Map(entries) => return Some(entries),
+            _ if scalar(node) == Some(Value::Null) => {}
+            _ => self.wrong_type(node, name, wanted),
         }
         None
     }
 
     /// A map of texts; `None` for null.
     fn texts(&mut self, node: &Node, name: &str) -> Option<Vec<(Text, Text)>> {
-        let entries = match &node.kind {
-            NodeKind::Map(entries) => entries,
-            _ if scalar(node) == Some(Value::Null) => return None,
-            _ => {
-                self.wrong_type(node, name, "names and texts", scalar(node).as_ref());
-                return None;
-            }
-        };
         let mut texts = Vec::new();
-        for (key, value) in entries {
+        for (key, value) in self.entries(node, name, "names and texts")? {
             let Some(name) = self.key(key) else { continue };
             let value = self.text(Some(value), at(key), &name);
             texts.push((Text { text: name, at: at(key) }, value));
@@ -332,12 +334,11 @@ impl Reader<'_, '_> {
         Some(texts)
     }
 
-    fn wrong_type(&mut self, node: &Node, name: &str, wanted: &str, found: Option<&Value>) {
-        let found = match (&node.kind, found) {
-            (NodeKind::List(_), _) => "a list",
-            (NodeKind::Map(_), _) => "names and values",
-            (_, Some(value)) => value.noun(),
-            (_, None) => "something else",
+    fn wrong_type(&mut self, node: &Node, name: &str, wanted: &str) {
+        let found = match &node.kind {
+            NodeKind::List(_) => "a list",
+            NodeKind::Map(_) => "names and values",
+            NodeKind::Scalar(scalar) => resolve(scalar).noun(),
         };
         let why = format!("{name} is {found}: krew expects {wanted}");
         self.report.error("type", at(node), why, format!("write {wanted}"));

@@ -95,33 +95,27 @@ impl Report<'_> {
                    or link with `-Clink-arg=-znoexecstack`";
         let arch = self.target.arch();
         let missing = |then: &str| format!("it has no PT_GNU_STACK, and {then} on {arch}");
+        let rule = "linkage-exec-stack";
         match expected.stack {
             _ if stacks.peek().is_some() => {
                 if stacks.any(|stack| stack.flags.contains(elf::PF_X)) {
-                    self.error(
-                        "linkage-exec-stack",
-                        "its PT_GNU_STACK asks for an executable stack",
-                        fix,
-                    );
+                    self.error(rule, "its PT_GNU_STACK asks for an executable stack", fix);
                 }
             }
             Stack::Executable => {
-                self.error(
-                    "linkage-exec-stack",
-                    missing("the kernel may then make the stack executable"),
-                    fix,
-                );
+                let why = missing("the kernel may then make the stack executable");
+                self.error(rule, why, fix);
             }
             Stack::ExecutableBefore58 => {
                 let why = missing(
                     "kernels before 5.8 then make the stack and all that is readable executable",
                 );
-                self.error("linkage-exec-stack", why, fix);
+                self.error(rule, why, fix);
             }
             Stack::Protected => {
                 let why =
                     missing("only the kernel's default keeps the stack from being executable");
-                self.warning("linkage-exec-stack", why, fix);
+                self.warning(rule, why, fix);
             }
         }
     }

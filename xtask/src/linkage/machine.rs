@@ -34,62 +34,42 @@ pub(super) enum Stack {
     Protected,
 }
 
+/// The architectures of the table that are big endian.
+const BIG_ENDIAN: [&str; 6] = ["aarch64_be", "mips", "mips64", "powerpc", "powerpc64", "s390x"];
+
 impl Expected {
     /// `None` for a target without musl or glibc, and for an architecture that is not in the table.
     pub fn of(target: &Target) -> Option<Expected> {
         use Stack::{Executable, ExecutableBefore58, Protected};
-        let indirect = Some;
         let library = if target.is_musl() {
             CLibrary::Musl
         } else {
             CLibrary::Glibc { loader: loader(target)? }
         };
-        let (machine, is_64, big_endian, stack, indirect) = match target.arch() {
-            "x86_64" => {
-                (elf::EM_X86_64, true, false, ExecutableBefore58, indirect(elf::R_X86_64_IRELATIVE))
+        let arch = target.arch();
+        let (machine, is_64, stack, indirect) = match arch {
+            "x86_64" => (elf::EM_X86_64, true, ExecutableBefore58, Some(elf::R_X86_64_IRELATIVE)),
+            "i586" | "i686" => (elf::EM_386, false, Executable, Some(elf::R_386_IRELATIVE)),
+            "aarch64" | "aarch64_be" => {
+                (elf::EM_AARCH64, true, ExecutableBefore58, Some(elf::R_AARCH64_IRELATIVE))
             }
-            "i586" | "i686" => {
-                (elf::EM_386, false, false, Executable, indirect(elf::R_386_IRELATIVE))
-            }
-            "aarch64" => (
-                elf::EM_AARCH64,
-                true,
-                false,
-                ExecutableBefore58,
-                indirect(elf::R_AARCH64_IRELATIVE),
-            ),
-            "aarch64_be" => (
-                elf::EM_AARCH64,
-                true,
-                true,
-                ExecutableBefore58,
-                indirect(elf::R_AARCH64_IRELATIVE),
-            ),
             "arm" | "armv5te" | "armv6" | "armv7" | "thumbv7neon" => {
-                (elf::EM_ARM, false, false, Executable, indirect(elf::R_ARM_IRELATIVE))
+                (elf::EM_ARM, false, Executable, Some(elf::R_ARM_IRELATIVE))
             }
-            "powerpc" => (elf::EM_PPC, false, true, Executable, indirect(elf::R_PPC_IRELATIVE)),
-            "powerpc64" => (elf::EM_PPC64, true, true, Protected, indirect(elf::R_PPC64_IRELATIVE)),
-            "powerpc64le" => {
-                (elf::EM_PPC64, true, false, Protected, indirect(elf::R_PPC64_IRELATIVE))
+            "powerpc" => (elf::EM_PPC, false, Executable, Some(elf::R_PPC_IRELATIVE)),
+            "powerpc64" | "powerpc64le" => {
+                (elf::EM_PPC64, true, Protected, Some(elf::R_PPC64_IRELATIVE))
             }
-            "riscv32gc" => {
-                (elf::EM_RISCV, false, false, Protected, indirect(elf::R_RISCV_IRELATIVE))
-            }
-            "riscv64gc" => {
-                (elf::EM_RISCV, true, false, Protected, indirect(elf::R_RISCV_IRELATIVE))
-            }
-            "s390x" => (elf::EM_S390, true, true, Protected, indirect(elf::R_390_IRELATIVE)),
-            "loongarch64" => {
-                (elf::EM_LOONGARCH, true, false, Protected, indirect(elf::R_LARCH_IRELATIVE))
-            }
-            "mips" => (elf::EM_MIPS, false, true, Executable, None),
-            "mipsel" => (elf::EM_MIPS, false, false, Executable, None),
-            "mips64" => (elf::EM_MIPS, true, true, Executable, None),
-            "mips64el" => (elf::EM_MIPS, true, false, Executable, None),
-            "hexagon" => (elf::EM_HEXAGON, false, false, Protected, None),
+            "riscv32gc" => (elf::EM_RISCV, false, Protected, Some(elf::R_RISCV_IRELATIVE)),
+            "riscv64gc" => (elf::EM_RISCV, true, Protected, Some(elf::R_RISCV_IRELATIVE)),
+            "s390x" => (elf::EM_S390, true, Protected, Some(elf::R_390_IRELATIVE)),
+            "loongarch64" => (elf::EM_LOONGARCH, true, Protected, Some(elf::R_LARCH_IRELATIVE)),
+            "mips" | "mipsel" => (elf::EM_MIPS, false, Executable, None),
+            "mips64" | "mips64el" => (elf::EM_MIPS, true, Executable, None),
+            "hexagon" => (elf::EM_HEXAGON, false, Protected, None),
             _ => return None,
         };
+        let big_endian = BIG_ENDIAN.contains(&arch);
         Some(Expected { machine, is_64, big_endian, stack, indirect, library })
     }
 }

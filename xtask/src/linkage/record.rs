@@ -11,7 +11,7 @@ use super::{Elf, Linkage, Loading, MachO, Pe, Release, Relro, Signature};
 const MOST_NAMED: usize = 8;
 
 /// The object in JSON. Fields that do not apply to a file are left out.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct Record<'a> {
     format: &'static str,
     /// Whether it loads no library.
@@ -36,23 +36,6 @@ struct Record<'a> {
     slices: BTreeMap<&'a str, Record<'a>>,
 }
 
-impl Record<'_> {
-    fn empty(format: &'static str) -> Record<'static> {
-        Record {
-            format,
-            is_static: false,
-            pie: None,
-            relro: None,
-            static_glibc: None,
-            libraries: &[],
-            glibc: None,
-            minimum_os: None,
-            signature: None,
-            slices: BTreeMap::new(),
-        }
-    }
-}
-
 impl<'a> From<&'a Linkage> for Record<'a> {
     fn from(linkage: &'a Linkage) -> Record<'a> {
         match linkage {
@@ -62,25 +45,27 @@ impl<'a> From<&'a Linkage> for Record<'a> {
                     Loading::Dynamic { libraries, glibc } => (&libraries[..], *glibc, false),
                 };
                 Record {
+                    format: "elf",
                     is_static: matches!(loading, Loading::Static { .. }),
                     pie: Some(*pie),
                     relro: Some(*relro),
                     static_glibc: Some(static_glibc),
                     libraries,
                     glibc,
-                    ..Record::empty("elf")
+                    ..Record::default()
                 }
             }
             Linkage::MachO(program) => program.into(),
             Linkage::Universal(programs) => {
                 let slices = programs.iter().map(|(target, it)| (target.as_str(), it.into()));
-                Record { slices: slices.collect(), ..Record::empty("mach-o") }
+                Record { format: "mach-o", slices: slices.collect(), ..Record::default() }
             }
             Linkage::Pe(Pe { pie, libraries }) => Record {
+                format: "pe",
                 is_static: libraries.is_empty(),
                 pie: Some(*pie),
                 libraries,
-                ..Record::empty("pe")
+                ..Record::default()
             },
         }
     }
@@ -89,12 +74,13 @@ impl<'a> From<&'a Linkage> for Record<'a> {
 impl<'a> From<&'a MachO> for Record<'a> {
     fn from(program: &'a MachO) -> Record<'a> {
         Record {
+            format: "mach-o",
             is_static: program.libraries.is_empty(),
             pie: Some(true),
             libraries: &program.libraries,
             minimum_os: Some(program.minimum_os),
             signature: program.signature,
-            ..Record::empty("mach-o")
+            ..Record::default()
         }
     }
 }

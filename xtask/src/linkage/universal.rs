@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, ensure};
 use object::macho::{CpuSubtype, CpuType, FatArch32, FatArch64, FatHeader};
+use object::read::macho::FatArch;
 use object::{BigEndian as BE, ReadRef};
 
 use super::input::Input;
@@ -26,6 +27,18 @@ struct Slice {
     size: u64,
     /// As a power of 2.
     alignment: u32,
+}
+
+impl Slice {
+    fn of(entry: &impl FatArch) -> Slice {
+        Slice {
+            kind: entry.cputype(),
+            subtype: entry.cpusubtype(),
+            offset: entry.offset().into(),
+            size: entry.size().into(),
+            alignment: entry.align(),
+        }
+    }
 }
 
 /// Examines each program against its own target. `None` where one is not understood or is
@@ -69,26 +82,12 @@ fn slices<'d, R: ReadRef<'d>>(input: &Input<R>, is_64: bool) -> Result<Vec<Slice
     let head: &FatHeader = input.record(0, what)?;
     let first = size_of::<FatHeader>() as u64;
     let count = u64::from(head.nfat_arch.get(BE));
-    let (each, slices): (usize, Vec<Slice>) = if is_64 {
+    let (each, slices) = if is_64 {
         let slices: &[FatArch64] = input.array(first, count, what)?;
-        let slices = slices.iter().map(|it| Slice {
-            kind: it.cputype.get(BE),
-            subtype: it.cpusubtype.get(BE),
-            offset: it.offset.get(BE),
-            size: it.size.get(BE),
-            alignment: it.align.get(BE),
-        });
-        (size_of::<FatArch64>(), slices.collect())
+        (size_of::<FatArch64>(), slices.iter().map(Slice::of).collect())
     } else {
         let slices: &[FatArch32] = input.array(first, count, what)?;
-        let slices = slices.iter().map(|it| Slice {
-            kind: it.cputype.get(BE),
-            subtype: it.cpusubtype.get(BE),
-            offset: it.offset.get(BE).into(),
-            size: it.size.get(BE).into(),
-            alignment: it.align.get(BE),
-        });
-        (size_of::<FatArch32>(), slices.collect())
+        (size_of::<FatArch32>(), slices.iter().map(Slice::of).collect::<Vec<_>>())
     };
     let mut by_offset: Vec<&Slice> = slices.iter().collect();
     by_offset.sort_by_key(|slice| slice.offset);

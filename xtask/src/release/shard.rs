@@ -242,7 +242,7 @@ pub fn merge(dirs: &[PathBuf], plan: &Plan, whole: &Digest, project: &Project) -
         let bytes = intact(path, &program.place(), &program.digest, limits::PROGRAM)?;
         // A copy of the shard may have lost the executable bit.
         files::write_program(&to, &bytes)?;
-        compiled.push(Compiled::from_elsewhere(build, &program.bin, &program.target, to));
+        compiled.push(Compiled::of(build, &program.bin, &program.target, to));
     }
     let mut generated: BTreeMap<String, Vec<generate::File>> = BTreeMap::new();
     for (at, (path, file)) in written.into_iter().enumerate() {

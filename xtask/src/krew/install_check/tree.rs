@@ -34,23 +34,28 @@ impl Node {
 
     /// The node at a path below this one.
     pub fn get(&self, path: &[Vec<u8>]) -> Option<&Node> {
-        path.iter().try_fold(self, |node, name| match node {
-            Node::Folder(entries) => entries.get(name),
+        path.iter().try_fold(self, |node, name| node.entries()?.get(name))
+    }
+
+    fn entries(&self) -> Option<&BTreeMap<Vec<u8>, Node>> {
+        match self {
+            Node::Folder(entries) => Some(entries),
             Node::File(_) => None,
-        })
+        }
+    }
+
+    fn entries_mut(&mut self) -> Option<&mut BTreeMap<Vec<u8>, Node>> {
+        match self {
+            Node::Folder(entries) => Some(entries),
+            Node::File(_) => None,
+        }
     }
 
     /// Removes the node at a path, which must not be empty, and returns it.
     pub fn take(&mut self, path: &[Vec<u8>]) -> Option<Node> {
         let (last, folders) = path.split_last()?;
-        let folder = folders.iter().try_fold(self, |node, name| match node {
-            Node::Folder(entries) => entries.get_mut(name),
-            Node::File(_) => None,
-        })?;
-        match folder {
-            Node::Folder(entries) => entries.remove(last),
-            Node::File(_) => None,
-        }
+        let folder = folders.iter().try_fold(self, |node, name| node.entries_mut()?.get_mut(name));
+        folder?.entries_mut()?.remove(last)
     }
 
     /// The entries of the folder at a path, and how many folders were made: it and its
@@ -60,19 +65,13 @@ impl Node {
         path: &[Vec<u8>],
     ) -> Result<(&mut BTreeMap<Vec<u8>, Node>, usize), InTheWay> {
         let mut made = 0;
-        let mut entries = match self {
-            Node::Folder(entries) => entries,
-            Node::File(_) => return Err(InTheWay),
-        };
+        let mut entries = self.entries_mut().ok_or(InTheWay)?;
         for name in path {
             let next = entries.entry(name.clone()).or_insert_with(|| {
                 made += 1;
                 Node::empty()
             });
-            entries = match next {
-                Node::Folder(entries) => entries,
-                Node::File(_) => return Err(InTheWay),
-            };
+            entries = next.entries_mut().ok_or(InTheWay)?;
         }
         Ok((entries, made))
     }
@@ -109,11 +108,7 @@ impl Node {
 
     /// The names in the folder; none for a file.
     pub fn names(&self) -> impl Iterator<Item = &Vec<u8>> {
-        let entries = match self {
-            Node::Folder(entries) => Some(entries),
-            Node::File(_) => None,
-        };
-        entries.into_iter().flatten().map(|(name, _)| name)
+        self.entries().into_iter().flatten().map(|(name, _)| name)
     }
 
     /// The first names in the folder, quoted; empty where it has none.
