@@ -14,6 +14,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::digest::{self, Digest, HashingWriter};
 use crate::files::{self, EntryKind, Lock};
@@ -300,6 +302,24 @@ impl Cache {
         }
         self.noted(files::persist(file, &path));
         Ok(())
+    }
+
+    /// A value that [`Cache::put_json`] kept; `None` also where another version of this tool
+    /// wrote it in another form.
+    pub fn get_json<T: DeserializeOwned>(
+        &self,
+        kind: CacheKind,
+        key: &Digest,
+    ) -> Result<Option<T>> {
+        let mut json = Vec::new();
+        let found = self.get(kind, key, &mut json)?;
+        Ok(found.and_then(|_| serde_json::from_slice(&json).ok()))
+    }
+
+    /// Keeps a value as JSON.
+    pub fn put_json(&self, kind: CacheKind, key: &Digest, value: &impl Serialize) -> Result<()> {
+        let json = serde_json::to_vec(value).context("write JSON")?;
+        self.put(kind, key, &Digest::of(&json), &json[..])
     }
 
     /// The blobs. Old ones are removed first.

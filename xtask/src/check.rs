@@ -118,15 +118,19 @@ impl Verdict {
     }
 }
 
+/// What is checked, and with what.
+pub struct Subject<'a> {
+    pub project: &'a Project,
+    pub config: &'a CheckConfig,
+    pub options: &'a Options,
+    pub cache: &'a Cache,
+    pub term: &'a Term,
+}
+
 /// Runs all checks, even after one has failed. fmt, the lock file and the audit run while clippy
 /// compiles.
-pub fn check(
-    project: &Project,
-    config: &CheckConfig,
-    options: &Options,
-    cache: &Cache,
-    term: &Term,
-) -> Result<Vec<Verdict>> {
+pub fn check(subject: &Subject<'_>) -> Result<Vec<Verdict>> {
+    let Subject { project, options, term, .. } = *subject;
     if options.runs(Check::Clippy) {
         project.fetch_sources(options.network)?;
     }
@@ -134,22 +138,18 @@ pub fn check(
         tools::fix(project, options, term)?;
     }
     // One after the other: rustup cannot install two components at the same time.
-    let [no_fmt, no_clippy] =
-        [(Check::Fmt, "fmt"), (Check::Clippy, "clippy")].map(|(check, name)| {
-            options
-                .runs(check)
-                .then(|| tools::missing(name, project, options.network, term))
-                .flatten()
-        });
+    let [fmt_there, clippy_there] = [Check::Fmt, Check::Clippy].map(|check| {
+        let install = || tools::install(check.name(), project, options.network, term);
+        if options.runs(check) { install() } else { Ok(()) }
+    });
     let names: Vec<&str> = options.checks.iter().map(|check| check.name()).collect();
     term.step("check", names.join(", "));
     let (fmt, others, clippy) = std::thread::scope(|scope| {
-        let fmt =
-            scope.spawn(|| run(Check::Fmt, options, || unless(no_fmt, || tools::fmt(project))));
-        let others = scope.spawn(|| others(project, config, options, cache, term));
-        let clippy = run(Check::Clippy, options, || {
-            unless(no_clippy, || tools::clippy(project, options, term))
-        });
+        let fmt = || fmt_there.and_then(|()| tools::fmt(project));
+        let fmt = scope.spawn(|| run(Check::Fmt, options, fmt));
+        let others = scope.spawn(|| others(subject));
+        let clippy = || clippy_there.and_then(|()| tools::clippy(project, options, term));
+        let clippy = run(Check::Clippy, options, clippy);
         (fmt.join(), others.join(), clippy)
     });
     let died = |check| verdict(check, options, Status::NotRun, "the thread that ran it panicked");
@@ -206,45 +206,25 @@ fn run(check: Check, options: &Options, it: impl FnOnce() -> Result<Report>) -> 
     (verdict, lines)
 }
 
-/// Runs a check unless its component is missing.
-fn unless(missing: Option<String>, start: impl FnOnce() -> Result<Report>) -> Result<Report> {
-    match missing {
-        Some(why) => anyhow::bail!(why),
-        None => start(),
-    }
-}
-
 /// The checks of the lock file: whether it is current, and its audit.
-fn others(
-    project: &Project,
-    config: &CheckConfig,
-    options: &Options,
-    cache: &Cache,
-    term: &Term,
-) -> [Verdict; 2] {
-    let path = project.root.join(LOCK);
-    let read = || {
-        let missing = "there is no Cargo.lock: run `cargo generate-lockfile`";
-        anyhow::ensure!(project.has_lock, missing);
-        Lock::read(&path)
-    };
-    let lock = run(Check::Lock, options, || lock_is_current(project, options, cache));
-    let audit = run(Check::Audit, options, || {
-        let lock = read()?;
-        audited(&lock, project, config, options, cache, term)
-    });
+fn others(subject: &Subject<'_>) -> [Verdict; 2] {
+    let lock = run(Check::Lock, subject.options, || lock_is_current(subject));
+    let audit = run(Check::Audit, subject.options, || audited(subject));
     [lock.0, audit.0]
 }
+
+const NO_LOCK: &str = "there is no Cargo.lock: run `cargo generate-lockfile`";
 
 /// A part of the cache's key. To be raised whenever the check of a lock file changes.
 const LOCK_FORM: &[u8] = b"dockless lock 1";
 
 /// Checks that cargo need not change Cargo.lock, and that no crate in it needs a newer Rust than
 /// the `rust-version` of the packages that depend on it.
-fn lock_is_current(project: &Project, options: &Options, cache: &Cache) -> Result<Report> {
+fn lock_is_current(subject: &Subject<'_>) -> Result<Report> {
+    let Subject { project, cache, .. } = *subject;
     let failed = |detail: &str| Ok(Report { detail: detail.to_owned(), ..Report::default() });
     if !project.has_lock {
-        return failed("there is no Cargo.lock: run `cargo generate-lockfile`");
+        return failed(NO_LOCK);
     }
     let text = files::read_foreign(&project.root.join(LOCK), limits::LOCK)?;
     // A lock file depends only on the manifests, and this is what cargo says of them.
@@ -252,7 +232,7 @@ fn lock_is_current(project: &Project, options: &Options, cache: &Cache) -> Resul
     if cache.get(CacheKind::Lock, &key, std::io::sink())?.is_some() {
         return Ok(Report { passed: true, ..Report::default() });
     }
-    let metadata = match tools::metadata(project, options.network) {
+    let metadata = match tools::metadata(project, subject.options.network) {
         Ok(metadata) => metadata,
         Err(error) if format!("{error:#}").contains("--locked was passed") => {
             return failed("it is not up to date: run `cargo update --workspace`");
@@ -278,32 +258,18 @@ fn today() -> Result<Date> {
 }
 
 /// Opens the configured advisory database.
-fn database(
-    rules: &rules::Rules,
-    project: &Project,
-    config: &CheckConfig,
-    options: &Options,
-    cache: &Cache,
-    term: &Term,
-) -> Result<database::Opening> {
-    let place =
-        database::Place { root: &project.root, env: &project.env, cache, network: options.network };
-    let source = options.database.as_ref().or(rules.database.as_ref()).unwrap_or(&config.database);
-    database::open(source, &place, term)
+fn database(rules: &rules::Rules, subject: &Subject<'_>) -> Result<database::Opening> {
+    let named = subject.options.database.as_ref().or(rules.database.as_ref());
+    database::open(named.unwrap_or(&subject.config.database), subject)
 }
 
 /// Why a required audit would fail: the database is out of reach, unusable or too old. This is
 /// known before the audit runs.
-pub fn preflight(
-    project: &Project,
-    config: &CheckConfig,
-    options: &Options,
-    cache: &Cache,
-    term: &Term,
-) -> Option<Finding> {
+pub fn preflight(subject: &Subject<'_>) -> Option<Finding> {
+    let Subject { project, config, options, .. } = *subject;
     let look = || -> Result<Option<Finding>> {
         let rules = rules::rules(config, &project.root, &project.boundary)?;
-        match database(&rules, project, config, options, cache, term)? {
+        match database(&rules, subject)? {
             database::Opening::Opened(database) => Ok(stale(&database, options.strict, today()?)),
             database::Opening::OutOfReach(why) => anyhow::bail!("no advisory database: {why}"),
         }
@@ -317,16 +283,12 @@ pub fn preflight(
 }
 
 /// Compares the lock file with the advisory database and with the index.
-fn audited(
-    lock: &Lock,
-    project: &Project,
-    config: &CheckConfig,
-    options: &Options,
-    cache: &Cache,
-    term: &Term,
-) -> Result<Report> {
+fn audited(subject: &Subject<'_>) -> Result<Report> {
+    let Subject { project, config, options, .. } = *subject;
+    anyhow::ensure!(project.has_lock, NO_LOCK);
+    let lock = &Lock::read(&project.root.join(LOCK))?;
     let rules = rules::rules(config, &project.root, &project.boundary)?;
-    let database = match database(&rules, project, config, options, cache, term) {
+    let database = match database(&rules, subject) {
         Ok(database::Opening::Opened(database)) => *database,
         Ok(database::Opening::OutOfReach(why)) => anyhow::bail!("no advisory database: {why}"),
         // A database that cannot be read is a failure: what it holds is unknown.
@@ -347,23 +309,21 @@ fn audited(
     }
     let mut yanked = BTreeSet::new();
     if !rules.silent.contains(&AuditKind::Yanked) {
-        match look_for_yanked(lock, project, options, cache) {
-            Ok((all, 0)) => yanked = all,
-            Ok((all, unknown)) => {
-                yanked = all;
-                notes.push(format!("the index does not know {}", count(unknown, "crate")));
+        match look_for_yanked(lock, subject) {
+            Ok(found) => {
+                yanked = found.yanked;
+                if found.unknown > 0 {
+                    let crates = count(found.unknown, "crate");
+                    notes.push(format!("the index does not know {crates}"));
+                }
             }
             Err(error) => {
                 let why =
                     format!("yanked crates were not looked for: {error:#}").replace('\n', " ");
                 if options.strict || rules.deny.contains(&AuditKind::Yanked) {
                     let fix = "run again with the index in reach";
-                    findings.push(found(Finding::error(
-                        "yanked",
-                        Place::file(Path::new(LOCK)),
-                        why,
-                        fix,
-                    )));
+                    let place = Place::file(Path::new(LOCK));
+                    findings.push(found(Finding::error("yanked", place, why, fix)));
                 } else {
                     notes.push(why);
                 }
@@ -387,16 +347,10 @@ fn audited(
     Ok(Report { passed: errors == 0, detail, findings, lines: String::new() })
 }
 
-fn look_for_yanked(
-    lock: &Lock,
-    project: &Project,
-    options: &Options,
-    cache: &Cache,
-) -> Result<(BTreeSet<usize>, usize)> {
-    anyhow::ensure!(options.network == Network::Online, "--offline");
+fn look_for_yanked(lock: &Lock, subject: &Subject<'_>) -> Result<yanked::Yanked> {
+    anyhow::ensure!(subject.options.network == Network::Online, "--offline");
     let text = files::read_foreign(&lock.path, limits::LOCK)?;
-    let yanked = yanked::look(lock, &text, project, cache)?;
-    Ok((yanked.yanked, yanked.unknown))
+    yanked::look(lock, &text, subject.project, subject.cache)
 }
 
 /// The finding on a database that is too old.

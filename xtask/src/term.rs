@@ -112,10 +112,25 @@ impl Term {
         }
     }
 
-    /// Prints a JSON document on stdout.
+    /// Prints the value as a JSON document on stdout where `--json` asks for it.
     pub fn json(&self, value: &impl Serialize) -> Result<()> {
+        if !self.json_wanted() {
+            return Ok(());
+        }
         let text = serde_json::to_string_pretty(value).context("write JSON")?;
         self.exactly(&tame::json(&text))
+    }
+
+    /// Prints the value as JSON where `--json` asks for it, otherwise these lines.
+    pub fn results<L: Display>(
+        &self,
+        value: &impl Serialize,
+        lines: impl IntoIterator<Item = L>,
+    ) -> Result<()> {
+        if self.json_wanted() {
+            return self.json(value);
+        }
+        lines.into_iter().try_for_each(|line| self.result(line))
     }
 
     /// Says which step begins.

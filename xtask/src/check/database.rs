@@ -10,14 +10,13 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::civil::Date;
 use tempfile::TempDir;
 
+use super::Subject;
 use super::advisories::{self, Advisories};
-use crate::cache::Cache;
 use crate::files::{self, Lock};
 use crate::http::Network;
 use crate::process::{Env, excerpt};
-use crate::project::git;
+use crate::project::{Project, git};
 use crate::secret::Address;
-use crate::term::Term;
 
 /// A repository that was fetched within this time is not fetched again.
 const FRESH: Duration = Duration::from_secs(12 * 3600);
@@ -49,36 +48,26 @@ pub enum Opening {
     OutOfReach(String),
 }
 
-/// Where relative paths, git and the cache are found.
-pub struct Place<'a> {
-    /// The workspace's folder.
-    pub root: &'a Path,
-    pub env: &'a Env,
-    pub cache: &'a Cache,
-    pub network: Network,
-}
-
 /// Opens the database that `source` names: a folder, relative to the workspace's, or the URL of
 /// a repository. A database that exists but cannot be used is an error.
-pub fn open(source: &str, place: &Place<'_>, term: &Term) -> Result<Opening> {
+pub fn open(source: &str, subject: &Subject<'_>) -> Result<Opening> {
+    let Subject { project, options, cache, term, .. } = *subject;
     if !is_url(source) {
-        let path = place.root.join(source);
-        return opened(path, None, None, place).map(Opening::Opened);
+        let path = project.root.join(source);
+        return opened(path, None, None, project).map(Opening::Opened);
     }
     let source = Address::new(source);
     let fresh = |path: &Path| {
         let mark = files::list_one(&path.with_extension("fetched"))?;
         Ok::<_, anyhow::Error>(mark.is_some_and(|mark| files::is_recent(mark.modified, FRESH)))
     };
-    let offline = place.network == Network::Offline;
+    let offline = options.network == Network::Offline;
     let usable = |path: &Path| Ok::<_, anyhow::Error>(path.is_dir() && (offline || fresh(path)?));
-    let (path, temporary, lock) = match place.cache.advisories(source.shown()) {
-        Some(path) if place.cache.keeps_advisories() => {
+    let (path, temporary, lock) = match cache.advisories(source.shown()) {
+        Some(path) if cache.keeps_advisories() => {
             let lock = Lock::acquire(&path.with_extension("lock"), "check", |other| {
-                term.step(
-                    "wait",
-                    format_args!("for another dockless that fetches advisories: {other}"),
-                );
+                let what = format!("for another dockless that fetches advisories: {other}");
+                term.step("wait", what);
             })?;
             (path, None, Some(lock))
         }
@@ -91,23 +80,23 @@ pub fn open(source: &str, place: &Place<'_>, term: &Term) -> Result<Opening> {
     };
     let exists = path.is_dir();
     if usable(&path)? {
-        return opened(path, temporary, None, place).map(Opening::Opened);
+        return opened(path, temporary, None, project).map(Opening::Opened);
     }
     if offline {
         return Ok(Opening::OutOfReach("no database was fetched before --offline".to_owned()));
     }
     term.step("fetch", format_args!("advisories of {source}"));
-    match fetch(&source, &path, place) {
+    match fetch(&source, &path, &project.env) {
         Ok(()) => {
             if lock.is_some() {
                 files::write(&path.with_extension("fetched"), b"")?;
             }
-            opened(path, temporary, None, place).map(Opening::Opened)
+            opened(path, temporary, None, project).map(Opening::Opened)
         }
         Err(error) => {
             let why = format!("{error:#}").replace('\n', " ");
             if exists {
-                opened(path, temporary, Some(why), place).map(Opening::Opened)
+                opened(path, temporary, Some(why), project).map(Opening::Opened)
             } else {
                 Ok(Opening::OutOfReach(why))
             }
@@ -122,7 +111,7 @@ pub fn is_url(source: &str) -> bool {
 
 /// Clones the repository without its history beside its place, then moves it into place, so
 /// that a killed run leaves the old one or none.
-fn fetch(url: &Address, path: &Path, place: &Place<'_>) -> Result<()> {
+fn fetch(url: &Address, path: &Path, env: &Env) -> Result<()> {
     let parent = path.parent().context("find the cache folder")?;
     files::make_dir(parent)?;
     files::remove_stale_dirs(parent, Duration::from_secs(3600))?;
@@ -130,7 +119,7 @@ fn fetch(url: &Address, path: &Path, place: &Place<'_>) -> Result<()> {
     let clone = folder.path().join("clone");
     let is_http = url.shown().starts_with("http");
     let argument = if is_http { url.shown().to_owned() } else { url.with_user() };
-    let git = git::program(parent, place.env)
+    let git = git::program(parent, env)
         .with_logins()
         .args(["-c", "core.symlinks=false"])
         .args(["-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=30"])
@@ -139,8 +128,7 @@ fn fetch(url: &Address, path: &Path, place: &Place<'_>) -> Result<()> {
         .arg(&clone)
         .var("GIT_ALLOW_PROTOCOL", "file:git:http:https:ssh")
         .time_out(TIME_OUT);
-    let git =
-        login(url, place.env).into_iter().fold(git, |git, (name, value)| git.var(name, value));
+    let git = login(url, env).into_iter().fold(git, |git, (name, value)| git.var(name, value));
     let output = git.output().with_context(|| format!("clone {url}"))?;
     if !output.status.success() {
         let why = excerpt(&output.stderr);
@@ -175,21 +163,21 @@ fn opened(
     path: PathBuf,
     temporary: Option<TempDir>,
     old: Option<String>,
-    place: &Place<'_>,
+    project: &Project,
 ) -> Result<Box<Database>> {
     let advisories = advisories::load(&path)?;
     let newest = advisories.newest().and_then(|day| day.as_str().parse().ok());
-    let as_of = committed(&path, place).or(newest);
+    let as_of = committed(&path, &project.env).or(newest);
     Ok(Box::new(Database { advisories, path, as_of, old, _temporary: temporary }))
 }
 
 /// The date of the last commit, if the folder is a checkout.
-fn committed(path: &Path, place: &Place<'_>) -> Option<Date> {
+fn committed(path: &Path, env: &Env) -> Option<Date> {
     if !path.join(".git").exists() {
         return None;
     }
     let log = ["log", "-1", "--no-show-signature", "--no-color", "--format=%cs", "HEAD", "--"];
-    let said = git::program(path, place.env).args(log).time_out(Duration::from_secs(10)).read();
+    let said = git::program(path, env).args(log).time_out(Duration::from_secs(10)).read();
     // Without git's answer the newest advisory's date is taken.
     said.ok()?.trim().parse().ok()
 }

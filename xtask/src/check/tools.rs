@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use cargo_metadata::Message;
 use cargo_metadata::diagnostic::{Applicability, Diagnostic, DiagnosticLevel};
 
@@ -39,8 +39,8 @@ fn cargo<'a>(subcommand: &str, project: &'a Project) -> Program<'a> {
     }
 }
 
-/// Installs a component of the toolchain if it is missing. Returns why it cannot be had.
-pub fn missing(tool: &str, project: &Project, network: Network, term: &Term) -> Option<String> {
+/// Installs a component of the toolchain if it is missing. The error says why it cannot be had.
+pub fn install(tool: &str, project: &Project, network: Network, term: &Term) -> Result<()> {
     let suffix = std::env::consts::EXE_SUFFIX;
     let beside = project.cargo.with_file_name(format!("cargo-{tool}{suffix}"));
     // rustup's folder has a proxy for each component, installed or not. A toolchain's own folder
@@ -48,22 +48,22 @@ pub fn missing(tool: &str, project: &Project, network: Network, term: &Term) -> 
     let folder = project.cargo.parent().and_then(Path::parent);
     let is_toolchain = folder.is_some_and(|folder| folder.join("lib/rustlib").is_dir());
     if is_toolchain && beside.is_file() {
-        return None;
+        return Ok(());
     }
     let asked = || cargo(tool, project).arg("--version").read();
-    let error = asked().err()?;
+    let Err(error) = asked() else { return Ok(()) };
     let component = if tool == "fmt" { "rustfmt" } else { tool };
     let add = format!("rustup component add {component}");
     let refused = format!("{}; run `{add}`", error.root_cause()).replace('\n', " ");
     let Some(toolchain) = project.rustc.rustup_name().filter(|_| network == Network::Online) else {
-        return Some(refused);
+        bail!(refused);
     };
     term.step("install", format_args!("{component} for {}", toolchain.display()));
     let rustup = Program::new("rustup", &project.root, &project.env);
     let rustup = rustup.args(["component", "add", component, "--toolchain"]).arg(toolchain);
     match rustup.pass_stderr() {
-        Ok(status) if status.success() => asked().err().map(|_| refused),
-        _ => Some(refused),
+        Ok(status) if status.success() && asked().is_ok() => Ok(()),
+        _ => bail!(refused),
     }
 }
 

@@ -36,9 +36,8 @@ pub struct Yanked {
 /// that was done recently.
 pub fn look(lock: &Lock, text: &[u8], project: &Project, cache: &Cache) -> Result<Yanked> {
     let key = Digest::of(text);
-    let mut kept = Vec::new();
-    if cache.get(CacheKind::Yanked, &key, &mut kept)?.is_some()
-        && let Ok(yanked) = serde_json::from_slice::<Yanked>(&kept)
+    let kept: Option<Yanked> = cache.get_json(CacheKind::Yanked, &key)?;
+    if let Some(yanked) = kept
         // A time in the future was set by a wrong clock: the answer's age is unknown.
         && files::now().checked_sub(yanked.asked).is_some_and(|age| age < FRESH)
     {
@@ -60,8 +59,7 @@ pub fn look(lock: &Lock, text: &[u8], project: &Project, cache: &Cache) -> Resul
             None => yanked.unknown += 1,
         }
     }
-    let json = serde_json::to_vec(&yanked).context("write JSON")?;
-    cache.put(CacheKind::Yanked, &key, &Digest::of(&json), &json[..])?;
+    cache.put_json(CacheKind::Yanked, &key, &yanked)?;
     Ok(yanked)
 }
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use super::{Common, World};
-use crate::check::{self, CheckFinding, Options, Verdict};
+use crate::check::{self, CheckFinding, Options, Subject, Verdict};
 use crate::config::{self, Check};
 use crate::files;
 use crate::plan::Mode;
@@ -44,9 +44,7 @@ pub struct Args {
 pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
     let (project, config) = world.project_and_config(common, &[])?;
     let verdicts = verdicts(&args, &project, &config, Mode::Local, common, world)?;
-    if world.term.json_wanted() {
-        world.term.json(&verdicts)?;
-    }
+    world.term.json(&verdicts)?;
     Ok(if verdicts.iter().any(Verdict::fails) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
@@ -92,7 +90,9 @@ pub fn verdicts(
     world: &World,
 ) -> Result<Vec<Verdict>> {
     let options = options(args, config, mode, common, world);
-    let verdicts = check::check(project, &config.check, &options, &world.cache, &world.term)?;
+    let World { cache, term, .. } = world;
+    let config = &config.check;
+    let verdicts = check::check(&Subject { project, config, options: &options, cache, term })?;
     let table = check::table(&verdicts);
     world.term.table(&table);
     world.summary(&table.markdown("Check"))?;

@@ -21,11 +21,8 @@ pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
     let verdicts = check::verdicts(&args.check, &project, &config, Mode::Local, common, world)?;
     // The tests run whatever the checks said: one run tells everything.
     let tested = test::passed(&project, &[], common, world)?;
-    if world.term.json_wanted() {
-        world
-            .term
-            .json(&serde_json::json!({ "checks": verdicts, "tests": { "passed": tested } }))?;
-    }
+    let json = serde_json::json!({ "checks": verdicts, "tests": { "passed": tested } });
+    world.term.json(&json)?;
     let failed = verdicts.iter().filter(|verdict| verdict.fails());
     let failed: Vec<&str> =
         failed.map(|verdict| verdict.check.name()).chain((!tested).then_some("test")).collect();

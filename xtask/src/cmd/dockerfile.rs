@@ -58,11 +58,7 @@ pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
         &registry,
         &world.term,
     )?;
-    if world.term.json_wanted() {
-        world.term.json(&written)?;
-    } else {
-        written.iter().try_for_each(|path| world.term.result(path.display()))?;
-    }
+    world.term.results(&written, written.iter().map(|path| path.display()))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -186,12 +186,7 @@ fn make(args: &Make, common: &Common, world: &World) -> Result<ExitCode> {
         term.table(&table);
         world.summary(&table.markdown("Pushed"))?;
     }
-    if term.json_wanted() {
-        term.json(&printed)?;
-    } else {
-        let mut references = printed.iter().flat_map(|image| &image.references);
-        references.try_for_each(|reference| term.result(reference))?;
-    }
+    term.results(&printed, printed.iter().flat_map(|image| &image.references))?;
     Ok(ExitCode::SUCCESS)
 }
 

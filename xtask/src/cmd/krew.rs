@@ -105,9 +105,7 @@ fn validate(args: &Validate, world: &World) -> Result<ExitCode> {
             }
         }
     }
-    if world.term.json_wanted() {
-        world.term.json(&findings)?;
-    }
+    world.term.json(&findings)?;
     world.term.verdict(findings)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -176,8 +176,10 @@ fn look_ahead(
     if is_checked(request) {
         let args = check::Args::default();
         let options = check::options(&args, config, Mode::Release, common, world);
+        let World { cache, term, .. } = world;
         let config = &config.check;
-        errors.extend(checks::preflight(project, config, &options, &world.cache, &world.term));
+        let subject = checks::Subject { project, config, options: &options, cache, term };
+        errors.extend(checks::preflight(&subject));
     }
     Ok(())
 }

@@ -37,14 +37,10 @@ pub fn report(
         }
     }
     outputs(plan, outcome, public, world)?;
-    if term.json_wanted() {
-        term.json(&Shown { outcome, published: public })?;
-    } else {
-        for artifact in outcome.artifacts.iter().filter(|artifact| wanted(artifact)) {
-            term.result(plan.dist.join(artifact.path()).display())?;
-        }
-    }
-    Ok(())
+    let made = outcome.artifacts.iter().filter(|artifact| wanted(artifact));
+    let paths = made.map(|artifact| plan.dist.join(artifact.path()));
+    let shown = Shown { outcome, published: public };
+    term.results(&shown, paths.map(|path| path.display().to_string()))
 }
 
 /// What the later steps of a job may need, each on one line.

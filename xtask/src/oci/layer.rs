@@ -46,8 +46,7 @@ pub fn layer(
         Some(known) => known,
         None => {
             let known = write(entries, blobs, bar)?;
-            let text = serde_json::to_vec(&known).context("write JSON")?;
-            cache.put(CacheKind::Layer, &key, &Digest::of(&text), &text[..])?;
+            cache.put_json(CacheKind::Layer, &key, &known)?;
             known
         }
     };
@@ -73,14 +72,8 @@ fn key(entries: &[LayerEntry]) -> Digest {
 
 /// What the cache has under the key, where the blob is there too and unchanged.
 fn kept(key: &Digest, cache: &Cache, blobs: &Blobs) -> Result<Option<Known>> {
-    let mut text = Vec::new();
-    if cache.get(CacheKind::Layer, key, &mut text)?.is_none() {
-        return Ok(None);
-    }
-    // Another version may have written another format.
-    let Ok(known) = serde_json::from_slice::<Known>(&text) else {
-        return Ok(None);
-    };
+    let known: Option<Known> = cache.get_json(CacheKind::Layer, key)?;
+    let Some(known) = known else { return Ok(None) };
     Ok(blobs.verify(&known.digest, known.size)?.then_some(known))
 }
 

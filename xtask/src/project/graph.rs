@@ -117,10 +117,9 @@ pub fn learn(
     let packages = Packages::ask(&query, &missing)?;
     for wanted in missing {
         let record = packages.record(&query, wanted)?;
-        let bytes = serde_json::to_vec(&record).context("write a dependency graph")?;
         // Without a lock file the next answer may differ.
         if project.has_lock {
-            cache.put(CacheKind::Graph, &key(wanted), &Digest::of(&bytes), &bytes[..])?;
+            cache.put_json(CacheKind::Graph, &key(wanted), &record)?;
         }
         graphs.insert(wanted.clone(), record.graph);
     }
@@ -128,12 +127,8 @@ pub fn learn(
 }
 
 fn kept(key: &Digest, cache: &Cache) -> Result<Option<Graph>> {
-    let mut bytes = Vec::new();
-    if cache.get(CacheKind::Graph, key, &mut bytes)?.is_none() {
-        return Ok(None);
-    }
-    // Another version of this tool wrote it.
-    let Ok(record) = serde_json::from_slice::<Record>(&bytes) else { return Ok(None) };
+    let record: Option<Record> = cache.get_json(CacheKind::Graph, key)?;
+    let Some(record) = record else { return Ok(None) };
     for (manifest, digest) in &record.outside {
         let now = files::read_foreign_if_there(manifest, limits::SETTINGS)?
             .map(|bytes| Digest::of(&bytes).hex());

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use super::rustc::Rustc;
@@ -62,24 +62,17 @@ pub fn key(dir: &Path, env: &Env) -> Result<Option<Digest>> {
 
 /// The cached toolchain, if its compiler is unchanged.
 pub fn kept(key: &Digest, cache: &Cache) -> Result<Option<Rustc>> {
-    let mut bytes = Vec::new();
-    if cache.get(CacheKind::Toolchain, key, &mut bytes)?.is_none() {
-        return Ok(None);
-    }
-    // Another version of this tool wrote it.
-    let Ok(kept) = serde_json::from_slice::<Kept>(&bytes) else { return Ok(None) };
+    let kept: Option<Kept> = cache.get_json(CacheKind::Toolchain, key)?;
+    let Some(kept) = kept else { return Ok(None) };
     let same = stamp(&compiler(&kept.sysroot))? == Some(kept.stamp);
     Ok(same.then(|| Rustc { sysroot: kept.sysroot, host: kept.host, targets: Vec::new() }))
 }
 
 /// Caches the toolchain for the next run.
 pub fn keep(key: &Digest, rustc: &Rustc, cache: &Cache) -> Result<()> {
-    let Some(stamp) = stamp(&compiler(&rustc.sysroot))? else {
-        return Ok(());
-    };
+    let Some(stamp) = stamp(&compiler(&rustc.sysroot))? else { return Ok(()) };
     let kept = Kept { sysroot: rustc.sysroot.clone(), host: rustc.host.clone(), stamp };
-    let bytes = serde_json::to_vec(&kept).context("write rustup's answer")?;
-    cache.put(CacheKind::Toolchain, key, &Digest::of(&bytes), &bytes[..])
+    cache.put_json(CacheKind::Toolchain, key, &kept)
 }
 
 fn compiler(sysroot: &Path) -> PathBuf {

@@ -114,9 +114,7 @@ pub fn validate(args: Validate, common: &Common, world: &World) -> Result<ExitCo
         let root = registry.fetch(&root)?;
         world.term.step("validate", &args.image);
         let findings = oci::validate(&root);
-        if world.term.json_wanted() {
-            world.term.json(&findings)?;
-        }
+        world.term.json(&findings)?;
         world.term.verdict(findings)?;
         if !world.term.json_wanted() {
             world.term.result(root.digest())?;

@@ -115,12 +115,8 @@ pub fn run(args: &Bump, common: &Common, world: &World) -> Result<ExitCode> {
         }
         say(entry, writes, world);
     }
-    if world.term.json_wanted() {
-        world.term.json(&entries)?;
-    } else {
-        let mut written = entries.iter().filter(is_written);
-        written.try_for_each(|entry| world.term.result(entry.file.display()))?;
-    }
+    let written = entries.iter().filter(is_written).map(|entry| entry.file.display());
+    world.term.results(&entries, written)?;
     let wrong = |finding: &Finding| finding.severity == Severity::Error;
     let wrong: Vec<Finding> =
         entries.into_iter().flat_map(|entry| entry.findings).filter(wrong).collect();

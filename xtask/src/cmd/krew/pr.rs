@@ -78,9 +78,7 @@ pub fn run(args: &Pr, common: &Common, world: &World) -> Result<ExitCode> {
             brought(plugin.name(), forge::contribute(&forge, &change, &world.term)?, world)?
         });
     }
-    if world.term.json_wanted() {
-        world.term.json(&all)?;
-    }
+    world.term.json(&all)?;
     Ok(ExitCode::SUCCESS)
 }
 
