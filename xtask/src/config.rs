@@ -122,8 +122,8 @@ pub fn resolve(raw: Vec<RawConfig>, project: &Project) -> Result<Config, Vec<Fin
     let mut findings = Vec::new();
     let of = |package: Option<&str>| raw.iter().find(|raw| raw.package.as_deref() == package);
     let workspace: WorkspaceKeys = keys(None, of(None), &mut findings);
-    let place = of(None).map(|raw| Place::within(&raw.manifest, schema::item(raw, "targets")));
-    let common = targets(&workspace.targets, project, &place.unwrap_or_default(), &mut findings);
+    let place = schema::place(of(None), "targets");
+    let common = targets(&workspace.targets, project, &place, &mut findings);
     for name in &workspace.packages {
         findings.extend(known_package(name, of(None), project));
     }
@@ -153,9 +153,7 @@ pub fn resolve(raw: Vec<RawConfig>, project: &Project) -> Result<Config, Vec<Fin
 /// The fault in the form of tags. `project` has already read the form, and ignored a wrong one.
 fn no_tag_form(text: &str, typed: Option<&RawConfig>) -> Option<Finding> {
     let error = TagForm::parse(text).err().filter(|_| !text.is_empty())?;
-    let place = typed.map(|raw| Place::within(&raw.manifest, schema::item(raw, "tag")));
-    let why = format!("{error:#}");
-    Some(Finding::error("config-tag", place.unwrap_or_default(), why, schema::example("tag")))
+    Some(schema::fault("config-tag", typed, "tag", format!("{error:#}")))
 }
 
 /// The keys of one scope: the defaults, overridden by what was typed.
@@ -168,7 +166,8 @@ fn keys<T: for<'de> Deserialize<'de>>(
     serde_json::from_value(merged).expect("a merged table has the types of the default one")
 }
 
-fn targets(
+/// The targets, each once. What rustc does not know becomes a finding.
+pub fn targets(
     names: &[String],
     project: &Project,
     place: &Place,
@@ -186,27 +185,17 @@ fn targets(
 }
 
 fn known_package(name: &str, typed: Option<&RawConfig>, project: &Project) -> Option<Finding> {
-    let place = typed
-        .map(|raw| Place::within(&raw.manifest, schema::item(raw, "packages")))
-        .unwrap_or_default();
+    let fault = |why: String, fix: &str| {
+        Finding::error("config-package", schema::place(typed, "packages"), why, fix)
+    };
     let Some(package) = project.packages.iter().find(|package| package.name == name) else {
         let names = project.packages.iter().map(|package| &*package.name);
         let fix = schema::suggest(name, names, "name a package of this workspace");
-        return Some(Finding::error(
-            "config-package",
-            place,
-            format!("no package {name:?} in the workspace"),
-            fix,
-        ));
+        return Some(fault(format!("no package {name:?} in the workspace"), &fix));
     };
     package.bins.is_empty().then(|| {
         let why = format!("package {name:?} has no binary");
-        Finding::error(
-            "config-package",
-            place,
-            why,
-            "remove it from the list, or give it a src/main.rs",
-        )
+        fault(why, "remove it from the list, or give it a src/main.rs")
     })
 }
 
@@ -262,12 +251,8 @@ fn resolve_package(
         } else {
             continue;
         };
-        findings.push(Finding::error(
-            "config-env",
-            scope.place("env"),
-            format!("{name:?} {why}"),
-            fix,
-        ));
+        let why = format!("{name:?} {why}");
+        findings.push(Finding::error("config-env", scope.place("env"), why, fix));
     }
     let named = |bin: &&Bin| keys.bins.is_empty() || keys.bins.contains(&bin.name);
     let released: Vec<Bin> = package.bins.iter().filter(named).cloned().collect();
@@ -302,7 +287,7 @@ fn kept_back(package: &Package, keys: &PackageKeys, workspace: &WorkspaceKeys) -
 }
 
 /// A target that rustc knows; else a finding that names similar ones.
-pub fn target(name: &str, project: &Project, place: &Place) -> Result<Target, Box<Finding>> {
+fn target(name: &str, project: &Project, place: &Place) -> Result<Target, Box<Finding>> {
     let target = Target::parse(name).and_then(|target| {
         // A universal target consists of others and is not rustc's own.
         if !target.slices().is_empty() {

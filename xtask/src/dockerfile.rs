@@ -108,7 +108,6 @@ fn text(
         ("base", base),
         ("config", config(image, build)?),
     ]);
-    let values: Vec<(&str, &str)> = values.iter().map(|(name, value)| (*name, &**value)).collect();
     template::render(include_str!("../Dockerfile.tmpl"), &values)
 }
 

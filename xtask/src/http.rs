@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -15,6 +15,7 @@ use ureq::unversioned::resolver::DefaultResolver;
 use ureq::{Agent, AsSendBody, SendBody};
 
 use crate::digest::Digest;
+use crate::parallel::locked;
 use crate::secret::Secret;
 use crate::term::Term;
 
@@ -139,10 +140,6 @@ pub struct Http<'a> {
     /// Waits that servers asked for.
     waits: Mutex<retry::Waits>,
     stopped: AtomicBool,
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<'a> Http<'a> {

@@ -1,8 +1,8 @@
 //! Runs work on several threads.
 
 use std::num::NonZeroUsize;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ScopedJoinHandle};
 
 use anyhow::{Context, Result, anyhow};
@@ -64,6 +64,11 @@ pub fn map_until<T: Sync, R: Send>(
 /// What came of the work of a thread.
 pub fn join<T>(thread: ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
     thread.join().unwrap_or_else(|_| Err(panicked()))
+}
+
+/// What the mutex holds. A thread that panicked with it does not matter: its panic is told.
+pub fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn panicked() -> anyhow::Error {

@@ -370,15 +370,9 @@ fn named_targets(
             vec![Finding::error("target", Place::item("this machine"), error.to_string(), fix)]
         });
     }
-    let mut targets = Vec::new();
     let mut findings = Vec::new();
-    for name in &request.select.targets {
-        match config::target(name, project, &Place::item("--target")) {
-            Ok(target) if targets.contains(&target) => {}
-            Ok(target) => targets.push(target),
-            Err(finding) => findings.push(*finding),
-        }
-    }
+    let place = Place::item("--target");
+    let targets = config::targets(&request.select.targets, project, &place, &mut findings);
     if findings.is_empty() { Ok(Some(targets)) } else { Err(findings) }
 }
 
@@ -398,8 +392,7 @@ fn kept_back(config: &PackageConfig, request: &Request) -> Option<LeftOut> {
             ("not in the workspace's `packages`", "add it there, or name it with --package")
         }
     };
-    let what = config.name.clone();
-    Some(LeftOut { what, target: None, why: why.to_owned(), fix: fix.to_owned(), by_choice: true })
+    Some(LeftOut::by_choice(&config.name, None, why, fix))
 }
 
 impl Selected<'_> {

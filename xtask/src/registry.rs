@@ -2,7 +2,7 @@
 //! <https://github.com/opencontainers/distribution-spec/blob/main/spec.md>
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result};
 
@@ -11,6 +11,7 @@ use crate::digest::Digest;
 use crate::finding::Help;
 use crate::http::limits::{HEADERS_ONLY_LIMIT, TOKEN};
 use crate::http::{Call, Fault, Http, HttpError, Method, Origin, Response, Scheme, Url};
+use crate::parallel::locked;
 use crate::process::Env;
 use crate::reference::{Repository, Tag};
 use crate::secret::Secret;
@@ -105,10 +106,6 @@ const PROGRESS: u64 = 64 * 1024;
 
 /// How often a call takes up a token that another thread has renewed.
 const TAKEN_UP: u32 = 4;
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// The status of the HTTP error in the chain.
 fn status(error: &anyhow::Error) -> Option<u16> {

@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 
 /// Replaces each `{{ name }}` with the value of that name. An unknown name, or a `{{` that is
 /// not closed, is an error.
-pub fn render(template: &str, values: &[(&str, &str)]) -> Result<String> {
+pub fn render<V: AsRef<str>>(template: &str, values: &[(&str, V)]) -> Result<String> {
     let known = || values.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
     let mut text = String::with_capacity(template.len());
     let mut rest = template;
@@ -16,7 +16,7 @@ pub fn render(template: &str, values: &[(&str, &str)]) -> Result<String> {
             bail!("{template:?} names {:?}; known are {}", name.trim(), known());
         };
         text.push_str(before);
-        text.push_str(value);
+        text.push_str(value.as_ref());
         rest = after;
     }
     text.push_str(rest);

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
+use super::schema;
 use crate::finding::{Finding, Place};
 use crate::project::RawConfig;
 
@@ -157,13 +158,8 @@ pub fn check(
     typed: Option<&RawConfig>,
     findings: &mut Vec<Finding>,
 ) -> CheckConfig {
-    let place = |path: &str| {
-        let within = |raw: &RawConfig| Place::within(&raw.manifest, super::schema::item(raw, path));
-        typed.map(within).unwrap_or_default()
-    };
     let mut fault = |path: &str, why: String| {
-        let fix = super::schema::example(path);
-        findings.push(Finding::error("config-check", place(path), why, fix));
+        findings.push(schema::fault("config-check", typed, path, why));
     };
     let empty = |set: &&String| set.split([',', ' ']).any(|name| name.is_empty());
     for set in keys.features.iter().filter(empty) {
@@ -202,7 +198,8 @@ pub fn check(
         if date.is_none() && !until.is_empty() {
             fault("audit.ignore", format!("{until:?} is not a date"));
         }
-        ignore.push(Ignore { id, reason, until: date, place: place("audit.ignore") });
+        let place = schema::place(typed, "audit.ignore");
+        ignore.push(Ignore { id, reason, until: date, place });
     }
     CheckConfig { features, require, database: audit.database, ignore, severity, deny }
 }

@@ -5,7 +5,7 @@ use std::path::{Component, Path};
 use serde::Deserialize;
 
 use super::schema;
-use crate::finding::{Finding, Place};
+use crate::finding::Finding;
 use crate::project::RawConfig;
 
 /// The keys, as `default.toml` has them.
@@ -36,9 +36,6 @@ pub fn ci(
     } else {
         return Some(keys.run);
     };
-    let place = typed.map(|raw| Place::within(&raw.manifest, schema::item(raw, "ci.run")));
-    let why = format!("{:?} {why}", keys.run);
-    let fix = schema::example("ci.run");
-    findings.push(Finding::error("config-ci", place.unwrap_or_default(), why, fix));
+    findings.push(schema::fault("config-ci", typed, "ci.run", format!("{:?} {why}", keys.run)));
     None
 }

@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::finding::{Finding, Place, said};
+use super::schema;
+use crate::finding::{Finding, said};
 use crate::project::{Project, RawConfig};
 
 /// The keys, as `default.toml` has them.
@@ -108,24 +109,19 @@ pub fn forge(
     findings: &mut Vec<Finding>,
 ) -> ForgeConfig {
     const CHANGELOG: &str = "github.changelog";
-    let named = typed.filter(|raw| super::schema::is_typed(raw, CHANGELOG));
+    let named = typed.filter(|raw| schema::is_typed(raw, CHANGELOG));
     let named = named.filter(|_| !keys.changelog.is_empty());
-    let unfound = named.and_then(|raw| {
+    let unfound = named.and_then(|_| {
         let error = project.boundary.open(&project.root.join(&keys.changelog)).err()?;
-        let place = Place::within(&raw.manifest, super::schema::item(raw, CHANGELOG));
         let (why, help) = said(&error);
-        let fix = help.unwrap_or_else(|| super::schema::example(CHANGELOG));
-        Some(Finding::error("config-github", place, why, fix))
+        let fault = schema::fault("config-github", named, CHANGELOG, why);
+        Some(Finding { fix: help.unwrap_or(fault.fix), ..fault })
     });
     let mut slug = |path: &str, text: &str| {
         let slug = Slug::parse(text);
         if slug.is_none() && !text.is_empty() {
-            let place = typed
-                .map(|raw| Place::within(&raw.manifest, super::schema::item(raw, path)))
-                .unwrap_or_default();
             let why = format!("{text:?} is not a repository on GitHub");
-            let fix = super::schema::example(path);
-            findings.push(Finding::error("config-github", place, why, fix));
+            findings.push(schema::fault("config-github", typed, path, why));
         }
         slug
     };

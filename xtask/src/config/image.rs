@@ -98,7 +98,10 @@ pub fn image(scope: &Scope<'_>, keys: ImageKeys, findings: &mut Vec<Finding>) ->
         parsed.map_err(|error| faults.add("repositories", format!("{error:#}"))).ok()
     });
     let repositories = repositories.collect();
-    let base = base(&keys.base, scope, &mut faults);
+    let base = base(&keys.base, scope).unwrap_or_else(|error| {
+        faults.add("base", format!("{error:#}"));
+        Base::Scratch
+    });
     let mut place = |key: &str, place: anyhow::Result<String>| {
         place.map_err(|error| faults.add(key, format!("{error:#}"))).ok()
     };
@@ -174,24 +177,12 @@ impl Faults<'_, '_> {
     }
 }
 
-fn base(text: &str, scope: &Scope<'_>, faults: &mut Faults<'_, '_>) -> Base {
-    match text {
-        "builtin" => return Base::Builtin,
-        "scratch" => return Base::Scratch,
-        _ => {}
-    }
-    if let Some(stored) = Stored::parse(text) {
-        return stored.map_or_else(
-            |error| {
-                faults.add("base", format!("{error:#}"));
-                Base::Scratch
-            },
-            |stored| Base::Stored(stored.anchored(&scope.package.dir)),
-        );
-    }
-    Reference::parse(text).map(Base::Named).unwrap_or_else(|error| {
-        faults.add("base", format!("{error:#}"));
-        Base::Scratch
+fn base(text: &str, scope: &Scope<'_>) -> anyhow::Result<Base> {
+    Ok(match (text, Stored::parse(text)) {
+        ("builtin", _) => Base::Builtin,
+        ("scratch", _) => Base::Scratch,
+        (_, Some(stored)) => Base::Stored(stored?.anchored(&scope.package.dir)),
+        (_, None) => Base::Named(Reference::parse(text)?),
     })
 }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::finding::{Finding, Place};
+use super::schema;
+use crate::finding::Finding;
 use crate::http::{Origin, Scheme};
 use crate::project::RawConfig;
 
@@ -50,11 +51,7 @@ pub fn network(
 ) -> NetworkConfig {
     let mut fault = |key: &str, why: String| {
         let path = format!("network.{key}");
-        let place = typed
-            .map(|raw| Place::within(&raw.manifest, super::schema::item(raw, &path)))
-            .unwrap_or_default();
-        let fix = super::schema::example(&path);
-        findings.push(Finding::error("config-network", place, why, fix));
+        findings.push(schema::fault("config-network", typed, &path, why));
     };
     let mut number = |key: &str, value: f64, most: u32| {
         let whole = value.fract() == 0.0 && (0.0..=f64::from(most)).contains(&value);

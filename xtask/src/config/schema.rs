@@ -42,6 +42,16 @@ pub fn item(typed: &RawConfig, path: &str) -> String {
     }
 }
 
+/// The place of a setting; nowhere, where nothing is typed.
+pub fn place(typed: Option<&RawConfig>, path: &str) -> Place {
+    typed.map(|raw| Place::within(&raw.manifest, item(raw, path))).unwrap_or_default()
+}
+
+/// What is wrong with a setting, and an example of a right one.
+pub fn fault(rule: &'static str, typed: Option<&RawConfig>, path: &str, why: String) -> Finding {
+    Finding::error(rule, place(typed, path), why, example(path))
+}
+
 /// Splits a path after its table. `a.b[0].c` is in the table `a`, with the key `b[0].c`.
 fn table_and_key(path: &str) -> (Option<&str>, &str) {
     let list = path.find('[').unwrap_or(path.len());
@@ -120,8 +130,7 @@ fn lay_over(
     match wrong {
         None => *default = value.clone(),
         Some(why) => {
-            let place = Place::within(&typed.manifest, item(typed, path));
-            findings.push(Finding::error("config-type", place, why, example(path)));
+            findings.push(fault("config-type", Some(typed), path, why));
         }
     }
 }
@@ -134,8 +143,7 @@ fn unknown<'a>(
 ) -> Finding {
     let all = format!("known keys are {}", keys.clone().collect::<Vec<_>>().join(", "));
     let fix = suggest(key, keys, &all);
-    let place = Place::within(&typed.manifest, item(typed, path));
-    Finding::error("config-key", place, format!("unknown key `{key}`"), fix)
+    Finding::error("config-key", place(Some(typed), path), format!("unknown key `{key}`"), fix)
 }
 
 fn kind(value: &Value) -> &'static str {

@@ -51,7 +51,6 @@ pub fn find(scope: &Scope<'_>, typed: &str) -> Result<Vec<Source>> {
 /// The alternatives that a template stands for, and the files that each finds, if any.
 pub fn search(scope: &Scope<'_>, typed: &str) -> Result<Vec<(String, Vec<Source>)>> {
     let values = scope.project.values(scope.package);
-    let values: Vec<(&str, &str)> = values.iter().map(|(name, value)| (*name, &**value)).collect();
     let text = template::render(typed, &values)?;
     let mut parts = Path::new(&text).components();
     let inside = parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir));

@@ -107,8 +107,8 @@ impl HttpError {
     /// <https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes>
     pub fn names(&self, code: &str) -> bool {
         let Fault::Status { body, .. } = &self.fault else { return false };
-        match Message::of(body).map(|said| said.errors) {
-            Some(Errors::Items(items)) => items.iter().any(|it| it.code == code),
+        match serde_json::from_slice::<Message>(body).map(|said| said.errors) {
+            Ok(Errors::Items(items)) => items.iter().any(|it| it.code == code),
             _ => false,
         }
     }
@@ -189,28 +189,19 @@ struct Item {
     field: String,
 }
 
-impl Message {
-    fn of(body: &[u8]) -> Option<Message> {
-        serde_json::from_slice(body).ok()
-    }
-}
-
 /// The server's message, shortened to one line. A web page has none.
 fn server_message(body: &[u8]) -> Option<String> {
     const LONGEST: usize = 300;
-    let text = match Message::of(body) {
-        Some(Message { errors, message, details }) => {
+    let text = match serde_json::from_slice(body) {
+        Ok(Message { errors, message, details }) => {
             let all = errors.texts().into_iter().chain([message, details]);
             all.filter(|text| !text.is_empty()).collect::<Vec<_>>()
         }
-        None => {
+        Err(_) => {
             let text = String::from_utf8_lossy(body).trim().to_owned();
             let page = text.starts_with(['<', '{', '[']);
-            if page {
-                Vec::new()
-            } else {
-                text.lines().next().map(str::to_owned).into_iter().collect()
-            }
+            let line = text.lines().next().filter(|_| !page);
+            line.map(str::to_owned).into_iter().collect()
         }
     };
     let text = text.join("; ");

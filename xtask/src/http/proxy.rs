@@ -59,17 +59,12 @@ impl Proxies {
 
     /// How an origin is reached.
     pub fn route(&self, origin: &Origin) -> Route {
-        let named = match origin.scheme {
-            Scheme::Http => self.http.is_some(),
-            Scheme::Https => self.https.is_some(),
+        let (proxy, route) = match origin.scheme {
+            Scheme::Http => (&self.http, Route::ForHttp),
+            Scheme::Https => (&self.https, Route::ForHttps),
         };
-        if !named || origin.is_loopback() || self.direct.iter().any(|it| it.fits(origin)) {
-            return Route::Direct;
-        }
-        match origin.scheme {
-            Scheme::Http => Route::ForHttp,
-            Scheme::Https => Route::ForHttps,
-        }
+        let direct = origin.is_loopback() || self.direct.iter().any(|it| it.fits(origin));
+        if proxy.is_none() || direct { Route::Direct } else { route }
     }
 
     fn setting(&self, route: Route) -> Option<&(&'static str, Secret)> {

@@ -128,14 +128,6 @@ impl Base {
             Base::Stored { images, .. } => images.values().map(|of| &of.tree).collect(),
         }
     }
-
-    /// The entries of the builtin base.
-    fn entries(&self) -> Vec<LayerEntry> {
-        match self {
-            Base::Builtin => rootfs::entries(),
-            Base::Scratch | Base::Stored { .. } => Vec::new(),
-        }
-    }
 }
 
 /// What all parts of an image are made from.
@@ -160,7 +152,10 @@ pub fn build_image(
     bar: &ProgressBar,
 ) -> Result<Root> {
     let requested = tree::requested(plan, &Content::of)?;
-    let entries = base.entries();
+    let entries = match base {
+        Base::Builtin => rootfs::entries(),
+        Base::Scratch | Base::Stored { .. } => Vec::new(),
+    };
     let own = Tree::of(&entries);
     let mut recipes = Recipes::default();
     let lowest = recipes.add(entries);

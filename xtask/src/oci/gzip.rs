@@ -4,11 +4,11 @@
 //! processors there are.
 
 use std::io::{self, Write};
+use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
-use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use flate2::{Compress, Compression, Crc, FlushCompress, Status};
 
 use crate::parallel;
@@ -64,8 +64,7 @@ fn compress_on<W: Write + Send>(
         let mut blocks =
             Blocks { buffer: Vec::with_capacity(BLOCK), window: Vec::new(), jobs, order };
         let produced = produce(&mut blocks).and_then(|()| blocks.finish());
-        let written =
-            writer.join().unwrap_or_else(|_| Err(anyhow!("a thread that writes panicked")));
+        let written = parallel::join(writer);
         let worked = workers.into_iter().all(|worker| worker.join().is_ok());
         // Where the writer failed, the producer fails too, and the writer's error is the cause.
         let out = match (produced, written) {
@@ -121,7 +120,7 @@ fn work(jobs: &Mutex<Receiver<Job>>, level: u32) {
     let mut compressor = Compress::new(Compression::new(level), false);
     let mut scratch = Vec::with_capacity(WINDOW);
     loop {
-        let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let job = parallel::locked(jobs).recv();
         let Ok(job) = job else { return };
         let result = reset(&mut compressor, &mut scratch);
         let result = result.and_then(|()| deflate(&mut compressor, &job));
@@ -266,7 +265,7 @@ mod tests {
 
     #[test]
     fn a_failure_on_either_side_ends_it() {
-        let failed = compress(Vec::new(), 1, |_| Err(anyhow!("no such file"))).unwrap_err();
+        let failed = compress(Vec::new(), 1, |_| Err(anyhow::anyhow!("no such file"))).unwrap_err();
         assert_eq!(failed.to_string(), "no such file");
         struct Full;
         impl Write for Full {

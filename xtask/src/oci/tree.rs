@@ -304,17 +304,16 @@ impl Lower<'_> {
 }
 
 fn blocked(asked: &str, why: Blocked) -> Error {
-    match why {
-        Blocked::File(file) => no_folder(asked, &file),
-        Blocked::Endless(link) => failure(
-            format!("/{asked} leads through a loop of links, such as /{}", tame(&link)),
-            "give it a `to` without links, or take another base",
-        ),
-        Blocked::NotText(link) => failure(
-            format!("/{asked} leads through /{}, to a name that is not UTF-8", tame(&link)),
-            "give it a `to` without links, or take another base",
-        ),
-    }
+    let why = match why {
+        Blocked::File(file) => return no_folder(asked, &file),
+        Blocked::Endless(link) => {
+            format!("/{asked} leads through a loop of links, such as /{}", tame(&link))
+        }
+        Blocked::NotText(link) => {
+            format!("/{asked} leads through /{}, to a name that is not UTF-8", tame(&link))
+        }
+    };
+    failure(why, "give it a `to` without links, or take another base")
 }
 
 fn no_folder(asked: &str, file: &str) -> Error {

@@ -30,13 +30,10 @@ pub fn bins(selected: &Selected<'_>, request: &Request) -> (Vec<String>, Vec<Lef
             bins.push(bin.name.clone());
             continue;
         }
-        left_out.push(LeftOut {
-            what: format!("{} (binary of {})", bin.name, selected.package.name),
-            target: None,
-            why: format!("it requires the features {}, which are not on", missing.join(", ")),
-            fix: format!("add them to `features`, or pass --features {}", missing.join(",")),
-            by_choice: true,
-        });
+        let what = format!("{} (binary of {})", bin.name, selected.package.name);
+        let why = format!("it requires the features {}, which are not on", missing.join(", "));
+        let fix = format!("add them to `features`, or pass --features {}", missing.join(","));
+        left_out.push(LeftOut::by_choice(what, None, why, fix));
     }
     (bins, left_out)
 }
@@ -130,7 +127,6 @@ fn environment(
     env.extend(
         project.time.map(|time| ("SOURCE_DATE_EPOCH".to_owned(), time.as_second().to_string())),
     );
-    let values: Vec<(&str, &str)> = values.iter().map(|(name, value)| (*name, &**value)).collect();
     let mut findings = Vec::new();
     for (variable, value) in &selected.config.env {
         match template::render(value, &values) {

@@ -110,13 +110,10 @@ pub fn plan(
     for generator in &selected.config.generate {
         let bin = generator.bin.as_ref().filter(|bin| !build.bins.contains(bin));
         if let Some(bin) = bin {
-            left_out.push(LeftOut {
-                what: format!("{} of {}", generator.output, build.package),
-                target: None,
-                why: format!("{bin}, which writes it, is not built"),
-                fix: format!("build it too: see `bins`, its features and --bin {bin}"),
-                by_choice: true,
-            });
+            let what = format!("{} of {}", generator.output, build.package);
+            let why = format!("{bin}, which writes it, is not built");
+            let fix = format!("build it too: see `bins`, its features and --bin {bin}");
+            left_out.push(LeftOut::by_choice(what, None, why, fix));
             continue;
         }
         let Some(bin) = generator.bin.as_ref().or(build.bins.first()) else { continue };

@@ -100,10 +100,8 @@ pub fn plan(
     let base = match pinned(&config.base, project) {
         Ok(base) => base,
         Err(why) => {
-            let place =
-                Place::within(&selected.package.manifest, "[package.metadata.dockless.image] base");
             let fix = "run `dockless image --update-base`, and commit dockless.lock";
-            findings.push(Finding::error("base-lock", place, why, fix));
+            findings.push(Finding::error("base-lock", place(selected, "base"), why, fix));
             config.base.clone()
         }
     };
@@ -112,7 +110,6 @@ pub fn plan(
         return (None, findings, left_out);
     }
     let values = project.values(selected.package);
-    let values: Vec<(&str, &str)> = values.iter().map(|(name, value)| (*name, &**value)).collect();
     let mut texts = Texts { selected, values: &values, findings: &mut findings };
     let names = texts.names(config, request.publish.repository.as_ref());
     let released = matches!(selected.package.versioned, Versioned::Release { .. });
@@ -130,6 +127,12 @@ pub fn plan(
     };
     findings.extend(collisions(selected, &image));
     (Some(image), findings, left_out)
+}
+
+/// The place of a key of the package's image.
+fn place(selected: &Selected<'_>, key: &str) -> Place {
+    let item = format!("[package.metadata.dockless.image] {key}");
+    Place::within(&selected.package.manifest, item)
 }
 
 /// The base with the digest that dockless.lock has, where it is in a registry.
@@ -188,16 +191,13 @@ fn platforms(
         chosen.retain(|_, target| {
             let fit = target.is_musl();
             if !fit {
-                left_out.push(LeftOut {
-                    what: format!("image of {}", selected.package.name),
-                    target: Some((*target).clone()),
-                    why: "its programs load glibc, which the base does not have".to_owned(),
-                    fix: format!(
-                        "build for {}, or set a `base` that has glibc, such as distroless/cc",
-                        target.triple().replace("-gnu", "-musl")
-                    ),
-                    by_choice: true,
-                });
+                let what = format!("image of {}", selected.package.name);
+                let why = "its programs load glibc, which the base does not have";
+                let musl = target.triple().replace("-gnu", "-musl");
+                let fix = format!(
+                    "build for {musl}, or set a `base` that has glibc, such as distroless/cc"
+                );
+                left_out.push(LeftOut::by_choice(what, Some(target), why, fix));
             }
             fit
         });
@@ -218,45 +218,35 @@ fn collisions(selected: &Selected<'_>, image: &ImagePlan) -> Vec<Finding> {
             && bins.iter().any(|bin| bin.starts_with(&format!("{}/", file.to)));
         bins.contains(&file.to) || through || blocks
     });
-    let item = |key: &str| {
-        let item = format!("[package.metadata.dockless.image] {key}");
-        Place::within(&selected.package.manifest, item)
-    };
-    let place = || item("files");
     let files = image.files.iter().filter(|file| matches!(file.node, ImageNode::File(_)));
     let files: BTreeSet<&str> =
         files.map(|file| &*file.to).chain(bins.iter().map(|bin| &**bin)).collect();
     let folders = image.config.volumes.iter().map(|path| ("volumes", path));
     let folders = folders.chain(image.config.workdir.iter().map(|path| ("workdir", path)));
-    let through = folders.filter_map(|(key, path)| {
+    let blocked = folders.filter_map(|(key, path)| {
         let within = path.trim_start_matches('/');
         let mut above = within.match_indices('/').map(|(at, _)| &within[..at]).chain([within]);
         let file = above.find(|path| files.contains(path))?;
         let why = format!("{path:?} is to be a folder, and /{file} is a file of the image");
-        Some(Finding::error("image-files", item(key), why, "name another folder"))
+        Some(Finding::error("image-files", place(selected, key), why, "name another folder"))
     });
-    let through: Vec<Finding> = through.collect();
-    taken
-        .map(|file| {
-            let why = format!("/{} is where a binary of the package lies", file.to);
-            Finding::error("image-files", place(), why, "give the file another `to`")
-        })
-        .chain(through)
-        .collect()
+    let taken = taken.map(|file| {
+        let why = format!("/{} is where a binary of the package lies", file.to);
+        Finding::error("image-files", place(selected, "files"), why, "give the file another `to`")
+    });
+    taken.chain(blocked).collect()
 }
 
 /// Settings that are templates, rendered; what is wrong becomes a finding.
 struct Texts<'a> {
     selected: &'a Selected<'a>,
-    values: &'a [(&'a str, &'a str)],
+    values: &'a [(&'static str, String)],
     findings: &'a mut Vec<Finding>,
 }
 
 impl Texts<'_> {
     fn fault(&mut self, key: &str, why: String, fix: &str) {
-        let item = format!("[package.metadata.dockless.image] {key}");
-        let place = Place::within(&self.selected.package.manifest, item);
-        self.findings.push(Finding::error("image", place, why, fix));
+        self.findings.push(Finding::error("image", place(self.selected, key), why, fix));
     }
 
     /// `None` where it cannot be rendered, which becomes a finding.

@@ -134,24 +134,17 @@ fn lacking(
 
 /// A manifest that is not made.
 fn unmade(build: &BuildPlan, why: &str, fix: &str) -> LeftOut {
-    LeftOut {
-        what: format!("krew manifest of {}", build.package),
-        target: None,
-        why: why.to_owned(),
-        fix: fix.to_owned(),
-        by_choice: false,
-    }
+    let what = format!("krew manifest of {}", build.package);
+    LeftOut { by_choice: false, ..LeftOut::by_choice(what, None, why, fix) }
 }
 
 /// Programs that kubectl would find too, though the manifest is not about them.
 fn second_plugins(config: &KrewConfig, build: &BuildPlan) -> Vec<LeftOut> {
     let others = build.bins.iter().filter(|bin| bin.starts_with(PLUGIN) && **bin != config.bin);
-    let left_out = others.map(|bin| LeftOut {
-        what: format!("krew manifest of {bin}"),
-        why: format!("a package is one plugin, and {} is of {}", build.package, config.bin),
-        fix: "give it a package of its own".to_owned(),
-        by_choice: true,
-        target: None,
+    let left_out = others.map(|bin| {
+        let what = format!("krew manifest of {bin}");
+        let why = format!("a package is one plugin, and {} is of {}", build.package, config.bin);
+        LeftOut::by_choice(what, None, why, "give it a package of its own")
     });
     left_out.collect()
 }
@@ -180,8 +173,6 @@ fn platforms(
     };
     for (os, arches, archive) in chosen {
         let values = uri_values(selected, build, archive, project);
-        let values: Vec<(&str, &str)> =
-            values.iter().map(|(name, value)| (*name, &**value)).collect();
         let template = if config.uri.is_empty() { URI } else { &config.uri };
         let uri = match template::render(template, &values) {
             Ok(uri) => uri,
@@ -215,13 +206,9 @@ fn chosen<'a>(build: &BuildPlan, archives: &'a [ArchivePlan]) -> (Vec<Chosen<'a>
     let mut served: BTreeMap<(&str, &str), &ArchivePlan> = BTreeMap::new();
     let mut left_out = Vec::new();
     let mut leave = |archive: &ArchivePlan, why: String| {
-        left_out.push(LeftOut {
-            what: format!("krew platform of {}", build.package),
-            target: Some(archive.target.clone()),
-            why,
-            fix: "nothing to do: the archive is made all the same".to_owned(),
-            by_choice: true,
-        });
+        let what = format!("krew platform of {}", build.package);
+        let fix = "nothing to do: the archive is made all the same";
+        left_out.push(LeftOut::by_choice(what, Some(&archive.target), why, fix));
     };
     let mut sorted: Vec<&ArchivePlan> = archives.iter().collect();
     sorted.sort_by_key(|archive| reach(&archive.target));

@@ -26,7 +26,8 @@ pub fn plan(
     let mut release = None;
     if !config.ship {
         let why = "`ship = false` in [workspace.metadata.dockless.github]";
-        left_out.push(left(&format!("the release {tag} on GitHub"), why, "set `ship = true`"));
+        let what = format!("the release {tag} on GitHub");
+        left_out.push(LeftOut::by_choice(what, None, why, "set `ship = true`"));
         if options.draft {
             let fix = "set `ship = true`, or leave out --draft";
             findings.push(Finding::error("github-draft", Place::item("--draft"), why, fix));
@@ -73,7 +74,7 @@ fn homeless(image: &ImagePlan) -> Option<LeftOut> {
     let why = "the settings do not say where to";
     let fix = "set `repositories` in [package.metadata.dockless.image], or DOCKLESS_REPOSITORY";
     let what = format!("the push of the image of {}", image.package);
-    image.destinations().is_empty().then(|| left(&what, why, fix))
+    image.destinations().is_empty().then(|| LeftOut::by_choice(what, None, why, fix))
 }
 
 /// GitHub gives other names to files whose names have other characters.
@@ -128,13 +129,9 @@ fn index(
             return (Some(IndexPlan { repository: index.clone(), plugins }), Vec::new());
         }
     };
-    let what = |plugin: &KrewPlan| {
-        left(&format!("the pull request of {}", plugin.name), why, "nothing to do")
+    let left_out = |plugin: &KrewPlan| {
+        let what = format!("the pull request of {}", plugin.name);
+        LeftOut::by_choice(what, None, why, "nothing to do")
     };
-    (None, plugins.iter().map(what).collect())
-}
-
-fn left(what: &str, why: &str, fix: &str) -> LeftOut {
-    let (what, why, fix) = (what.to_owned(), why.to_owned(), fix.to_owned());
-    LeftOut { what, target: None, why, fix, by_choice: true }
+    (None, plugins.iter().map(left_out).collect())
 }

@@ -231,12 +231,10 @@ pub fn other_tag(selected: &Selected<'_>, project: &Project, mode: Mode) -> Opti
     let tag = project.git.as_ref()?.tags_on_head().next()?;
     let development = matches!(selected.package.versioned, Versioned::Development { .. });
     let clean = project.git.as_ref().is_some_and(|git| !git.dirty);
-    (mode == Mode::Release && development && clean).then(|| LeftOut {
-        what: selected.package.name.clone(),
-        target: None,
-        why: format!("the tag {tag} on HEAD does not speak of it"),
-        fix: format!("tag {} to release it", own_tag(selected.package, project)),
-        by_choice: true,
+    (mode == Mode::Release && development && clean).then(|| {
+        let why = format!("the tag {tag} on HEAD does not speak of it");
+        let fix = format!("tag {} to release it", own_tag(selected.package, project));
+        LeftOut::by_choice(&selected.package.name, None, why, fix)
     })
 }
 

@@ -302,10 +302,20 @@ pub struct LeftOut {
 }
 
 impl LeftOut {
+    /// What somebody chose not to make.
+    pub fn by_choice(
+        what: impl Into<String>,
+        target: Option<&Target>,
+        why: impl Into<String>,
+        fix: impl Into<String>,
+    ) -> LeftOut {
+        let (what, why, fix) = (what.into(), why.into(), fix.into());
+        LeftOut { what, target: target.cloned(), why, fix, by_choice: true }
+    }
+
     /// The error that this is where nothing may be left out.
     pub fn finding(&self) -> Finding {
-        let target =
-            self.target.as_ref().map(|target| format!(" for {target}")).unwrap_or_default();
+        let target = self.target.as_ref().map(|it| format!(" for {it}")).unwrap_or_default();
         let place = Place::item(format!("{}{target}", self.what));
         Finding::error("not-buildable", place, self.why.clone(), self.fix.clone())
     }

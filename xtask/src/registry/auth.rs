@@ -97,7 +97,10 @@ impl Registry<'_> {
                 // Some token servers only read the first scope.
                 let own = format!("repository:{}:", site.repository.path());
                 scopes.sort_by_key(|scope| !scope.starts_with(&own));
-                let realm = self.realm(site, realm)?;
+                // The token server may be on another host, but not with less protection than
+                // the registry: it gets the password.
+                let realm = self.http.resolve_url(&Url::at(&site.server.origin, "/v2/"), realm);
+                let realm = realm.context("read the realm of its challenge")?;
                 let known = (known, &*about);
                 Some(self.token(&realm, service.as_deref(), &scopes, login, known)?)
             }
@@ -105,23 +108,15 @@ impl Registry<'_> {
         Ok(Authorization { header, known, about })
     }
 
-    /// The URL of the token server. It may be on another host, but not with less protection
-    /// than the registry: it gets the password.
-    fn realm(&self, site: &Site, text: &str) -> Result<Url> {
-        let realm = self.http.resolve_url(&Url::at(&site.server.origin, "/v2/"), text);
-        realm.context("read the realm of its challenge")
-    }
-
     /// Requests a token from the realm.
-    fn token<'s>(
+    fn token(
         &self,
         realm: &Url,
         service: Option<&str>,
-        scopes: impl IntoIterator<Item = &'s String>,
+        scopes: &[String],
         login: Option<Login>,
         (known, about): (bool, &str),
     ) -> Result<Secret> {
-        let scopes: Vec<&str> = scopes.into_iter().map(String::as_str).collect();
         let limited = |method, url| Call::new(method, url, TOKEN);
         let response = match &login {
             // https://distribution.github.io/distribution/spec/auth/oauth/

@@ -186,8 +186,10 @@ impl Stored {
         let mut stored = Stored::default();
         stored.auths = stored.object(&mut all, "auths");
         stored.cred_helpers = stored.object(&mut all, "credHelpers");
-        let store = text(&all, "credsStore");
-        stored.creds_store = store.unwrap_or_else(|why| stored.ignore(why));
+        match text(&all, "credsStore") {
+            Ok(name) => stored.creds_store = name,
+            Err(why) => stored.invalid.push(why),
+        }
         Ok(stored)
     }
 
@@ -200,11 +202,6 @@ impl Stored {
                 Map::new()
             }
         }
-    }
-
-    fn ignore<T: Default>(&mut self, why: String) -> T {
-        self.invalid.push(why);
-        T::default()
     }
 
     /// The login and where it is kept. Helpers come first, as in docker, which leaves empty
@@ -321,9 +318,9 @@ fn ask(helper: &str, server: &str, env: &Env) -> Result<Option<Login>> {
     if helper.is_empty() || !helper.chars().all(plain) {
         bail!("{helper:?} is not the name of a credential helper");
     }
-    let here = Path::new(".");
     let name = program_of(helper);
-    let program = Program::new(&name, here, env).arg("get").with_logins();
+    let fix = || format!("try `echo {server} | {name} get`");
+    let program = Program::new(&name, Path::new("."), env).arg("get").with_logins();
     let output =
         program.input(server.as_bytes()).confined(HELPER_TIMEOUT, HELPER_OUTPUT).output()?;
     let printed = String::from_utf8_lossy(&output.stdout);
@@ -331,17 +328,11 @@ fn ask(helper: &str, server: &str, env: &Env) -> Result<Option<Login>> {
         if printed.contains(NOT_FOUND) || output.stderr.contains(NOT_FOUND) {
             return Ok(None);
         }
-        return Err(failure(
-            format!("`{name} get` failed for {server} ({})", output.status),
-            format!("try `echo {server} | {name} get`"),
-        ));
+        let why = format!("`{name} get` failed for {server} ({})", output.status);
+        return Err(failure(why, fix()));
     }
-    let output: HelperOutput = serde_json::from_slice(&output.stdout).map_err(|_| {
-        failure(
-            format!("`{name} get` printed no login for {server}"),
-            format!("try `echo {server} | {name} get`"),
-        )
-    })?;
+    let output: HelperOutput = serde_json::from_slice(&output.stdout)
+        .map_err(|_| failure(format!("`{name} get` printed no login for {server}"), fix()))?;
     let secret = Secret::new(output.secret);
     Ok(Some(if output.username == TOKEN_USER {
         Login::Identity(secret)

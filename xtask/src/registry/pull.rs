@@ -45,7 +45,8 @@ impl Registry<'_> {
                 None => {
                     let site = site()?;
                     let raw = self.manifest(&site, &site.manifest(digest), reference)?;
-                    ensure_same(&raw, digest)?;
+                    let found = raw.digest();
+                    ensure!(found == *digest, "the registry answers {found} for {digest}");
                     self.cache(&raw.bytes, digest)?;
                     raw
                 }
@@ -116,12 +117,6 @@ fn raw(bytes: Vec<u8>, media_type: Option<&str>, digest: &Digest) -> Result<Raw>
         _ => MediaType::ImageManifest,
     };
     Ok(Raw::new(bytes, media_type, *digest))
-}
-
-fn ensure_same(raw: &Raw, digest: &Digest) -> Result<()> {
-    let found = raw.digest();
-    ensure!(found == *digest, "the registry answers {found} for {digest}");
-    Ok(())
 }
 
 /// The media type of a response, without parameters.

@@ -2,13 +2,13 @@
 //! their index. Existing ones are not sent.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::Mutex;
 
 use anyhow::{Context, Result};
 use indicatif::ProgressBar;
 
 use super::upload::{BlobUpload, Delivery};
-use super::{Access, HEADERS_ONLY_LIMIT, Registry, Site, answers, referrers, status};
+use super::{Access, HEADERS_ONLY_LIMIT, Registry, Site, answers, locked, referrers, status};
 use crate::digest::Digest;
 use crate::http::{Body, Call, HttpError, Method, Response, Url};
 use crate::oci::{Blob, Raw, Root};
@@ -20,7 +20,6 @@ use crate::reference::{Reference, Repository, Tag};
 pub struct Pushed {
     repository: Repository,
     manifest: Raw,
-    digest: Digest,
     sent: Sent,
     /// What the tags named before the push.
     tags: TagDigests,
@@ -47,7 +46,7 @@ impl Pushed {
     }
 
     pub fn digest(&self) -> &Digest {
-        &self.digest
+        &self.manifest.descriptor.digest
     }
 
     pub fn sent(&self) -> Sent {
@@ -61,7 +60,7 @@ impl Pushed {
 
     /// `repository@sha256:…`
     pub fn reference(&self) -> Reference {
-        self.repository.at(&self.digest)
+        self.repository.at(self.digest())
     }
 }
 
@@ -82,31 +81,14 @@ enum Query<'a> {
     Tag(&'a Tag),
 }
 
-#[derive(Default)]
-struct Counts {
-    blobs: AtomicUsize,
-    mounted: AtomicUsize,
-    manifests: AtomicUsize,
-    bytes: AtomicU64,
-}
-
-impl Counts {
-    fn count(&self, delivery: Delivery, size: u64) {
+impl Sent {
+    fn count(&mut self, delivery: Delivery, size: u64) {
         match delivery {
-            Delivery::Mounted => drop(self.mounted.fetch_add(1, Ordering::Relaxed)),
+            Delivery::Mounted => self.mounted += 1,
             Delivery::Uploaded => {
-                self.blobs.fetch_add(1, Ordering::Relaxed);
-                self.bytes.fetch_add(size, Ordering::Relaxed);
+                self.blobs += 1;
+                self.bytes += size;
             }
-        }
-    }
-
-    fn sum(&self) -> Sent {
-        Sent {
-            blobs: self.blobs.load(Ordering::Relaxed),
-            mounted: self.mounted.load(Ordering::Relaxed),
-            manifests: self.manifests.load(Ordering::Relaxed),
-            bytes: self.bytes.load(Ordering::Relaxed),
         }
     }
 }
@@ -162,10 +144,11 @@ impl Registry<'_> {
             self.term.step("push", what);
         }
         let bar = self.term.bar("push", total);
-        let counts = Counts::default();
+        let sent = Mutex::new(Sent::default());
         let stop = || self.http.stop();
         let delivered = parallel::map_until(&missing, self.jobs, stop, |blob| {
-            counts.count(self.deliver(&site, blob, source, &bar)?, blob.size);
+            let delivery = self.deliver(&site, blob, source, &bar)?;
+            locked(&sent).count(delivery, blob.size);
             Ok(())
         });
         bar.finish_and_clear();
@@ -180,11 +163,12 @@ impl Registry<'_> {
                 .filter(|raw| !existing.contains(&raw.digest()) || referrers::refers(raw))
                 .collect();
             parallel::map_until(&absent, self.jobs, stop, |raw| {
-                self.put(&site, raw, &blobs, source, &counts)
+                self.put(&site, raw, &blobs, source, &sent)
             })?;
         }
         let manifest = root.raw().clone();
-        Ok(Pushed { repository: to.clone(), manifest, digest, sent: counts.sum(), tags })
+        let sent = *locked(&sent);
+        Ok(Pushed { repository: to.clone(), manifest, sent, tags })
     }
 
     /// The manifests and blobs that the registry says it has, and what the tags name.
@@ -270,22 +254,22 @@ impl Registry<'_> {
         raw: &Raw,
         blobs: &[SourceBlob],
         source: Option<&Repository>,
-        counts: &Counts,
+        sent: &Mutex<Sent>,
     ) -> Result<()> {
         let url = site.manifest(&raw.digest());
         let put = match self.put_at(site, raw, &url) {
             Err(error) if blob_unknown(&error) => {
                 self.term.detail("the registry does not know blobs that it said it had");
                 for blob in blobs {
-                    let bar = ProgressBar::hidden();
-                    counts.count(self.deliver(site, blob, source, &bar)?, blob.size);
+                    let delivery = self.deliver(site, blob, source, &ProgressBar::hidden())?;
+                    locked(sent).count(delivery, blob.size);
                 }
                 self.put_at(site, raw, &url)
             }
             put => put,
         };
         put.with_context(|| format!("put the manifest {}", raw.digest()))?;
-        counts.manifests.fetch_add(1, Ordering::Relaxed);
+        locked(sent).manifests += 1;
         Ok(())
     }
 
@@ -296,8 +280,8 @@ impl Registry<'_> {
         }
         let context = || format!("check that {} exists", pushed.reference());
         let site = self.site(&pushed.repository, Access::Push, &[]).with_context(context)?;
-        let url = site.manifest(&pushed.digest);
-        self.confirm_at(&site, &url, &pushed.digest).with_context(context)
+        let url = site.manifest(pushed.digest());
+        self.confirm_at(&site, &url, pushed.digest()).with_context(context)
     }
 
     /// Puts a manifest at a URL, and lists it as a referrer of its subject.

@@ -42,16 +42,12 @@ impl Registry<'_> {
         let mut pages = Pages::new(self.http, REFERRERS_PAGES, REFERRERS_LIST);
         loop {
             let response = match self.send(site, &of_index(&url)) {
-                Ok(response) => response,
                 // Registries without this endpoint answer so.
-                Err(error) if matches!(status(&error), Some(400 | 404 | 405 | 406)) => {
-                    return Ok(self
-                        .fallback(site, digest)?
-                        .map_or_else(Vec::new, |it| it.manifests));
-                }
-                Err(error) => return Err(error),
+                Err(error) if matches!(status(&error), Some(400 | 404 | 405 | 406)) => None,
+                response => Some(response?),
             };
-            let Some(index) = as_index(&response)? else {
+            let index = response.as_ref().map(as_index).transpose()?.flatten();
+            let (Some(response), Some(index)) = (response, index) else {
                 return Ok(self.fallback(site, digest)?.map_or_else(Vec::new, |it| it.manifests));
             };
             all.extend(index.manifests);
