@@ -35,8 +35,7 @@ impl Lock {
                 .context("it is not UTF-8")?;
             Lock::parse(path, &text)
         };
-        let context = || format!("read {}", path.display());
-        read().with_context(context)
+        read().with_context(|| format!("read {}", path.display()))
     }
 
     /// Parses a lock file of any known version.
@@ -47,7 +46,7 @@ impl Lock {
         // A package's table begins with its name and version.
         let mut tables: HashMap<(&str, &str), usize> = HashMap::new();
         let lines: Vec<&str> = text.lines().collect();
-        for (at, line) in lines.iter().enumerate().filter(|(_, line)| **line == "[[package]]") {
+        for (at, _) in lines.iter().enumerate().filter(|(_, line)| **line == "[[package]]") {
             let value = |key: &str| {
                 let rest =
                     lines[at..].iter().skip(1).take(2).find_map(|line| line.strip_prefix(key));
@@ -56,7 +55,6 @@ impl Lock {
             if let (Some(name), Some(version)) = (value("name = "), value("version = ")) {
                 tables.insert((name, version), at + 1);
             }
-            debug_assert!(!line.is_empty());
         }
         let lines = packages
             .iter()

@@ -4,7 +4,6 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::{Common, Selection, World};
-use crate::finding::Findings;
 use crate::plan::{LeftOut, Mode, Part};
 use crate::project::cross::Zig;
 use crate::toolchain::{self, zig};
@@ -46,13 +45,8 @@ pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
         left_out.extend(plan.left_out.iter().filter(|left| !left.by_choice).cloned());
         left_out.extend(ready.left_out);
     }
-    if term.json_wanted() {
-        term.json(&Ready { zig, left_out: left_out.clone() })?;
-    } else if let Some(zig) = zig {
-        term.result(zig.program.display())?;
-    }
-    if left_out.is_empty() {
-        return Ok(ExitCode::SUCCESS);
-    }
-    Err(Findings(left_out.iter().map(LeftOut::finding).collect()).into())
+    let ready = Ready { zig, left_out };
+    term.results(&ready, ready.zig.iter().map(|zig| zig.program.display()))?;
+    term.verdict(ready.left_out.iter().map(LeftOut::finding).collect())?;
+    Ok(ExitCode::SUCCESS)
 }

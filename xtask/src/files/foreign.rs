@@ -56,22 +56,13 @@ impl Boundary {
         let in_git = within.components().any(|part| is_dot_git(part.as_os_str()))
             || self.git.as_ref().is_some_and(|git| real.starts_with(git));
         let closed = self.closed.iter().find(|closed| real.starts_with(closed));
-        match closed {
-            _ if in_git => {
-                let why =
-                    format!("{} leads into git's own files, to {}", path.display(), real.display());
-                bail!(failure(why, "name files that are committed"))
-            }
-            Some(closed) => {
-                let why = format!(
-                    "{} leads into {}, which builds write",
-                    path.display(),
-                    closed.display()
-                );
-                bail!(failure(why, "name files that are committed"))
-            }
-            None => Ok(real),
-        }
+        let name = path.display();
+        let why = match closed {
+            _ if in_git => format!("{name} leads into git's own files, to {}", real.display()),
+            Some(closed) => format!("{name} leads into {}, which builds write", closed.display()),
+            None => return Ok(real),
+        };
+        bail!(failure(why, "name files that are committed"))
     }
 
     /// Opens a regular file that lies inside.

@@ -57,9 +57,7 @@ impl Report<'_> {
         if found != (expected.machine, expected.is_64, expected.big_endian) {
             let found = machine::describe(file.machine, file.is_64, file.big_endian);
             let wanted = machine::describe(expected.machine, expected.is_64, expected.big_endian);
-            let why = format!("it is for {found}, but {} needs {wanted}", self.target);
-            let fix = format!("look for a linker of another architecture in {}", self.linker());
-            self.error("linkage-machine", why, fix);
+            self.other_machine(&found, &wanted);
         }
         if ![elf::ELFOSABI_NONE, elf::ELFOSABI_GNU].contains(&file.os_abi) {
             let why = format!("its EI_OSABI is {}, which is not Linux (0 or 3)", file.os_abi);

@@ -207,14 +207,7 @@ impl Report<'_> {
         let kind = header.cputype.get(LE);
         let subtype = header.cpusubtype.get(LE);
         if !is_for(self.target, kind, subtype) {
-            let why = format!(
-                "it is for {}, but {} needs {}",
-                describe(kind, subtype),
-                self.target,
-                self.target.arch()
-            );
-            let fix = format!("look for a linker of another architecture in {}", self.linker());
-            self.error("linkage-machine", why, fix);
+            self.other_machine(&describe(kind, subtype), self.target.arch());
         }
         if header.filetype.get(LE) != macho::MH_EXECUTE {
             let kind = match header.filetype.get(LE) {
@@ -255,17 +248,13 @@ impl Report<'_> {
     /// Checks how the program is started. Its code begins after the first `headers` bytes.
     fn check_start(&mut self, commands: &Commands, headers: u64) {
         let fix = "take `-static`, `-dylinker_install_name` and `-e` out of the linker's arguments";
-        match &commands.loader {
-            Some(path) if path == LOADER => {}
-            Some(path) => {
-                let why = format!("it is started by {path:?}, but macOS's loader is {LOADER}");
-                self.error("linkage-interpreter", why, fix);
-            }
-            None => {
-                let why =
-                    format!("it names no loader (LC_LOAD_DYLINKER); macOS's loader is {LOADER}");
-                self.error("linkage-interpreter", why, fix);
-            }
+        let started = match &commands.loader {
+            Some(path) => format!("it is started by {path:?}, but"),
+            None => "it names no loader (LC_LOAD_DYLINKER);".to_owned(),
+        };
+        if commands.loader.as_deref() != Some(LOADER) {
+            let why = format!("{started} macOS's loader is {LOADER}");
+            self.error("linkage-interpreter", why, fix);
         }
         let why = match commands.entry {
             None => "it has no entry point (LC_MAIN)".to_owned(),

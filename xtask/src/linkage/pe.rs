@@ -239,14 +239,7 @@ impl Report<'_> {
         if let Some(wanted) = machine(self.target)
             && wanted != found
         {
-            let why = format!(
-                "it is for {}, but {} needs {}",
-                describe(found),
-                self.target,
-                describe(wanted)
-            );
-            let fix = format!("look for a linker of another architecture in {}", self.linker());
-            self.error("linkage-machine", why, fix);
+            self.other_machine(&describe(found), &describe(wanted));
         }
         let flags = headers.file.characteristics.get(LE);
         let fix = "hand over what cargo names as the executable of a binary target";

@@ -54,6 +54,13 @@ impl Report<'_> {
         format!("[target.{triple}] of .cargo/config.toml, CARGO_TARGET_{name}_LINKER or RUSTFLAGS")
     }
 
+    /// Reports a program for another architecture than the target's.
+    pub fn other_machine(&mut self, found: &str, wanted: &str) {
+        let why = format!("it is for {found}, but {} needs {wanted}", self.target);
+        let fix = format!("look for a linker of another architecture in {}", self.linker());
+        self.error("linkage-machine", why, fix);
+    }
+
     pub fn error(&mut self, rule: &'static str, why: impl Into<String>, fix: impl Into<String>) {
         self.findings.push(Finding::error(rule, self.place.clone(), why, fix));
     }

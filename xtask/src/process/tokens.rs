@@ -47,20 +47,15 @@ impl fmt::Debug for Hidden {
 
 /// Removes the tokens from the variables and returns them.
 pub(super) fn withhold(vars: &mut BTreeMap<OsString, OsString>) -> BTreeMap<OsString, Hidden> {
-    let passed = vars.get(OsStr::new(PASSED_ON)).cloned();
-    let all = std::mem::take(vars);
-    let (tokens, rest): (BTreeMap<_, _>, BTreeMap<_, _>) =
-        all.into_iter().partition(|(name, value)| is_token(name, value, passed.as_deref()));
-    *vars = rest;
+    let (tokens, rest) = split(std::mem::take(vars).into_iter().collect());
+    *vars = rest.into_iter().collect();
     tokens.into_iter().map(|(name, value)| (name, Hidden(value))).collect()
 }
 
 /// Names and values, in their order.
-#[cfg(target_os = "linux")]
 pub(super) type Vars = Vec<(OsString, OsString)>;
 
 /// The variables that are tokens, and the others.
-#[cfg(target_os = "linux")]
 pub(super) fn split(vars: Vars) -> (Vars, Vars) {
     let passed = vars.iter().find(|(name, _)| name == PASSED_ON).map(|(_, value)| value.clone());
     vars.into_iter().partition(|(name, value)| is_token(name, value, passed.as_deref()))

@@ -208,10 +208,8 @@ impl Packages {
                     );
                 }
                 None if !manifest.starts_with(&project.root) => {
-                    packages.outside.insert(
-                        manifest.to_owned(),
-                        Digest::of(&files::read_foreign(manifest, limits::SETTINGS)?).hex(),
-                    );
+                    let text = files::read_foreign(manifest, limits::SETTINGS)?;
+                    packages.outside.insert(manifest.to_owned(), Digest::of(&text).hex());
                     sources.insert((dir.to_owned(), format!("/deps/{}", package.name)));
                 }
                 _ => {}

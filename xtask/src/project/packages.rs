@@ -30,11 +30,7 @@ pub fn of(metadata: &Metadata, git: Option<&Git>) -> Result<Vec<Package>> {
                     required_features: bin.required_features.clone(),
                 })
                 .collect(),
-            features: package
-                .features
-                .iter()
-                .map(|(name, on)| (name.clone(), on.clone()))
-                .collect(),
+            features: package.features.clone().into_iter().collect(),
             about: About {
                 license: filled(&package.license),
                 description: filled(&package.description),

@@ -38,11 +38,8 @@ pub fn read(root: &Path, env: &Env) -> Result<Vec<Profile>> {
     }
     let variables = env.iter().filter_map(|(name, _)| {
         let name = name.to_str()?.strip_prefix("CARGO_PROFILE_")?.strip_suffix("_STRIP")?;
-        Some(Profile {
-            name: name.to_lowercase().replace('_', "-"),
-            inherits: None,
-            sets_strip: true,
-        })
+        let name = name.to_lowercase().replace('_', "-");
+        Some(Profile { name, inherits: None, sets_strip: true })
     });
     profiles.extend(variables);
     Ok(profiles)

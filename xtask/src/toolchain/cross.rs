@@ -203,13 +203,8 @@ pub fn rustc(hidden: &HiddenFlags, rustc: Option<&PathBuf>, project: &Project) -
         }
         text.extend(b"esac; done\n");
     }
-    text.extend(b"exec");
     let words = std::iter::once(program.as_os_str()).chain(hidden.remap.iter().map(OsStr::new));
-    words.for_each(|word| {
-        text.push(b' ');
-        text.extend(quoted(word));
-    });
-    text.extend(b" \"$@\"\n");
+    text.extend(exec(words));
     let name = Digest::of(&text).hex();
     let path = project.target_dir.join("dockless").join(&name[..16]).join("rustc");
     if !path.is_file() {
@@ -279,13 +274,19 @@ fn archiver<'a>(settings: &'a Settings, name: &'a str, project: &Project) -> Vec
 
 /// Writes a program that starts another one and passes its arguments on.
 fn script(path: &Path, words: &[&OsStr]) -> Result<()> {
-    let mut text = b"#!/bin/sh\nexec".to_vec();
-    for word in words {
-        text.push(b' ');
-        text.extend(quoted(word));
-    }
-    text.extend(b" \"$@\"\n");
+    let text = [b"#!/bin/sh\n", &exec(words.iter().copied())[..]].concat();
     files::write_program(path, &text)
+}
+
+/// A script's last line: it becomes the program with these words and its own arguments.
+fn exec<'a>(words: impl Iterator<Item = &'a OsStr>) -> Vec<u8> {
+    let mut line = b"exec".to_vec();
+    for word in words {
+        line.push(b' ');
+        line.extend(quoted(word));
+    }
+    line.extend(b" \"$@\"\n");
+    line
 }
 
 /// A word, quoted for a shell.

@@ -305,16 +305,12 @@ impl Reader<'_> {
                 is_own && self.text[*at..].strip_prefix(open.indicator()).is_some_and(ends)
             })
         };
-        let indicator = self.next_sign(self.text.len()).filter(is_indicator);
+        let indicator = self.sign_from(self.consumed, self.text.len()).filter(is_indicator);
         let at = indicator.map_or(self.consumed, |at| at + 1);
         at..at
     }
 
-    /// The first byte before `end` that was not consumed, and is neither space nor comment.
-    fn next_sign(&self, end: usize) -> Option<usize> {
-        self.sign_from(self.consumed, end)
-    }
-
+    /// The first byte from `start` to `end` that is neither space nor comment.
     fn sign_from(&self, start: usize, end: usize) -> Option<usize> {
         let mut comment = false;
         let within = self.text[start..end].char_indices();
@@ -331,7 +327,7 @@ impl Reader<'_> {
         let first = self.places.byte(span.start);
         let end = self.places.byte(span.end);
         let mut start = self.consumed;
-        while let Some(sign) = self.next_sign(self.text.len()) {
+        while let Some(sign) = self.sign_from(self.consumed, self.text.len()) {
             start = sign;
             if !self.text[sign..].starts_with([':', '-', '?']) {
                 break;

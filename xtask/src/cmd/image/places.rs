@@ -287,9 +287,7 @@ pub fn copy(args: Copy, common: &Common, world: &World) -> Result<ExitCode> {
                 bail!("--referrers copies between registries, and one of the places is none");
             };
             let mut digests = vec![digest];
-            for (_, image) in root.images() {
-                digests.push(image.manifest.digest());
-            }
+            digests.extend(root.images().into_iter().map(|(_, image)| image.manifest.digest()));
             digests.dedup();
             let copied = registry.copy_referrers(&digests, &from.repository, &to.repository)?;
             world.term.step("copy", format_args!("{copied} referrers"));
