@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Take};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -104,20 +104,16 @@ fn entries(
         entries.insert(name, Entry { mode: 0o755, path, digest });
     }
     for file in &plan.files {
-        let digest = digest_of(&file.path)?;
-        entries
-            .insert(file.name.clone(), Entry { mode: file.mode, path: file.path.clone(), digest });
+        let path = file.path.clone();
+        let digest = Digest::of_reader(files::open_resolved(&path)?);
+        let digest = digest.with_context(|| format!("read {}", path.display()))?;
+        entries.insert(file.name.clone(), Entry { mode: file.mode, path, digest });
     }
     for file in generated.of(&plan.package) {
         let (path, digest) = (file.path.clone(), file.digest);
         entries.insert(file.name.clone(), Entry { mode: file.mode, path, digest });
     }
     Ok(entries)
-}
-
-fn digest_of(path: &Path) -> Result<Digest> {
-    Digest::of_reader(files::open_resolved(path)?)
-        .with_context(|| format!("read {}", path.display()))
 }
 
 fn key(version: &str, entries: &BTreeMap<String, Entry>, time: Timestamp) -> Digest {
@@ -140,15 +136,11 @@ impl Entry {
 /// An entry's bytes, hashed while they are read: what was proved is what is shipped.
 struct Content {
     inner: HashingReader<ProgressBarIter<Take<File>>>,
+    /// In bytes.
     size: u64,
 }
 
 impl Content {
-    /// In bytes.
-    fn size(&self) -> u64 {
-        self.size
-    }
-
     /// Fails where the bytes that were read are not the entry's.
     fn finish(self, entry: &Entry) -> Result<()> {
         let (_, digest, read) = self.inner.finish();
@@ -167,6 +159,8 @@ impl Read for Content {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::files::Dist;
 

@@ -3,9 +3,11 @@
 //! made common.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use serde::de::DeserializeOwned;
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
@@ -174,11 +176,8 @@ fn with_others(plan: &Plan, artifacts: &[Artifact], out: &Staging<'_>) -> Result
     let mut all: Vec<Value> = own.collect::<Result<_, _>>().context("write JSON")?;
     let path = out.dist().join("artifacts.json");
     if plan.part != Part::All
-        && let Some(before) = files::read_foreign_if_there(&path, limits::RELEASE)?
+        && let Some(before) = read_document::<Vec<Value>>(&path)?
     {
-        let before: Vec<Value> = serde_json::from_slice(&before)
-            .with_context(|| format!("read {}", path.display()))
-            .context(Help(metadata::ANEW.into()))?;
         let text = |of: &Value, key: &str| of[key].as_str().unwrap_or("").to_owned();
         let stays = |of: &Value| {
             let path = text(of, "path");
@@ -192,8 +191,19 @@ fn with_others(plan: &Plan, artifacts: &[Artifact], out: &Staging<'_>) -> Result
     Ok(all)
 }
 
-fn document(value: &impl Serialize) -> Result<Vec<u8>> {
+/// A JSON file of dist/.
+pub fn document(value: &impl Serialize) -> Result<Vec<u8>> {
     let mut text = serde_json::to_vec_pretty(value).context("write JSON")?;
     text.push(b'\n');
     Ok(text)
+}
+
+/// Reads a JSON file of dist/; `None` where there is none.
+fn read_document<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+    let Some(text) = files::read_foreign_if_there(path, limits::RELEASE)? else { return Ok(None) };
+    let help = Help("remove dist/, for example with `dockless clean`, and run again".to_owned());
+    serde_json::from_slice(&text)
+        .map(Some)
+        .with_context(|| format!("read {}", path.display()))
+        .context(help)
 }

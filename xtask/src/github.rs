@@ -85,14 +85,9 @@ impl<'a> GitHub<'a> {
         Patience::new(self.http)
     }
 
-    /// An address below the API's.
-    fn url(&self, path: &str) -> Url {
-        self.api.below(path)
-    }
-
     /// An address in a repository.
     fn repo_url(&self, repo: &Slug, path: &str) -> Url {
-        self.url(&format!("/repos/{}/{}{path}", repo.owner, repo.name))
+        self.api.below(&format!("/repos/{}/{}{path}", repo.owner, repo.name))
     }
 
     /// Sends a request once, with the token.

@@ -169,11 +169,11 @@ pub fn dockerfiles(
     };
     let built_here = matches!(programs, Some(Source::Cargo(_)));
     let _target = built_here.then(|| lock_target(project, term)).transpose()?;
-    let base = |image: &ImagePlan| match oci::names_folders(image)? {
-        true => bases::one(image, cache, registry, term).map(Some),
-        false => Ok(None),
-    };
-    let bases = plan.images.iter().map(base).collect::<Result<Vec<_>>>()?;
+    let mut bases = Vec::new();
+    for image in &plan.images {
+        let needed = oci::names_folders(image)?;
+        bases.push(needed.then(|| bases::one(image, cache, registry, term)).transpose()?);
+    }
     let binaries = match programs {
         Some(Source::Cargo(network)) => binaries(plan, project, *network, term)?.0,
         Some(Source::Shards(shards)) => proved(shards.compiled.clone(), term)?,
@@ -372,28 +372,26 @@ fn generated(
 ) -> Result<Generated> {
     let (plans, unbuilt): (Vec<_>, Vec<_>) =
         plan.generate.iter().cloned().partition(|plan| generate::runnable(plan, binaries).is_ok());
-    left_out.extend(unbuilt.into_iter().map(|plan| LeftOut {
-        what: format!("{} of {}", plan.output, plan.package),
-        target: None,
-        why: format!("{}, which writes it, was not built for this machine", plan.bin),
-        fix: "build it too: why it was not is said in its own line".to_owned(),
-        by_choice: false,
+    left_out.extend(unbuilt.into_iter().map(|plan| {
+        let what = format!("{} of {}", plan.output, plan.package);
+        let why = format!("{}, which writes it, was not built for this machine", plan.bin);
+        LeftOut::forced(what, None, why, "build it too: why it was not is said in its own line")
     }));
     generate::generate(&plans, &plan.archives, binaries, plan.time, &project.env, term)
 }
 
 /// Adds the licences that krew takes by one name alone.
 fn join(plan: &Plan, generated: &mut Generated, term: &Term) -> Result<()> {
-    let mut joined: Vec<&str> = Vec::new();
+    let mut joined = BTreeSet::new();
     for archive in &plan.archives {
-        if let Some(own) = archive.joined.as_ref().filter(|_| !joined.contains(&&*archive.package))
-        {
+        let Some(own) = &archive.joined else { continue };
+        // The archives of a package have the same licence.
+        if joined.insert(&archive.package) {
             let from = own.from.iter().filter_map(|path| path.file_name()?.to_str());
             let from = from.collect::<Vec<_>>().join(" and ");
             let what = format!("{} of {from} for {}", own.name, archive.package);
             term.step("join", format!("{what}: krew takes no licence by another name"));
             generated.join(&archive.package, own)?;
-            joined.push(&archive.package);
         }
     }
     Ok(())

@@ -153,13 +153,7 @@ fn left_out(build: &BuildPlan, target: &Target, why: &str, project: &Project) ->
     } else {
         format!("run `rustup target add {target}` where the network reaches rustup's server")
     };
-    LeftOut {
-        what: build.package.clone(),
-        target: Some(target.clone()),
-        why: why.to_owned(),
-        fix,
-        by_choice: false,
-    }
+    LeftOut::forced(&*build.package, Some(target), why, fix)
 }
 
 /// Why the target cannot be compiled for; `None` where it can. Installs a missing standard

@@ -32,7 +32,7 @@ pub fn write(
         let mut content = entry.open(bar)?;
         let mut header = Header::new_gnu();
         header.set_entry_type(EntryType::Regular);
-        header.set_size(content.size());
+        header.set_size(content.size);
         header.set_mode(entry.mode);
         header.set_mtime(time.as_second().max(0) as u64);
         header.set_uid(0);

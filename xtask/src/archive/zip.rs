@@ -39,7 +39,7 @@ pub fn write(
             .system(System::Unix)
             .unix_permissions(entry.mode)
             .last_modified_time(dos_time(time)?)
-            .large_file(content.size() >= LARGE);
+            .large_file(content.size >= LARGE);
         zip.start_file(name, options).with_context(context)?;
         let mut blocks = BufWriter::with_capacity(BLOCK, &mut zip);
         std::io::copy(&mut content, &mut blocks).with_context(context)?;

@@ -3,12 +3,11 @@
 use std::fmt;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use super::document;
-use crate::files::{self, Staging};
-use crate::finding::Help;
+use super::{document, read_document};
+use crate::files::Staging;
 use crate::plan::{Mode, Plan};
 use crate::project::About;
 use crate::version::Version;
@@ -32,11 +31,7 @@ struct PackageOf {
 impl Of {
     /// Reads what the dist/ is of; `None` where there is none.
     pub fn read(dist: &Path) -> Result<Option<Of>> {
-        let path = dist.join(METADATA);
-        let read = files::read_foreign_if_there(&path, files::limits::RELEASE)?;
-        let Some(bytes) = read else { return Ok(None) };
-        let of = serde_json::from_slice(&bytes);
-        of.map(Some).with_context(|| format!("read {}", path.display())).context(Help(ANEW.into()))
+        read_document(&dist.join(METADATA))
     }
 
     /// Whether a part of the plan is of the same sources as this dist/.
@@ -59,9 +54,6 @@ impl fmt::Display for Of {
 
 /// The mark of a dist/, which tells what it is of.
 const METADATA: &str = "metadata.json";
-
-/// What to do about a dist/ that cannot be read.
-pub(super) const ANEW: &str = "remove dist/, for example with `dockless clean`, and run again";
 
 /// What `metadata.json` says of a release.
 #[derive(Debug, Serialize)]

@@ -61,6 +61,6 @@ fn outputs(
         .map(|(name, digest)| json!({ "name": name, "digest": digest }))
         .collect();
     world.output("images", &json!(images).to_string())?;
-    let url = public.and_then(|public| public.release.as_ref().map(|it| it.url()));
-    world.output("url", url.unwrap_or_default())
+    let release = public.and_then(|public| public.release.as_ref());
+    world.output("url", release.map_or("", |it| &it.url))
 }

@@ -55,10 +55,11 @@ pub struct Sent {
 /// A release that everybody sees.
 #[derive(Clone, Debug, Serialize)]
 pub struct Published {
-    tag: String,
-    url: String,
+    pub tag: String,
+    /// Its page.
+    pub url: String,
     prerelease: bool,
-    sent: Sent,
+    pub sent: Sent,
     /// Whether this run is the one that made it public.
     anew: bool,
 }
@@ -67,19 +68,6 @@ impl Published {
     fn new(release: Release, sent: Sent, anew: bool) -> Published {
         let Release { tag_name: tag, html_url: url, prerelease, .. } = release;
         Published { tag, url, prerelease, sent, anew }
-    }
-
-    pub fn tag(&self) -> &str {
-        &self.tag
-    }
-
-    /// Its page.
-    pub fn url(&self) -> &str {
-        &self.url
-    }
-
-    pub fn sent(&self) -> Sent {
-        self.sent
     }
 }
 
@@ -194,12 +182,9 @@ impl Forge<'_> {
         let mut patience = self.patience();
         loop {
             if let Some(asset) = &existing {
-                if asset.is_complete() {
-                    self.ensure_same(repo, asset, file)?;
-                    return Ok(None);
-                }
-                // It was listed a while ago, and another run may have uploaded it since.
-                let now = self.asset(repo, asset)?;
+                // It was listed a while ago, and another run may have completed it since.
+                let complete = asset.is_complete();
+                let now = if complete { existing.clone() } else { self.asset(repo, asset)? };
                 if let Some(complete) = now.filter(Asset::is_complete) {
                     self.ensure_same(repo, &complete, file)?;
                     return Ok(None);

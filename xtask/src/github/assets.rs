@@ -67,25 +67,19 @@ impl GitHub<'_> {
 
     /// The digest of a file, which is downloaded where GitHub does not tell it.
     pub fn asset_digest(&self, repo: &Slug, asset: &Asset) -> Result<Digest> {
-        match asset.sha256() {
-            Some(text) => Digest::parse(text)
-                .with_context(|| format!("read the digest that GitHub tells of {}", asset.name)),
-            None => self.downloaded_digest(repo, asset),
+        if let Some(text) = asset.sha256() {
+            return Digest::parse(text)
+                .with_context(|| format!("read the digest that GitHub tells of {}", asset.name));
         }
-    }
-
-    fn downloaded_digest(&self, repo: &Slug, asset: &Asset) -> Result<Digest> {
         let url = self.asset_url(repo, asset);
         let headers = &[("accept", "application/octet-stream"), HEADERS[1]];
         let call = Call { headers, ..self.call(Method::GET, &url, Body::Empty, asset.size) };
-        let digest = self.http.retry(|| self.hashed(&call, asset.size));
+        let digest = self.http.retry(|| {
+            // One byte more than expected makes another digest.
+            let body = self.http.open(&call)?.body.take(asset.size.saturating_add(1));
+            Digest::of_reader(body).map_err(|error| call.cut(&error))
+        });
         digest.map_err(|error| self.explain(error))
-    }
-
-    fn hashed(&self, call: &Call<'_>, size: u64) -> Result<Digest, HttpError> {
-        // One byte more than expected makes another digest.
-        let body = self.http.open(call)?.body.take(size.saturating_add(1));
-        Digest::of_reader(body).map_err(|error| call.cut(&error))
     }
 
     /// Uploads a file to a release, once.

@@ -84,7 +84,7 @@ impl Repository {
 impl GitHub<'_> {
     /// The login of the token's owner; `None` for a workflow's token, which has none.
     pub fn login(&self) -> Result<Option<String>> {
-        let url = self.url("/user");
+        let url = self.api.below("/user");
         // 403: "Resource not accessible by integration"
         Ok(self.get(&url, &[403])?.map(|user: User| user.login))
     }

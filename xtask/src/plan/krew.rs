@@ -134,8 +134,7 @@ fn lacking(
 
 /// A manifest that is not made.
 fn unmade(build: &BuildPlan, why: &str, fix: &str) -> LeftOut {
-    let what = format!("krew manifest of {}", build.package);
-    LeftOut { by_choice: false, ..LeftOut::by_choice(what, None, why, fix) }
+    LeftOut::forced(format!("krew manifest of {}", build.package), None, why, fix)
 }
 
 /// Programs that kubectl would find too, though the manifest is not about them.

@@ -302,6 +302,17 @@ pub struct LeftOut {
 }
 
 impl LeftOut {
+    /// What cannot be made.
+    pub fn forced(
+        what: impl Into<String>,
+        target: Option<&Target>,
+        why: impl Into<String>,
+        fix: impl Into<String>,
+    ) -> LeftOut {
+        let (what, why, fix) = (what.into(), why.into(), fix.into());
+        LeftOut { what, target: target.cloned(), why, fix, by_choice: false }
+    }
+
     /// What somebody chose not to make.
     pub fn by_choice(
         what: impl Into<String>,
@@ -309,8 +320,7 @@ impl LeftOut {
         why: impl Into<String>,
         fix: impl Into<String>,
     ) -> LeftOut {
-        let (what, why, fix) = (what.into(), why.into(), fix.into());
-        LeftOut { what, target: target.cloned(), why, fix, by_choice: true }
+        LeftOut { by_choice: true, ..LeftOut::forced(what, target, why, fix) }
     }
 
     /// The error that this is where nothing may be left out.

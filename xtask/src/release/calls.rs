@@ -1,10 +1,9 @@
 //! Each call that publishing would make, as far as it is known before anything is made.
 
 use super::publish::LATEST;
-use crate::config::Slug;
 use crate::http::Url;
-use crate::plan::{IndexPlan, Plan, PublishPlan};
-use crate::reference::Tag;
+use crate::plan::{Plan, PublishPlan};
+use crate::reference::{Repository, Tag};
 use crate::term::Table;
 
 /// The calls that change something, in their order; `api` is the address of GitHub's API.
@@ -12,8 +11,7 @@ use crate::term::Table;
 pub fn calls(plan: &Plan, publish: &PublishPlan, api: &Url) -> Table {
     let mut table = Table::new(&["call", "at", "for"]);
     let mut row = |call: &str, at: String, what: String| table.row([call.to_owned(), at, what]);
-    let manifests =
-        |to: &crate::reference::Repository| format!("{}/v2/{}/manifests", to.registry(), to.path());
+    let manifests = |to: &Repository| format!("{}/v2/{}/manifests", to.registry(), to.path());
     for image in &plan.images {
         for to in image.destinations() {
             let at = format!("{}/v2/{}/blobs/uploads/", to.registry(), to.path());
@@ -43,30 +41,17 @@ pub fn calls(plan: &Plan, publish: &PublishPlan, api: &Url) -> Table {
         }
     }
     if let (Some(index), Some(release)) = (&publish.index, &publish.release) {
+        let from = &release.repository;
+        let fork = api.below(&format!("/repos/…/{}", index.repository.name)).to_string();
+        let of = |part: &str| api.below(&format!("/repos/{}/{part}", index.repository)).to_string();
         for plugin in &index.plugins {
-            pull_request(plugin, index, &release.repository, publish, api, &mut row);
+            let branch = format!("{}-{plugin}-{}-{tag}", from.owner, from.name);
+            let file = format!("{fork}/contents/plugins/{plugin}.yaml");
+            row("POST", of("forks"), "a fork".to_owned());
+            row("POST", format!("{fork}/git/refs"), format!("the branch {branch}"));
+            row("PUT", file, format!("{plugin}'s next version"));
+            row("POST", of("pulls"), "the pull request".to_owned());
         }
     }
     table
-}
-
-fn pull_request(
-    plugin: &str,
-    index: &IndexPlan,
-    from: &Slug,
-    publish: &PublishPlan,
-    api: &Url,
-    row: &mut impl FnMut(&str, String, String),
-) {
-    let fork = api.below(&format!("/repos/…/{}", index.repository.name)).to_string();
-    let branch = format!("{}-{plugin}-{}-{}", from.owner, from.name, publish.tag);
-    let of = |part: &str| api.below(&format!("/repos/{}/{part}", index.repository)).to_string();
-    row("POST", of("forks"), "a fork".to_owned());
-    row("POST", format!("{fork}/git/refs"), format!("the branch {branch}"));
-    row(
-        "PUT",
-        format!("{fork}/contents/plugins/{plugin}.yaml"),
-        format!("{plugin}'s next version"),
-    );
-    row("POST", of("pulls"), "the pull request".to_owned());
 }

@@ -73,9 +73,7 @@ impl Outcome<'_> {
     pub fn markdown(&self) -> String {
         let left_out = left_out_table(&self.left_out);
         let made = self.made(64).markdown(&format!("{} {}", self.title, self.version));
-        let left_out =
-            if left_out.is_empty() { String::new() } else { left_out.markdown("Left out") };
-        made + &left_out
+        if left_out.is_empty() { made } else { made + &left_out.markdown("Left out") }
     }
 }
 

@@ -58,11 +58,8 @@ pub fn manifests(
     let mut manifests = Vec::new();
     for plugin in &plan.krew {
         // Those that no platform could be built for were listed.
-        if !plugin
-            .platforms
-            .iter()
-            .any(|it| archives.iter().any(|made| made.plan.name == it.archive))
-        {
+        let mut archived = plugin.platforms.iter().map(|it| &it.archive);
+        if !archived.any(|name| archives.iter().any(|made| made.plan.name == *name)) {
             continue;
         }
         let manifest = krew::manifest(plugin, archives)?;

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::thread;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde::Serialize;
 
 use super::Outcome;
@@ -13,6 +13,7 @@ use crate::files::{self, limits};
 use crate::finding::Findings;
 use crate::forge::{self, Complete, Forge, NewRelease, PullRequest, ReleaseFile, index, notes};
 use crate::krew::Release;
+use crate::parallel;
 use crate::plan::{ImagePlan, Plan, PublishPlan, ReleasePlan};
 use crate::preflight::Sites;
 use crate::project::{Project, git};
@@ -73,9 +74,16 @@ pub fn publish(
     term: &Term,
 ) -> Result<Public> {
     let mut public = Public::default();
-    let Uploaded { images, release } = upload(plan, to, outcome, notes, sites, term)?;
+    // Nobody sees the draft and the images without tags yet: a release speaks of its images, and
+    // so they are in their registries before it is published. Each waits for a server of its own.
+    let (images, draft) = thread::scope(|scope| {
+        let images = scope.spawn(|| push_images(outcome, sites.registry));
+        let draft = drafted(plan, to, outcome, notes, &sites.forge, term);
+        (parallel::join(images), draft)
+    });
+    let images = images?;
     let finish = || format!("{} is not all published: run again to finish it", to.tag);
-    if let Some(complete) = release {
+    if let Some(complete) = draft? {
         if to.draft {
             let pushed: Vec<&Pushed> = images.iter().flat_map(PushedImage::at).collect();
             pushed.iter().try_for_each(|pushed| sites.registry.confirm(pushed))?;
@@ -96,31 +104,6 @@ pub fn publish(
         }
     }
     Ok(public)
-}
-
-/// All that a release consists of, where it belongs. Nobody sees it yet: a release speaks of
-/// its images, and so they are in their registries before it is published.
-struct Uploaded<'a> {
-    images: Vec<PushedImage<'a>>,
-    release: Option<Complete>,
-}
-
-fn upload<'a>(
-    plan: &Plan,
-    to: &PublishPlan,
-    outcome: &'a Outcome<'_>,
-    notes: &Notes,
-    sites: &Sites<'_>,
-    term: &Term,
-) -> Result<Uploaded<'a>> {
-    // Each waits for a server of its own.
-    let (images, release) = thread::scope(|scope| {
-        let images = scope.spawn(|| push_images(outcome, sites.registry));
-        let release = drafted(plan, to, outcome, notes, &sites.forge, term);
-        (images.join(), release)
-    });
-    let images = images.unwrap_or_else(|_| bail!("the thread that pushes images panicked"))?;
-    Ok(Uploaded { images, release: release? })
 }
 
 /// The release's draft on GitHub, with all its files.
@@ -154,13 +137,11 @@ pub fn notes(
         return Ok(Notes { text: text(path, files::read(path)?)?, asked: true });
     }
     let path = project.root.join(changelog);
-    let section = match path.is_file() {
-        true => {
-            let bytes = project.boundary.read(&path, limits::TEXT)?;
-            notes::section(&text(&path, bytes)?, &to.tag.version)
-        }
-        false => None,
-    };
+    let mut section = None;
+    if path.is_file() {
+        let bytes = project.boundary.read(&path, limits::TEXT)?;
+        section = notes::section(&text(&path, bytes)?, &to.tag.version);
+    }
     let commits = || {
         let Some(git) = &project.git else { return Ok(String::new()) };
         let commits = git::log(git.before(&to.tag), &project.root, &project.env)?;
@@ -228,23 +209,19 @@ pub fn published_table<'a>(published: impl IntoIterator<Item = &'a Published>) -
 }
 
 impl Public {
-    /// What became of it: of a draft nobody sees anything yet.
-    fn word(&self) -> &'static str {
-        if self.draft.is_some() { "drafted" } else { "published" }
-    }
-
-    /// What its tables are called.
+    /// What its tables are called: of a draft nobody sees anything yet.
     pub fn title(&self) -> &'static str {
         if self.draft.is_some() { "Drafted" } else { "Published" }
     }
 
     /// What is public now, and where, as tables.
     pub fn tables(&self) -> Vec<Table> {
-        let mut places = Table::new(&[self.word(), "at", "sent"]);
+        let word = if self.draft.is_some() { "drafted" } else { "published" };
+        let mut places = Table::new(&[word, "at", "sent"]);
         if let Some(release) = &self.release {
-            let sent = release.sent();
+            let sent = release.sent;
             let sent = format!("{} in {} files", term::size(sent.bytes), sent.files);
-            places.row([release.tag().to_owned(), release.url().to_owned(), sent]);
+            places.row([release.tag.clone(), release.url.clone(), sent]);
         }
         if let Some(draft) = &self.draft {
             places.row(["draft".to_owned(), draft.clone(), String::new()]);

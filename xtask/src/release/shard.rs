@@ -164,9 +164,7 @@ pub fn split(
         programs,
         generated,
     };
-    let mut text = serde_json::to_vec_pretty(&shard).context("write JSON")?;
-    text.push(b'\n');
-    staging.write(SHARD, &text)?;
+    staging.write(SHARD, &artifacts::document(&shard)?)?;
     artifacts::describe(plan, name(plan, project), Vec::new(), &staging)?;
     staging.commit(plan.time)?;
     Ok(locks.dist.path().join(SHARD))
@@ -276,14 +274,9 @@ fn written<'a>(
         let all = shards.iter().map(|(path, shard)| (path, of(shard)));
         let mut all = all.filter(|(_, files)| !files.is_empty());
         let Some((first, files)) = all.next() else {
-            let missing = LeftOut {
-                what: format!("generated files of {package}"),
-                target: None,
-                why: "no shard holds them".to_owned(),
-                fix: "build one of its targets by `release --split` on a machine that runs it"
-                    .to_owned(),
-                by_choice: false,
-            };
+            let what = format!("generated files of {package}");
+            let fix = "build one of its targets by `release --split` on a machine that runs it";
+            let missing = LeftOut::forced(what, None, "no shard holds them", fix);
             match plan.mode {
                 Mode::Snapshot => left_out.push(missing),
                 _ => findings.push(missing.finding()),
@@ -312,10 +305,8 @@ fn expected(plan: &Plan) -> impl Iterator<Item = (&BuildPlan, &Target, &str)> {
         let targets = build.targets.iter().chain(&build.joined);
         let shipped = targets.filter(|target| {
             let archived = plan.archives.iter().any(|it| it.target == **target);
-            let imaged = plan
-                .images
-                .iter()
-                .any(|image| image.platforms.iter().any(|it| it.target == **target));
+            let mut platforms = plan.images.iter().flat_map(|image| &image.platforms);
+            let imaged = platforms.any(|it| it.target == **target);
             archived || imaged
         });
         shipped.flat_map(move |target| build.bins.iter().map(move |bin| (build, target, &**bin)))

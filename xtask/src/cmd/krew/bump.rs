@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::super::{Common, World};
 use crate::artifacts::KREW;
 use crate::files::{self, limits};
-use crate::finding::{Finding, Findings, Place, Severity, failure};
+use crate::finding::{Finding, Place, Severity, failure};
 use crate::krew::{self, Archives, Change, Release};
 use crate::release;
 
@@ -118,9 +118,9 @@ pub fn run(args: &Bump, common: &Common, world: &World) -> Result<ExitCode> {
     let written = entries.iter().filter(is_written).map(|entry| entry.file.display());
     world.term.results(&entries, written)?;
     let wrong = |finding: &Finding| finding.severity == Severity::Error;
-    let wrong: Vec<Finding> =
-        entries.into_iter().flat_map(|entry| entry.findings).filter(wrong).collect();
-    if wrong.is_empty() { Ok(ExitCode::SUCCESS) } else { Err(Findings(wrong).into()) }
+    let findings = entries.into_iter().flat_map(|entry| entry.findings);
+    world.term.verdict(findings.filter(wrong).collect())?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Where an index has its entries.
