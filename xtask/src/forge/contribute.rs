@@ -101,15 +101,13 @@ pub fn contribute(forge: &Forge<'_>, change: &Change<'_>, term: &Term) -> Result
     let context = || format!("change {} in {}", change.file, change.repository);
     for _ in 0..ROUNDS {
         let upstream = upstream(forge, change)?;
-        let done = match upstream.edit()? {
-            Edit::UpToDate(version) => {
-                upstream.close_before(&version, term).with_context(context)?;
-                Some(PullRequest::UpToDate { version })
-            }
-            Edit::Newer(version) => {
-                upstream.close_before(&version, term).with_context(context)?;
-                Some(PullRequest::Newer { version })
-            }
+        let edit = upstream.edit()?;
+        if let Edit::UpToDate(version) | Edit::Newer(version) = &edit {
+            upstream.close_before(version, term).with_context(context)?;
+        }
+        let done = match edit {
+            Edit::UpToDate(version) => Some(PullRequest::UpToDate { version }),
+            Edit::Newer(version) => Some(PullRequest::Newer { version }),
             Edit::Write(new) => upstream.propose(&new, term).with_context(context)?,
         };
         if let Some(done) = done {
@@ -200,9 +198,8 @@ impl Upstream<'_> {
             }
         };
         let (slug, branch) = (fork.slug()?, &fork.default_branch);
-        let ready = forge.await_branch(&slug, branch, FORKING);
-        ready
-            .with_context(|| format!("{slug}, the fork of {to}, is not ready: run again later"))?;
+        let context = || format!("{slug}, the fork of {to}, is not ready: run again later");
+        forge.await_branch(&slug, branch, FORKING).with_context(context)?;
         Ok(slug)
     }
 

@@ -9,7 +9,7 @@ use super::lock_dist;
 use crate::archive::Archive;
 use crate::artifacts::{KREW, Of};
 use crate::cache::{Cache, CacheKind};
-use crate::digest::{self, Digest};
+use crate::digest;
 use crate::files::{self, Boundary, Staging, limits};
 use crate::finding::{Finding, Findings, Place, Severity, failure};
 use crate::krew::{self, Archives, Manifest, Release};
@@ -55,7 +55,10 @@ pub fn manifests(
     cache: &Cache,
     term: &Term,
 ) -> Result<Vec<Manifest>> {
+    let made: BTreeMap<String, PathBuf> =
+        archives.iter().map(|it| (it.digest.hex(), staging.path(&it.plan.name))).collect();
     let mut manifests = Vec::new();
+    let mut found = Vec::new();
     for plugin in &plan.krew {
         // Those that no platform could be built for were listed.
         let mut archived = plugin.platforms.iter().map(|it| &it.archive);
@@ -65,23 +68,19 @@ pub fn manifests(
         let manifest = krew::manifest(plugin, archives)?;
         let name = format!("{KREW}{}", manifest.file);
         term.step("krew", &name);
-        staging.write(&name, manifest.text.as_bytes())?;
-        manifests.push(manifest);
-    }
-    let made: BTreeMap<String, PathBuf> =
-        archives.iter().map(|it| (it.digest.hex(), staging.path(&it.plan.name))).collect();
-    let mut found = Vec::new();
-    for manifest in &manifests {
-        let (text, place) = (&manifest.text, staging.dist().join(KREW).join(&manifest.file));
+        let text = manifest.text.as_bytes();
+        staging.write(&name, text)?;
         // It names the digests of its archives, and so is the key of what they hold.
-        let key = digest::of_parts([INSTALLATION, text.as_bytes()]);
+        let key = digest::of_parts([INSTALLATION, text]);
         let known = cache.get(CacheKind::Plugin, &key, std::io::sink())?.is_some();
-        let archives = if known { Archives::None } else { Archives::Made(&made) };
-        let findings = krew::validate_own(text, &place, archives);
+        let installed = if known { Archives::None } else { Archives::Made(&made) };
+        let place = staging.dist().join(&name);
+        let findings = krew::validate_own(&manifest.text, &place, installed);
         if !known && findings.iter().all(|finding| finding.severity == Severity::Warning) {
-            cache.put(CacheKind::Plugin, &key, &Digest::of(text.as_bytes()), text.as_bytes())?;
+            cache.put(CacheKind::Plugin, &key, &manifest.digest, text)?;
         }
         found.extend(findings);
+        manifests.push(manifest);
     }
     term.verdict(found)?;
     Ok(manifests)

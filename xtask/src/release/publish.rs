@@ -117,7 +117,22 @@ fn drafted(
 ) -> Result<Option<Complete>> {
     let Some(release) = &to.release else { return Ok(None) };
     let files = release_files(release, outcome, &plan.dist)?;
-    let new = new_release(plan, to, release, notes, outcome);
+    let names = outcome.images().map(|it| &it.plan).flat_map(|image| {
+        image.destinations().into_iter().map(move |to| {
+            let tag = image.tags(to).into_iter().find(|tag| tag.as_str() != LATEST);
+            let tag = tag.map(|tag| format!(":{tag}")).unwrap_or_default();
+            format!("{to}{tag}")
+        })
+    });
+    let new = NewRelease {
+        tag_name: to.tag.to_string(),
+        tag: to.tag.clone(),
+        commit: plan.commit.clone().unwrap_or_default(),
+        name: to.tag.to_string(),
+        body: notes::body(&notes.text, &names.collect::<Vec<_>>()),
+        replaces_notes: notes.asked,
+        prerelease: release.prerelease,
+    };
     let draft = forge.draft(&release.repository, new, term)?;
     forge.upload(draft, files, term).map(Some)
 }
@@ -148,31 +163,6 @@ pub fn notes(
         anyhow::Ok(notes::of_commits(&commits))
     };
     Ok(Notes { text: section.map_or_else(commits, Ok)?, asked: false })
-}
-
-fn new_release(
-    plan: &Plan,
-    to: &PublishPlan,
-    release: &ReleasePlan,
-    notes: &Notes,
-    outcome: &Outcome<'_>,
-) -> NewRelease {
-    let names = outcome.images().map(|it| &it.plan).flat_map(|image| {
-        image.destinations().into_iter().map(move |to| {
-            let tag = image.tags(to).into_iter().find(|tag| tag.as_str() != LATEST);
-            let tag = tag.map(|tag| format!(":{tag}")).unwrap_or_default();
-            format!("{to}{tag}")
-        })
-    });
-    NewRelease {
-        tag_name: to.tag.to_string(),
-        tag: to.tag.clone(),
-        commit: plan.commit.clone().unwrap_or_default(),
-        name: to.tag.to_string(),
-        body: notes::body(&notes.text, &names.collect::<Vec<_>>()),
-        replaces_notes: notes.asked,
-        prerelease: release.prerelease,
-    }
 }
 
 /// The files of a release, as they lie in dist/, with the digests that they were made with:
