@@ -307,11 +307,7 @@ fn target(name: &str, project: &Project, place: &Place) -> Result<Target, Box<Fi
 }
 
 fn no_license(config: &PackageConfig, project: &Project) -> Option<Finding> {
-    let licence = |file: &ArchiveFile| {
-        let name = file.name.to_lowercase();
-        ["license", "licence", "copying", "unlicense"].iter().any(|start| name.starts_with(start))
-    };
-    if config.kept_back.is_some() || config.archive_files.iter().any(licence) {
+    if config.kept_back.is_some() || config.archive_files.iter().any(ArchiveFile::is_license) {
         return None;
     }
     let package = project.packages.iter().find(|package| package.name == config.name)?;

@@ -62,13 +62,13 @@ impl Generated {
         files: BTreeMap<String, Vec<File>>,
     ) -> Result<Generated> {
         for (package, own) in &files {
-            let outputs = || plans.iter().filter(|plan| plan.package == *package);
+            let plans = plans.iter().filter(|plan| plan.package == *package);
+            let patterns =
+                plans.map(|plan| patterns_of(&plan.output)).collect::<Result<Vec<_>>>()?;
+            let patterns = patterns.concat();
             let mut known: Vec<&str> = Vec::new();
             for file in own {
-                let mut asked = false;
-                for plan in outputs() {
-                    asked |= is_of(&plan.output, &file.name)?;
-                }
+                let asked = patterns.iter().any(|(_, pattern)| pattern.matches(&file.name));
                 let why = match unfit(&file.name) {
                     Some(why) => why,
                     None if !asked => "no entry of `generate` writes it",
@@ -80,22 +80,9 @@ impl Generated {
                 };
                 bail!("take {:?} of {package} from a shard: {why}", file.name);
             }
-            for plan in outputs() {
-                let patterns = match &plan.output {
-                    Output::Stdout(name) => vec![Output::Stdout(name.clone())],
-                    Output::Files(all) => {
-                        all.iter().map(|it| Output::Files(vec![it.clone()])).collect()
-                    }
-                };
-                for output in patterns {
-                    let mut found = false;
-                    for name in &known {
-                        found |= is_of(&output, name)?;
-                    }
-                    if !found {
-                        bail!("take the files of {package} from a shard: {output} is not there");
-                    }
-                }
+            let found = |pattern: &Pattern| known.iter().any(|name| pattern.matches(name));
+            if let Some((text, _)) = patterns.iter().find(|(_, pattern)| !found(pattern)) {
+                bail!("take the files of {package} from a shard: {text} is not there");
             }
             ensure_free(package, own, &[], archives, "a shard")?;
         }
@@ -187,16 +174,15 @@ fn ensure_free(
     Ok(())
 }
 
-/// Whether an output contains a file of this name.
-fn is_of(output: &Output, name: &str) -> Result<bool> {
-    match output {
-        Output::Stdout(printed) => Ok(printed == name),
+/// The patterns of the files that a program writes: as they are written, and to match with.
+fn patterns_of(output: &Output) -> Result<Vec<(&str, Pattern)>> {
+    let compiled = match output {
+        Output::Stdout(name) => vec![Ok((&**name, Pattern::new(&Pattern::escape(name))?))],
         Output::Files(patterns) => {
-            let compiled = patterns.iter().map(|pattern| Pattern::new(pattern));
-            let compiled = compiled.collect::<Result<Vec<_>, _>>().context("read the patterns")?;
-            Ok(compiled.iter().any(|pattern| pattern.matches(name)))
+            patterns.iter().map(|text| Ok((&**text, Pattern::new(text)?))).collect()
         }
-    }
+    };
+    compiled.into_iter().collect::<Result<_>>().context("read the patterns")
 }
 
 /// The plan's program, if it was built.

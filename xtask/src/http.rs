@@ -205,7 +205,7 @@ impl<'a> Http<'a> {
         read.map_err(|error| call.cut(&error))?;
         if bytes.len() as u64 > call.limit {
             let why = format!("the answer has more than {} bytes", call.limit);
-            return Err(call.failed(Fault::Permanent(why)));
+            return Err(call.refused(why));
         }
         Ok(Response { status, headers, url, body: bytes })
     }
@@ -225,10 +225,7 @@ impl<'a> Http<'a> {
                 _ => return Err(self.status_error(call, reading)),
             }
         }
-        Err(call.failed(Fault::Permanent(format!(
-            "it was redirected more than {} times",
-            limits::REDIRECTS
-        ))))
+        Err(call.refused(format!("it was redirected more than {} times", limits::REDIRECTS)))
     }
 
     /// The target of a redirect, if it may be followed.
@@ -239,20 +236,20 @@ impl<'a> Http<'a> {
         status: u16,
         headers: &HeaderMap,
     ) -> Result<Url, HttpError> {
-        let refused = |why: String| call.failed(Fault::Permanent(why));
         let reads = matches!(call.method, Method::GET | Method::HEAD);
         if !reads && matches!(status, 301..=303) {
-            return Err(refused(format!("the server answers {status}, which drops the body")));
+            return Err(call.refused(format!("the server answers {status}, which drops the body")));
         }
         let location = headers.get("location").and_then(|value| value.to_str().ok());
-        let location = location
-            .ok_or_else(|| refused(format!("the server answers {status} without a Location")))?;
+        let location = location.ok_or_else(|| {
+            call.refused(format!("the server answers {status} without a Location"))
+        })?;
         let next = self
             .resolve_url(from, location)
-            .map_err(|error| refused(format!("the server redirects: {error:#}")))?;
+            .map_err(|error| call.refused(format!("the server redirects: {error:#}")))?;
         // A body may hold a secret, so no other server gets it.
         if !reads && next.origin != from.origin {
-            return Err(refused(format!("the server redirects the body to {next}")));
+            return Err(call.refused(format!("the server redirects the body to {next}")));
         }
         self.term.trace(format_args!("{status}, redirected to {next}"));
         Ok(next)
@@ -262,14 +259,13 @@ impl<'a> Http<'a> {
     fn hop(&self, call: &Call<'_>, url: &Url) -> Result<ResponseReader<'_>, HttpError> {
         if url.origin.scheme == Scheme::Http && !self.is_plain(&url.origin.authority()) {
             let why = format!("{} has no TLS, and is not named in `plain-http`", url.origin);
-            return Err(call.failed(Fault::Permanent(why)));
+            return Err(call.refused(why));
         }
         if self.settings.network == Network::Offline {
-            let why = "--offline forbids the network".to_owned();
-            return Err(call.failed(Fault::Permanent(why)));
+            return Err(call.refused("--offline forbids the network"));
         }
         if self.stopped() {
-            return Err(call.failed(Fault::Permanent("it was given up".to_owned())));
+            return Err(call.refused("it was given up"));
         }
         let started = Instant::now();
         let answer = self.exchange(call, url);
@@ -284,14 +280,10 @@ impl<'a> Http<'a> {
     }
 
     fn exchange(&self, call: &Call<'_>, url: &Url) -> Result<ResponseReader<'_>, HttpError> {
-        let agent = self
-            .agent(&url.origin)
-            .map_err(|error| call.failed(Fault::Permanent(format!("{error:#}"))))?;
-        let mut request = Request::builder().method(call.method.clone()).uri(format!(
-            "{}{}",
-            url.origin,
-            url.target()
-        ));
+        let unusable = |error: anyhow::Error| call.refused(format!("{error:#}"));
+        let agent = self.agent(&url.origin).map_err(unusable)?;
+        let address = format!("{}{}", url.origin, url.target());
+        let mut request = Request::builder().method(call.method.clone()).uri(address);
         for (name, value) in call.headers {
             request = request.header(*name, *value);
         }
@@ -299,8 +291,7 @@ impl<'a> Http<'a> {
         if let Some((_, secret)) = call.auth.filter(|(origin, _)| **origin == url.origin) {
             request = request.header("authorization", secret.expose());
         }
-        let mut sender = body::Sender::new(call.body, &self.stopped)
-            .map_err(|error| call.failed(Fault::Permanent(format!("{error:#}"))))?;
+        let mut sender = body::Sender::new(call.body, &self.stopped).map_err(unusable)?;
         let size = sender.size();
         // A server may hash a body before it answers: this one, or that of the upload which
         // a PUT completes.
@@ -315,7 +306,7 @@ impl<'a> Http<'a> {
             }
         };
         if let Some(error) = sender.failure() {
-            return Err(call.failed(Fault::Permanent(error)));
+            return Err(call.refused(error));
         }
         let answer = answer.map_err(|error| {
             let proxies = &self.settings.proxies;
@@ -370,6 +361,11 @@ impl Call<'_> {
     /// The error for a response body that could not be read.
     pub fn cut(&self, error: &std::io::Error) -> HttpError {
         self.failed(Fault::Transient(body::explain(error)))
+    }
+
+    /// The error of this request where another try would end in the same way.
+    pub fn refused(&self, why: impl Into<String>) -> HttpError {
+        self.failed(Fault::Permanent(why.into()))
     }
 
     /// The error of this request.

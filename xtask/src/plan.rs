@@ -132,7 +132,7 @@ pub fn plan(config: &Config, project: &Project, request: &Request) -> (Option<Pl
         version,
         tag: tag.map(ToString::to_string),
         commit: project.commit().map(str::to_owned),
-        time: time(project),
+        time: project.time.unwrap_or_else(|| Timestamp::constant(NO_TIME, 0)),
         dist: project.dist(),
         builds: decided.builds,
         generate: decided.generate,
@@ -263,10 +263,6 @@ fn tag<'a>(selected: &'a [Selected<'_>], version: Option<&Version>) -> Option<&'
     })
 }
 
-fn time(project: &Project) -> Timestamp {
-    project.time.unwrap_or_else(|| Timestamp::constant(NO_TIME, 0))
-}
-
 /// The packages that take part, and those that the settings keep back.
 fn select<'a>(
     config: &'a Config,
@@ -274,10 +270,7 @@ fn select<'a>(
     request: &Request,
 ) -> Result<(Vec<Selected<'a>>, Vec<LeftOut>), Vec<Finding>> {
     let mut findings = unknown_packages(config, project, request);
-    let targets = named_targets(project, request).unwrap_or_else(|found| {
-        findings.extend(found);
-        None
-    });
+    let targets = named_targets(project, request, &mut findings);
     let mut left_out = Vec::new();
     let mut selected = Vec::new();
     let named = &request.select.packages;
@@ -359,21 +352,21 @@ fn made_for(config: &PackageConfig, named: Option<&[Target]>, request: &Request)
 fn named_targets(
     project: &Project,
     request: &Request,
-) -> Result<Option<Vec<Target>>, Vec<Finding>> {
-    if request.select.targets.is_empty() && request.mode != Mode::Local {
-        return Ok(None);
+    findings: &mut Vec<Finding>,
+) -> Option<Vec<Target>> {
+    let named = &request.select.targets;
+    if !named.is_empty() {
+        return Some(config::targets(named, project, &Place::item("--target"), findings));
     }
-    if request.select.targets.is_empty() {
-        let host = Target::musl_of(&project.rustc.host);
-        return host.map(|host| Some(vec![host])).map_err(|error| {
-            let fix = "name a target with --target";
-            vec![Finding::error("target", Place::item("this machine"), error.to_string(), fix)]
-        });
+    if request.mode != Mode::Local {
+        return None;
     }
-    let mut findings = Vec::new();
-    let place = Place::item("--target");
-    let targets = config::targets(&request.select.targets, project, &place, &mut findings);
-    if findings.is_empty() { Ok(Some(targets)) } else { Err(findings) }
+    let host = Target::musl_of(&project.rustc.host).map_err(|error| {
+        let place = Place::item("this machine");
+        let fix = "name a target with --target";
+        findings.push(Finding::error("target", place, error.to_string(), fix));
+    });
+    Some(vec![host.ok()?])
 }
 
 /// Why the settings keep a package back.

@@ -217,8 +217,7 @@ impl<'a> Registry<'a> {
         match self.http.send(&call) {
             // Reported before anything is built.
             Ok(response) if answers::is_portal(&response) => {
-                let why = "it answers with a web page (text/html), so it is no registry";
-                Err(call.failed(Fault::Permanent(why.to_owned())))
+                Err(call.refused("it answers with a web page (text/html), so it is no registry"))
             }
             Ok(_) => Ok(None),
             Err(error) => match error.status() {

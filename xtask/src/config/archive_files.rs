@@ -22,6 +22,14 @@ pub struct ArchiveFile {
 }
 
 /// The key, from the table `dockless` on.
+impl ArchiveFile {
+    /// Whether its name is that of a licence.
+    pub fn is_license(&self) -> bool {
+        let name = self.name.to_lowercase();
+        ["license", "licence", "copying", "unlicense"].iter().any(|start| name.starts_with(start))
+    }
+}
+
 const KEY: &str = "archive.files";
 
 /// The fix where an error has none of its own.

@@ -51,15 +51,11 @@ pub const LICENSES: [&str; 8] = [
 /// all of its licences, one after the other.
 pub fn joined(selected: &Selected<'_>, archive: &ArchivePlan) -> Option<Joined> {
     selected.config.krew.as_ref()?;
-    let names = || archive.files.iter().map(|file| (file.name.to_lowercase(), file));
-    if names().any(|(name, _)| LICENSES.contains(&&*name)) {
+    if archive.files.iter().any(|file| LICENSES.contains(&&*file.name.to_lowercase())) {
         return None;
     }
-    let licence = |name: &str| {
-        ["license", "licence", "copying", "unlicense"].iter().any(|start| name.starts_with(start))
-    };
-    let from: Vec<_> =
-        names().filter(|(name, _)| licence(name)).map(|(_, file)| file.path.clone()).collect();
+    let licences = archive.files.iter().filter(|file| file.is_license());
+    let from: Vec<_> = licences.map(|file| file.path.clone()).collect();
     (!from.is_empty()).then(|| Joined { name: "LICENSE".to_owned(), from })
 }
 

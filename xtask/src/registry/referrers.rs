@@ -105,11 +105,8 @@ impl Registry<'_> {
             for referrer in self.referrers(from, &digest)? {
                 let referrer = referrer.parse()?.digest;
                 if !seen.contains(&referrer) {
-                    ensure!(
-                        seen.len() <= limits::MANIFESTS,
-                        "it has more than {} referrers",
-                        limits::MANIFESTS
-                    );
+                    let most = limits::MANIFESTS;
+                    ensure!(seen.len() <= most, "it has more than {most} referrers");
                     let found = self.pull(&from.at(&referrer), &[])?;
                     let pushed = self.push(&found.root, to, &[], std::slice::from_ref(from))?;
                     self.confirm(&pushed)?;

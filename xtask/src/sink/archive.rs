@@ -15,8 +15,7 @@ use crate::target::Platform;
 
 /// Writes a layout as a tar file.
 pub fn oci(root: &Root, names: &[Reference], path: &Path) -> Result<()> {
-    let index = json::bytes(&RawIndex::new(layout::descriptors(root, names)))?;
-    write(root, &[("index.json", index), ("oci-layout", layout::MARK.to_vec())], path)
+    write(root, names, None, path)
 }
 
 /// Writes what every version of `docker load` reads: a layout and a `manifest.json` in one.
@@ -26,12 +25,7 @@ pub fn docker(root: &Root, names: &[Reference], path: &Path) -> Result<()> {
     let images = root.images().into_iter();
     let saved = images.map(|(platform, image)| saved_image(image, platform, names));
     let saved = saved.collect::<Result<Vec<_>>>()?;
-    let files = [
-        ("index.json", json::bytes(&RawIndex::new(layout::descriptors(root, names)))?),
-        ("manifest.json", json::bytes(&saved)?),
-        ("oci-layout", layout::MARK.to_vec()),
-    ];
-    write(root, &files, path)
+    write(root, names, Some(("manifest.json", json::bytes(&saved)?)), path)
 }
 
 fn saved_image(
@@ -54,15 +48,25 @@ fn saved_image(
     })
 }
 
-/// Writes the files and all blobs to a temporary file, and renames it.
-fn write(root: &Root, small: &[(&str, Vec<u8>)], path: &Path) -> Result<()> {
+/// Writes the layout's files, sorted with one more, and all blobs to a temporary file, and
+/// renames it.
+fn write(
+    root: &Root,
+    names: &[Reference],
+    more: Option<(&str, Vec<u8>)>,
+    path: &Path,
+) -> Result<()> {
+    let index = json::bytes(&RawIndex::new(layout::descriptors(root, names)))?;
+    let mut small = vec![("index.json", index), ("oci-layout", layout::MARK.to_vec())];
+    small.extend(more);
+    small.sort();
     let context = || format!("write {}", path.display());
     let dir = path.parent().filter(|dir| *dir != Path::new("")).unwrap_or(Path::new("."));
     files::make_dir(dir)?;
     files::remove_stale(dir, Duration::from_secs(24 * 3600))?;
     let mut file = files::temporary(dir)?;
     let out = BufWriter::with_capacity(64 * 1024, &mut file);
-    fill(root, small, out).with_context(context)?;
+    fill(root, &small, out).with_context(context)?;
     files::persist(file, path)
 }
 

@@ -88,9 +88,7 @@ impl Engine {
             _ => root.clone(),
         };
         let name = names.first().context("name the image")?;
-        let digest = root.digest();
-        let digested =
-            Reference { repository: name.repository.clone(), tag: None, digest: Some(digest) };
+        let digested = name.repository.at(&root.digest());
         let temp = files::temporary_dir()?;
         let file = temp.path().join("image.tar");
         match self {
@@ -113,7 +111,7 @@ impl Engine {
             Engine::Docker => {
                 run(&["load", "--quiet", "--input", "image.tar"])?;
                 let id = run(&["image", "inspect", "--format", "{{.Id}}", &name.to_string()])?;
-                known(&root, name, id.trim())
+                return known(&root, name, id.trim());
             }
             Engine::Podman => {
                 run(&["load", "--quiet", "--input", "image.tar"])?;
@@ -121,17 +119,15 @@ impl Engine {
                     run(&["tag", &digested.to_string(), &other.to_string()])?;
                 }
                 run(&["image", "inspect", "--format", "{{.Id}}", &digested.to_string()])?;
-                Ok(digested.to_string())
             }
             Engine::Containerd => {
                 run(&["images", "import", "--all-platforms", "image.tar"])?;
-                Ok(digested.to_string())
             }
             Engine::Kind => {
                 run(&["load", "image-archive", "image.tar"])?;
-                Ok(digested.to_string())
             }
         }
+        Ok(digested.to_string())
     }
 }
 
