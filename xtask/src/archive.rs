@@ -41,14 +41,15 @@ pub struct Archive {
 }
 
 /// An entry: its file, and the digest that it must have.
-struct Entry {
+struct ArchiveEntry {
     mode: u32,
     path: PathBuf,
     digest: Digest,
 }
 
 /// Writes an archive of a format and returns its digest and size.
-type Writer = fn(&BTreeMap<String, Entry>, Timestamp, File, &ProgressBar) -> Result<(Digest, u64)>;
+type Writer =
+    fn(&BTreeMap<String, ArchiveEntry>, Timestamp, File, &ProgressBar) -> Result<(Digest, u64)>;
 
 /// A format's version and writer. The version is a part of the cache's key: it is raised when the
 /// same entries give other bytes, which the golden digest in the writer's tests shows.
@@ -96,27 +97,27 @@ fn entries(
     plan: &ArchivePlan,
     binaries: &Binaries,
     generated: &Generated,
-) -> Result<BTreeMap<String, Entry>> {
+) -> Result<BTreeMap<String, ArchiveEntry>> {
     let mut entries = BTreeMap::new();
     for (bin, name) in plan.bins.iter().zip(plan.programs()) {
         let binary = binaries.get(&plan.package, &plan.target, bin)?;
         let (path, digest) = (binary.compiled().path().to_owned(), binary.digest()?);
-        entries.insert(name, Entry { mode: 0o755, path, digest });
+        entries.insert(name, ArchiveEntry { mode: 0o755, path, digest });
     }
     for file in &plan.files {
         let path = file.path.clone();
         let digest = Digest::of_reader(files::open_resolved(&path)?);
         let digest = digest.with_context(|| format!("read {}", path.display()))?;
-        entries.insert(file.name.clone(), Entry { mode: file.mode, path, digest });
+        entries.insert(file.name.clone(), ArchiveEntry { mode: file.mode, path, digest });
     }
     for file in generated.of(&plan.package) {
         let (path, digest) = (file.path.clone(), file.digest);
-        entries.insert(file.name.clone(), Entry { mode: file.mode, path, digest });
+        entries.insert(file.name.clone(), ArchiveEntry { mode: file.mode, path, digest });
     }
     Ok(entries)
 }
 
-fn key(version: &str, entries: &BTreeMap<String, Entry>, time: Timestamp) -> Digest {
+fn key(version: &str, entries: &BTreeMap<String, ArchiveEntry>, time: Timestamp) -> Digest {
     let mut parts = vec![version.to_owned(), time.as_second().to_string()];
     for (name, entry) in entries {
         parts.extend([name.clone(), format!("{:o}", entry.mode), entry.digest.hex()]);
@@ -124,7 +125,7 @@ fn key(version: &str, entries: &BTreeMap<String, Entry>, time: Timestamp) -> Dig
     digest::of_parts(parts.iter().map(String::as_bytes))
 }
 
-impl Entry {
+impl ArchiveEntry {
     fn open(&self, bar: &ProgressBar) -> Result<Content> {
         let file = files::open_regular(&self.path)?;
         let meta = file.metadata().with_context(|| format!("add {}", self.path.display()))?;
@@ -142,7 +143,7 @@ struct Content {
 
 impl Content {
     /// Fails where the bytes that were read are not the entry's.
-    fn finish(self, entry: &Entry) -> Result<()> {
+    fn finish(self, entry: &ArchiveEntry) -> Result<()> {
         let (_, digest, read) = self.inner.finish();
         if digest != entry.digest || read != self.size {
             bail!("{} changed while it was being archived; run again", entry.path.display());
@@ -164,28 +165,28 @@ mod tests {
     use super::*;
     use crate::files::Dist;
 
-    pub fn entry(dir: &Path, name: &str, mode: u32, content: &[u8]) -> (String, Entry) {
+    pub fn entry(dir: &Path, name: &str, mode: u32, content: &[u8]) -> (String, ArchiveEntry) {
         let path = dir.join(name);
         files::write(&path, content).unwrap();
-        (name.to_owned(), Entry { mode, path, digest: Digest::of(content) })
+        (name.to_owned(), ArchiveEntry { mode, path, digest: Digest::of(content) })
     }
 
     /// A program of this name and a file, enough and varied enough to pass
     /// through every part of the compressor.
-    pub fn sample(dir: &Path, name: &str) -> Vec<(String, Entry)> {
+    pub fn sample(dir: &Path, name: &str) -> Vec<(String, ArchiveEntry)> {
         let program: Vec<u8> =
             (0..400_000u32).flat_map(|i| (i.wrapping_mul(i >> 3) % 8191).to_le_bytes()).collect();
         vec![entry(dir, name, 0o755, &program), entry(dir, "LICENSE", 0o644, b"Apache")]
     }
 
-    pub fn make(dir: &Path, of: Format, entries: Vec<(String, Entry)>) -> (Digest, Vec<u8>) {
+    pub fn make(dir: &Path, of: Format, entries: Vec<(String, ArchiveEntry)>) -> (Digest, Vec<u8>) {
         make_at(dir, of, entries, Timestamp::constant(1_700_000_000, 0))
     }
 
     pub fn make_at(
         dir: &Path,
         of: Format,
-        entries: Vec<(String, Entry)>,
+        entries: Vec<(String, ArchiveEntry)>,
         time: Timestamp,
     ) -> (Digest, Vec<u8>) {
         let dist = Dist::lock(&dir.join("dist"), "a test", |_| {}).unwrap();

@@ -161,7 +161,7 @@ pub fn dockerfiles(
 ) -> Result<Vec<PathBuf>> {
     if !project.has_lock {
         let fix = "run `cargo generate-lockfile` and commit Cargo.lock";
-        return Err(failure("a build elsewhere needs the Cargo.lock that is not there", fix));
+        return Err(failure("a Docker build needs Cargo.lock, and there is none", fix));
     }
     let place = match output {
         Some(folder) => DockerfilePlace::Folder(folder),

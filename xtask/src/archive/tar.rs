@@ -10,7 +10,7 @@ use indicatif::ProgressBar;
 use jiff::Timestamp;
 use tar::{EntryType, Header};
 
-use super::{BLOCK, Entry, LEVEL};
+use super::{ArchiveEntry, BLOCK, LEVEL};
 use crate::digest::{Digest, HashingWriter};
 
 /// gzip's byte for an unknown operating system, RFC 1952 section 2.3.1: the host's own would
@@ -19,7 +19,7 @@ const UNKNOWN_OS: u8 = 255;
 
 /// Writes the archive and returns its digest and size.
 pub fn write(
-    entries: &BTreeMap<String, Entry>,
+    entries: &BTreeMap<String, ArchiveEntry>,
     time: Timestamp,
     file: File,
     bar: &ProgressBar,

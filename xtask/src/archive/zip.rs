@@ -11,7 +11,7 @@ use jiff::tz::Offset;
 use zip::write::{SimpleFileOptions, ZipWriter};
 use zip::{CompressionMethod, DateTime, System};
 
-use super::{BLOCK, Entry, LEVEL};
+use super::{ArchiveEntry, BLOCK, LEVEL};
 use crate::digest::{Digest, HashingWriter};
 
 /// The size from which on 64-bit fields are needed, APPNOTE.TXT section 4.3.9.2.
@@ -22,7 +22,7 @@ const LARGE: u64 = u32::MAX as u64;
 /// sizes come after each entry (data descriptors) and in the directory at the end, which readers
 /// use.
 pub fn write(
-    entries: &BTreeMap<String, Entry>,
+    entries: &BTreeMap<String, ArchiveEntry>,
     time: Timestamp,
     file: File,
     bar: &ProgressBar,

@@ -48,7 +48,7 @@ pub struct Public {
     pub plugins: Vec<Plugin>,
 }
 
-/// A plugin that was brought to its index.
+/// A plugin that was submitted to its index.
 #[derive(Debug, Serialize)]
 pub struct Plugin {
     pub name: String,

@@ -48,7 +48,7 @@ pub struct Bump {
 /// What becomes of a plugin's entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Outcome {
+enum BumpStatus {
     /// It has the version already.
     Unchanged,
     /// Values alone change.
@@ -64,10 +64,10 @@ enum Outcome {
 }
 
 #[derive(Serialize)]
-struct Entry {
+struct BumpEntry {
     plugin: String,
     file: PathBuf,
-    outcome: Outcome,
+    outcome: BumpStatus,
     /// The version that it has.
     from: Option<String>,
     to: String,
@@ -101,14 +101,15 @@ pub fn run(args: &Bump, common: &Common, world: &World) -> Result<ExitCode> {
     }
     several(&mut entries);
     // All or none: a release is not half in an index.
-    let refused = entries.iter().any(|entry| entry.outcome == Outcome::Refused);
+    let refused = entries.iter().any(|entry| entry.outcome == BumpStatus::Refused);
     let writes = !args.dry_run && !refused;
     if refused && !args.dry_run {
-        let written =
-            |it: &&mut Entry| ![Outcome::Unchanged, Outcome::Refused].contains(&it.outcome);
-        entries.iter_mut().filter(written).for_each(|entry| entry.outcome = Outcome::Held);
+        let written = |it: &&mut BumpEntry| {
+            ![BumpStatus::Unchanged, BumpStatus::Refused].contains(&it.outcome)
+        };
+        entries.iter_mut().filter(written).for_each(|entry| entry.outcome = BumpStatus::Held);
     }
-    let is_written = |entry: &&Entry| writes && entry.outcome != Outcome::Unchanged;
+    let is_written = |entry: &&BumpEntry| writes && entry.outcome != BumpStatus::Unchanged;
     for entry in &entries {
         if is_written(&entry) {
             files::write(&entry.path, entry.text.as_bytes())?;
@@ -128,13 +129,13 @@ pub fn run(args: &Bump, common: &Common, world: &World) -> Result<ExitCode> {
 const PLUGINS: &str = "plugins";
 
 /// Decides what becomes of a plugin's entry. `root` is the index, without links.
-fn entry(args: &Bump, root: &Path, release: &Release, world: &World) -> Result<Entry> {
+fn entry(args: &Bump, root: &Path, release: &Release, world: &World) -> Result<BumpEntry> {
     let name = format!("{}.yaml", release.name());
     let file = args.index.join(PLUGINS).join(&name);
     let (path, before) = existing(root, &world.dir.join(&file), &file)?;
-    let mut entry = Entry {
+    let mut entry = BumpEntry {
         plugin: release.name().to_owned(),
-        outcome: Outcome::Added,
+        outcome: BumpStatus::Added,
         from: None,
         to: release.version().to_owned(),
         changes: Vec::new(),
@@ -156,7 +157,7 @@ fn entry(args: &Bump, root: &Path, release: &Release, world: &World) -> Result<E
             let fix =
                 "write it with an editor that writes UTF-8, or have it made anew by --rewrite";
             entry.findings.push(Finding::error("yaml", Place::file(&entry.file), why, fix));
-            entry.outcome = Outcome::Rewritten;
+            entry.outcome = BumpStatus::Rewritten;
         }
     }
     if args.rewrite {
@@ -164,7 +165,7 @@ fn entry(args: &Bump, root: &Path, release: &Release, world: &World) -> Result<E
     }
     entry.findings.extend(refusals);
     if entry.findings.iter().any(|it| it.severity == Severity::Error) {
-        entry.outcome = Outcome::Refused;
+        entry.outcome = BumpStatus::Refused;
     }
     Ok(entry)
 }
@@ -195,7 +196,7 @@ fn existing(root: &Path, path: &Path, file: &Path) -> Result<(PathBuf, Option<Ve
     Ok((place, before))
 }
 
-fn absent(entry: &Entry, release: &Release) -> Finding {
+fn absent(entry: &BumpEntry, release: &Release) -> Finding {
     let why = format!("the index has no plugin {}", release.name());
     let fix = format!(
         "a first submission is made by a person: copy dist/{KREW}{}.yaml to {}, or have that done \
@@ -207,24 +208,24 @@ fn absent(entry: &Entry, release: &Release) -> Finding {
 }
 
 /// Decides what the entry will hold, and finds what speaks against it.
-fn change(entry: &mut Entry, before: &str, release: &Release, rewrite: bool) {
+fn change(entry: &mut BumpEntry, before: &str, release: &Release, rewrite: bool) {
     entry.from = krew::version(before).map(|(version, _)| version);
     match krew::bump(before, &entry.file, release) {
         Ok(bumped) => {
-            entry.outcome = Outcome::Bumped;
+            entry.outcome = BumpStatus::Bumped;
             entry.changes = bumped.changes;
             entry.findings.extend(bumped.left);
             entry.text = bumped.text;
         }
         Err(findings) => {
             entry.findings.extend(findings);
-            entry.outcome = Outcome::Rewritten;
+            entry.outcome = BumpStatus::Rewritten;
             if !rewrite {
                 return;
             }
         }
     }
-    let beyond = entry.outcome == Outcome::Rewritten || !entry.findings.is_empty();
+    let beyond = entry.outcome == BumpStatus::Rewritten || !entry.findings.is_empty();
     if rewrite && beyond {
         let rewritten = krew::rewrite(before, release);
         entry.about = match &rewritten.anew {
@@ -236,12 +237,12 @@ fn change(entry: &mut Entry, before: &str, release: &Release, rewrite: bool) {
         };
         entry.text = rewritten.text;
         entry.changes.clear();
-        entry.outcome = Outcome::Rewritten;
+        entry.outcome = BumpStatus::Rewritten;
     }
     if entry.text == before {
-        entry.outcome = Outcome::Unchanged;
+        entry.outcome = BumpStatus::Unchanged;
     }
-    if entry.outcome != Outcome::Unchanged {
+    if entry.outcome != BumpStatus::Unchanged {
         entry.findings.extend(krew::objections(before, &entry.text, &entry.file));
     }
 }
@@ -267,8 +268,8 @@ fn reviewed(finding: &mut Finding) {
 
 /// Says where more is changed than a pull request may have.
 /// <https://krew.sigs.k8s.io/docs/developer-guide/release/updating-plugins/>
-fn several(entries: &mut [Entry]) {
-    let mut changed = entries.iter_mut().filter(|it| it.outcome != Outcome::Unchanged).skip(1);
+fn several(entries: &mut [BumpEntry]) {
+    let mut changed = entries.iter_mut().filter(|it| it.outcome != BumpStatus::Unchanged).skip(1);
     if let Some(second) = changed.next() {
         let why = "the index takes one plugin a pull request, and this is a second one";
         let fix = "commit each on a branch of its own";
@@ -277,7 +278,7 @@ fn several(entries: &mut [Entry]) {
     }
 }
 
-fn say(entry: &Entry, writes: bool, world: &World) {
+fn say(entry: &BumpEntry, writes: bool, world: &World) {
     let warnings = entry.findings.iter().filter(|it| it.severity == Severity::Warning);
     warnings.for_each(|finding| world.term.finding(finding));
     let (file, to) = (entry.file.display(), &entry.to);
@@ -287,14 +288,16 @@ fn say(entry: &Entry, writes: bool, world: &World) {
     };
     let verb = if writes { "bump" } else { "would bump" };
     match entry.outcome {
-        Outcome::Refused => {}
-        Outcome::Held => {
+        BumpStatus::Refused => {}
+        BumpStatus::Held => {
             world.term.step("leave", format!("{file} as it is: another entry is refused"));
         }
-        Outcome::Unchanged => world.term.step("bump", format!("{file} has {to} already")),
-        Outcome::Added => world.term.step(verb, format!("{file}: {to}, a first submission")),
-        Outcome::Rewritten => world.term.step(verb, format!("{file}: {versions}{}", entry.about)),
-        Outcome::Bumped => {
+        BumpStatus::Unchanged => world.term.step("bump", format!("{file} has {to} already")),
+        BumpStatus::Added => world.term.step(verb, format!("{file}: {to}, a first submission")),
+        BumpStatus::Rewritten => {
+            world.term.step(verb, format!("{file}: {versions}{}", entry.about))
+        }
+        BumpStatus::Bumped => {
             let count = entry.changes.len();
             world.term.step(verb, format!("{file}: {versions}, {count} values"));
             for Change { line, before, after } in &entry.changes {

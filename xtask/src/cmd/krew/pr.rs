@@ -75,7 +75,7 @@ pub fn run(args: &Pr, common: &Common, world: &World) -> Result<ExitCode> {
         all.push(if args.dry_run {
             preview(plugin.name(), &forge, &change, world)?
         } else {
-            brought(plugin.name(), forge::contribute(&forge, &change, &world.term)?, world)?
+            submitted(plugin.name(), forge::contribute(&forge, &change, &world.term)?, world)?
         });
     }
     world.term.json(&all)?;
@@ -99,7 +99,7 @@ fn released_tag(of: &Of, project: &Project) -> Result<ReleaseTag> {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Shown {
-    Brought(release::Plugin),
+    Submitted(release::Plugin),
     /// What a run that is not dry would change.
     Change {
         name: String,
@@ -108,17 +108,17 @@ enum Shown {
     },
 }
 
-fn brought(name: &str, submitted: PullRequest, world: &World) -> Result<Shown> {
-    say(name, &submitted, world)?;
-    Ok(Shown::Brought(release::Plugin { name: name.to_owned(), submitted }))
+fn submitted(name: &str, pull: PullRequest, world: &World) -> Result<Shown> {
+    say(name, &pull, world)?;
+    Ok(Shown::Submitted(release::Plugin { name: name.to_owned(), submitted: pull }))
 }
 
 /// Says what would change.
 fn preview(name: &str, forge: &Forge<'_>, change: &Change<'_>, world: &World) -> Result<Shown> {
     let upstream = forge::upstream(forge, change)?;
     match upstream.edit()? {
-        Edit::UpToDate(version) => brought(name, PullRequest::UpToDate { version }, world),
-        Edit::Newer(version) => brought(name, PullRequest::Newer { version }, world),
+        Edit::UpToDate(version) => submitted(name, PullRequest::UpToDate { version }, world),
+        Edit::Newer(version) => submitted(name, PullRequest::Newer { version }, world),
         Edit::Write(new) => {
             new.warnings.iter().for_each(|warning| world.term.finding(warning));
             let diff = index::diff(&change.file, upstream.text(), &new.text);
