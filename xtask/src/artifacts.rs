@@ -43,13 +43,13 @@ pub enum Artifact {
 }
 
 impl Artifact {
-    /// Its name and its folder in dist/, its digest, and its size in bytes.
-    fn facts(&self) -> (&str, &str, Digest, u64) {
+    /// Its name, its folder in dist/, and its digest.
+    fn facts(&self) -> (&str, &str, Digest) {
         match self {
-            Artifact::Archive(it) => (&it.plan.name, "", it.digest, it.size),
-            Artifact::Image(it) => (&it.plan.name, IMAGES, it.root.digest(), it.root.size()),
-            Artifact::Krew(it) => (&it.file, KREW, it.digest, it.text.len() as u64),
-            Artifact::Checksums(it) => (CHECKSUMS, "", it.digest, it.text.len() as u64),
+            Artifact::Archive(it) => (&it.plan.name, "", it.digest),
+            Artifact::Image(it) => (&it.plan.name, IMAGES, it.root.digest()),
+            Artifact::Krew(it) => (&it.file, KREW, it.digest),
+            Artifact::Checksums(it) => (CHECKSUMS, "", it.digest),
         }
     }
 
@@ -60,7 +60,7 @@ impl Artifact {
 
     /// Its path in dist/, with `/`.
     pub fn path(&self) -> String {
-        let (name, folder, ..) = self.facts();
+        let (name, folder, _) = self.facts();
         format!("{folder}{name}")
     }
 
@@ -71,7 +71,12 @@ impl Artifact {
 
     /// In bytes.
     pub fn size(&self) -> u64 {
-        self.facts().3
+        match self {
+            Artifact::Archive(it) => it.size,
+            Artifact::Image(it) => it.root.size(),
+            Artifact::Krew(it) => it.text.len() as u64,
+            Artifact::Checksums(it) => it.text.len() as u64,
+        }
     }
 
     /// Its targets, and how long it took to make; `None` if the summary does not list it.

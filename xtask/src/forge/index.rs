@@ -24,23 +24,28 @@ pub fn change<'a>(
     let title = format!("release new version {version} of {name}");
     Change {
         repository: index,
-        file: file(plugin),
+        file: file(name),
         edit: Box::new(move |before| edit(before, plugin)),
         is_done: Box::new(move |text| {
-            let bumped = krew::bump(text, Path::new(&file(plugin)), plugin);
+            let bumped = krew::bump(text, Path::new(&file(plugin.name())), plugin);
             bumped.is_ok_and(|bumped| bumped.text == text)
         }),
         tag,
-        branches: format!("{}-{name}-{}-", from.owner, from.name),
+        branches: branches(name, from),
         message: title.clone(),
         title,
         body: format!("{name} {version} of {from}, released as {tag}."),
     }
 }
 
-/// A plugin's entry in the index.
-fn file(plugin: &Release) -> String {
-    format!("plugins/{}.yaml", plugin.name())
+/// The file of a plugin's entry in the index.
+pub fn file(plugin: &str) -> String {
+    format!("plugins/{plugin}.yaml")
+}
+
+/// How the branches of a plugin's changes begin; the release's tag follows.
+pub fn branches(plugin: &str, from: &Slug) -> String {
+    format!("{}-{plugin}-{}-", from.owner, from.name)
 }
 
 /// Decides what becomes of the entry. What the index's bot would not approve of is an error:
@@ -61,7 +66,7 @@ fn edit(before: Option<&str>, plugin: &Release) -> Result<Edit> {
             return Ok(Edit::Newer(existing));
         }
     }
-    let file = file(plugin);
+    let file = file(plugin.name());
     let file = Path::new(&file);
     let bumped = krew::bump(before, file, plugin).map_err(Findings)?;
     let mut found = bumped.left;

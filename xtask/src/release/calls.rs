@@ -1,6 +1,7 @@
 //! Each call that publishing would make, as far as it is known before anything is made.
 
 use super::publish::LATEST;
+use crate::forge::index;
 use crate::http::Url;
 use crate::plan::{Plan, PublishPlan};
 use crate::reference::{Repository, Tag};
@@ -40,13 +41,13 @@ pub fn calls(plan: &Plan, publish: &PublishPlan, api: &Url) -> Table {
             }
         }
     }
-    if let (Some(index), Some(release)) = (&publish.index, &publish.release) {
+    if let (Some(to), Some(release)) = (&publish.index, &publish.release) {
         let from = &release.repository;
-        let fork = api.below(&format!("/repos/…/{}", index.repository.name)).to_string();
-        let of = |part: &str| api.below(&format!("/repos/{}/{part}", index.repository)).to_string();
-        for plugin in &index.plugins {
-            let branch = format!("{}-{plugin}-{}-{tag}", from.owner, from.name);
-            let file = format!("{fork}/contents/plugins/{plugin}.yaml");
+        let fork = api.below(&format!("/repos/…/{}", to.repository.name)).to_string();
+        let of = |part: &str| api.below(&format!("/repos/{}/{part}", to.repository)).to_string();
+        for plugin in &to.plugins {
+            let branch = format!("{}{tag}", index::branches(plugin, from));
+            let file = format!("{fork}/contents/{}", index::file(plugin));
             row("POST", of("forks"), "a fork".to_owned());
             row("POST", format!("{fork}/git/refs"), format!("the branch {branch}"));
             row("PUT", file, format!("{plugin}'s next version"));
