@@ -257,6 +257,7 @@ fn stands<'n>(node: &'n Node, text: &str, at: &mut usize, values: &mut Vec<&'n N
     *at = span.start;
     match &node.kind {
         NodeKind::Scalar(_) => values.push(node),
+        NodeKind::Alias(_) => {}
         NodeKind::List(items) => items.iter().for_each(|item| stands(item, text, at, values)),
         NodeKind::Map(entries) => {
             for (key, value) in entries {

@@ -44,6 +44,8 @@ mod github;
 mod check;
 mod init;
 mod preflight;
+mod resolve;
+
 mod release;
 
 mod cmd;

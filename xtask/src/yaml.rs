@@ -2,6 +2,7 @@
 //! changed in place, with every byte around it kept.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 mod edit;
 mod place;
@@ -32,6 +33,8 @@ pub enum NodeKind {
     /// Keys and values in their order. No two keys have the same text.
     Map(Vec<(Node, Node)>),
     List(Vec<Node>),
+    /// The node that an anchor names. It is in the document at its own place too.
+    Alias(Arc<Node>),
 }
 
 /// A text, whatever type a reader would give it.
@@ -63,25 +66,66 @@ pub struct SyntaxError {
 }
 
 impl Node {
-    /// The value of a key, where this is a map that has it.
+    /// The node itself, or the one that this alias stands for.
+    pub fn target(&self) -> &Node {
+        match &self.kind {
+            NodeKind::Alias(target) => target.target(),
+            NodeKind::Scalar(_) | NodeKind::Map(_) | NodeKind::List(_) => self,
+        }
+    }
+
+    /// The value of a key, where this is a map that has it, or merges one that does.
     pub fn get(&self, key: &str) -> Option<&Node> {
-        let NodeKind::Map(entries) = &self.kind else { return None };
-        entries.iter().find(|(name, _)| name.text() == Some(key)).map(|(_, value)| value)
+        let NodeKind::Map(entries) = &self.target().kind else { return None };
+        let own = entries.iter().find(|(name, _)| name.text() == Some(key));
+        own.map(|(_, value)| value).or_else(|| merged(entries, key))
     }
 
     /// The text, where this is a scalar.
     pub fn text(&self) -> Option<&str> {
-        match &self.kind {
+        match &self.target().kind {
             NodeKind::Scalar(scalar) => Some(&scalar.text),
-            NodeKind::Map(_) | NodeKind::List(_) => None,
+            NodeKind::Map(_) | NodeKind::List(_) | NodeKind::Alias(_) => None,
         }
     }
 
     /// The items, where this is a list.
     pub fn items(&self) -> Option<&[Node]> {
-        match &self.kind {
+        match &self.target().kind {
             NodeKind::List(items) => Some(items),
-            NodeKind::Scalar(_) | NodeKind::Map(_) => None,
+            NodeKind::Scalar(_) | NodeKind::Map(_) | NodeKind::Alias(_) => None,
+        }
+    }
+}
+
+/// The value of a key in the maps that the key `<<` merges; of several maps the first counts.
+/// What a map of a list merges itself is not looked at, so that the search stays short.
+/// <https://yaml.org/type/merge.html>
+fn merged<'n>(entries: &'n [(Node, Node)], key: &str) -> Option<&'n Node> {
+    let of = |entries: &'n [(Node, Node)], key: &str| {
+        let found = entries.iter().find(|(name, _)| name.text() == Some(key));
+        found.map(|(_, value)| value)
+    };
+    let is_merge = |name: &Node| match &name.kind {
+        NodeKind::Scalar(name) => name.style == Style::Plain && name.text == "<<",
+        NodeKind::Map(_) | NodeKind::List(_) | NodeKind::Alias(_) => false,
+    };
+    let mut entries = entries;
+    loop {
+        let (_, from) = entries.iter().find(|(name, _)| is_merge(name))?;
+        match &from.target().kind {
+            NodeKind::Map(more) => entries = more,
+            NodeKind::List(items) => {
+                let maps = items.iter().filter_map(|item| match &item.target().kind {
+                    NodeKind::Map(entries) => Some(entries),
+                    NodeKind::Scalar(_) | NodeKind::List(_) | NodeKind::Alias(_) => None,
+                });
+                return maps.into_iter().find_map(|entries| of(entries, key));
+            }
+            NodeKind::Scalar(_) | NodeKind::Alias(_) => return None,
+        }
+        if let Some(value) = of(entries, key) {
+            return Some(value);
         }
     }
 }

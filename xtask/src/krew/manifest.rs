@@ -151,7 +151,7 @@ fn quoted(text: &str) -> Result<String> {
                 let text = format!("'{text}'");
                 edits.push(Edit { span: node.span.clone(), text });
             }
-            NodeKind::Scalar(_) => {}
+            NodeKind::Scalar(_) | NodeKind::Alias(_) => {}
         }
     }
     Ok(yaml::replace(text, &edits))

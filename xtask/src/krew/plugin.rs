@@ -270,6 +270,7 @@ impl Reader<'_, '_> {
                 }
             }
             NodeKind::List(nodes) => nodes.iter().for_each(|node| self.check_json(node)),
+            NodeKind::Alias(target) => self.check_json(target),
             NodeKind::Scalar(scalar) => {
                 if let Value::Float(number) = resolve(scalar)
                     && !number.is_finite()
@@ -336,6 +337,7 @@ impl Reader<'_, '_> {
 
     fn wrong_type(&mut self, node: &Node, name: &str, wanted: &str) {
         let found = match &node.kind {
+            NodeKind::Alias(_) => "an alias",
             NodeKind::List(_) => "a list",
             NodeKind::Map(_) => "names and values",
             NodeKind::Scalar(scalar) => resolve(scalar).noun(),

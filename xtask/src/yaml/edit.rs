@@ -152,6 +152,10 @@ fn compare<'n>(before: &'n Node, after: &'n Node, found: &mut Vec<(&'n Node, &'n
                     same(found, key, other) && compare(value, now, found)
                 })
         }
+        // What it stands for is compared at its own place.
+        (NodeKind::Alias(was), NodeKind::Alias(is)) => {
+            (was.line, was.column) == (is.line, is.column)
+        }
         _ => false,
     }
 }

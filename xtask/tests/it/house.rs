@@ -23,7 +23,7 @@ const ROOMS: [&str; 15] = [
     "krew",
     "artifacts",
     "github > forge",
-    "check preflight init",
+    "check preflight resolve init",
     "release",
     "cmd",
 ];

@@ -1,0 +1,15 @@
+//! References to packages in Kubernetes manifests, and the images that replace them. Pure: texts
+//! and documents in, values out.
+
+use std::path::PathBuf;
+
+use crate::yaml::Node;
+
+/// One document of a manifest.
+#[derive(Clone, Debug)]
+pub struct Document {
+    /// As messages call it: the path that was given or found, or `-` for stdin.
+    pub file: PathBuf,
+    /// Its lines and columns are those of the file.
+    pub node: Node,
+}
