@@ -13,6 +13,7 @@ use crate::http::Network;
 use crate::plan::{BuildOptions, Mode, Part, PublishOptions, Request, Select};
 use crate::term::Color;
 
+mod apply;
 mod archive;
 mod build;
 mod check;
@@ -25,6 +26,7 @@ mod init;
 mod krew;
 mod release;
 mod report;
+mod resolve;
 mod run;
 mod setup;
 mod test;
@@ -44,6 +46,7 @@ use world::{Drafted, World};
   cargo dockless image --load docker    build an image without Docker, load it into Docker
   cargo dockless release --dry-run      print what a release would make, and what it would not
   cargo dockless release --snapshot     make a release of any commit in dist/
+  cargo dockless apply -f deploy/       build and push what manifests name, and apply them
   cargo dockless ci                     run fmt, clippy, an audit and the tests"
 )]
 struct Cli {
@@ -88,6 +91,10 @@ enum Command {
     Dockerfile(dockerfile::Args),
     Krew(Box<krew::Args>),
     Release(release::Args),
+    Resolve(Box<resolve::Args>),
+    Apply(Box<apply::Apply>),
+    Create(Box<apply::Create>),
+    Delete(Box<apply::Delete>),
     Check(Box<check::Args>),
     Test(test::Args),
     Ci(Box<ci::Args>),
@@ -107,6 +114,13 @@ struct Selection {
     /// Only this binary; may be repeated
     #[arg(long, value_name = "NAME")]
     bin: Vec<String>,
+    #[command(flatten)]
+    build: BuildArgs,
+}
+
+/// How it is built.
+#[derive(Debug, Default, clap::Args)]
+struct BuildArgs {
     /// Build for this target instead of the configured ones; may be repeated
     #[arg(long, value_name = "TRIPLE")]
     target: Vec<String>,
@@ -184,6 +198,10 @@ impl Command {
             Command::Dockerfile(args) => dockerfile::run(args, common, world),
             Command::Krew(args) => krew::run(*args, common, world),
             Command::Release(args) => release::run(args, common, world),
+            Command::Resolve(args) => resolve::run(&args, common, world),
+            Command::Apply(args) => apply::apply(&args, common, world),
+            Command::Create(args) => apply::create(&args, common, world),
+            Command::Delete(args) => apply::delete(&args, common, world),
             Command::Check(args) => check::run(*args, common, world),
             Command::Test(args) => test::run(args, common, world),
             Command::Ci(args) => ci::run(*args, common, world),
@@ -213,12 +231,17 @@ impl Common {
 
 impl Selection {
     fn request(&self, mode: Mode, part: Part, common: &Common) -> Request {
-        let select = Select {
-            packages: self.package.clone(),
-            bins: self.bin.clone(),
-            targets: self.target.clone(),
-            ..Select::default()
-        };
+        let mut request = self.build.request(mode, part, common);
+        request.select.packages = self.package.clone();
+        request.select.bins = self.bin.clone();
+        request
+    }
+}
+
+impl BuildArgs {
+    /// The request for all packages.
+    fn request(&self, mode: Mode, part: Part, common: &Common) -> Request {
+        let select = Select { targets: self.target.clone(), ..Select::default() };
         let build = BuildOptions {
             features: self.features.clone(),
             all_features: self.all_features,

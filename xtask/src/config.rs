@@ -29,6 +29,7 @@ pub use image::{Base, ImageConfig, ImageFile, ImageNode};
 pub use image_files::{Owner, User};
 pub use krew::{KrewConfig, PLUGIN};
 pub use network::NetworkConfig;
+pub use schema::suggest;
 
 /// The commented file with all keys, their defaults and examples.
 pub const DEFAULT: &str = include_str!("config/default.toml");

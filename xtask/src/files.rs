@@ -14,7 +14,8 @@ pub mod limits;
 mod lock;
 mod staging;
 pub use foreign::{
-    Boundary, open_regular, open_resolved, read_foreign, read_foreign_if_there, read_resolved,
+    Boundary, open_regular, open_resolved, read_foreign, read_foreign_if_there, read_named,
+    read_resolved, read_stdin,
 };
 pub use limits::Limit;
 pub use lock::Lock;

@@ -265,7 +265,7 @@ impl<'a> Http<'a> {
             return Err(call.refused("--offline forbids the network"));
         }
         if self.stopped() {
-            return Err(call.refused("it was given up"));
+            return Err(call.refused(error::GIVEN_UP));
         }
         let started = Instant::now();
         let answer = self.exchange(call, url);

@@ -293,6 +293,16 @@ impl<'a> Program<'a> {
         child.wait().with_context(|| format!("run `{self}`"))
     }
 
+    /// Runs with the user's terminal, except that stdin is `input`, and returns the status.
+    pub fn pass_through_input(&self, input: &[u8]) -> Result<ExitStatus> {
+        let mut child = self.spawn(Stdio::piped(), Stdio::inherit(), Stdio::inherit())?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // A program may end before it has read all; its status says why.
+            drop(stdin.write_all(input));
+        }
+        child.wait().with_context(|| format!("run `{self}`"))
+    }
+
     /// Runs with stdout and stderr both sent to the user's stderr, because stdout is kept for
     /// our results. Returns the status.
     pub fn pass_stderr(&self) -> Result<ExitStatus> {

@@ -28,6 +28,7 @@ use crate::term::Term;
 use crate::toolchain;
 use crate::version::Version;
 
+mod ahead;
 mod bases;
 mod calls;
 mod dry_run;
@@ -38,6 +39,7 @@ mod plugins;
 mod publish;
 mod shard;
 
+pub use ahead::{ensure_named, ensure_pushable, probe};
 use calls::calls;
 pub use dry_run::dry_run;
 use locks::lock_target;

@@ -5,6 +5,19 @@ use std::path::PathBuf;
 
 use crate::yaml::Node;
 
+mod find;
+mod images;
+mod manifest;
+mod reference;
+mod selector;
+mod write;
+
+pub use images::{Wanted, narrow, select, wanted};
+pub use manifest::{Manifest, read};
+pub use reference::Named;
+pub use selector::Selector;
+pub use write::write;
+
 /// One document of a manifest.
 #[derive(Clone, Debug)]
 pub struct Document {
@@ -13,3 +26,6 @@ pub struct Document {
     /// Its lines and columns are those of the file.
     pub node: Node,
 }
+
+#[cfg(test)]
+mod tests;

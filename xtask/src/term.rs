@@ -104,6 +104,18 @@ impl Term {
         self.exactly(&lines(&line.to_string()))
     }
 
+    /// Prints documents on stdout, byte for byte: another program reads them. On a terminal
+    /// nothing acts on what they hold.
+    pub fn documents(&self, text: &str) -> Result<()> {
+        let mut stdout = std::io::stdout().lock();
+        let tamed = stdout.is_terminal().then(|| lines(text));
+        let bytes = tamed.as_deref().unwrap_or(text).as_bytes();
+        match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+            written => written.context("write to stdout"),
+        }
+    }
+
     fn exactly(&self, text: &str) -> Result<()> {
         let mut stdout = anstream::stdout().lock();
         match writeln!(stdout, "{text}") {

@@ -5,11 +5,15 @@ use std::ops::Range;
 use std::sync::Arc;
 
 mod edit;
+mod json;
+mod part;
 mod place;
 mod plain;
 mod read;
+mod scalar;
 
 pub use edit::{Edit, differences, edit, replace};
+pub use part::{Part, parts};
 pub use plain::is_text;
 pub use read::parse;
 

@@ -9,7 +9,7 @@ use crate::artifacts::{IMAGES, Image};
 use crate::cache::Cache;
 use crate::finding::failure;
 use crate::plan::{ImagePlan, Mode, Part, Plan};
-use crate::reference::{Above, Location, Reference, Repository, Stored};
+use crate::reference::{Above, Location, Reference, Stored};
 use crate::registry::Registry;
 use crate::release::{self, Published, Source};
 use crate::sink::{self, Engine, Sink};
@@ -86,7 +86,7 @@ fn stored_name(text: &str) -> Result<Stored> {
 }
 
 /// Takes what repositories are below. clap shows an error without its causes.
-fn above(text: &str) -> Result<Above> {
+pub fn above(text: &str) -> Result<Above> {
     Above::parse(text).map_err(|error| anyhow::anyhow!("{error:#}"))
 }
 
@@ -199,18 +199,8 @@ fn sinks(args: &Make, world: &World) -> Result<Vec<Sink>> {
 
 /// Fails before anything is compiled for what would fail at the end.
 fn look_ahead(args: &Make, plan: &Plan, registry: &Registry<'_>, world: &World) -> Result<()> {
-    for engine in &args.load {
-        engine.probe(&world.env)?;
-    }
-    if !args.push {
-        return Ok(());
-    }
-    for to in plan.images.iter().flat_map(ImagePlan::repositories) {
-        let fix = "set `repositories` in [package.metadata.dockless.image], or pass --repository";
-        pushable(to, fix)?;
-        registry.check_access(to)?;
-    }
-    Ok(())
+    release::probe(&args.load, &world.env)?;
+    if args.push { release::ensure_pushable(plan, registry) } else { Ok(()) }
 }
 
 /// Writes an image to the sinks; by what it returns it is found there and in `dist`, where
@@ -233,17 +223,6 @@ fn stored(
         references.push(format!("oci:{}@{}", dir.display(), root.digest()));
     }
     Ok(references)
-}
-
-/// Fails for a name that Docker keeps for itself: an image has one where no repository was
-/// named, or where a file was meant.
-fn pushable(to: &Repository, fix: &str) -> Result<()> {
-    if to.is_official() {
-        let why =
-            format!("{to} is a name of Docker Hub's own: only Docker itself puts images there");
-        bail!(failure(why, fix));
-    }
-    Ok(())
 }
 
 /// Where an image is to be written; its names are not those of the place.

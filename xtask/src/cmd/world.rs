@@ -204,7 +204,18 @@ impl World {
 
     /// The same with what is wrong with the plan, for those who look at more.
     pub fn drafted(&self, common: &Common, request: &Request) -> Result<Drafted> {
-        let (mut project, config) = self.project_and_config(common, &request.select.targets)?;
+        let (project, config) = self.project_and_config(common, &request.select.targets)?;
+        self.draft(project, config, common, request)
+    }
+
+    /// The same, for those who ask the project what to request.
+    pub fn draft(
+        &self,
+        mut project: Project,
+        config: Config,
+        common: &Common,
+        request: &Request,
+    ) -> Result<Drafted> {
         let wanted = plan::wanted(&config, &project, request).map_err(Findings)?;
         project.learn_graphs(&wanted, common.network(), &self.cache, &self.term)?;
         project.learn_inputs(&plan::inputs(&config, &project, request))?;

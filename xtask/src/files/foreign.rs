@@ -147,10 +147,22 @@ fn ensure_regular(meta: &fs::Metadata, path: &Path) -> Result<()> {
     Ok(())
 }
 
-fn read_all(file: File, path: &Path, limit: Limit) -> Result<Vec<u8>> {
+/// Reads what the command line names: a file, or a pipe such as `/dev/fd/63`.
+#[expect(clippy::disallowed_methods, reason = "this is the door")]
+pub fn read_named(path: &Path, limit: Limit) -> Result<Vec<u8>> {
+    let file = File::open(path).with_context(|| format!("open {}", path.display()))?;
+    read_all(file, path, limit)
+}
+
+/// Reads all of stdin.
+pub fn read_stdin(limit: Limit) -> Result<Vec<u8>> {
+    read_all(io::stdin().lock(), Path::new("stdin"), limit)
+}
+
+fn read_all(from: impl Read, path: &Path, limit: Limit) -> Result<Vec<u8>> {
     let Limit(most) = limit;
     let mut bytes = Vec::new();
-    let read = file.take(most + 1).read_to_end(&mut bytes);
+    let read = from.take(most + 1).read_to_end(&mut bytes);
     read.with_context(|| format!("read {}", path.display()))?;
     if bytes.len() as u64 > most {
         bail!(failure(

@@ -5,6 +5,9 @@
 #[derive(Clone, Copy, Debug)]
 pub struct Limit(pub u64);
 
+/// A file of documents for Kubernetes, and all of a command together: 50,000 have about 50 MB.
+pub const MANIFEST: Limit = Limit(64 << 20);
+pub const MANIFESTS: Limit = Limit(256 << 20);
 /// Files that people write by hand: Cargo.toml, dockless.lock, deny.toml, audit.toml, cargo's
 /// configuration, rust-toolchain.toml, workflows, Dockerfiles. Long
 /// ones have 100 kB.

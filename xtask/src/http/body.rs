@@ -9,6 +9,7 @@ use indicatif::ProgressBar;
 use ureq::http::{HeaderMap, Response};
 use ureq::{Body as Answer, BodyReader, Timeout};
 
+use super::error::GIVEN_UP;
 use super::limits::MIN_PACE;
 use super::url::Url;
 use super::{Body, Fault};
@@ -60,7 +61,7 @@ impl PacedBody<'_> {
 impl Read for PacedBody<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.stopped.load(Ordering::Relaxed) {
-            return Err(io::Error::other("it was given up"));
+            return Err(io::Error::other(GIVEN_UP));
         }
         if self.until.is_some_and(|until| Instant::now() >= until) {
             return Err(ErrorKind::TimedOut.into());
@@ -122,7 +123,7 @@ impl<'a> Sender<'a> {
 impl Read for Sender<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.stopped.load(Ordering::Relaxed) {
-            return Err(io::Error::other("it was given up"));
+            return Err(io::Error::other(GIVEN_UP));
         }
         let given = match &mut self.source {
             Source::Bytes(bytes) => return bytes.read(buffer),

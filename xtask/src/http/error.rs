@@ -52,7 +52,18 @@ impl Fault {
     }
 }
 
+/// Why the requests of other threads fail after [`super::Http::stop`].
+pub const GIVEN_UP: &str = "it was given up";
+
 impl HttpError {
+    /// Whether it failed because another thread's work did.
+    pub fn was_given_up(&self) -> bool {
+        match &self.fault {
+            Fault::Transient(why) | Fault::Permanent(why) => why.contains(GIVEN_UP),
+            Fault::Status { .. } => false,
+        }
+    }
+
     pub fn status(&self) -> Option<u16> {
         let Fault::Status { status, .. } = &self.fault else { return None };
         Some(*status)

@@ -12,6 +12,7 @@ use crate::artifacts::{Artifact, Image, KREW, PushedImage};
 use crate::files::{self, limits};
 use crate::finding::Findings;
 use crate::forge::{self, Complete, Forge, NewRelease, PullRequest, ReleaseFile, index, notes};
+use crate::http::HttpError;
 use crate::krew::Release;
 use crate::parallel;
 use crate::plan::{ImagePlan, Plan, PublishPlan, ReleasePlan};
@@ -230,12 +231,26 @@ impl Public {
     }
 }
 
+/// How many images are pushed at a time, each with several blobs at a time.
+const IMAGES_AT_A_TIME: usize = 4;
+
 /// Pushes the images to all their repositories, under their digests.
 pub fn push_images<'a>(
     outcome: &'a Outcome<'_>,
     registry: &Registry<'_>,
 ) -> Result<Vec<PushedImage<'a>>> {
-    outcome.images().map(|image| image.push(registry)).collect()
+    let images: Vec<&Image> = outcome.images().collect();
+    let pushed = parallel::map(&images, IMAGES_AT_A_TIME, |image| Ok(image.push(registry)))?;
+    if pushed.iter().all(Result::is_ok) {
+        return pushed.into_iter().collect();
+    }
+    // The failure of one makes the others give up: that one is told.
+    let mut errors: Vec<anyhow::Error> = pushed.into_iter().filter_map(Result::err).collect();
+    let given_up = |error: &anyhow::Error| {
+        error.downcast_ref::<HttpError>().is_some_and(HttpError::was_given_up)
+    };
+    let cause = errors.iter().position(|error| !given_up(error)).unwrap_or(0);
+    Err(errors.swap_remove(cause))
 }
 
 /// Moves the tags of all that was pushed, which no tag names before all of it is there.

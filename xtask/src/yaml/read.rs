@@ -1,21 +1,29 @@
 //! Turns the parser's events into nodes with their places in the text.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
+use std::sync::Arc;
 
-use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span};
+use saphyr_parser::{Event, Marker, Parser, Span};
 
 use super::place::Places;
-use super::{Node, NodeKind, Scalar, Style, SyntaxError};
+use super::{Node, NodeKind, SyntaxError};
 
 /// In bytes, of a text. The largest manifest of krew's index has 13 kB.
 const LARGEST: usize = 1 << 20;
 
-/// How deep lists and maps are nested.
-const DEEPEST: usize = 64;
+/// What a reader accepts.
+pub(super) struct Rules {
+    /// How deep lists and maps are nested.
+    pub deepest: usize,
+    /// The nodes of all documents together.
+    pub most_nodes: usize,
+    /// Whether anchors, aliases, tags and the escape `\/` are accepted.
+    pub takes_all: bool,
+}
 
-/// The nodes of all documents together.
-const MOST_NODES: usize = 100_000;
+/// Texts that every reader understands alike.
+const UNAMBIGUOUS: Rules = Rules { deepest: 64, most_nodes: 100_000, takes_all: false };
 
 /// Parses a text into one node per document. A byte order mark at the beginning is skipped.
 ///
@@ -29,19 +37,36 @@ pub fn parse(text: &str) -> Result<Vec<Node>, SyntaxError> {
         return Err(SyntaxError { line: 1, column: 1, why });
     }
     let start = text.len() - text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text).len();
+    read(text, start, 1, &UNAMBIGUOUS)
+}
+
+/// Parses the text from `start`, which is at the beginning of a line with the number `line`.
+/// The spans are those of the whole text.
+pub(super) fn read(
+    text: &str,
+    start: usize,
+    line: usize,
+    rules: &Rules,
+) -> Result<Vec<Node>, SyntaxError> {
     let mut reader = Reader {
         text,
-        places: Places::new(text, start),
+        start,
+        first_line: line,
+        rules,
+        places: Places::new(text, start, line),
         consumed: start,
         may_have_tabs: Vec::new(),
+        anchors: HashMap::new(),
+        nodes: 0,
+        copied: 0,
     };
-    reader.check_characters(start)?;
-    let documents = reader.documents(start)?;
-    reader.check_tabs(start)?;
+    reader.check_characters()?;
+    let documents = reader.documents()?;
+    reader.check_tabs()?;
     Ok(documents)
 }
 
-const BYTE_ORDER_MARK: char = '\u{feff}';
+pub(super) const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// Characters that end a line only for parsers of YAML 1.1, such as Go's.
 /// <https://yaml.org/spec/1.2.2/#54-line-break-characters>
@@ -54,29 +79,42 @@ pub(super) fn is_printable(c: char) -> bool {
     c == '\t' || !(c < ' ' || other || c == BYTE_ORDER_MARK || BREAKS.contains(&c))
 }
 
-struct Reader<'a> {
-    text: &'a str,
-    places: Places<'a>,
+pub(super) struct Reader<'a> {
+    pub text: &'a str,
+    /// In bytes: the beginning of what is read, and the number of its line.
+    start: usize,
+    first_line: usize,
+    pub rules: &'a Rules,
+    pub places: Places<'a>,
     /// In bytes: the end of what was read before the next node.
-    consumed: usize,
+    pub consumed: usize,
     /// In bytes: texts whose lines may begin with tabs.
-    may_have_tabs: Vec<Range<usize>>,
+    pub may_have_tabs: Vec<Range<usize>>,
+    /// The nodes that have an anchor, by the parser's number of it.
+    anchors: HashMap<usize, Arc<Node>>,
+    /// How many nodes were read, and how many copied because they have an anchor.
+    nodes: usize,
+    copied: usize,
 }
 
 /// A list or a map whose end was not read yet.
-struct Open {
+pub(super) struct Open {
     start: usize,
-    at: (usize, usize),
+    pub at: (usize, usize),
     is_map: bool,
     /// Whether it is in brackets, or within another that is (YAML's flow style).
-    flows: bool,
+    pub flows: bool,
     /// Items, or alternating keys and values.
     children: Vec<Node>,
+    /// The parser's number of its anchor; 0 for none.
+    anchor: usize,
+    /// How many nodes were read before it.
+    nodes_before: usize,
 }
 
 impl Open {
     /// The indicator that may precede the next child.
-    fn indicator(&self) -> char {
+    pub fn indicator(&self) -> char {
         match (self.is_map, self.children.len() % 2) {
             (true, 0) => '?',
             (true, _) => ':',
@@ -85,17 +123,23 @@ impl Open {
     }
 }
 
-fn error_at((line, column): (usize, usize), why: impl Into<String>) -> SyntaxError {
+pub(super) fn error_at((line, column): (usize, usize), why: impl Into<String>) -> SyntaxError {
     SyntaxError { line, column, why: why.into() }
 }
 
-fn error_at_mark(mark: Marker, why: impl Into<String>) -> SyntaxError {
-    error_at((mark.line().max(1), mark.col() + 1), why)
-}
-
 impl Reader<'_> {
+    pub fn error_at_mark(&self, mark: Marker, why: impl Into<String>) -> SyntaxError {
+        error_at((mark.line().max(1) + self.first_line - 1, mark.col() + 1), why)
+    }
+
+    /// The line and the column of a byte, wherever it is.
+    fn place(&self, at: usize) -> (usize, usize) {
+        Places::new(self.text, self.start, self.first_line).line(at)
+    }
+
     /// Refuses characters that YAML cannot have. The parser would take one of them for the end.
-    fn check_characters(&mut self, start: usize) -> Result<(), SyntaxError> {
+    fn check_characters(&self) -> Result<(), SyntaxError> {
+        let start = self.start;
         let odd = |c: char| !is_printable(c) && !['\n', '\r'].contains(&c);
         let Some(at) = self.text[start..].find(odd).map(|at| at + start) else { return Ok(()) };
         let c = self.text[at..].chars().next().unwrap_or_default();
@@ -105,14 +149,14 @@ impl Reader<'_> {
         } else {
             format!("YAML cannot have the character {code}")
         };
-        Err(error_at(Places::new(self.text, start).line(at), why))
+        Err(error_at(self.place(at), why))
     }
 
     /// Refuses tabs that indent a line, as most parsers of YAML 1.1 do.
-    fn check_tabs(&self, start: usize) -> Result<(), SyntaxError> {
+    fn check_tabs(&self) -> Result<(), SyntaxError> {
         let mut exempt = self.may_have_tabs.iter().peekable();
-        let mut begin = start;
-        for line in self.text[start..].split_inclusive(['\n', '\r']) {
+        let mut begin = self.start;
+        for line in self.text[self.start..].split_inclusive(['\n', '\r']) {
             let indent = line.bytes().take_while(|byte| *byte == b' ').count();
             let at = begin + indent;
             begin += line.len();
@@ -120,22 +164,23 @@ impl Reader<'_> {
             if line[indent..].starts_with('\t') && exempt.peek().is_none_or(|text| at < text.start)
             {
                 let why = "a tab indents this line: not every reader accepts that";
-                return Err(error_at(Places::new(self.text, start).line(at), why));
+                return Err(error_at(self.place(at), why));
             }
         }
         Ok(())
     }
 
-    fn documents(&mut self, start: usize) -> Result<Vec<Node>, SyntaxError> {
-        let mut parser = Parser::new_from_str(&self.text[start..]);
+    fn documents(&mut self) -> Result<Vec<Node>, SyntaxError> {
+        let text = self.text;
+        let mut parser = Parser::new_from_str(&text[self.start..]);
         let mut documents = Vec::new();
         let mut open = Vec::<Open>::new();
-        let mut nodes = 0;
         while let Some(event) = parser.next_event() {
             let (event, span) =
-                event.map_err(|error| error_at_mark(*error.marker(), error.info()))?;
-            unambiguous(&event, span)?;
-            let done = match event {
+                event.map_err(|error| self.error_at_mark(*error.marker(), error.info()))?;
+            let (anchor, properties) = self.properties(&event, span)?;
+            let begun = self.nodes;
+            let (done, anchor) = match event {
                 Event::DocumentStart(written) => {
                     self.check_directives()?;
                     // Without a `---` the parser gives the place of the first text.
@@ -144,28 +189,39 @@ impl Reader<'_> {
                     continue;
                 }
                 Event::SequenceStart(..) | Event::MappingStart(..) => {
-                    if open.len() == DEEPEST {
-                        let why = format!("lists and maps are nested deeper than {DEEPEST}");
-                        return Err(error_at_mark(span.start, why));
+                    if open.len() == self.rules.deepest {
+                        let most = self.rules.deepest;
+                        let why = format!("lists and maps are nested deeper than {most}");
+                        return Err(self.error_at_mark(span.start, why));
                     }
                     let is_map = matches!(event, Event::MappingStart(..));
                     let within = open.last().is_some_and(|open| open.flows);
-                    open.push(self.begin(span, is_map, within));
+                    let begun = self.begin(span, is_map, within, properties);
+                    open.push(Open { anchor, ..begun });
                     continue;
                 }
                 Event::SequenceEnd | Event::MappingEnd => {
                     let Some(ended) = open.pop() else { continue };
-                    self.end(ended, span)?
+                    self.count(span)?;
+                    let anchor = (ended.anchor, ended.nodes_before);
+                    (self.end(ended, span)?, anchor)
                 }
                 Event::Scalar(text, style, ..) => {
-                    self.scalar(text.into_owned(), style, span, open.last())?
+                    self.count(span)?;
+                    let text = text.into_owned();
+                    let node = self.scalar(text, style, span, properties, open.last())?;
+                    (node, (anchor, begun))
+                }
+                Event::Alias(of) => {
+                    self.count(span)?;
+                    (self.alias(of, span)?, (0, begun))
                 }
                 _ => continue,
             };
-            nodes += 1;
-            if nodes > MOST_NODES {
-                let why = format!("the text has more than {MOST_NODES} values");
-                return Err(error_at_mark(span.start, why));
+            if let (number @ 1.., before) = anchor {
+                self.copied += self.nodes - before;
+                self.limit(span)?;
+                self.anchors.insert(number, Arc::new(done.clone()));
             }
             match open.last_mut() {
                 Some(open) => open.children.push(done),
@@ -173,6 +229,73 @@ impl Reader<'_> {
             }
         }
         Ok(documents)
+    }
+
+    fn count(&mut self, span: Span) -> Result<(), SyntaxError> {
+        self.nodes += 1;
+        self.limit(span)
+    }
+
+    fn limit(&self, span: Span) -> Result<(), SyntaxError> {
+        if self.nodes + self.copied > self.rules.most_nodes {
+            let why = format!("the text has more than {} values", self.rules.most_nodes);
+            return Err(self.error_at_mark(span.start, why));
+        }
+        Ok(())
+    }
+
+    /// The parser's number of a node's anchor, 0 for none; and how many properties precede the
+    /// node: its anchor, its tag. Refuses them, and aliases, where readers treat them differently.
+    fn properties(&self, event: &Event<'_>, span: Span) -> Result<(usize, usize), SyntaxError> {
+        let takes_all = self.rules.takes_all;
+        let (anchor, tag) = match event {
+            Event::Alias(_) if !takes_all => {
+                let why = "an alias is not supported: write its value";
+                return Err(self.error_at_mark(span.start, why));
+            }
+            Event::Scalar(_, _, anchor, tag)
+            | Event::SequenceStart(anchor, tag)
+            | Event::MappingStart(anchor, tag) => (*anchor, tag),
+            _ => return Ok((0, 0)),
+        };
+        if anchor != 0 && !takes_all {
+            let why = "an anchor is not supported: write each value where it is used";
+            return Err(self.error_at_mark(span.start, why));
+        }
+        match tag {
+            Some(tag) if !takes_all => {
+                let why = format!("the tag {tag} is not supported: leave it out");
+                Err(self.error_at_mark(span.start, why))
+            }
+            tag => Ok((anchor, usize::from(anchor != 0) + usize::from(tag.is_some()))),
+        }
+    }
+
+    /// The beginning of a node whose properties begin at `start`.
+    pub fn behind(&self, start: usize, properties: usize) -> usize {
+        let mut at = start;
+        for _ in 0..properties {
+            let Some(sign) = self.sign_from(at, self.text.len()) else { break };
+            let rest = &self.text[sign..];
+            let ends = |c: char| c.is_ascii_whitespace() || ",[]{}".contains(c);
+            let length = match rest.strip_prefix("!<") {
+                Some(tag) => tag.find('>').map(|at| at + "!<>".len()),
+                None => rest.find(ends),
+            };
+            at = sign + length.unwrap_or(rest.len());
+        }
+        self.sign_from(at, self.text.len()).unwrap_or(self.text.len())
+    }
+
+    fn alias(&mut self, of: usize, span: Span) -> Result<Node, SyntaxError> {
+        let Some(target) = self.anchors.get(&of) else {
+            return Err(self.error_at_mark(span.start, "an alias stands for a node that it is in"));
+        };
+        let kind = NodeKind::Alias(target.clone());
+        let span = self.places.byte(span.start)..self.places.byte(span.end);
+        self.consumed = self.consumed.max(span.end);
+        let (line, column) = self.places.line(span.start);
+        Ok(Node { kind, span, line, column })
     }
 
     /// Refuses directives before a document. Behind one the parser also miscounts.
@@ -192,8 +315,11 @@ impl Reader<'_> {
     }
 
     /// `within` says that it is in brackets.
-    fn begin(&mut self, span: Span, is_map: bool, within: bool) -> Open {
+    fn begin(&mut self, span: Span, is_map: bool, within: bool, properties: usize) -> Open {
         let mut start = self.places.byte(span.start);
+        if properties > 0 {
+            start = self.behind(start, properties);
+        }
         let bracket = self.text[start..].starts_with(['[', '{']);
         if bracket {
             // In flow style a bracket begins it.
@@ -205,7 +331,8 @@ impl Reader<'_> {
         self.consumed = self.consumed.max(start);
         // A map in block style may begin with a key in brackets.
         let flows = within || (bracket && self.places.byte(span.end) > start);
-        Open { start, at: self.places.line(start), is_map, flows, children: Vec::new() }
+        let (at, nodes_before) = (self.places.line(start), self.nodes);
+        Open { start, at, is_map, flows, children: Vec::new(), anchor: 0, nodes_before }
     }
 
     /// The first `-` before `end` that was not consumed; it follows the indicator of a key.
@@ -238,80 +365,8 @@ impl Reader<'_> {
         Ok(Node { kind, span: ended.start..end, line, column })
     }
 
-    fn scalar(
-        &mut self,
-        text: String,
-        style: ScalarStyle,
-        span: Span,
-        within: Option<&Open>,
-    ) -> Result<Node, SyntaxError> {
-        let start = self.places.byte(span.start);
-        let (style, span) = match style {
-            ScalarStyle::Plain if text.is_empty() => (Style::Plain, self.left_out(within)),
-            ScalarStyle::Plain => (Style::Plain, start..self.places.byte(span.end)),
-            ScalarStyle::SingleQuoted => (Style::Single, start..self.quoted(start, '\'')?),
-            ScalarStyle::DoubleQuoted => (Style::Double, start..self.quoted(start, '"')?),
-            ScalarStyle::Literal => (Style::Literal, self.block(&text, span)?),
-            ScalarStyle::Folded => (Style::Folded, self.block(&text, span)?),
-        };
-        let text = match style {
-            Style::Literal | Style::Folded => chomped(text, &self.text[span.clone()]),
-            Style::Plain | Style::Single | Style::Double => text,
-        };
-        self.consumed = self.consumed.max(span.end);
-        if style != Style::Plain {
-            self.may_have_tabs.push(span.clone());
-        }
-        let (line, column) = self.places.line(span.start);
-        Ok(Node { kind: NodeKind::Scalar(Scalar { text, style }), span, line, column })
-    }
-
-    /// The end of a quoted text, after its quote. The parser's span includes the comment.
-    fn quoted(&mut self, start: usize, quote: char) -> Result<usize, SyntaxError> {
-        let mut inner = self.text[start..].char_indices().skip(1).peekable();
-        while let Some((at, c)) = inner.next() {
-            match c {
-                '\\' if quote == '"' => {
-                    if let Some((_, '/')) = inner.next() {
-                        let why = "the escape \\/ is new in YAML 1.2: write the / alone";
-                        return Err(error_at(self.places.line(start + at), why));
-                    }
-                }
-                // Two quotes stand for one.
-                '\'' if quote == c && inner.peek().is_some_and(|(_, next)| *next == quote) => {
-                    inner.next();
-                }
-                _ if c == quote => return Ok(start + at + 1),
-                _ => {}
-            }
-        }
-        Ok(self.text.len())
-    }
-
-    /// The place of a value that is left out: after its indicator, or after what precedes it. The
-    /// parser may give the beginning of the next node instead, or the end of its key.
-    fn left_out(&self, within: Option<&Open>) -> Range<usize> {
-        let is_indicator = |at: &usize| {
-            within.is_some_and(|open| {
-                // Otherwise it begins a word.
-                let ends = |rest: &str| {
-                    rest.is_empty()
-                        || rest.starts_with([' ', '\t', '\n', '\r'])
-                        || (open.flows && rest.starts_with([',', ']', '}']))
-                };
-                let line = self.text[..*at].rsplit(['\n', '\r']).next().unwrap_or_default();
-                // Otherwise it is the indicator of the map around it.
-                let is_own = open.flows || line.chars().count() + 1 >= open.at.1;
-                is_own && self.text[*at..].strip_prefix(open.indicator()).is_some_and(ends)
-            })
-        };
-        let indicator = self.sign_from(self.consumed, self.text.len()).filter(is_indicator);
-        let at = indicator.map_or(self.consumed, |at| at + 1);
-        at..at
-    }
-
     /// The first byte from `start` to `end` that is neither space nor comment.
-    fn sign_from(&self, start: usize, end: usize) -> Option<usize> {
+    pub fn sign_from(&self, start: usize, end: usize) -> Option<usize> {
         let mut comment = false;
         let within = self.text[start..end].char_indices();
         let sign = within.into_iter().find(|(_, c)| {
@@ -319,103 +374,6 @@ impl Reader<'_> {
             !comment && !c.is_ascii_whitespace()
         });
         sign.map(|(at, _)| start + at)
-    }
-
-    /// A whole block, from its `|` or `>` to its last line break. The parser gives the beginning
-    /// of its first line and of the next node.
-    fn block(&mut self, text: &str, span: Span) -> Result<Range<usize>, SyntaxError> {
-        let first = self.places.byte(span.start);
-        let end = self.places.byte(span.end);
-        let mut start = self.consumed;
-        while let Some(sign) = self.sign_from(self.consumed, self.text.len()) {
-            start = sign;
-            if !self.text[sign..].starts_with([':', '-', '?']) {
-                break;
-            }
-            self.consumed = sign + 1;
-        }
-        let header = self.text[start..].split(['\n', '\r', '#', ' ', '\t']).next().unwrap_or("");
-        if !header.starts_with(['|', '>']) {
-            return Err(error_at_mark(
-                span.start,
-                "the beginning of this block of text is not found",
-            ));
-        }
-        if text.chars().all(|c| c == '\n') {
-            return Ok(start..start + header.len());
-        }
-        let end =
-            if header.contains('+') { self.kept_end(end) } else { self.clipped_end(end, first) };
-        Ok(start..end)
-    }
-
-    /// The end of a block whose last empty lines are part of it (chomping `keep`).
-    fn kept_end(&self, end: usize) -> usize {
-        // The indentation of the next node is not part of the block.
-        let lines = self.text[..end].trim_end_matches(' ');
-        let follows = end < self.text.len() && lines.ends_with(['\n', '\r']);
-        let lines = if follows { lines } else { &self.text[..end] };
-        let line = lines.strip_suffix('\n').unwrap_or(lines);
-        line.strip_suffix('\r').unwrap_or(line).len()
-    }
-
-    /// The end of a block without them (`clip`, `strip`), whose first line begins at `first`.
-    fn clipped_end(&self, end: usize, first: usize) -> usize {
-        let margin = self.text[..first].len() - self.text[..first].trim_end_matches(' ').len();
-        let mut block = &self.text[..end];
-        loop {
-            let line = block.rsplit(['\n', '\r']).next().unwrap_or("");
-            // In a line that is longer than the indentation, spaces are content.
-            if line.len() > margin
-                || !line.trim_end_matches(' ').is_empty()
-                || line.len() == block.len()
-            {
-                return block.len();
-            }
-            block = &block[..block.len() - line.len()];
-            block = block.strip_suffix('\n').unwrap_or(block);
-            block = block.strip_suffix('\r').unwrap_or(block);
-        }
-    }
-}
-
-/// The text of a block with as many line breaks at its end as its header asks for. The parser
-/// adds one where the last line has only the indentation.
-/// <https://yaml.org/spec/1.2.2/#8112-block-chomping-indicator>
-fn chomped(text: String, block: &str) -> String {
-    let mut header = block.chars().skip(1).take_while(|c| c.is_ascii_digit() || "+-".contains(*c));
-    let trimmed = text.trim_end_matches('\n');
-    match header.find(|c| !c.is_ascii_digit()) {
-        Some('+') => text,
-        Some(_) => trimmed.to_owned(),
-        None if text.ends_with("\n\n") => format!("{trimmed}\n"),
-        None => text,
-    }
-}
-
-/// Refuses aliases, anchors and tags, which readers treat differently.
-fn unambiguous(event: &Event<'_>, span: Span) -> Result<(), SyntaxError> {
-    let (anchor, tag) = match event {
-        Event::Alias(_) => {
-            let why = "an alias is not supported: write its value";
-            return Err(error_at_mark(span.start, why));
-        }
-        Event::Scalar(_, _, anchor, tag)
-        | Event::SequenceStart(anchor, tag)
-        | Event::MappingStart(anchor, tag) => (*anchor, tag),
-        _ => return Ok(()),
-    };
-    if anchor != 0 {
-        return Err(error_at_mark(
-            span.start,
-            "an anchor is not supported: write each value where it is used",
-        ));
-    }
-    match tag {
-        Some(tag) => {
-            Err(error_at_mark(span.start, format!("the tag {tag} is not supported: leave it out")))
-        }
-        None => Ok(()),
     }
 }
 

@@ -1,5 +1,7 @@
 use super::*;
 
+mod parts;
+
 fn one(text: &str) -> Node {
     let mut documents = parse(text).unwrap_or_else(|error| panic!("{error:?}: {text:?}"));
     assert_eq!(documents.len(), 1, "{text:?}");
@@ -10,6 +12,7 @@ fn one(text: &str) -> Node {
 fn scalars<'n>(node: &'n Node, found: &mut Vec<&'n Node>) {
     match &node.kind {
         NodeKind::Scalar(_) => found.push(node),
+        NodeKind::Alias(_) => {}
         NodeKind::List(items) => items.iter().for_each(|item| scalars(item, found)),
         NodeKind::Map(entries) => {
             for (key, value) in entries {

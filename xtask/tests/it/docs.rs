@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 17] = [
     "build",
     "run",
     "archive",
@@ -12,6 +12,10 @@ const COMMANDS: [&str; 13] = [
     "krew",
     "init",
     "release",
+    "resolve",
+    "apply",
+    "create",
+    "delete",
     "check",
     "test",
     "ci",

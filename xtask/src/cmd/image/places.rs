@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
-use super::{Common, NetworkArgs, World, location, named, pushable, sink_of};
+use super::{Common, NetworkArgs, World, location, named, sink_of};
 use crate::cache::Cache;
 use crate::config::NetworkConfig;
 use crate::digest::Digest;
@@ -13,6 +13,7 @@ use crate::finding::failure;
 use crate::oci::{self, FoundImage, Image, Root};
 use crate::reference::{Location, Reference, Tag};
 use crate::registry::Registry;
+use crate::release;
 use crate::sink::{self, Engine, Sink};
 use crate::target::Platform;
 use crate::term::{self, Table};
@@ -252,7 +253,7 @@ pub fn copy(args: Copy, common: &Common, world: &World) -> Result<ExitCode> {
             if let Location::Registry(reference) = to {
                 let fix =
                     "name a place such as ghcr.io/acme/app:1.0, or a file as oci-archive:FILE";
-                pushable(&reference.repository, fix)?;
+                release::ensure_named(&reference.repository, fix)?;
             }
             (sink_of(to, &world.dir)?, Some(to))
         }
