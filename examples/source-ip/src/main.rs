@@ -21,4 +21,6 @@
 //! - It needs no writable folder, no capability and no user of its own. 10,000 idle connections
 //!   fit into 64 MiB. It raises its limit of open files to the hard limit by itself.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    source_ip::main(option_env!("DOCKLESS_VERSION"))
+}
