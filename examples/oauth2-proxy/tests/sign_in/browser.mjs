@@ -30,6 +30,8 @@ async function tab({ person, tab: name = 'one' }) {
     page.setDefaultTimeout(timeout);
     tabs.set(id, page);
   }
+  // Clicks go to the tab in front.
+  await tabs.get(id).bringToFront();
   return tabs.get(id);
 }
 
@@ -37,7 +39,8 @@ async function tab({ person, tab: name = 'one' }) {
 async function seen(page, response) {
   const text = await page.evaluate(() => document.body?.innerText ?? '');
   return {
-    url: page.url(),
+    // An answer without a body has a page of the browser's own in its place.
+    url: response?.url() ?? page.url(),
     text,
     status: response?.status(),
     redirects: response?.request().redirectChain().map((request) => request.url()),

@@ -10,6 +10,10 @@ import { Provider } from 'oidc-provider';
 
 const [certificate, key, secret] = process.argv.slice(2);
 
+// stdout is for the ports; nobody reads it afterwards.
+console.log = console.error;
+console.info = console.error;
+
 const users = {
   alice: { email: 'alice@example.org', email_verified: true, groups: ['alerts-users', 'prom-users'] },
   bob: { email: 'bob@example.org', email_verified: true, groups: ['prom-users'] },
@@ -55,4 +59,4 @@ tunnel.on('connect', (request, client) => {
     one.on('error', () => other.destroy());
   }
 });
-console.log(JSON.stringify({ port, tunnel: await listen(tunnel) }));
+process.stdout.write(`${JSON.stringify({ port, tunnel: await listen(tunnel) })}\n`);

@@ -105,7 +105,8 @@ fn assert_stays(site: &mut Site, location: &str, what: &str) {
 pub fn after_sign_in(location: &str) -> String {
     let query = location.split_once('?').unwrap().1;
     let state = query.split('&').find_map(|pair| pair.strip_prefix("state=")).unwrap();
-    decode(state).split_once(':').unwrap().1.to_owned()
+    // The value holds the URL escaped a second time.
+    decode(decode(state).split_once(':').unwrap().1)
 }
 
 fn decode(text: &str) -> String {

@@ -100,7 +100,14 @@ impl Site {
             Site { front, dir, https, redis, password, tunnel, replicas, running, browser };
         site.run(0);
         site.run(1);
-        wait_for(https);
+        let began = Instant::now();
+        while !site
+            .ask_curl("https://login.example.com/oauth2/start", &[])
+            .is_ok_and(|it| it.status == 302)
+        {
+            assert!(began.elapsed() < PATIENCE, "{front:?} does not answer");
+            sleep(Duration::from_millis(50));
+        }
         Some(site)
     }
 
@@ -119,17 +126,23 @@ impl Site {
 
     /// Asks without a browser. Redirects are not followed.
     pub fn curl(&self, url: &str, args: &[&str]) -> Answer {
+        self.ask_curl(url, args).unwrap_or_else(|said| panic!("{url} {args:?}: {said}"))
+    }
+
+    /// The same; what curl says, where it has no answer.
+    fn ask_curl(&self, url: &str, args: &[&str]) -> Result<Answer, String> {
         let mut curl = Command::new("curl");
         curl.args(["--silent", "--show-error", "--include", "--http1.1", "--path-as-is"]);
         curl.args(["--noproxy", "*", "--max-time", "30", "--cacert"]).arg(self.path("ca.crt"));
         curl.arg("--connect-to").arg(format!("::127.0.0.1:{}", self.https));
         let output = curl.args(args).arg(url).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{url} {args:?}: {said}");
+        if !output.status.success() {
+            return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+        }
         let text = String::from_utf8_lossy(&output.stdout);
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        Answer { status, head: head.to_owned(), body: body.to_owned() }
+        Ok(Answer { status, head: head.to_owned(), body: body.to_owned() })
     }
 
     /// Starts a replica of oauth2-proxy, with the arguments of its Deployment.
