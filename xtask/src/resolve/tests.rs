@@ -73,7 +73,7 @@ fn references_are_found_where_images_are_named() {
                [{image: dockless://a}]}}}}}\n";
     let table: [(&str, &[(&str, usize, usize)]); 14] = [
         (pod, &[("a", 5, 12), ("b/c", 8, 12), ("d", 9, 33)]),
-        (job, &[("a", 2, 77)]),
+        (job, &[("a", 2, 68)]),
         // In kinds of others, and in lists of images.
         ("kind: Own\nspec:\n  app: {image: dockless://a}\n", &[("a", 3, 16)]),
         ("image:\n- dockless://a\n- dockless://b\n", &[("a", 2, 3), ("b", 3, 3)]),
@@ -141,7 +141,7 @@ fn what_is_no_image_is_an_error_with_its_line() {
         (pod("dockless://{{ .Values.app }}"), "reference", (5, 12), "it is a template"),
         ("a: b\na: c\n".into(), "manifest", (2, 1), "a second time"),
         ("a: b\n---\nc: d\n---\ne: f\ne: g\n".into(), "manifest", (6, 1), "a second time"),
-        ("a:\n\tb: c\n".into(), "manifest", (2, 1), "tab"),
+        ("a:\n\tb: c\n".into(), "manifest", (2, 2), "tab"),
         ("a: b\n---\n\u{0}\u{1}\n".into(), "manifest", (3, 1), "U+0000"),
         ("{\"a\": 1, \"a\": 2}".into(), "manifest", (1, 10), "a second time"),
         ("{\"a\": 1}\n{\"b\": \n".into(), "manifest", (3, 1), "no value of JSON"),

@@ -98,8 +98,11 @@ const DEEPEST: usize = 64;
 /// <https://bford.info/cachedir/>
 const CACHE: &str = "CACHEDIR.TAG";
 
-/// Adds the manifests in a folder, sorted by name. Hidden folders, caches and links to folders
-/// are passed over.
+/// Where npm puts programs of others, with many files of JSON.
+const PACKAGES: &str = "node_modules";
+
+/// Adds the manifests in a folder, sorted by name. Hidden folders, caches, packages of npm and
+/// links to folders are passed over.
 fn search(dir: &Path, depth: Depth, below: usize, found: &mut Vec<PathBuf>) -> Result<()> {
     if below > DEEPEST {
         let why = format!("{} is more than {DEEPEST} folders deep", dir.display());
@@ -113,7 +116,8 @@ fn search(dir: &Path, depth: Depth, below: usize, found: &mut Vec<PathBuf>) -> R
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let is_manifest = [".yaml", ".yml", ".json"].iter().any(|end| name.ends_with(end));
         match kind {
-            EntryKind::Folder if depth == Depth::Folders && !name.starts_with('.') => {
+            EntryKind::Folder if name.starts_with('.') || name == PACKAGES => {}
+            EntryKind::Folder if depth == Depth::Folders => {
                 search(&path, depth, below + 1, found)?;
             }
             EntryKind::File if is_manifest => found.push(path),
