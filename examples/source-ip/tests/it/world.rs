@@ -15,7 +15,7 @@ use serde_json::Value;
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_source-ip");
 
 /// How long anything may take before a test gives up.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A client of the service's own network.
 pub const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
