@@ -8,7 +8,7 @@ use super::{Common, World};
 use crate::finding::{Finding, Place, failure};
 use crate::process::{self, Program};
 
-/// Build and push the images that Kubernetes manifests name, and run `kubectl apply` on them
+/// Build and push the images that manifests name, and run `kubectl apply` on them
 ///
 /// The manifests are resolved as `resolve` does it, and kubectl reads them from its stdin. kubectl
 /// is not started unless all images are there. Its exit status is that of the command.
@@ -24,7 +24,7 @@ pub struct Apply {
     deploy: Deploy,
 }
 
-/// Build and push the images that Kubernetes manifests name, and run `kubectl create` on them
+/// Build and push the images that manifests name, and run `kubectl create` on them
 ///
 /// The manifests are resolved as `resolve` does it, and kubectl reads them from its stdin. kubectl
 /// is not started unless all images are there. Its exit status is that of the command.
@@ -37,7 +37,7 @@ pub struct Create {
     deploy: Deploy,
 }
 
-/// Run `kubectl delete` on Kubernetes manifests, as `apply` reads them
+/// Run `kubectl delete` on manifests, as `apply` reads them
 ///
 /// Nothing is built: kubectl needs only the names of objects. Its exit status is that of the
 /// command.

@@ -234,23 +234,44 @@ impl Public {
 /// How many images are pushed at a time, each with several blobs at a time.
 const IMAGES_AT_A_TIME: usize = 4;
 
-/// Pushes the images to all their repositories, under their digests.
+/// Pushes the images to all their repositories, under their digests. Those of one repository
+/// follow each other: they share blobs.
 pub fn push_images<'a>(
     outcome: &'a Outcome<'_>,
     registry: &Registry<'_>,
 ) -> Result<Vec<PushedImage<'a>>> {
-    let images: Vec<&Image> = outcome.images().collect();
-    let pushed = parallel::map(&images, IMAGES_AT_A_TIME, |image| Ok(image.push(registry)))?;
-    if pushed.iter().all(Result::is_ok) {
-        return pushed.into_iter().collect();
+    let mut groups: Vec<Vec<(usize, &Image)>> = Vec::new();
+    for (at, image) in outcome.images().enumerate() {
+        let to = image.plan.destinations();
+        let group = groups.iter_mut().find(|group| group[0].1.plan.destinations() == to);
+        match group {
+            Some(group) => group.push((at, image)),
+            None => groups.push(vec![(at, image)]),
+        }
+    }
+    let push = |group: &Vec<(usize, &'a Image)>| {
+        let pushed = group.iter().map(|(at, image)| Ok((*at, image.push(registry)?)));
+        Ok(pushed.collect::<Result<Vec<_>>>())
+    };
+    let ended = parallel::map(&groups, IMAGES_AT_A_TIME, push)?;
+    let mut pushed = Vec::new();
+    let mut errors: Vec<anyhow::Error> = Vec::new();
+    for group in ended {
+        match group {
+            Ok(group) => pushed.extend(group),
+            Err(error) => errors.push(error),
+        }
     }
     // The failure of one makes the others give up: that one is told.
-    let mut errors: Vec<anyhow::Error> = pushed.into_iter().filter_map(Result::err).collect();
     let given_up = |error: &anyhow::Error| {
         error.downcast_ref::<HttpError>().is_some_and(HttpError::was_given_up)
     };
     let cause = errors.iter().position(|error| !given_up(error)).unwrap_or(0);
-    Err(errors.swap_remove(cause))
+    if !errors.is_empty() {
+        return Err(errors.swap_remove(cause));
+    }
+    pushed.sort_by_key(|(at, _)| *at);
+    Ok(pushed.into_iter().map(|(_, pushed)| pushed).collect())
 }
 
 /// Moves the tags of all that was pushed, which no tag names before all of it is there.
