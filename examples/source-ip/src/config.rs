@@ -40,15 +40,6 @@ pub struct Config {
     #[arg(long, env = "ADMIN_LISTEN", value_name = "ADDRESS:PORT")]
     pub admin_listen: Option<SocketAddr>,
 
-    #[command(flatten)]
-    pub trust: Trust,
-
-    #[command(flatten)]
-    pub limits: Limits,
-
-    #[command(flatten)]
-    pub shutdown: Shutdown,
-
     /// Write a line for every request on LISTEN
     #[arg(
         long,
@@ -67,6 +58,15 @@ pub struct Config {
     /// Name of the node, for answers
     #[arg(long, env = "NODE", value_name = "NAME", default_value = "")]
     pub node: String,
+
+    #[command(flatten)]
+    pub trust: Trust,
+
+    #[command(flatten)]
+    pub limits: Limits,
+
+    #[command(flatten)]
+    pub shutdown: Shutdown,
 }
 
 #[derive(Args, Clone, Debug)]
