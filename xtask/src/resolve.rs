@@ -9,6 +9,7 @@ mod find;
 mod images;
 mod manifest;
 mod reference;
+pub mod rules;
 mod selector;
 mod write;
 

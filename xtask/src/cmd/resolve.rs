@@ -165,6 +165,7 @@ pub fn read(what: &What, world: &World) -> Result<Vec<Manifest>> {
             ));
         }
     }
+    resolve::rules::check(&documents).iter().for_each(|finding| world.term.finding(finding));
     Ok(manifests)
 }
 
