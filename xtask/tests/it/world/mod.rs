@@ -15,6 +15,7 @@ use sha2::Digest;
 use tempfile::TempDir;
 
 pub mod builders;
+pub mod cluster;
 pub mod engines;
 pub mod flat;
 pub mod github;
