@@ -1,4 +1,5 @@
-//! Renders the workflows that check and release a project on GitHub.
+//! Renders the workflows that check and release a project on GitHub, and the manifests of its
+//! services on Kubernetes.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,8 @@ use crate::plan::Plan;
 use crate::project::{Project, TagForm};
 use crate::target::Target;
 use crate::template;
+
+pub mod kubernetes;
 
 /// The text in the first line that marks a file as this tool's own.
 pub const MARK: &str = "Written by `dockless init`, which writes it anew";

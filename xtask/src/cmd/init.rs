@@ -1,6 +1,8 @@
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
+use clap::ArgGroup;
 
 use super::{Common, Drafted, Selection, World};
 use crate::files::{self, limits};
@@ -9,25 +11,85 @@ use crate::init;
 use crate::plan::{Mode, Part, Skip};
 use crate::project::{Project, git};
 
-/// Write GitHub workflows that check and release the project
+/// Write GitHub workflows that release the project, and Kubernetes manifests
 ///
 /// The workflows follow the project's settings: one job builds each target on a runner that has
 /// its linker, one job merges and publishes, and one attests what was published. Actions are
 /// pinned by commit, and Dependabot updates the pins.
+///
+/// A service is a package that is released and whose image has `ports` in its settings, or one
+/// named with --package. Its manifest, deploy/NAME.yaml, has a Deployment, a PodDisruptionBudget
+/// and a Service of type LoadBalancer that keeps the client's address. Its image is
+/// dockless://PACKAGE, which `cargo dockless apply -f deploy` builds. NAME is the package's name in
+/// lower case with `-` for `_`. Without `ports` the port is 8080.
+///
+/// Workflows are written anew. Manifests are yours to change: one that exists is left alone.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:
+#[command(
+    group = ArgGroup::new("what").args(["workflows", "kubernetes"]).required(true).multiple(true),
+    after_help = "Examples:
   cargo dockless init --workflows
-  cargo dockless init --workflows --check     fail if a file is outdated")]
+  cargo dockless init --workflows --check          fail if a file is outdated
+  cargo dockless init --kubernetes                 all services
+  cargo dockless init --kubernetes --package api   this one, whatever its settings are"
+)]
 pub struct Args {
     /// Write .github/workflows/ci.yml and release.yml, and .github/dependabot.yml
-    #[arg(long, required = true)]
-    workflows: bool,
-    /// Write nothing, and fail if a file is outdated
     #[arg(long)]
+    workflows: bool,
+    /// Write deploy/NAME.yaml for each service
+    #[arg(long)]
+    kubernetes: bool,
+    /// Write the manifest of this package only; may be repeated
+    #[arg(short, long, value_name = "NAME", requires = "kubernetes")]
+    package: Vec<String>,
+    /// Write nothing, and fail if a workflow is outdated
+    #[arg(long, conflicts_with = "kubernetes")]
     check: bool,
 }
 
 pub fn run(args: &Args, common: &Common, world: &World) -> Result<ExitCode> {
+    if args.kubernetes {
+        manifests(args, common, world)?;
+    }
+    if args.workflows { workflows(args, common, world) } else { Ok(ExitCode::SUCCESS) }
+}
+
+/// Writes the manifests that do not exist yet. Everything is read before anything is written.
+fn manifests(args: &Args, common: &Common, world: &World) -> Result<()> {
+    let (project, config) = world.project_and_config(common, &[])?;
+    let found = init::kubernetes::services(&project, &config, &args.package)?;
+    found.warnings.iter().for_each(|warning| world.term.finding(warning));
+    let mut written = Vec::new();
+    for service in &found.services {
+        let (path, text) = init::kubernetes::manifest(service)?;
+        let place = project.root.join(&path);
+        match existing(&project, &place)? {
+            None => written.push((place, text)),
+            Some(existing) if existing == text.as_bytes() => {}
+            Some(_) => {
+                let kept = "it exists and differs from what `init` writes";
+                world.term.step("keep", format!("{}: {kept}", path.display()));
+            }
+        }
+    }
+    for (place, text) in written {
+        files::write(&place, text.as_bytes())?;
+        world.term.result(place.display())?;
+    }
+    Ok(())
+}
+
+/// The contents of a file of the project that is to be written; `None` where there is none.
+fn existing(project: &Project, place: &Path) -> Result<Option<Vec<u8>>> {
+    // Nothing is written beyond the project, through a folder that is a link.
+    if let Some(above) = place.ancestors().skip(1).find(|folder| folder.exists()) {
+        project.boundary.admit(above)?;
+    }
+    project.boundary.read_if_there(place, limits::SETTINGS)
+}
+
+fn workflows(args: &Args, common: &Common, world: &World) -> Result<ExitCode> {
     let mut request = Selection::default().request(Mode::Snapshot, Part::All, common);
     request.select.skip = vec![Skip::Publish];
     // They are for other machines, whatever this one has.
@@ -40,11 +102,7 @@ pub fn run(args: &Args, common: &Common, world: &World) -> Result<ExitCode> {
     let branch = branch(&project, world)?;
     for (path, text) in init::workflows(&init::facts(&project, &config, &plan, branch))? {
         let place = project.root.join(&path);
-        // Nothing is written beyond the project, through a folder that is a link.
-        if let Some(above) = place.ancestors().skip(1).find(|folder| folder.exists()) {
-            project.boundary.admit(above)?;
-        }
-        let there = project.boundary.read_if_there(&place, limits::SETTINGS)?;
+        let there = existing(&project, &place)?;
         let ours = there.as_deref().map(String::from_utf8_lossy);
         let text = ours.as_ref().map_or(text.clone(), |there| init::keep_pins(&text, there));
         if there.as_deref() == Some(text.as_bytes()) {

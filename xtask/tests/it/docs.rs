@@ -23,15 +23,16 @@ const COMMANDS: [&str; 17] = [
     "clean",
 ];
 
-/// Compares a generated file with what it should be; `UPDATE_GOLDEN=1` writes it.
-fn golden(path: &str, actual: &str) {
+/// Compares a file, named from the workspace's root, with what it should be; `UPDATE_GOLDEN=1`
+/// writes it.
+pub fn golden(path: &str, actual: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, actual).unwrap();
     }
     let expected = std::fs::read_to_string(&path).unwrap_or_default();
-    let help = "run `UPDATE_GOLDEN=1 cargo test -p dockless --test it docs` and look at the change";
+    let help = "run this test with UPDATE_GOLDEN=1 and look at the change";
     assert_eq!(expected, actual, "{} is out of date: {help}", path.display());
 }
 

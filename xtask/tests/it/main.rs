@@ -46,6 +46,8 @@ mod krew_judges;
 #[cfg(target_os = "linux")]
 mod krew_release;
 #[cfg(target_os = "linux")]
+mod manifests;
+#[cfg(target_os = "linux")]
 mod publish;
 #[cfg(target_os = "linux")]
 mod published;
@@ -55,6 +57,8 @@ mod registries;
 mod registry_faults;
 #[cfg(target_os = "linux")]
 mod releases;
+#[cfg(target_os = "linux")]
+mod renderers;
 #[cfg(target_os = "linux")]
 mod repositories;
 #[cfg(target_os = "linux")]
