@@ -31,6 +31,20 @@ pub fn lock_dist(project: &Project, term: &Term) -> Result<Dist> {
     })
 }
 
+/// The same for those who only read dist/; `None` where nobody has to be kept from it.
+pub fn lock_dist_to_read(project: &Project, term: &Term) -> Result<Option<Dist>> {
+    // Where there is no dist/, the lock would be made for nothing.
+    if files::is_clear(&project.dist())? {
+        return Ok(None);
+    }
+    match lock_dist(project, term) {
+        // Whoever makes dist/ writes beside it, and takes the lock there. Where this user cannot
+        // write, none of this user's runs changes dist/, and so it is read without the lock.
+        Err(error) if files::is_refused(&error) => Ok(None),
+        locked => locked.map(Some),
+    }
+}
+
 /// The programs that cargo made, which another run would replace before they are shipped:
 /// checkouts may share the folder.
 pub fn lock_target(project: &Project, term: &Term) -> Result<Lock> {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use super::lock_dist;
+use super::locks::lock_dist_to_read;
 use crate::archive::Archive;
 use crate::artifacts::{KREW, Of};
 use crate::cache::{Cache, CacheKind};
@@ -94,9 +94,7 @@ pub fn plugins_of_head(
     term: &Term,
 ) -> Result<(Vec<Release>, Of)> {
     let dist = project.dist();
-    // Sources that cannot be written have no dist/, and so no lock of it.
-    let is_there = !files::is_clear(&dist)?;
-    let _lock = is_there.then(|| lock_dist(project, term)).transpose()?;
+    let _lock = lock_dist_to_read(project, term)?;
     // Damage to it is said as such: without it dist/ would seem to be another's.
     let of = Of::read(&dist)?;
     let plugins = released_plugins(names, &dist)?;

@@ -5,8 +5,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Stdio;
 
-use crate::world::running::says_that_it_waits;
-use crate::world::{HOST, Run, World, assert_whole, contents, names, run, skipped};
+use crate::world::running::{read_only, says_that_it_waits};
+use crate::world::{HOST, Run, World, assert_whole, contents, names, run};
 
 const WARNING: &str = "warning: nothing is cached for later runs: ";
 
@@ -86,21 +86,8 @@ fn a_cache_that_cannot_be_written_is_read() {
     let world = World::quick("1.0.0");
     world.run("release --snapshot -q").ends_with(0);
     let expected = contents(&world.dist());
-    let script = r#"mount --bind "$DISK" "$DISK" && mount -o remount,ro,bind "$DISK" || exit 77
-        exec "$TOOL" $ARGS"#;
-    let root = run(&mut world.with("id", ["-u"])).stdout.trim() == "0";
-    let namespace: &[&str] = if root { &["--mount"] } else { &["--mount", "--map-root-user"] };
     let disk = world.outside("cache");
-    let read_only = |args: &str| {
-        let mut shell = world.with("unshare", namespace);
-        shell.args(["sh", "-c", script]).env("DISK", &disk).env("ARGS", args);
-        let ran = run(shell.env("TOOL", env!("CARGO_BIN_EXE_cargo-dockless")));
-        let mountable = ran.code != Some(77) && !ran.stderr.contains("unshare:");
-        if !mountable {
-            skipped(&format!("nothing can be mounted: {}", ran.stderr.trim()));
-        }
-        mountable.then_some(ran)
-    };
+    let read_only = |args: &str| read_only(&disk, &world.tool(args.split(' ')));
     let before = contents(&disk);
     // What is there is used: nothing is resolved anew.
     let Some(full) = read_only("release --snapshot") else { return };

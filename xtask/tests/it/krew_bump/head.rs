@@ -1,6 +1,7 @@
 //! What goes into an index is of the release that HEAD is.
 
 use super::*;
+use crate::world::running::read_only;
 
 /// The dist/ that is there is of some commit, which need not be HEAD: nothing of it goes into an
 /// index unless HEAD is that release, whatever the command and however it is asked.
@@ -95,4 +96,19 @@ fn without_git_dist_is_of_what_cargo_toml_says() {
     let why = format!("dist/ is of 1.3.0 (commit {}), and Cargo.toml has 1.4.0", "1".repeat(12));
     bump(&world, "").ends_with(1).says(&why);
     assert_eq!(world.read("index/plugins/foo.yaml"), ENTRY);
+}
+
+/// What a release left in a checkout that nobody can write is read all the same.
+#[test]
+fn a_dist_that_cannot_be_written_is_read() {
+    let world = world(&[("foo", &manifest("foo", "1.3.0"))]);
+    let index = world.outside("index/plugins");
+    fs::create_dir_all(&index).unwrap();
+    fs::write(index.join("foo.yaml"), ENTRY).unwrap();
+    let before = contents(world.root());
+    let tool = world.tool(["krew", "bump", "--index", "../index"]);
+    let Some(bumped) = read_only(world.root(), &tool) else { return };
+    bumped.ends_with(0).says("v1.2.3 -> v1.3.0");
+    assert_eq!(fs::read_to_string(index.join("foo.yaml")).unwrap(), next());
+    assert_eq!(contents(world.root()), before);
 }

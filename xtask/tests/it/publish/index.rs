@@ -1,6 +1,7 @@
 //! `krew pr`, and what a release does with the index.
 
 use super::*;
+use crate::world::running::read_only;
 
 /// Everything but the index's part is done: the command alone is left.
 fn released(version: &str) -> Option<Stage> {
@@ -71,6 +72,18 @@ fn a_dry_run_prints_what_would_change() {
     assert_eq!(json, would);
     assert_eq!(json[0]["diff"].as_str().map(str::trim_end), Some(text.trim_end()));
     assert_eq!(stage.github.writes().len(), 0);
+}
+
+/// A checkout that nobody can write, with what a release left in it.
+#[test]
+fn a_plugin_is_brought_from_a_checkout_that_cannot_be_written() {
+    let Some(stage) = released("1.0.0") else { return };
+    let root = stage.world.root();
+    let Some(dry) = read_only(root, &stage.tool("krew pr --dry-run")) else { return };
+    assert!(dry.ends_with(0).stdout.contains("+  version: v1.0.0"), "{}", dry.stdout);
+    let brought = read_only(root, &stage.tool("krew pr")).unwrap();
+    assert!(brought.ends_with(0).line().contains("/pull/"), "{}", brought.stdout);
+    stage.is_submitted("1.0.0");
 }
 
 /// The version before waits to be taken: it is closed, and the new one says so.

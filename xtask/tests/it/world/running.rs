@@ -1,12 +1,13 @@
 //! Runs that are looked at while they go on.
 
 use std::io::{BufRead, BufReader, Lines, Read};
+use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::{JoinHandle, sleep, spawn};
 use std::time::{Duration, Instant};
 
-use super::Run;
+use super::{Run, run, skipped};
 
 /// After so long, a run hangs.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -34,14 +35,36 @@ pub fn start(command: &mut Command) -> Running {
 
 /// The same program with so much address space, in KiB, where the system knows such a limit.
 pub fn within(command: &Command, kib: u64) -> Command {
-    let mut limited = Command::new("/bin/sh");
-    limited.args(["-c", &format!("ulimit -v {kib} 2>/dev/null; exec \"$0\" \"$@\"")]);
-    limited.arg(command.get_program()).args(command.get_args()).env_clear();
-    limited.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    if let Some(dir) = command.get_current_dir() {
-        limited.current_dir(dir);
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", &format!("ulimit -v {kib} 2>/dev/null; exec \"$0\" \"$@\"")]);
+    started_by(shell, command)
+}
+
+/// Runs a program while nobody can write the folder; `None` where nothing can be mounted here.
+pub fn read_only(folder: &Path, command: &Command) -> Option<Run> {
+    // The folder that the shell starts in is not seen through the mount before it is entered anew.
+    let script = r#"mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" || exit 77
+        cd "$PWD" && exec "$@""#;
+    let root = run(Command::new("id").arg("-u")).stdout.trim() == "0";
+    let mut shell = Command::new("unshare");
+    shell.args(if root { &["--mount"][..] } else { &["--mount", "--map-root-user"] });
+    shell.args(["sh", "-c", script]).arg(folder);
+    let ran = run(&mut started_by(shell, command));
+    let mountable = ran.code != Some(77) && !ran.stderr.contains("unshare:");
+    if !mountable {
+        skipped(&format!("nothing can be mounted: {}", ran.stderr.trim()));
     }
-    limited
+    mountable.then_some(ran)
+}
+
+/// The program, started by another one that takes it and its arguments after its own.
+fn started_by(mut by: Command, command: &Command) -> Command {
+    by.arg(command.get_program()).args(command.get_args()).env_clear();
+    by.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    if let Some(dir) = command.get_current_dir() {
+        by.current_dir(dir);
+    }
+    by
 }
 
 /// The line by which a run, whose stderr is piped, says that it waits for another, and the
