@@ -103,6 +103,11 @@ impl fmt::Display for Finding {
     }
 }
 
+/// The errors among findings, and the warnings, each in their order.
+pub fn errors_and_warnings(found: Vec<Finding>) -> (Vec<Finding>, Vec<Finding>) {
+    found.into_iter().partition(|finding| finding.severity == Severity::Error)
+}
+
 /// Findings that stopped the work, as an error that `main` prints one by one.
 #[derive(Debug)]
 pub struct Findings(pub Vec<Finding>);

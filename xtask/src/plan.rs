@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 use crate::config::{self, Config, ImageNode, KeptBack, PackageConfig};
-use crate::finding::{Finding, Place, Severity};
+use crate::finding::{self, Finding, Place};
 use crate::project::{Package, Project, Wanted};
 use crate::target::Target;
 use crate::version::{ReleaseTag, Version, Versioned};
@@ -116,8 +116,7 @@ pub fn plan(config: &Config, project: &Project, request: &Request) -> (Option<Pl
         decided.left_out.extend(unmade);
         publish
     });
-    let is_error = |finding: &Finding| finding.severity == Severity::Error;
-    let (mut errors, warnings): (Vec<_>, Vec<_>) = decided.findings.into_iter().partition(is_error);
+    let (mut errors, warnings) = finding::errors_and_warnings(decided.findings);
     let Some(version) = version else {
         errors.extend(warnings);
         return (None, errors);

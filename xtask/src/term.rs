@@ -72,6 +72,13 @@ impl Term {
         Term { settings, bars }
     }
 
+    /// One that says nothing but warnings and errors.
+    #[cfg(test)]
+    pub fn silent() -> Term {
+        let (verbosity, color) = (Verbosity::Quiet, Color::Never);
+        Term::new(Settings { verbosity, color, json: false, annotate: false, no_color: true })
+    }
+
     pub fn json_wanted(&self) -> bool {
         self.settings.json
     }
@@ -245,8 +252,7 @@ impl Term {
 
     /// Says the warnings among the findings; the errors are the failure.
     pub fn verdict(&self, findings: Vec<Finding>) -> Result<()> {
-        let is_error = |finding: &Finding| finding.severity == Severity::Error;
-        let (errors, warnings): (Vec<_>, Vec<_>) = findings.into_iter().partition(is_error);
+        let (errors, warnings) = finding::errors_and_warnings(findings);
         warnings.iter().for_each(|finding| self.finding(finding));
         if errors.is_empty() { Ok(()) } else { Err(Findings(errors).into()) }
     }

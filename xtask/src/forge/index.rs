@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 
 use super::{Change, Edit, NewText};
 use crate::config::Slug;
-use crate::finding::{Finding, Findings, Severity};
+use crate::finding::{self, Findings};
 use crate::krew::{self, Release};
 use crate::version::{ReleaseTag, Version};
 
@@ -71,8 +71,7 @@ fn edit(before: Option<&str>, plugin: &Release) -> Result<Edit> {
     let bumped = krew::bump(before, file, plugin).map_err(Findings)?;
     let mut found = bumped.left;
     found.extend(krew::objections(before, &bumped.text, file));
-    let (wrong, warnings): (Vec<Finding>, Vec<Finding>) =
-        found.into_iter().partition(|finding| finding.severity == Severity::Error);
+    let (wrong, warnings) = finding::errors_and_warnings(found);
     if !wrong.is_empty() {
         bail!(Findings(wrong));
     }

@@ -144,17 +144,10 @@ pub mod tests {
 
     use super::super::{Network, Proxies, Settings, Trust};
     use super::*;
-    use crate::term::{self, Term};
+    use crate::term::Term;
 
     /// A client that sends nothing.
     pub fn offline(proxies: Proxies) -> Http<'static> {
-        let term = Term::new(term::Settings {
-            verbosity: term::Verbosity::Quiet,
-            color: term::Color::Never,
-            json: false,
-            annotate: false,
-            no_color: true,
-        });
         let settings = Settings {
             trust: Trust::default(),
             proxies,
@@ -163,7 +156,7 @@ pub mod tests {
             retries: 0,
             network: Network::Offline,
         };
-        Http::new(settings, Box::leak(Box::new(term)))
+        Http::new(settings, Box::leak(Box::new(Term::silent())))
     }
 
     /// How each reference in a response of each server is resolved. No name is looked up: all

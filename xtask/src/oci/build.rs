@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 use indicatif::ProgressBar;
 use jiff::Timestamp;
 use oci_spec::image::{Config, MediaType};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::base_tree::{self, Tree};
@@ -233,7 +234,6 @@ impl Making<'_> {
         for layer in &mut layers {
             layer.descriptor.media_type = media::oci(&layer.descriptor.media_type);
         }
-        let known = below.map(Image::parsed).transpose()?.unwrap_or_default();
         let mut config = below.map(Image::config_json).transpose()?.unwrap_or_default();
         let mut history = config["history"].as_array().cloned().unwrap_or_default();
         let mut told = history.iter().filter(|step| step["empty_layer"] != true).count();
@@ -245,7 +245,7 @@ impl Making<'_> {
         history.extend(own.iter().map(|(name, _)| step(name, Some(self.time))));
         layers.extend(own.into_iter().map(|(_, layer)| layer));
         let diff_ids: Vec<Digest> = layers.iter().map(|layer| layer.diff_id).collect();
-        self.set_container(&mut config["config"], &known.config().clone().unwrap_or_default());
+        self.set_container(&mut config["config"])?;
         set_fields(
             &mut config,
             [
@@ -267,10 +267,11 @@ impl Making<'_> {
         Ok(Image { manifest: Raw::of(&manifest, MediaType::ImageManifest)?, config, layers })
     }
 
-    /// Sets how containers run. `known` is the base's config, of which all is kept but the
-    /// labels and the command, which are another program's.
-    fn set_container(&self, container: &mut Value, known: &Config) {
-        let ours = &self.plan.config;
+    /// Sets how containers run. All that the base has is kept but the labels and the command,
+    /// which are another program's.
+    fn set_container(&self, container: &mut Value) -> Result<()> {
+        let known = Option::<Config>::deserialize(&*container).context("read the base's config")?;
+        let (known, ours) = (known.unwrap_or_default(), &self.plan.config);
         let mut env = known.env().clone().unwrap_or_default();
         let named = |entry: &String| entry.split('=').next().unwrap_or(entry).to_owned();
         let set: Vec<String> = env.iter().map(named).collect();
@@ -301,6 +302,7 @@ impl Making<'_> {
                 ("WorkingDir", json!(workdir)),
             ],
         );
+        Ok(())
     }
 
     fn with_provenance(&self, own: &BTreeMap<String, String>) -> BTreeMap<String, String> {

@@ -18,7 +18,7 @@ use crate::linkage::Binaries;
 use crate::plan::{ImageConfig, ImagePlan, ImagePlatform};
 use crate::reference::{Reference, Stored};
 use crate::target::Target;
-use crate::term::{Color, Settings, Term, Verbosity};
+use crate::term::Term;
 
 /// The message where pinned bytes have changed.
 const RAISE: &str = "raise LAYOUT in oci/layer.rs, and VERSION_ID in os-release with it, pin the \
@@ -110,11 +110,6 @@ fn plan(dir: &Path, targets: &[&str]) -> ImagePlan {
     }
 }
 
-fn term() -> Term {
-    let (verbosity, color) = (Verbosity::Quiet, Color::Never);
-    Term::new(Settings { verbosity, color, json: false, annotate: false, no_color: true })
-}
-
 fn image(targets: &[&str]) -> Root {
     let dir = tempfile::tempdir().unwrap();
     image_of(&plan(dir.path(), targets), dir.path())
@@ -122,7 +117,7 @@ fn image(targets: &[&str]) -> Root {
 
 fn image_of(plan: &ImagePlan, dir: &Path) -> Root {
     let cache = Cache::at(&dir.join("cache"));
-    let base = base(plan, &cache, &term()).unwrap();
+    let base = base(plan, &cache, &Term::silent()).unwrap();
     let time = Timestamp::constant(1_700_000_000, 0);
     let blobs = cache.blobs().unwrap();
     let (none, bar) = (Binaries::default(), ProgressBar::hidden());

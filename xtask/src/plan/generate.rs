@@ -65,10 +65,7 @@ pub fn runner(
     if request.build.elsewhere {
         return Ok(Some(Runner::Shards));
     }
-    let left_out = |target, why, fix| {
-        let what = format!("generated files of {}", selected.package.name);
-        LeftOut { what, target, why, fix, by_choice: false }
-    };
+    let what = || format!("generated files of {}", selected.package.name);
     let here = run_here(project);
     let shipped = here.iter().find_map(|here| {
         targets.iter().find(|target| target.triple() == here.triple()).copied().cloned()
@@ -80,7 +77,7 @@ pub fn runner(
             return Ok(None);
         }
         let why = format!("{:?} is no target that programs can be built for", project.rustc.host);
-        return Err(left_out(None, why, "generate them on another machine".to_owned()));
+        return Err(LeftOut::forced(what(), None, why, "generate them on another machine"));
     };
     let known = tools.contains_key(&target) || targets.contains(&&target);
     if !known {
@@ -90,7 +87,7 @@ pub fn runner(
             Err(_) if split => return Ok(None),
             Err(Obstacle { why, fix }) => {
                 let why = format!("no program that runs here: {why}");
-                return Err(left_out(Some(target), why, fix));
+                return Err(LeftOut::forced(what(), Some(&target), why, fix));
             }
         };
         tools.insert(target.clone(), chosen);

@@ -279,8 +279,7 @@ pub fn targets(
         match tools {
             Ok(tools) => chosen.extend(parts.into_iter().zip(tools)),
             Err(Obstacle { why, fix }) => {
-                let (what, target) = (selected.package.name.clone(), Some(target.clone()));
-                left_out.push(LeftOut { what, target, why, fix, by_choice: false });
+                left_out.push(LeftOut::forced(&*selected.package.name, Some(target), why, fix));
             }
         }
     }

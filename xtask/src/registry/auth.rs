@@ -215,18 +215,12 @@ mod tests {
     use crate::http::{Fault, Origin, Proxies, Scheme, offline};
     use crate::process::Env;
     use crate::reference::Repository;
-    use crate::term::{Color, Settings, Term, Verbosity};
+    use crate::term::Term;
 
     /// How often a call is tried, and whether it succeeds, where the first `expired` tokens are
     /// rejected and another thread has renewed each of them meanwhile.
     fn tried(expired: usize) -> (usize, bool) {
-        let term = Term::new(Settings {
-            verbosity: Verbosity::Quiet,
-            color: Color::Never,
-            json: false,
-            annotate: false,
-            no_color: true,
-        });
+        let term = Term::silent();
         let http = offline(Proxies::default());
         let env = Env::scrub([]);
         let blobs = Cache::none().blobs().unwrap();

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config::{ImageFile, ImageNode, Owner};
+use crate::finding::Severity;
 use crate::reference::{Reference, Repository};
 use crate::target::Platform;
 
