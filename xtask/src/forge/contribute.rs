@@ -273,8 +273,13 @@ impl Upstream<'_> {
         if at.is_some() && is_pushed()? {
             return Ok(true);
         }
+        let open = self.open_pulls(home, &branch)?;
+        // Since the branch was read, another run may have pushed the text and opened this.
+        if !open.is_empty() && is_pushed()? {
+            return Ok(true);
+        }
         // A bot looks at a pull request when it is opened, and not again.
-        for pull in self.open_pulls(home, &branch)? {
+        for pull in open {
             term.step("redo", format_args!("{}, which has other contents", pull.html_url));
             self.close(&pull, term)?;
         }

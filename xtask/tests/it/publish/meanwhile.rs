@@ -1,7 +1,7 @@
 //! What others do while a release is made, and what an earlier run left.
 
 use std::fs;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread::scope;
 
 use super::*;
@@ -13,6 +13,9 @@ use crate::world::running::{ended, start};
 fn change(state: &mut State, act: impl FnOnce(&mut crate::world::github::Release)) {
     act(state.repository(REPOSITORY).releases.last_mut().unwrap());
 }
+
+/// The methods of the requests that come.
+const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
 /// The archive's name.
 fn archive() -> String {
@@ -43,6 +46,49 @@ fn two_releases_of_one_tag_at_once_end_as_one() {
         let state = stage.github.state();
         assert_eq!(state.repositories[REPOSITORY].releases.len(), 1);
         assert_eq!(state.repositories[INDEX].pulls.len(), 1);
+    }
+}
+
+/// Another run has done a part of it before this one begins, and does the rest between any two
+/// of this one's requests: there is one pull request in the end, which nobody closed.
+#[test]
+fn what_another_run_submits_meanwhile_is_found_at_any_time() {
+    let Some(stage) = Stage::at("1.0.0") else { return };
+    run(&mut stage.tool(&format!("{RELEASE},krew"))).ends_with(0);
+    let submit = || ended(&mut stage.tool("krew pr"));
+    // What there is before each step of the other run, and after the last.
+    let befores: Arc<Mutex<Vec<State>>> = Arc::default();
+    for (method, part) in
+        [("POST", "/forks"), ("POST", "/git/refs"), ("PUT", "/contents/"), ("POST", "/pulls")]
+    {
+        let befores = Arc::clone(&befores);
+        stage.github.before(method, part, move |state| befores.lock().unwrap().push(state.clone()));
+    }
+    submit().ends_with(0);
+    let (befores, after) = (befores.lock().unwrap().clone(), stage.github.state().clone());
+    assert_eq!(befores.len(), 4);
+    for before in befores {
+        *stage.github.state() = before.clone();
+        stage.github.forget();
+        submit().ends_with(0);
+        // The requests of a run that nobody disturbs, with those of their method that come first.
+        let mut moments: Vec<(&'static str, u32)> = Vec::new();
+        for seen in stage.github.seen() {
+            let method = METHODS.into_iter().find(|it| *it == seen.method).unwrap();
+            let earlier = moments.iter().filter(|(other, _)| *other == method).count();
+            moments.push((method, u32::try_from(earlier).unwrap()));
+        }
+        for (method, earlier) in moments {
+            *stage.github.state() = before.clone();
+            let after = after.clone();
+            stage.github.before_later(method, "", earlier, move |state| *state = after);
+            submit().ends_with(0);
+            let state = stage.github.state();
+            let pulls = &state.repositories[INDEX].pulls;
+            assert_eq!(pulls.len(), 1, "before the {method} after {earlier} others: {pulls:?}");
+            drop(state);
+            stage.is_submitted("1.0.0");
+        }
     }
 }
 
