@@ -79,6 +79,14 @@ impl Artifact {
         }
     }
 
+    /// Whether it is a file of the release on the forge. Images go to registries.
+    pub fn is_release_file(&self) -> bool {
+        match self {
+            Artifact::Archive(_) | Artifact::Krew(_) | Artifact::Checksums(_) => true,
+            Artifact::Image(_) => false,
+        }
+    }
+
     /// Its targets, and how long it took to make; `None` if the summary does not list it.
     pub fn summary(&self) -> Option<(String, Duration)> {
         match self {

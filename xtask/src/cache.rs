@@ -14,6 +14,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -67,7 +68,7 @@ enum CachePlace {
 type Trouble = Arc<OnceLock<String>>;
 
 /// A kind of entries. Each has a folder of its own.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum CacheKind {
     /// A dependency graph as cargo printed it, as JSON.
     Graph,
@@ -94,17 +95,12 @@ const ADVISORIES: &str = "advisories";
 /// The folder of blobs of images.
 const BLOBS: &str = "blob";
 
-const KINDS: [CacheKind; 7] = [
-    CacheKind::Graph,
-    CacheKind::Toolchain,
-    CacheKind::Archive,
-    CacheKind::Layer,
-    CacheKind::Plugin,
-    CacheKind::Yanked,
-    CacheKind::Lock,
-];
-
 impl CacheKind {
+    /// The folders of all kinds.
+    fn folders() -> impl Iterator<Item = &'static str> {
+        CacheKind::value_variants().iter().map(|kind| kind.folder())
+    }
+
     fn folder(self) -> &'static str {
         match self {
             CacheKind::Graph => "graph",

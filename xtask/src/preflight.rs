@@ -38,11 +38,14 @@ pub fn look(
     term: &Term,
 ) -> Vec<Finding> {
     term.step("look", "at what the release needs");
-    let forge = || match &publish.release {
+    // All of it, so that what is added to the plan is looked at here. The plan checks the tag,
+    // and a draft needs what a release does.
+    let PublishPlan { tag: _, draft: _, release: to_forge, index: to_index } = publish;
+    let forge = || match to_forge {
         Some(to) => release(plan, to, &sites.forge, term),
         None => Ok(Vec::new()),
     };
-    let index = || match (&publish.index, &publish.release) {
+    let index = || match (to_index, to_forge) {
         (Some(to), Some(from)) => krew_index(plan, to, from, publish, &sites.index, term),
         _ => Ok(Vec::new()),
     };

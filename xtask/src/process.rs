@@ -22,6 +22,7 @@ mod tokens;
 
 pub use find::find;
 pub use handover::environment;
+pub use tokens::OwnToken;
 
 mod excerpt;
 pub use excerpt::excerpt;

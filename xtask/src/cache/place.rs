@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::{ADVISORIES, BLOBS, KINDS, PRUNED, TOOLS};
+use super::{ADVISORIES, BLOBS, CacheKind, PRUNED, TOOLS};
 use crate::files;
 use crate::finding::failure;
 
@@ -93,7 +93,7 @@ fn is_hex(name: &str, digits: usize) -> bool {
 
 /// Removes what this tool made in its cache, and the folders that are empty then.
 pub fn clear(root: &Path) -> Result<()> {
-    for folder in KINDS.iter().map(|kind| kind.folder()).chain([BLOBS]) {
+    for folder in CacheKind::folders().chain([BLOBS]) {
         let made = |path: &Path| is_entry(path) || name(path) == PRUNED;
         clear_folder(&root.join(folder), made, |_| Ok(false))?;
     }

@@ -253,7 +253,7 @@ fn a_cache_that_cannot_be_is_done_without_and_said_once() {
 /// Puts a precious file wherever the cache has one of its own, and returns their number.
 fn precious(root: &Path) -> usize {
     let hex = Digest::of(b"precious").hex();
-    let kinds = KINDS.iter().map(|kind| kind.folder()).chain([BLOBS, TOOLS, ADVISORIES]);
+    let kinds = CacheKind::folders().chain([BLOBS, TOOLS, ADVISORIES]);
     let mut count = 0;
     for folder in kinds {
         let names = [
@@ -286,7 +286,7 @@ fn count(dir: &Path) -> usize {
 }
 
 fn use_all(cache: &Cache) {
-    for kind in KINDS {
+    for kind in CacheKind::value_variants().iter().copied() {
         keep(cache, kind, b"one", b"content");
         assert_eq!(kept(cache, kind, b"one").unwrap(), b"content");
     }
@@ -328,7 +328,7 @@ fn what_others_put_into_the_cache_stays() {
     for cache in [Cache::at, Cache::own] {
         use_all(&cache(dir.path()));
         let all = precious(dir.path());
-        for folder in KINDS.iter().map(|kind| kind.folder()).chain([BLOBS]) {
+        for folder in CacheKind::folders().chain([BLOBS]) {
             files::remove_file(&dir.path().join(folder).join(PRUNED)).unwrap();
         }
         use_all(&cache(dir.path()));
@@ -374,7 +374,7 @@ fn nothing_is_removed_through_a_link() {
     let (root, elsewhere) = (dir.path().join("cache"), dir.path().join("elsewhere"));
     use_all(&Cache::at(&root));
     let hex = Digest::of(b"precious").hex();
-    for folder in KINDS.iter().map(|kind| kind.folder()).chain([BLOBS, TOOLS, ADVISORIES]) {
+    for folder in CacheKind::folders().chain([BLOBS, TOOLS, ADVISORIES]) {
         let there = elsewhere.join(folder);
         for name in [&*hex, &hex[..16], "zig-1.2.3/ziglang/zig"] {
             files::write(&there.join(name), b"precious").unwrap();

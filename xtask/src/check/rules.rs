@@ -193,10 +193,9 @@ impl Rules {
             all || names.iter().any(|name| name == kind.name())
         };
         let deny = &file.output.deny;
-        self.deny.extend(AuditKind::DENIED.into_iter().filter(|kind| named(deny, *kind)));
+        self.deny.extend(AuditKind::deniable().filter(|kind| named(deny, *kind)));
         if let Some(informational) = &file.advisories.informational_warnings {
-            let of_advisories =
-                AuditKind::DENIED.into_iter().filter(|kind| *kind != AuditKind::Yanked);
+            let of_advisories = AuditKind::deniable().filter(|kind| *kind != AuditKind::Yanked);
             let silent = of_advisories.filter(|kind| !named(informational, *kind));
             let silent: Vec<AuditKind> = silent.filter(|kind| !self.deny.contains(kind)).collect();
             self.silent.extend(silent);

@@ -64,7 +64,7 @@ pub fn options(
     let mut require: BTreeSet<Check> = config.check.require.clone();
     require.extend(args.require.iter().copied().chain(release.then_some(Check::Audit)));
     Options {
-        checks: Check::ALL.into_iter().filter(wanted).collect(),
+        checks: Check::all().filter(wanted).collect(),
         require,
         features: config.check.features.clone(),
         database: world.own(DATABASE).map(|named| {

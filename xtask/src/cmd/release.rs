@@ -5,7 +5,6 @@ use anyhow::{Result, bail};
 use clap::ValueEnum;
 
 use super::report::report;
-use super::world::{GITHUB_TOKEN, KREW_GITHUB_TOKEN};
 use super::{Common, Drafted, NetworkArgs, Selection, World, check};
 use crate::cache::Cache;
 use crate::check as checks;
@@ -13,6 +12,7 @@ use crate::config::Config;
 use crate::finding::{Findings, failure};
 use crate::plan::{BuildPlan, Mode, Part, Plan, Request, Skip};
 use crate::preflight::{self, Sites};
+use crate::process::OwnToken;
 use crate::project::Project;
 use crate::release::{self, Source};
 use crate::target::Target;
@@ -85,8 +85,8 @@ pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
     let registry = world.registry(&http, &blobs, &network);
     let api = world.api()?;
     let sites = Sites {
-        forge: world.forge(&http, &api, GITHUB_TOKEN),
-        index: world.forge(&http, &api, KREW_GITHUB_TOKEN),
+        forge: world.forge(&http, &api, OwnToken::GitHub),
+        index: world.forge(&http, &api, OwnToken::KrewIndex),
         registry: &registry,
     };
     look_ahead(&mut drafted, &args, &request, &sites, common, world)?;

@@ -13,7 +13,7 @@ use crate::forge::Forge;
 use crate::github::{self, GitHub};
 use crate::http::{self, Http, Url};
 use crate::plan::{self, Plan, PublishOptions, Request};
-use crate::process::{self, Env};
+use crate::process::{self, Env, OwnToken};
 use crate::project::{self, Invocation, Project, RawConfig, git};
 use crate::reference::Above;
 use crate::registry::Registry;
@@ -38,17 +38,13 @@ pub struct Drafted {
     pub config: Config,
 }
 
-/// The variables of tokens.
-pub const GITHUB_TOKEN: &str = "GITHUB_TOKEN";
-pub const KREW_GITHUB_TOKEN: &str = "KREW_GITHUB_TOKEN";
-
 impl World {
     /// Reads what there is. An error comes with what shows it.
     #[expect(clippy::disallowed_methods, reason = "the working directory is read here, once")]
     pub fn read(common: &Common, passes_tokens_on: bool) -> Result<World, (anyhow::Error, Term)> {
         let given = process::environment();
         let env = Env::scrub(given.as_ref().map(Vec::clone).unwrap_or_default());
-        let github_token = env.token(GITHUB_TOKEN);
+        let github_token = env.token(OwnToken::GitHub);
         let env = if passes_tokens_on { env.with_tokens() } else { env };
         let term = Term::new(Settings {
             verbosity: match (common.quiet, common.verbose) {
@@ -102,9 +98,10 @@ impl World {
         Url::parse(url).context("read GITHUB_API_URL").context(Help(fix.to_owned()))
     }
 
-    /// The forge, with the token of a variable.
-    pub fn forge<'a>(&self, http: &'a Http<'a>, api: &Url, variable: &'static str) -> Forge<'a> {
-        Forge::GitHub(GitHub::new(http, api, self.env.token(variable).as_ref(), variable))
+    /// The forge, with a token.
+    pub fn forge<'a>(&self, http: &'a Http<'a>, api: &Url, token: OwnToken) -> Forge<'a> {
+        let secret = self.env.token(token);
+        Forge::GitHub(GitHub::new(http, api, secret.as_ref(), token.variable()))
     }
 
     /// What a workflow, or git, says of where a release is published.
@@ -151,7 +148,7 @@ impl World {
     /// A variable of the tool's own, which is withheld from others where it holds a login.
     pub fn own(&self, name: &str) -> Option<String> {
         let plain = self.env.get(name).map(|value| value.to_string_lossy().into_owned());
-        plain.or_else(|| self.env.token(name).map(|value| value.expose().to_owned()))
+        plain.or_else(|| self.env.secret(name).map(|value| value.expose().to_owned()))
     }
 
     /// DOCKLESS_REPOSITORY, as KO_DOCKER_REPO is for ko.

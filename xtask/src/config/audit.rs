@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use clap::ValueEnum;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
@@ -35,8 +36,8 @@ struct IgnoreKeys {
     until: String,
 }
 
-/// All checks, in the order of the table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, clap::ValueEnum)]
+/// A check. The variants are in the order of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Check {
     Fmt,
@@ -46,7 +47,10 @@ pub enum Check {
 }
 
 impl Check {
-    pub const ALL: [Check; 4] = [Check::Fmt, Check::Lock, Check::Clippy, Check::Audit];
+    /// In the order of the table.
+    pub fn all() -> impl Iterator<Item = Check> {
+        Check::value_variants().iter().copied()
+    }
 
     pub fn name(self) -> &'static str {
         match self {
@@ -59,7 +63,7 @@ impl Check {
 }
 
 /// What an audit can find.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum AuditKind {
     Vulnerability,
@@ -71,8 +75,10 @@ pub enum AuditKind {
 
 impl AuditKind {
     /// The kinds that can be denied. A vulnerability always is.
-    pub const DENIED: [AuditKind; 4] =
-        [AuditKind::Unmaintained, AuditKind::Unsound, AuditKind::Notice, AuditKind::Yanked];
+    pub fn deniable() -> impl Iterator<Item = AuditKind> {
+        let all = AuditKind::value_variants().iter().copied();
+        all.filter(|kind| *kind != AuditKind::Vulnerability)
+    }
 
     pub fn name(self) -> &'static str {
         match self {
@@ -87,7 +93,7 @@ impl AuditKind {
 
 /// The severity of a vulnerability, as CVSS rates it.
 /// <https://www.first.org/cvss/specification-document#Qualitative-Severity-Rating-Scale>
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Rating {
     None,
@@ -98,9 +104,6 @@ pub enum Rating {
 }
 
 impl Rating {
-    const ALL: [Rating; 5] =
-        [Rating::None, Rating::Low, Rating::Medium, Rating::High, Rating::Critical];
-
     pub fn name(self) -> &'static str {
         match self {
             Rating::None => "none",
@@ -112,7 +115,7 @@ impl Rating {
     }
 
     pub fn parse(name: &str) -> Option<Rating> {
-        Rating::ALL.into_iter().find(|it| it.name() == name)
+        Rating::value_variants().iter().copied().find(|it| it.name() == name)
     }
 }
 
@@ -173,14 +176,14 @@ pub fn check(
     let features = features.collect();
     let mut require = BTreeSet::new();
     for name in &keys.require {
-        match Check::ALL.into_iter().find(|check| check.name() == name) {
+        match Check::all().find(|check| check.name() == name) {
             Some(check) => drop(require.insert(check)),
             None => fault("check.require", format!("there is no check {name:?}")),
         }
     }
     let mut deny = BTreeSet::new();
     for name in &audit.deny {
-        match AuditKind::DENIED.into_iter().find(|kind| kind.name() == name) {
+        match AuditKind::deniable().find(|kind| kind.name() == name) {
             Some(kind) => drop(deny.insert(kind)),
             None => fault("audit.deny", format!("there is no kind {name:?} of findings")),
         }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 
+use clap::ValueEnum;
+
 use super::Env;
 use crate::secret::{Address, Secret};
 
@@ -22,18 +24,38 @@ const ENDS: [&str; 5] = ["APIKEY", "ACCESSKEY", "PRIVATEKEY", "SIGNINGKEY", "DEP
 /// <https://github.blog/engineering/platform-security/behind-githubs-new-authentication-token-formats/>
 const BEGINNINGS: [&str; 6] = ["ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"];
 
-/// Tokens that act for the user at GitHub, or for a job at its runner. No credential helper
-/// needs them.
-const NEVER_LENT: [&str; 6] = [
-    "GITHUB_TOKEN",
-    "KREW_GITHUB_TOKEN",
+/// Tokens beside [`OwnToken`] that act for the user at GitHub, or for a job at its runner. No
+/// credential helper needs them.
+const NEVER_LENT: [&str; 4] = [
     "GH_TOKEN",
     "ACTIONS_RUNTIME_TOKEN",
     "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
     "ACTIONS_ID_TOKEN_REQUEST_URL",
 ];
-/// Tokens for this tool only, whatever [`PASSED_ON`] lists.
-const OWN: [&str; 2] = ["GITHUB_TOKEN", "KREW_GITHUB_TOKEN"];
+
+/// The tokens for this tool only, whatever [`PASSED_ON`] lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OwnToken {
+    /// Publishes releases.
+    GitHub,
+    /// Opens pull requests in krew's index.
+    KrewIndex,
+}
+
+impl OwnToken {
+    /// The variable that holds it.
+    pub fn variable(self) -> &'static str {
+        match self {
+            OwnToken::GitHub => "GITHUB_TOKEN",
+            OwnToken::KrewIndex => "KREW_GITHUB_TOKEN",
+        }
+    }
+
+    /// Whether a variable holds one of them. Case is ignored.
+    fn is_in(name: &str) -> bool {
+        OwnToken::value_variants().iter().any(|own| own.variable().eq_ignore_ascii_case(name))
+    }
+}
 
 /// A value that is never shown.
 #[derive(Clone)]
@@ -69,7 +91,10 @@ fn is_token(name: &OsStr, value: &OsStr, passed: Option<&OsStr>) -> bool {
     if value.is_empty() || name == PASSED_ON {
         return false;
     }
-    if !OWN.contains(&&*name) && passed.split(',').any(|it| it.trim().eq_ignore_ascii_case(&name)) {
+    if OwnToken::is_in(&name) {
+        return true;
+    }
+    if passed.split(',').any(|it| it.trim().eq_ignore_ascii_case(&name)) {
         return false;
     }
     let is_secret = |word: &str| word == "PAT" || WORDS.iter().any(|end| word.ends_with(end));
@@ -82,8 +107,13 @@ fn is_token(name: &OsStr, value: &OsStr, passed: Option<&OsStr>) -> bool {
 }
 
 impl Env {
-    /// A token. [`Env::get`] does not return it.
-    pub fn token(&self, name: &str) -> Option<Secret> {
+    /// One of this tool's own tokens.
+    pub fn token(&self, token: OwnToken) -> Option<Secret> {
+        self.secret(token.variable())
+    }
+
+    /// The value of a variable that is withheld, so that [`Env::get`] does not return it.
+    pub fn secret(&self, name: &str) -> Option<Secret> {
         let Hidden(value) = self.withheld.get(OsStr::new(name))?;
         Some(Secret::new(value.to_string_lossy().trim())).filter(|it| !it.expose().is_empty())
     }
@@ -95,11 +125,12 @@ impl Env {
         self
     }
 
-    /// The tokens that a program may need to log in somewhere: all but those of GitHub and of
-    /// its runners.
+    /// The tokens that a program may need to log in somewhere: all but this tool's, and those of
+    /// GitHub and of its runners.
     pub(super) fn for_logins(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
         let lent = |name: &OsStr| {
-            let own = name.to_string_lossy().starts_with("DOCKLESS_");
+            let text = name.to_string_lossy();
+            let own = text.starts_with("DOCKLESS_") || OwnToken::is_in(&text);
             !own && !NEVER_LENT.iter().any(|it| name.eq_ignore_ascii_case(it))
         };
         let all = self.withheld.iter().map(|(name, Hidden(value))| (&**name, &**value));
@@ -158,6 +189,17 @@ mod tests {
         }
     }
 
+    /// Neither builds nor credential helpers get one, whatever its variable is called.
+    #[test]
+    fn the_tools_own_tokens_are_for_it_alone() {
+        for own in OwnToken::value_variants() {
+            let vars = [(PASSED_ON, own.variable()), (own.variable(), "x")];
+            let env = Env::scrub(vars.map(|(name, value)| (name.into(), value.into())));
+            assert!(env.get(own.variable()).is_none() && env.token(*own).is_some(), "{own:?}");
+            assert_eq!(env.for_logins().count(), 0, "{own:?}");
+        }
+    }
+
     #[test]
     fn programs_get_the_tokens_that_are_lent_to_them() {
         let all = [
@@ -170,8 +212,8 @@ mod tests {
         assert_eq!(env.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["HOME", "LC_ALL"]);
         let lent: Vec<_> = env.for_logins().map(|(name, _)| name).collect();
         assert_eq!(lent, ["AWS_SESSION_TOKEN"]);
-        assert_eq!(env.token("GITHUB_TOKEN").unwrap().expose(), "s3cr3t");
-        assert!(env.token("GH_TOKEN").is_none() && env.get("GITHUB_TOKEN").is_none());
+        assert_eq!(env.token(OwnToken::GitHub).unwrap().expose(), "s3cr3t");
+        assert!(env.secret("GH_TOKEN").is_none() && env.get("GITHUB_TOKEN").is_none());
         assert!(!format!("{env:?}").contains("s3cr3t"));
         assert_eq!(env.with_tokens().iter().count(), 5);
     }

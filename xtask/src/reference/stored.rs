@@ -5,13 +5,14 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
+use clap::ValueEnum;
 use serde::{Serialize, Serializer};
 
 use super::{Reference, Tag};
 use crate::digest::Digest;
 
 /// How an image is stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Form {
     /// A folder. <https://github.com/opencontainers/image-spec/blob/main/image-layout.md>
     Layout,
@@ -21,11 +22,16 @@ pub enum Form {
     DockerArchive,
 }
 
-const FORMS: [(&str, Form); 3] = [
-    ("oci:", Form::Layout),
-    ("oci-archive:", Form::OciArchive),
-    ("docker-archive:", Form::DockerArchive),
-];
+impl Form {
+    /// How the names of images begin that are stored so.
+    fn prefix(self) -> &'static str {
+        match self {
+            Form::Layout => "oci:",
+            Form::OciArchive => "oci-archive:",
+            Form::DockerArchive => "docker-archive:",
+        }
+    }
+}
 
 /// `oci:DIR`, `oci-archive:FILE` or `docker-archive:FILE`, and one of the images there: `:TAG`,
 /// `@sha256:…`, or the only one.
@@ -40,8 +46,9 @@ pub struct Stored {
 impl Stored {
     /// Parses the name of a stored image; `None` where the text has none of its prefixes.
     pub fn parse(text: &str) -> Option<Result<Stored>> {
+        let mut forms = Form::value_variants().iter();
         let (form, rest) =
-            FORMS.iter().find_map(|(prefix, form)| Some((*form, text.strip_prefix(prefix)?)))?;
+            forms.find_map(|form| Some((*form, text.strip_prefix(form.prefix())?)))?;
         Some(Stored::of(form, rest))
     }
 
@@ -71,8 +78,7 @@ impl Stored {
 
 impl fmt::Display for Stored {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let prefix = FORMS.iter().find(|(_, form)| *form == self.form).map_or("", |(name, _)| name);
-        write!(f, "{prefix}{}", self.path.display())?;
+        write!(f, "{}{}", self.form.prefix(), self.path.display())?;
         self.tag.iter().try_for_each(|tag| write!(f, ":{tag}"))?;
         self.digest.iter().try_for_each(|digest| write!(f, "@{digest}"))
     }

@@ -10,6 +10,8 @@ use crate::term::Table;
 /// The calls that change something, in their order; `api` is the address of GitHub's API.
 /// What is there already is looked for before each, and not done again.
 pub fn calls(plan: &Plan, publish: &PublishPlan, api: &Url) -> Table {
+    // All of it, so that what is added to the plan is added here.
+    let PublishPlan { tag, draft, release, index: to_index } = publish;
     let mut table = Table::new(&["call", "at", "for"]);
     let mut row = |call: &str, at: String, what: String| table.row([call.to_owned(), at, what]);
     let manifests = |to: &Repository| format!("{}/v2/{}/manifests", to.registry(), to.path());
@@ -20,14 +22,13 @@ pub fn calls(plan: &Plan, publish: &PublishPlan, api: &Url) -> Table {
             row("PUT", format!("{}/sha256:…", manifests(to)), format!("the image {}", image.name));
         }
     }
-    let tag = &publish.tag;
-    if let Some(release) = &publish.release {
+    if let Some(release) = release {
         let releases = api.below(&format!("/repos/{}/releases", release.repository)).to_string();
         row("POST", releases.clone(), format!("a draft of {tag}"));
         for file in &release.files {
             row("POST", format!("{releases}/…/assets?name={file}"), "a file of it".to_owned());
         }
-        if publish.draft {
+        if *draft {
             return table;
         }
         row("PATCH", format!("{releases}/…"), format!("to publish {tag}"));
@@ -41,7 +42,7 @@ pub fn calls(plan: &Plan, publish: &PublishPlan, api: &Url) -> Table {
             }
         }
     }
-    if let (Some(to), Some(release)) = (&publish.index, &publish.release) {
+    if let (Some(to), Some(release)) = (to_index, release) {
         let from = &release.repository;
         let fork = api.below(&format!("/repos/…/{}", to.repository.name)).to_string();
         let of = |part: &str| api.below(&format!("/repos/{}/{part}", to.repository)).to_string();

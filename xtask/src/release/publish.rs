@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::thread;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
 use super::Outcome;
@@ -74,6 +74,8 @@ pub fn publish(
     sites: &Sites<'_>,
     term: &Term,
 ) -> Result<Public> {
+    // All of it, so that what is added to the plan is published here.
+    let PublishPlan { tag, draft: stays_draft, release: to_forge, index: to_index } = to;
     let mut public = Public::default();
     // Nobody sees the draft and the images without tags yet: a release speaks of its images, and
     // so they are in their registries before it is published. Each waits for a server of its own.
@@ -83,9 +85,9 @@ pub fn publish(
         (parallel::join(images), draft)
     });
     let images = images?;
-    let finish = || format!("{} is not all published: run again to finish it", to.tag);
+    let finish = || format!("{tag} is not all published: run again to finish it");
     if let Some(complete) = draft? {
-        if to.draft {
+        if *stays_draft {
             let pushed: Vec<&Pushed> = images.iter().flat_map(PushedImage::at).collect();
             pushed.iter().try_for_each(|pushed| sites.registry.confirm(pushed))?;
             public.draft = Some(complete.url().to_owned());
@@ -96,10 +98,10 @@ pub fn publish(
     }
     let tagged = tag_images(&images, sites.registry, term).with_context(finish)?;
     public.images = tagged.into_iter().flat_map(|(_, published)| published).collect();
-    if let (Some(index), Some(from)) = (&to.index, &to.release) {
+    if let (Some(index), Some(from)) = (to_index, to_forge) {
         for name in &index.plugins {
             let plugin = plugin(name, outcome, &plan.dist).with_context(finish)?;
-            let change = index::change(&index.repository, &plugin, &from.repository, &to.tag);
+            let change = index::change(&index.repository, &plugin, &from.repository, tag);
             let submitted = forge::contribute(&sites.index, &change, term).with_context(finish)?;
             public.plugins.push(Plugin { name: name.clone(), submitted });
         }
@@ -167,8 +169,13 @@ pub fn notes(
 }
 
 /// The files of a release, as they lie in dist/, with the digests that they were made with:
-/// what GitHub has in the end is compared with these.
+/// what GitHub has in the end is compared with these. Fails where what was made is not what the
+/// plan publishes.
 fn release_files(to: &ReleasePlan, outcome: &Outcome<'_>, dist: &Path) -> Result<Vec<ReleaseFile>> {
+    let mut made = outcome.artifacts.iter().filter(|it| it.is_release_file()).map(Artifact::name);
+    if let Some(name) = made.find(|made| to.files.iter().all(|name| name != made)) {
+        bail!("{name} was made, and the plan does not publish it");
+    }
     let file = |name: &String| {
         let made = outcome.artifacts.iter().find(|it| it.name() == name);
         let made = made.with_context(|| format!("find {name}, which the plan has"))?;

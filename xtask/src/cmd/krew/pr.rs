@@ -5,13 +5,13 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
-use super::super::world::KREW_GITHUB_TOKEN;
 use super::super::{Common, NetworkArgs, World};
 use crate::artifacts::Of;
 use crate::config::Slug;
 use crate::finding::failure;
 use crate::forge::{self, Change, Edit, Forge, PullRequest, index};
 use crate::plan;
+use crate::process::OwnToken;
 use crate::project::Project;
 use crate::release;
 use crate::version::ReleaseTag;
@@ -64,9 +64,9 @@ pub fn run(args: &Pr, common: &Common, world: &World) -> Result<ExitCode> {
         bail!(failure(why, fix));
     };
     let http = world.http(&config.network, &args.network, common);
-    let forge = world.forge(&http, &world.api()?, KREW_GITHUB_TOKEN);
+    let forge = world.forge(&http, &world.api()?, OwnToken::KrewIndex);
     if !forge.has_token() && !args.dry_run {
-        let why = format!("{KREW_GITHUB_TOKEN} is not set");
+        let why = format!("{} is not set", forge.variable());
         bail!(failure(why, "set it to a classic token with the scope public_repo"));
     }
     let mut all = Vec::new();
