@@ -8,9 +8,10 @@ use indicatif::ProgressBar;
 use crate::config::Slug;
 use crate::digest::Digest;
 use crate::github::{
-    Asset, File, GitHub, NewFile, NewPull, Pull, Release, ReleaseChange, Repository,
+    Asset, File, GitHub, NewFile, NewPull, PlannedCall, Pull, Release, ReleaseChange, Repository,
 };
 use crate::http::{HttpError, Patience, Url};
+use crate::version::ReleaseTag;
 
 mod contribute;
 pub mod index;
@@ -78,6 +79,10 @@ each_forge! {
     fn delete_asset(repo: &Slug, asset: &Asset) -> Result<()>;
     fn upload_url(release: &Release) -> Result<Url>;
     fn upload_asset(to: &Url, file: &ReleaseFile, bar: &ProgressBar) -> Result<Asset, HttpError>;
+    // What a dry run says of the calls that change something.
+    fn draft_calls(repo: &Slug, tag: &ReleaseTag, files: &[String]) -> Vec<PlannedCall>;
+    fn publish_call(repo: &Slug, tag: &ReleaseTag) -> PlannedCall;
+    fn pull_calls(repo: &Slug, branch: &str, file: &str, what: &str) -> Vec<PlannedCall>;
 }
 
 impl Forge<'_> {

@@ -13,6 +13,7 @@ use crate::http::{
 use crate::secret::Secret;
 
 mod assets;
+mod calls;
 mod git;
 mod pulls;
 mod rate_limit;
@@ -22,6 +23,7 @@ mod repositories;
 use rate_limit::rate_limit;
 
 pub use assets::{Asset, ReleaseFile};
+pub use calls::PlannedCall;
 pub use git::{File, NewFile};
 pub use pulls::{NewPull, Pull};
 pub use releases::{NewRelease, Release, ReleaseChange};

@@ -83,16 +83,15 @@ pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
     let cache = if args.clean { &uncached } else { &world.cache };
     let blobs = cache.blobs()?;
     let registry = world.registry(&http, &blobs, &network);
-    let api = world.api()?;
     let sites = Sites {
-        forge: world.forge(&http, &api, OwnToken::GitHub),
-        index: world.forge(&http, &api, OwnToken::KrewIndex),
+        forge: world.forge(&http, OwnToken::GitHub)?,
+        index: world.forge(&http, OwnToken::KrewIndex)?,
         registry: &registry,
     };
     look_ahead(&mut drafted, &args, &request, &sites, common, world)?;
     let (project, plan, config) = drafted.approved(&world.term)?;
     if args.dry_run {
-        release::dry_run(&plan, Some(&api), Some(&plan.dist), &world.term)?;
+        release::dry_run(&plan, Some(&sites), Some(&plan.dist), &world.term)?;
         return Ok(ExitCode::SUCCESS);
     }
     let notes = plan.publish.as_ref().map(|publish| {

@@ -90,18 +90,14 @@ impl World {
             .context("write GITHUB_OUTPUT")
     }
 
-    /// Where GitHub's API is.
-    pub fn api(&self) -> Result<Url> {
+    /// The forge, with a token.
+    pub fn forge<'a>(&self, http: &'a Http<'a>, token: OwnToken) -> Result<Forge<'a>> {
         let named = self.env.get("GITHUB_API_URL").map(|url| url.to_string_lossy());
         let url = named.as_deref().unwrap_or(github::API);
         let fix = "set it to an address such as https://api.github.com, or unset it";
-        Url::parse(url).context("read GITHUB_API_URL").context(Help(fix.to_owned()))
-    }
-
-    /// The forge, with a token.
-    pub fn forge<'a>(&self, http: &'a Http<'a>, api: &Url, token: OwnToken) -> Forge<'a> {
+        let api = Url::parse(url).context("read GITHUB_API_URL").context(Help(fix.to_owned()))?;
         let secret = self.env.token(token);
-        Forge::GitHub(GitHub::new(http, api, secret.as_ref(), token.variable()))
+        Ok(Forge::GitHub(GitHub::new(http, &api, secret.as_ref(), token.variable())))
     }
 
     /// What a workflow, or git, says of where a release is published.

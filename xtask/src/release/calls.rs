@@ -2,16 +2,16 @@
 
 use super::publish::LATEST;
 use crate::forge::index;
-use crate::http::Url;
 use crate::plan::{Plan, PublishPlan};
+use crate::preflight::Sites;
 use crate::reference::{Repository, Tag};
 use crate::term::Table;
 
-/// The calls that change something, in their order; `api` is the address of GitHub's API.
-/// What is there already is looked for before each, and not done again.
-pub fn calls(plan: &Plan, publish: &PublishPlan, api: &Url) -> Table {
+/// The calls that change something, in their order. What is there already is looked for before
+/// each, and not done again.
+pub fn calls(plan: &Plan, publish: &PublishPlan, sites: &Sites<'_>) -> Table {
     // All of it, so that what is added to the plan is added here.
-    let PublishPlan { tag, draft, release, index: to_index } = publish;
+    let PublishPlan { tag, draft: stays_draft, release: to_forge, index: to_index } = publish;
     let mut table = Table::new(&["call", "at", "for"]);
     let mut row = |call: &str, at: String, what: String| table.row([call.to_owned(), at, what]);
     let manifests = |to: &Repository| format!("{}/v2/{}/manifests", to.registry(), to.path());
@@ -22,16 +22,15 @@ pub fn calls(plan: &Plan, publish: &PublishPlan, api: &Url) -> Table {
             row("PUT", format!("{}/sha256:…", manifests(to)), format!("the image {}", image.name));
         }
     }
-    if let Some(release) = release {
-        let releases = api.below(&format!("/repos/{}/releases", release.repository)).to_string();
-        row("POST", releases.clone(), format!("a draft of {tag}"));
-        for file in &release.files {
-            row("POST", format!("{releases}/…/assets?name={file}"), "a file of it".to_owned());
-        }
-        if *draft {
+    if let Some(release) = to_forge {
+        let (forge, to) = (&sites.forge, &release.repository);
+        let drafted = forge.draft_calls(to, tag, &release.files);
+        drafted.into_iter().for_each(|it| row(it.method, it.at, it.what));
+        if *stays_draft {
             return table;
         }
-        row("PATCH", format!("{releases}/…"), format!("to publish {tag}"));
+        let published = forge.publish_call(to, tag);
+        row(published.method, published.at, published.what);
     }
     for image in &plan.images {
         for to in image.destinations() {
@@ -42,17 +41,12 @@ pub fn calls(plan: &Plan, publish: &PublishPlan, api: &Url) -> Table {
             }
         }
     }
-    if let (Some(to), Some(release)) = (to_index, release) {
-        let from = &release.repository;
-        let fork = api.below(&format!("/repos/…/{}", to.repository.name)).to_string();
-        let of = |part: &str| api.below(&format!("/repos/{}/{part}", to.repository)).to_string();
+    if let (Some(to), Some(from)) = (to_index, to_forge) {
         for plugin in &to.plugins {
-            let branch = format!("{}{tag}", index::branches(plugin, from));
-            let file = format!("{fork}/contents/{}", index::file(plugin));
-            row("POST", of("forks"), "a fork".to_owned());
-            row("POST", format!("{fork}/git/refs"), format!("the branch {branch}"));
-            row("PUT", file, format!("{plugin}'s next version"));
-            row("POST", of("pulls"), "the pull request".to_owned());
+            let branch = format!("{}{tag}", index::branches(plugin, &from.repository));
+            let (file, what) = (index::file(plugin), format!("{plugin}'s next version"));
+            let asked = sites.index.pull_calls(&to.repository, &branch, &file, &what);
+            asked.into_iter().for_each(|it| row(it.method, it.at, it.what));
         }
     }
     table

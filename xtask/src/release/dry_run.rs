@@ -6,18 +6,23 @@ use anyhow::Result;
 
 use super::{calls, left_out_table};
 use crate::artifacts::IMAGES;
-use crate::http::Url;
 use crate::plan::Plan;
+use crate::preflight::Sites;
 use crate::term::{Table, Term};
 
-/// Prints what would be made: every name, path and target, and each call to `api` and
-/// others that would change something. `dist` is where images go, unless they go elsewhere.
-pub fn dry_run(plan: &Plan, api: Option<&Url>, dist: Option<&Path>, term: &Term) -> Result<()> {
+/// Prints what would be made: every name, path and target, and each call to `sites` that would
+/// change something. `dist` is where images go, unless they go elsewhere.
+pub fn dry_run(
+    plan: &Plan,
+    sites: Option<&Sites<'_>>,
+    dist: Option<&Path>,
+    term: &Term,
+) -> Result<()> {
     if term.json_wanted() {
         return term.json(plan);
     }
-    let publish = plan.publish.as_ref().zip(api);
-    let calls = publish.map(|(publish, api)| calls(plan, publish, api));
+    let publish = plan.publish.as_ref().zip(sites);
+    let calls = publish.map(|(publish, sites)| calls(plan, publish, sites));
     let left_out = left_out_table(&plan.left_out);
     [builds(plan), generated(plan), archives(plan), plugins(plan), images(plan, dist), left_out]
         .into_iter()

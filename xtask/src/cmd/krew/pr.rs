@@ -64,7 +64,7 @@ pub fn run(args: &Pr, common: &Common, world: &World) -> Result<ExitCode> {
         bail!(failure(why, fix));
     };
     let http = world.http(&config.network, &args.network, common);
-    let forge = world.forge(&http, &world.api()?, OwnToken::KrewIndex);
+    let forge = world.forge(&http, OwnToken::KrewIndex)?;
     if !forge.has_token() && !args.dry_run {
         let why = format!("{} is not set", forge.variable());
         bail!(failure(why, "set it to a classic token with the scope public_repo"));
