@@ -183,9 +183,9 @@ impl Forge<'_> {
         loop {
             if let Some(asset) = &existing {
                 // It was listed a while ago, and another run may have completed it since.
-                let complete = asset.is_complete();
+                let complete = asset.is_complete;
                 let now = if complete { existing.clone() } else { self.asset(repo, asset)? };
-                if let Some(complete) = now.filter(Asset::is_complete) {
+                if let Some(complete) = now.filter(|asset| asset.is_complete) {
                     self.ensure_same(repo, &complete, file)?;
                     return Ok(None);
                 }
@@ -205,7 +205,7 @@ impl Forge<'_> {
                     format!("GitHub stored it as {:?}, where nobody looks for it", asset.name),
                     "choose a name of ASCII letters, digits, `-`, `_` and `.`",
                 )),
-                Ok(asset) if asset.is_complete() => {
+                Ok(asset) if asset.is_complete => {
                     self.ensure_same(repo, &asset, file)?;
                     term.step("upload", name);
                     return Ok(Some(file.size));
@@ -216,7 +216,7 @@ impl Forge<'_> {
                     let is_taken = error.names("already_exists");
                     let all = self.assets(repo, release.id)?;
                     existing = all.into_iter().find(|asset| asset.name == *name);
-                    if !existing.as_ref().is_some_and(Asset::is_complete) {
+                    if !existing.as_ref().is_some_and(|asset| asset.is_complete) {
                         patience.wait_if(is_taken, error)?;
                     }
                 }
@@ -247,7 +247,7 @@ impl Forge<'_> {
     ) -> Result<()> {
         let compare = |file: &ReleaseFile| {
             let found = assets.iter().find(|asset| asset.name == file.name);
-            let Some(asset) = found.filter(|asset| asset.is_complete()) else {
+            let Some(asset) = found.filter(|asset| asset.is_complete) else {
                 bail!(failure(
                     format!("{} was removed from the release meanwhile", file.name),
                     "run again",

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use indicatif::ProgressBar;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::releases::Release;
 use super::{GitHub, HEADERS, OBJECT, is_for_uploads, read_once};
@@ -18,10 +18,18 @@ use crate::http::{Body, Call, HttpError, Method, Url};
 pub struct Asset {
     pub id: u64,
     pub name: String,
-    state: String,
+    /// Whether its upload was complete; otherwise GitHub keeps the name and no bytes.
+    #[serde(rename = "state", deserialize_with = "is_uploaded")]
+    pub is_complete: bool,
+    /// In bytes.
     pub size: u64,
     /// `sha256:…`; older servers do not have it.
-    digest: Option<String>,
+    pub digest: Option<String>,
+}
+
+/// Whether the state of an asset is that of a complete one.
+fn is_uploaded<'de, D: Deserializer<'de>>(state: D) -> Result<bool, D::Error> {
+    Ok(String::deserialize(state)? == "uploaded")
 }
 
 /// A file that belongs to a release.
@@ -36,11 +44,6 @@ pub struct ReleaseFile {
 }
 
 impl Asset {
-    /// Whether its upload was complete; otherwise GitHub keeps the name and no bytes.
-    pub fn is_complete(&self) -> bool {
-        self.state == "uploaded"
-    }
-
     /// Whether GitHub tells its digest.
     pub fn has_digest(&self) -> bool {
         self.sha256().is_some()

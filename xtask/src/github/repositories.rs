@@ -9,32 +9,46 @@ use crate::config::Slug;
 use crate::http::Method;
 
 /// A repository, as the token's owner sees it.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct Repository {
-    full_name: String,
+    /// Its present name, `owner/name`: it may have been renamed.
+    pub full_name: String,
     /// Its page, for people.
     pub html_url: String,
     pub default_branch: String,
-    #[serde(default)]
     pub private: bool,
-    #[serde(default)]
     pub archived: bool,
-    #[serde(default)]
-    fork: bool,
-    parent: Option<Box<Parent>>,
-    #[serde(default)]
-    permissions: Permissions,
+    /// The name of the repository that it is a fork of.
+    pub parent: Option<String>,
+    /// Whether the token's owner can write to it.
+    pub can_push: bool,
     /// The scopes of a classic token; `None` for any other.
-    #[serde(skip)]
     pub scopes: Option<Vec<String>>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+/// A repository, as GitHub describes it.
+#[derive(Deserialize)]
+struct Described {
+    full_name: String,
+    html_url: String,
+    default_branch: String,
+    #[serde(default)]
+    private: bool,
+    #[serde(default)]
+    archived: bool,
+    #[serde(default)]
+    fork: bool,
+    parent: Option<Parent>,
+    #[serde(default)]
+    permissions: Permissions,
+}
+
+#[derive(Deserialize)]
 struct Parent {
     full_name: String,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 struct Permissions {
     #[serde(default)]
     push: bool,
@@ -50,22 +64,37 @@ struct Immutable {
     enabled: bool,
 }
 
+impl Described {
+    fn with(self, scopes: Option<Vec<String>>) -> Repository {
+        Repository {
+            full_name: self.full_name,
+            html_url: self.html_url,
+            default_branch: self.default_branch,
+            private: self.private,
+            archived: self.archived,
+            parent: self.parent.filter(|_| self.fork).map(|parent| parent.full_name),
+            can_push: self.permissions.push,
+            scopes,
+        }
+    }
+}
+
 impl Repository {
-    /// Its present name: it may have been renamed.
+    /// Its present name, parsed.
     pub fn slug(&self) -> Result<Slug> {
         Slug::parse(&self.full_name)
             .with_context(|| format!("GitHub calls a repository {:?}", self.full_name))
     }
 
     pub fn is_fork_of(&self, other: &Slug) -> bool {
-        let same = |parent: &Parent| parent.full_name.eq_ignore_ascii_case(&other.to_string());
-        self.fork && self.parent.as_deref().is_some_and(same)
+        let other = other.to_string();
+        self.parent.as_ref().is_some_and(|parent| parent.eq_ignore_ascii_case(&other))
     }
 
     /// Whether the owner of a classic token cannot write to it. For other tokens GitHub does
     /// not tell: in a workflow the permissions are wrong.
     pub fn denies_push(&self) -> bool {
-        self.scopes.is_some() && !self.permissions.push
+        self.scopes.is_some() && !self.can_push
     }
 
     /// The scopes of a classic token, where none of them allows writing to the repository.
@@ -95,14 +124,14 @@ impl GitHub<'_> {
         let Some(response) = self.try_send(Method::GET, &url, None, &[404])? else {
             return Ok(None);
         };
-        let repository: Repository = read(&response)?;
+        let described: Described = read(&response)?;
         let scopes = response.header("x-oauth-scopes").map(|text| {
             let all = text.split(',').map(str::trim).filter(|it| !it.is_empty());
             all.map(str::to_owned).collect::<Vec<_>>()
         });
         // An app's token has the header, too, and it is empty.
         let scopes = scopes.filter(|all| !all.is_empty() || self.token_has_scopes());
-        Ok(Some(Repository { scopes, ..repository }))
+        Ok(Some(described.with(scopes)))
     }
 
     /// Whether releases cannot be changed once published; `None` where the token cannot see it.
@@ -118,6 +147,7 @@ impl GitHub<'_> {
         let body = json!({ "default_branch_only": true });
         // An existing fork is the answer, too.
         let sent = self.send(Method::POST, &url, Some(&body));
-        read(&sent.map_err(|error| self.explain(error))?)
+        let described: Described = read(&sent.map_err(|error| self.explain(error))?)?;
+        Ok(described.with(None))
     }
 }
