@@ -127,7 +127,7 @@ fn numbers_that_break_a_sum_are_refused() {
     let deployment = read("deployment.yaml");
     for (from, to, name) in [
         ("sleep: {seconds: 28}", "sleep: {seconds: 25}", "sleep"),
-        ("preStop", "postStart", "sleep"),
+        ("preStop:", "postStart:", "sleep"),
         ("sleep: {seconds: 28}", "sleep: {seconds: 29}", "grace"),
         ("PeriodSeconds: 45", "PeriodSeconds: 44", "grace"),
         ("      terminationGracePeriodSeconds: 45\n", "", "grace"),
