@@ -175,8 +175,9 @@ fn what_can_be_no_service_is_an_error() {
     }
 }
 
+/// `resolve` takes them as they are, and warns where a number is changed to one that cannot hold.
 #[test]
-fn resolve_takes_them() {
+fn resolve_takes_them_and_checks_their_numbers() {
     let Some(registry) = Registry::shared() else { return };
     let world = service("");
     world.run("init --kubernetes").ends_with(0);
@@ -190,6 +191,16 @@ fn resolve_takes_them() {
     let written = world.read("deploy/tool.yaml");
     assert_eq!(resolved.stdout, written.replace("dockless://tool", image));
     judged(&world, &["deploy/tool.yaml"]);
+    for (number, other) in [
+        ("seconds: 28", "seconds: 9"),
+        ("terminationGracePeriodSeconds: 45", "terminationGracePeriodSeconds: 30"),
+        ("      maxUnavailable: 0", "      maxUnavailable: 2"),
+    ] {
+        let changed = written.replace(number, other);
+        assert_ne!(changed, written);
+        world.file("deploy/tool.yaml", &changed);
+        resolve().ends_with(0).says("warning:").says("deploy/tool.yaml");
+    }
 }
 
 /// Nothing is written through links, or where a folder is.
