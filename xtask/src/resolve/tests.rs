@@ -71,7 +71,8 @@ fn references_are_found_where_images_are_named() {
                ephemeralContainers: [{image: 'dockless://d'}]\n";
     let job = "kind: CronJob\nspec: {jobTemplate: {spec: {template: {spec: {containers: \
                [{image: dockless://a}]}}}}}\n";
-    let table: [(&str, &[(&str, usize, usize)]); 14] = [
+    type Places = &'static [(&'static str, usize, usize)];
+    let table: [(&str, Places); 14] = [
         (pod, &[("a", 5, 12), ("b/c", 8, 12), ("d", 9, 33)]),
         (job, &[("a", 2, 68)]),
         // In kinds of others, and in lists of images.
