@@ -99,12 +99,12 @@ fn run(verb: Verb, deploy: &Deploy, common: &Common, world: &World) -> Result<Ex
         bail!(failure(why, "install it, see https://kubernetes.io/docs/tasks/tools/#kubectl"));
     };
     let what = &deploy.what;
-    let manifests = resolve::read(what, world)?;
+    let read = resolve::read(what, world)?;
     let images = match verb {
-        Verb::Apply | Verb::Create => resolve::images(what, &manifests, common, world)?,
+        Verb::Apply | Verb::Create => resolve::images(what, &read, common, world)?,
         Verb::Delete => Images::default(),
     };
-    let documents = images.documents(&manifests)?;
+    let documents = images.documents(&read.manifests)?;
     if verb != Verb::Delete {
         images.record(what, world)?;
     }

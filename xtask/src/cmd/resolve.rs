@@ -89,6 +89,13 @@ fn tag(text: &str) -> Result<Tag> {
     Tag::parse(text).map_err(|error| anyhow::anyhow!("{error:#}"))
 }
 
+/// What the command line names, read.
+pub struct Documents {
+    pub manifests: Vec<Manifest>,
+    /// All documents, where the rules say something about them.
+    checked: Vec<Document>,
+}
+
 /// A reference and its image, for `--json`.
 #[derive(Debug, Serialize)]
 struct Resolved {
@@ -118,8 +125,9 @@ struct Put {
 pub struct Images(BTreeMap<Named, Put>);
 
 pub fn run(args: &Args, common: &Common, world: &World) -> Result<ExitCode> {
-    let manifests = read(&args.what, world)?;
-    let images = images(&args.what, &manifests, common, world)?;
+    let read = read(&args.what, world)?;
+    let images = images(&args.what, &read, common, world)?;
+    let manifests = read.manifests;
     let documents = images.documents(&manifests)?;
     images.record(&args.what, world)?;
     if world.term.json_wanted() {
@@ -131,16 +139,16 @@ pub fn run(args: &Args, common: &Common, world: &World) -> Result<ExitCode> {
 }
 
 /// Reads the documents that the command line names. What is wrong with any is found at once.
-pub fn read(what: &What, world: &World) -> Result<Vec<Manifest>> {
+pub fn read(what: &What, world: &World) -> Result<Documents> {
     let depth = if what.recursive { Depth::Folders } else { Depth::Files };
     let sources = sources::read(&what.filename, depth, &world.term)?;
     // Without such a service there is nothing to check, and the documents need not be kept.
-    let checked = sources.iter().any(|source| source.text.contains("externalTrafficPolicy"));
-    let mut documents: Vec<Document> = Vec::new();
+    let checks = sources.iter().any(|source| source.text.contains("externalTrafficPolicy"));
+    let mut checked: Vec<Document> = Vec::new();
     let mut manifests = Vec::new();
     let mut findings = Vec::new();
     for source in sources {
-        let mut keep = |document| documents.extend(checked.then_some(document));
+        let mut keep = |document| checked.extend(checks.then_some(document));
         match resolve::read(&source.file, source.text, what.selector.as_ref(), &mut keep) {
             // A folder may hold settings of other programs too.
             Ok(read) if source.is_found && read.objects == 0 && !read.pieces.is_empty() => {
@@ -165,17 +173,14 @@ pub fn read(what: &What, world: &World) -> Result<Vec<Manifest>> {
             ));
         }
     }
-    resolve::rules::check(&documents).iter().for_each(|finding| world.term.finding(finding));
-    Ok(manifests)
+    Ok(Documents { manifests, checked })
 }
 
-/// Builds the images that the documents name, and puts them where the command line says.
-pub fn images(
-    what: &What,
-    manifests: &[Manifest],
-    common: &Common,
-    world: &World,
-) -> Result<Images> {
+/// Warns of what the rules say of the documents, builds the images that they name, and puts these
+/// where the command line says.
+pub fn images(what: &What, read: &Documents, common: &Common, world: &World) -> Result<Images> {
+    let Documents { manifests, checked } = read;
+    resolve::rules::check(checked).iter().for_each(|finding| world.term.finding(finding));
     if manifests.iter().all(|manifest| manifest.references.is_empty()) {
         world.term.step("resolve", "nothing: no document has a reference to a package");
         return Ok(Images::default());
