@@ -23,11 +23,7 @@ const provider = new Provider('https://id.example.net', {
   clients: [{
     client_id: 'tools',
     client_secret: readFileSync(secret, 'utf8'),
-    redirect_uris: [
-      'https://login.example.com/oauth2/callback',
-      // For callbacks that are made from the request.
-      'https://alerts.example.com/oauth2/callback',
-    ],
+    redirect_uris: ['https://login.example.com/oauth2/callback'],
   }],
   claims: { openid: ['sub'], email: ['email', 'email_verified'], groups: ['groups'], profile: ['name'] },
   cookies: { keys: ['of this test alone'] },

@@ -134,7 +134,7 @@ impl Site {
         let mut curl = Command::new("curl");
         curl.args(["--silent", "--show-error", "--include", "--http1.1", "--path-as-is"]);
         curl.args(["--noproxy", "*", "--max-time", "30", "--cacert"]).arg(self.path("ca.crt"));
-        curl.arg("--connect-to").arg(format!("::127.0.0.1:{}", self.https));
+        curl.arg("--connect-to").arg(format!(":443:127.0.0.1:{}", self.https));
         let output = curl.args(args).arg(url).output().unwrap();
         if !output.status.success() {
             return Err(String::from_utf8_lossy(&output.stderr).into_owned());
@@ -177,6 +177,22 @@ impl Site {
         command.env("SSL_CERT_FILE", self.path("ca.crt"));
         command.env("HTTPS_PROXY", format!("http://127.0.0.1:{}", self.tunnel));
         command
+    }
+
+    /// Where a sign-in begins at oauth2-proxy itself, asked by an ingress about this host, when the
+    /// arguments do not name the callback.
+    pub fn start_without_redirect_url(&mut self, host: &str) -> Answer {
+        let port = free_port();
+        let with = self.oauth2_proxy(port);
+        let args =
+            with.get_args().filter(|arg| !arg.to_string_lossy().starts_with("--redirect-url="));
+        let mut without = Command::new(with.get_program());
+        without.args(args).envs(with.get_envs().map(|(name, value)| (name, value.unwrap())));
+        self.running.push(spawn(self.dir.path(), "without-redirect-url", &mut without));
+        wait_for(port);
+        let host = format!("X-Forwarded-Host: {host}");
+        let headers = ["--header", &host, "--header", "X-Forwarded-Proto: https"];
+        self.ask_curl(&format!("http://127.0.0.1:{port}/oauth2/start"), &headers).unwrap()
     }
 
     /// Ends a replica at once, as a node that fails does.
