@@ -1,11 +1,14 @@
 //! How much, how long and how many: what one client can take from the others.
 
 use std::net::Ipv4Addr;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::world::{Client, SHORT, Service, connect_from, connect_with_buffer, patiently, skipped};
+use crate::world::{
+    Client, PROGRAM, SHORT, Service, connect_from, connect_with_buffer, patiently, skipped,
+};
 
 #[test]
 fn floods_of_headers_are_refused() {
@@ -153,6 +156,25 @@ fn idle_connections_are_closed_in_time_and_for_others() {
     fourth.ask("/");
     assert_eq!([second.reply().status, third.reply().status], [200, 200]);
     assert_eq!(fourth.reply().status, 200);
+}
+
+#[test]
+fn with_few_open_files_there_are_fewer_connections() {
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 150 && exec \"$@\"", "sh", PROGRAM]);
+    command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
+    let service = Service::run(command);
+    assert_eq!(service.event(|it| it["event"] == "fewer_connections")["connections"], 50);
+    let mut clients: Vec<Client> = Vec::new();
+    for _ in 0..60 {
+        clients.push(service.connect());
+        assert_eq!(clients.last_mut().unwrap().get("/").status, 200);
+    }
+    // The first ten made room, and no accept failed.
+    for client in &mut clients[..10] {
+        assert_eq!(client.rest(), "");
+    }
+    assert!(!service.events().iter().any(|it| it["event"] == "accept_failed"));
 }
 
 /// The resident memory of a process, in KiB.

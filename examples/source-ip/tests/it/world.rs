@@ -2,13 +2,14 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpStream};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rustix::net::sockopt::set_socket_recv_buffer_size;
-use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -150,9 +151,14 @@ pub fn patiently<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+/// A socket that the processes of other tests do not inherit.
+fn own_socket() -> io::Result<OwnedFd> {
+    Ok(socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)?)
+}
+
 /// Connects from an address of this machine.
 pub fn connect_from(source: Ipv4Addr, to: SocketAddr) -> io::Result<TcpStream> {
-    let socket = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+    let socket = own_socket()?;
     bind(&socket, &SocketAddrV4::new(source, 0))?;
     connect(&socket, &to)?;
     Ok(TcpStream::from(socket))
@@ -160,7 +166,7 @@ pub fn connect_from(source: Ipv4Addr, to: SocketAddr) -> io::Result<TcpStream> {
 
 /// Connects with a receive buffer of so many bytes.
 pub fn connect_with_buffer(size: usize, to: SocketAddr) -> io::Result<TcpStream> {
-    let socket = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+    let socket = own_socket()?;
     set_socket_recv_buffer_size(&socket, size)?;
     connect(&socket, &to)?;
     Ok(TcpStream::from(socket))
