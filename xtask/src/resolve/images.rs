@@ -29,9 +29,11 @@ pub fn wanted(
 ) -> Result<Wanted, Vec<Finding>> {
     let mut wanted = Wanted::default();
     let mut findings = Vec::new();
+    // What is wrong in many places is said of the first.
+    let mut known = BTreeSet::new();
     for manifest in manifests {
         for reference in &manifest.references {
-            if wanted.meant.contains_key(&reference.named) {
+            if !known.insert(&reference.named) {
                 continue;
             }
             let (line, column) = (reference.node.line, reference.node.column);

@@ -81,6 +81,10 @@ fn add(written: &mut String, documents: &str, separated: bool) {
         return;
     }
     let documents = documents.strip_prefix('\u{feff}').unwrap_or(documents);
+    if separated && written.starts_with('{') {
+        // kubectl before 1.33 takes a stream that begins so for JSON alone.
+        written.insert_str(0, SEPARATOR);
+    }
     if !written.ends_with(['\n', '\r']) {
         written.push('\n');
     }

@@ -66,6 +66,8 @@ mod repositories;
 #[cfg(target_os = "linux")]
 mod reproducible;
 #[cfg(target_os = "linux")]
+mod resolve;
+#[cfg(target_os = "linux")]
 mod said;
 #[cfg(target_os = "linux")]
 mod sccache;

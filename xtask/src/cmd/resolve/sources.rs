@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-use crate::files::{self, DirEntry, EntryKind, Limit, limits};
+use crate::files::{self, Boundary, DirEntry, EntryKind, Limit, limits};
 use crate::finding::{Finding, Findings, Place, failure};
 use crate::term::Term;
 
@@ -36,13 +36,12 @@ pub fn read(named: &[PathBuf], depth: Depth, term: &Term) -> Result<Vec<Source>>
     let mut findings = Vec::new();
     let Limit(mut left) = limits::MANIFESTS;
     for path in named {
-        for (file, is_found) in files_of(path, depth, term)? {
-            let bytes = if file == Path::new(STDIN) {
-                files::read_stdin(limits::MANIFEST)?
-            } else if is_found {
-                files::read_foreign(&file, limits::MANIFEST)?
-            } else {
-                files::read_named(&file, limits::MANIFEST)?
+        let (files, folder) = files_of(path, depth, term)?;
+        for file in files {
+            let bytes = match &folder {
+                Some(folder) => folder.read(&file, limits::MANIFEST)?,
+                None if file == Path::new(STDIN) => files::read_stdin(limits::MANIFEST)?,
+                None => files::read_named(&file, limits::MANIFEST)?,
             };
             let Some(rest) = left.checked_sub(bytes.len() as u64) else {
                 let Limit(most) = limits::MANIFESTS;
@@ -51,7 +50,7 @@ pub fn read(named: &[PathBuf], depth: Depth, term: &Term) -> Result<Vec<Source>>
             };
             left = rest;
             match text(&file, bytes) {
-                Ok(text) => sources.push(Source { file, text, is_found }),
+                Ok(text) => sources.push(Source { file, text, is_found: folder.is_some() }),
                 Err(finding) => findings.push(*finding),
             }
         }
@@ -59,10 +58,10 @@ pub fn read(named: &[PathBuf], depth: Depth, term: &Term) -> Result<Vec<Source>>
     if findings.is_empty() { Ok(sources) } else { Err(Findings(findings).into()) }
 }
 
-/// The files that a path names, and whether they were found in a folder.
-fn files_of(path: &Path, depth: Depth, term: &Term) -> Result<Vec<(PathBuf, bool)>> {
+/// The files that a path names, and the folder that they were found in, which they must lie in.
+fn files_of(path: &Path, depth: Depth, term: &Term) -> Result<(Vec<PathBuf>, Option<Boundary>)> {
     if path == Path::new(STDIN) {
-        return Ok(vec![(path.to_owned(), false)]);
+        return Ok((vec![path.to_owned()], None));
     }
     if path.to_str().is_some_and(|text| text.contains("://")) {
         let why = format!("{} is an address, and only files are read", path.display());
@@ -73,7 +72,7 @@ fn files_of(path: &Path, depth: Depth, term: &Term) -> Result<Vec<(PathBuf, bool
         bail!(failure(why, "name one with -f, or `-` for stdin"));
     };
     if entry.kind != EntryKind::Folder {
-        return Ok(vec![(path.to_owned(), false)]);
+        return Ok((vec![path.to_owned()], None));
     }
     let mut found = Vec::new();
     search(path, depth, 0, &mut found)?;
@@ -88,7 +87,7 @@ fn files_of(path: &Path, depth: Depth, term: &Term) -> Result<Vec<(PathBuf, bool
         let why = format!("{} has no file *.yaml, *.yml or *.json", path.display());
         bail!(failure(why, "name a file, or another folder"));
     }
-    Ok(found.into_iter().map(|file| (file, true)).collect())
+    Ok((found, Some(Boundary::new(path, &[])?)))
 }
 
 /// How deep folders are looked into: a limit that only a mistake reaches.
@@ -121,13 +120,8 @@ fn search(dir: &Path, depth: Depth, below: usize, found: &mut Vec<PathBuf>) -> R
                 search(&path, depth, below + 1, found)?;
             }
             EntryKind::File if is_manifest => found.push(path),
-            // A link to a file, as kubelet makes them.
-            EntryKind::Other if is_manifest => {
-                let target = files::list_one(&path)?;
-                if target.is_some_and(|target| target.kind == EntryKind::File) {
-                    found.push(path);
-                }
-            }
+            // A link within the folder, as kubelet makes them; others fail when they are read.
+            EntryKind::Other if is_manifest => found.push(path),
             EntryKind::File | EntryKind::Folder | EntryKind::Other => {}
         }
     }

@@ -1,0 +1,46 @@
+//! The examples' manifests before a real API server.
+
+use std::collections::BTreeSet;
+
+use serde_yaml::Value;
+
+use super::judges::{BUILT_IN, documents, examples, group, repository};
+use super::*;
+use crate::world::cluster::Cluster;
+use crate::world::said;
+
+/// A real API server takes what the tool gives to kubectl: fields that it does not know are an
+/// error to it. Kinds of others need their definitions first, and are left out by name.
+#[test]
+fn an_api_server_takes_the_examples() {
+    let Some(cluster) = Cluster::shared() else { return };
+    let Some(registry) = Registry::shared() else { return };
+    let documents = documents(examples(registry));
+    let (own, others): (Vec<&Value>, Vec<&Value>) =
+        documents.iter().partition(|document| BUILT_IN.contains(&group(document)));
+    let spaces: BTreeSet<&str> =
+        own.iter().filter_map(|document| document["metadata"]["namespace"].as_str()).collect();
+    for space in &spaces {
+        // Another test may have made it.
+        let made = cluster.kubectl(&["create", "namespace", space]);
+        assert!(made.code == Some(0) || made.stderr.contains("AlreadyExists"), "{}", made.stderr);
+    }
+    let strict = ["--dry-run=server", "--validate=strict"];
+    for document in &own {
+        let text = serde_yaml::to_string(document).unwrap();
+        let mut kubectl = Command::new(cluster.bin().join("kubectl"));
+        let taken = fed(kubectl.args(["apply", "-f", "-"]).args(strict), text.clone());
+        assert_eq!(taken.code, Some(0), "{}\nof\n{text}", taken.stderr);
+    }
+    // The same by the tool itself.
+    let world = World::empty();
+    let folder = "examples/source-ip/deploy";
+    let mut apply = world.tool(["apply", "-f", folder, "--repository"]);
+    apply.arg(format!("{}/resolve-examples", registry.host)).arg("--").args(strict);
+    apply.current_dir(repository()).env_remove("CARGO_NET_OFFLINE").env("PATH", cluster.path());
+    let applied = run(&mut apply);
+    assert!(applied.ends_with(0).stdout.contains("deployment.apps/source-ip"), "{applied:?}");
+    let kinds: BTreeSet<String> =
+        others.iter().map(|it| format!("{}/{}", group(it), it["kind"].as_str().unwrap())).collect();
+    said(&format!("API server: {} documents are taken, left out are {kinds:?}", own.len()));
+}
