@@ -17,6 +17,7 @@ use crate::oci::tar_reader::{TarMember, check_layer, walk, walk_file};
 use crate::oci::{At, BaseTree, Blob, Descriptor, Raw, Reads, Zstd};
 use crate::reference::{Reference, Repository};
 use crate::registry::{parse_challenge, parse_logins};
+use crate::resolve::{self, Manifest, Named};
 use crate::target::Target;
 use crate::yaml::{self, Node, NodeKind};
 
@@ -268,6 +269,91 @@ fn stands<'n>(node: &'n Node, text: &str, at: &mut usize, values: &mut Vec<&'n N
     }
     assert!(*at <= span.end, "{node:?} in {text:?}");
     *at = span.end;
+}
+
+/// What replaces a reference, as the name of an image in a registry that is named by a digest.
+fn image_of(named: &Named) -> String {
+    let name = named.to_string().to_lowercase();
+    format!("127.0.0.1:5000/a/{name}@sha256:{}", "0".repeat(64))
+}
+
+/// Reads a manifest, with the documents that are selected. What is refused has a place.
+fn manifest(text: &str, selector: Option<&str>) -> Option<(Manifest, Vec<Node>)> {
+    let selector = selector.map(|it| it.parse().expect("the selectors below are some"));
+    let mut documents = Vec::new();
+    let mut keep = |document: resolve::Document| documents.push(document.node);
+    match resolve::read(Path::new("a.yaml"), text.to_owned(), selector.as_ref(), &mut keep) {
+        Ok(manifest) => Some((manifest, documents)),
+        Err(findings) => {
+            for found in findings {
+                assert!(found.place.at.is_some_and(|(line, column)| line > 0 && column > 0));
+                assert!(!found.why.is_empty() && !found.fix.is_empty(), "{found:?}");
+            }
+            None
+        }
+    }
+}
+
+/// Resolves all bytes but the last as a manifest. Without images every byte is kept; with them a
+/// reader finds the same documents, in which each reference is an image and nothing else is
+/// another. The last byte chooses what is selected then: each of those documents is found again.
+pub fn resolve(bytes: &[u8]) {
+    let Some((choice, bytes)) = bytes.split_last() else { return };
+    let text = &*String::from_utf8_lossy(bytes);
+    let Some((read, before)) = manifest(text, None) else { return };
+    let one = std::slice::from_ref(&read);
+    let kept = resolve::write(one, &|_| None).expect("nothing is to be replaced");
+    assert_eq!(kept, text);
+    // Where an image has no room for its quotes, that is said.
+    let Ok(written) = resolve::write(one, &|named| Some(image_of(named))) else { return };
+    if read.references.is_empty() {
+        assert_eq!(written, text);
+    }
+    let Some((again, after)) = manifest(&written, None) else {
+        panic!("{written:?} is not read, which was {text:?}");
+    };
+    assert!(again.references.is_empty(), "{written:?}");
+    assert_eq!(before.len(), after.len(), "{written:?}");
+    for (before, after) in before.iter().zip(&after) {
+        assert!(is_resolved(before, after), "{before:?} is {after:?}");
+    }
+    let Some((read, before)) = manifest(text, Some(["a", "!a"][usize::from(choice % 2)])) else {
+        return;
+    };
+    let selected = resolve::write(&[read], &|_| None).expect("nothing is to be replaced");
+    let Some((_, after)) = manifest(&selected, None) else {
+        panic!("{selected:?} is not read, which is of {text:?}");
+    };
+    assert_eq!(before.len(), after.len(), "{selected:?} is of {text:?}");
+    let same = before.iter().zip(&after).all(|(before, after)| is_resolved(before, after));
+    assert!(same, "{selected:?} is of {text:?}");
+}
+
+/// Whether a node is another one, or the same with images in place of references.
+fn is_resolved(before: &Node, after: &Node) -> bool {
+    match (&before.kind, &after.kind) {
+        // What an anchor names is compared at its own place: aliases of aliases multiply.
+        (NodeKind::Alias(before), NodeKind::Alias(after)) => {
+            before.text().is_none() || is_resolved(before.target(), after.target())
+        }
+        (NodeKind::Scalar(before), NodeKind::Scalar(after)) => {
+            let (was, is) = (&before.text, &after.text);
+            let image = was.trim().strip_prefix("dockless://").map(str::to_lowercase);
+            let image = image.map(|name| format!("127.0.0.1:5000/a/{name}@sha256:"));
+            was == is || image.is_some_and(|image| is.trim().starts_with(&image))
+        }
+        (NodeKind::List(before), NodeKind::List(after)) => {
+            before.len() == after.len()
+                && before.iter().zip(after).all(|(before, after)| is_resolved(before, after))
+        }
+        (NodeKind::Map(before), NodeKind::Map(after)) => {
+            before.len() == after.len()
+                && before.iter().zip(after).all(|((key, value), (other, now))| {
+                    is_resolved(key, other) && is_resolved(value, now)
+                })
+        }
+        _ => false,
+    }
 }
 
 /// Installs from all bytes but the last as an archive, or checks them as a manifest, as

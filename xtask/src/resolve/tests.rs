@@ -5,6 +5,8 @@ use super::reference::{self, Malformed};
 use super::*;
 use crate::finding::Finding;
 
+mod random;
+
 const IMAGE: &str = "ghcr.io/acme/app@sha256:\
                      5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef";
 
