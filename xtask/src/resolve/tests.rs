@@ -258,7 +258,10 @@ fn files_are_joined_by_lines_that_separate_documents() {
         (&["# a\n", "b: c\n"], "# a\n---\nb: c\n"),
         (&["", "b: c\n"], "b: c\n"),
         // In YAML no value may follow a value.
-        (&["{\"a\": 1}\n{\"b\": 2}\n", "c: d\n"], "{\"a\": 1}\n---\n{\"b\": 2}\n---\nc: d\n"),
+        (&["{\"a\": 1}\n{\"b\": 2}\n", "c: d\n"], "---\n{\"a\": 1}\n---\n{\"b\": 2}\n---\nc: d\n"),
+        // kubectl reads what begins with JSON as JSON alone.
+        (&["{\"a\": 1}\n", "{\"b\": 2}\n"], "---\n{\"a\": 1}\n---\n{\"b\": 2}\n"),
+        (&["a: b\n", "{\"b\": 2}\n"], "a: b\n---\n{\"b\": 2}\n"),
         (&["{\"a\": 1}\n{\"b\": 2}\n"], "{\"a\": 1}\n{\"b\": 2}\n"),
     ] {
         assert_eq!(resolved(texts), joined, "{texts:?}");
