@@ -21,6 +21,8 @@ mod cross;
 #[cfg(target_os = "linux")]
 mod dockerfile;
 #[cfg(target_os = "linux")]
+mod example_ingress;
+#[cfg(target_os = "linux")]
 mod examples;
 #[cfg(target_os = "linux")]
 mod failures;
