@@ -232,8 +232,7 @@ impl Drop for Site {
     fn drop(&mut self) {
         let replicas = self.replicas.iter_mut().filter_map(|it| it.child.as_mut());
         for child in replicas.chain(&mut self.running) {
-            child.kill().ok();
-            child.wait().ok();
+            end(child);
         }
         if !std::thread::panicking() {
             return;
@@ -248,6 +247,20 @@ impl Drop for Site {
             }
         }
     }
+}
+
+/// Asks a program to end, because nginx would leave its workers behind, and insists after a while.
+fn end(child: &mut Child) {
+    Command::new("kill").arg(child.id().to_string()).status().ok();
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(5) {
+        if matches!(child.try_wait(), Ok(Some(_))) {
+            return;
+        }
+        sleep(Duration::from_millis(10));
+    }
+    child.kill().ok();
+    child.wait().ok();
 }
 
 /// A file of this test.
