@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use serde_yaml::Value;
 
@@ -77,6 +78,11 @@ fn checks(service: &Value) -> Checks {
 
 /// How long the program takes to end after SIGTERM at most, in seconds, as its help says.
 fn shutdown_timeout() -> u64 {
+    static SECONDS: OnceLock<u64> = OnceLock::new();
+    *SECONDS.get_or_init(said_timeout)
+}
+
+fn said_timeout() -> u64 {
     let help = Command::new(env!("CARGO_BIN_EXE_source-ip")).arg("--help").output().unwrap();
     let help = String::from_utf8(help.stdout).unwrap();
     let (_, after) = help.split_once("SHUTDOWN_TIMEOUT").expect("the help names the variable");

@@ -12,6 +12,9 @@ use crate::world::{World, run, said};
 /// leaves the client's address on the packets.
 const BALANCERS: [&str; 2] = ["haproxy-proxy", "l4-dnat"];
 
+/// Of the nodes, which is this machine's.
+const PLATFORM: &str = if cfg!(target_arch = "aarch64") { "linux/arm64" } else { "linux/amd64" };
+
 /// By how many seconds an action comes later among checks that are 2 s apart.
 const PHASES: [&str; 4] = ["0", "0.5", "1", "1.5"];
 
@@ -39,17 +42,18 @@ impl Deployed {
         let world = World::empty();
         let tool = |command: &str| {
             let manifests = "examples/source-ip/deploy";
-            let args = [command, "--locked", "--repository", &registry.host, "-f", manifests];
+            let to = &registry.host;
+            let args = [command, "--platform", PLATFORM, "--repository", to, "-f", manifests];
             let mut tool = world.tool(args);
-            let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cluster");
-            tool.current_dir(root()).env("PATH", cluster.path()).env("CARGO_TARGET_DIR", target);
+            tool.current_dir(root()).env("PATH", cluster.path());
             run(&mut tool)
         };
         tool("apply").ends_with(0);
         let status = ["rollout", "status", "deployment", "source-ip", "--timeout=90s"];
         cluster.kubectl(&status).ends_with(0);
         let resolved = tool("resolve");
-        let text = resolved.ends_with(0).never_says("local-").stdout.clone();
+        // A warning of its numbers would begin with its name.
+        let text = resolved.ends_with(0).never_says("Deployment source-ip:").stdout.clone();
         Some(Deployed { cluster, text, _registry: registry })
     }
 

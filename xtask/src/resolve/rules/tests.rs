@@ -409,6 +409,35 @@ fn huge_numbers_are_compared() {
     );
 }
 
+/// The Deployment of the example, which each of its Services selects.
+const EXAMPLE: &str = include_str!("../../../../examples/source-ip/deploy/deployment.yaml");
+
+/// Its Services, each for another load balancer.
+const SERVICES: [&str; 5] = [
+    include_str!("../../../../examples/source-ip/deploy/service.yaml"),
+    include_str!("../../../../examples/source-ip/deploy/aws/service.yaml"),
+    include_str!("../../../../examples/source-ip/deploy/aws-proxy/service.yaml"),
+    include_str!("../../../../examples/source-ip/deploy/azure/service.yaml"),
+    include_str!("../../../../examples/source-ip/deploy/gke/service.yaml"),
+];
+
+#[test]
+fn the_numbers_of_the_example_hold_for_each_of_its_services() {
+    for service in SERVICES {
+        assert_eq!(rules(&format!("{service}---\n{EXAMPLE}")), [], "{service}");
+    }
+    for (from, to, rule) in [
+        ("{seconds: 28}", "{seconds: 25}", "local-pre-stop-short"),
+        ("Seconds: 45", "Seconds: 34", "local-grace-short"),
+        ("minReadySeconds: 20", "minReadySeconds: 7", "local-min-ready-short"),
+        ("maxUnavailable: 0", "maxUnavailable: 2", "local-max-unavailable"),
+    ] {
+        let text = format!("{}---\n{}", SERVICES[4], EXAMPLE.replacen(from, to, 1));
+        let found: Vec<&str> = found(&text).iter().map(|finding| finding.rule).collect();
+        assert_eq!(found, [rule], "{from} -> {to}");
+    }
+}
+
 /// What the page says of each rule is for a rule that is broken above, and the other way round.
 #[test]
 fn each_rule_is_on_the_page() {
