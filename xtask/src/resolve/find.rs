@@ -178,8 +178,7 @@ impl Search<'_> {
             if let Some(Ok(_)) = value.text().and_then(reference::parse) {
                 let why = "a digest replaces this reference, and the `tag` beside it would follow \
                            the digest";
-                let fix = "leave `tag` out, or resolve what the chart renders: `helm template \
-                           RELEASE CHART | cargo dockless resolve -f -`";
+                let fix = "leave `tag` out, or let the chart take the whole name as one value";
                 self.error("reference-tag", value, why, fix);
             }
         }
