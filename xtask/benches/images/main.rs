@@ -16,6 +16,8 @@
 mod asset;
 #[path = "../shared/bench.rs"]
 mod bench;
+#[path = "../shared/cargo.rs"]
+mod cargo;
 mod engines;
 mod layout;
 mod page;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 
 use crate::bench::{Bench, INSTALLED, Run, write};
+use crate::cargo;
 use crate::layout;
 
 /// Its name, and its binary's.
@@ -116,24 +117,13 @@ impl Program {
         format!("<round {:010}>", self.round.get()).into_bytes()
     }
 
-    /// The cargo call that the tool makes for so many targets. It is the toolchain's
-    /// own cargo, where rustup's proxy would take longer.
+    /// The cargo call that the tool makes for so many targets.
     pub fn cargo(&self, bench: &Bench, targets: usize) -> Result<Run> {
-        let sysroot = bench.command("rustc", &self.clone).args(["--print", "sysroot"]).read()?;
-        let sysroot = Path::new(sysroot.trim());
-        let own = sysroot.join("bin/cargo");
-        let by_rustup = sysroot.parent().is_some_and(|parent| parent.ends_with("toolchains"));
-        let run = match sysroot.file_name().filter(|_| by_rustup && own.is_file()) {
-            Some(name) => bench
-                .command(&own, &self.clone)
-                .env("RUSTUP_TOOLCHAIN", name)
-                .env("LD_LIBRARY_PATH", sysroot.join("lib")),
-            None => bench.command("cargo", &self.clone),
-        };
         let build = ["build", "--package", "hello@0.1.0", "--bin", NAME, "--locked"];
         let profile = ["--profile", "dist", "--config", "profile.dist.inherits=\"release\""];
         let messages = ["--message-format", "json-render-diagnostics"];
         let targets = TARGETS[..targets].iter().flat_map(|(target, _)| ["--target", target]);
+        let run = cargo::call(bench, &self.clone)?;
         Ok(run.args(build).args(profile).args(messages).args(targets))
     }
 }

@@ -12,6 +12,8 @@
 #[path = "../shared/bench.rs"]
 #[expect(dead_code, reason = "other benches need more of it")]
 mod bench;
+#[path = "../shared/cargo.rs"]
+mod cargo;
 #[path = "../shared/race.rs"]
 mod race;
 #[path = "../shared/registry.rs"]
@@ -137,23 +139,12 @@ struct Rust {
 }
 
 impl Rust {
-    /// The call to cargo that the tool makes. It is the toolchain's own cargo, where rustup's
-    /// proxy would take longer.
+    /// The call to cargo that the tool makes.
     fn cargo(&self, bench: &Bench) -> Result<Run> {
-        let sysroot = bench.command("rustc", &self.clone).args(["--print", "sysroot"]).read()?;
-        let sysroot = Path::new(sysroot.trim());
-        let own = sysroot.join("bin/cargo");
-        let by_rustup = sysroot.parent().is_some_and(|parent| parent.ends_with("toolchains"));
-        let run = match sysroot.file_name().filter(|_| by_rustup && own.is_file()) {
-            Some(name) => bench
-                .command(&own, &self.clone)
-                .env("RUSTUP_TOOLCHAIN", name)
-                .env("LD_LIBRARY_PATH", sysroot.join("lib")),
-            None => bench.command("cargo", &self.clone),
-        };
         let packages = PACKAGES.iter().flat_map(|name| ["--package", name]);
         let profile = ["--profile", "dist", "--config", "profile.dist.inherits=\"release\""];
         let more = ["--locked", "--message-format", "json-render-diagnostics"];
+        let run = cargo::call(bench, &self.clone)?;
         let run = run.arg("build").args(packages).args(profile).args(more);
         Ok(run.args(["--target", &self.target]))
     }
