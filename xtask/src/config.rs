@@ -87,6 +87,13 @@ pub struct Config {
     pub warnings: Vec<Finding>,
 }
 
+impl Config {
+    /// The settings of the package of this name.
+    pub fn package(&self, name: &str) -> Option<&PackageConfig> {
+        self.packages.iter().find(|package| package.name == name)
+    }
+}
+
 /// The settings of one package.
 #[derive(Clone, Debug)]
 pub struct PackageConfig {
@@ -189,7 +196,7 @@ fn known_package(name: &str, typed: Option<&RawConfig>, project: &Project) -> Op
     let fault = |why: String, fix: &str| {
         Finding::error("config-package", schema::place(typed, "packages"), why, fix)
     };
-    let Some(package) = project.packages.iter().find(|package| package.name == name) else {
+    let Some(package) = project.package(name) else {
         let names = project.packages.iter().map(|package| &*package.name);
         let fix = schema::suggest(name, names, "name a package of this workspace");
         return Some(fault(format!("no package {name:?} in the workspace"), &fix));
@@ -311,7 +318,7 @@ fn no_license(config: &PackageConfig, project: &Project) -> Option<Finding> {
     if config.kept_back.is_some() || config.archive_files.iter().any(ArchiveFile::is_license) {
         return None;
     }
-    let package = project.packages.iter().find(|package| package.name == config.name)?;
+    let package = project.package(&config.name)?;
     let why = format!("no licence file goes into the archives of {}", config.name);
     let fix = "put a LICENSE into the package's or the workspace's folder; krew refuses plugins without one";
     Some(Finding::warning("archive-license", Place::file(&package.manifest), why, fix))

@@ -75,8 +75,8 @@ pub enum Tool {
 
 /// Collects the facts. `plan` covers all targets; `branch` is the default branch, as YAML.
 pub fn facts(project: &Project, config: &Config, plan: &Plan, branch: String) -> Facts {
-    let own = |name: &str| project.packages.iter().find(|package| package.name == name);
-    let xtask = project.packages.iter().find(|package| package.is_xtask).or(own("dockless"));
+    let xtask =
+        project.packages.iter().find(|package| package.is_xtask).or(project.package("dockless"));
     let bin = xtask.and_then(|package| package.bins.first().map(|bin| (package, bin)));
     let tool = match bin {
         Some((package, bin)) => {

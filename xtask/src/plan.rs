@@ -282,8 +282,7 @@ fn select<'a>(
             left_out.push(kept);
             continue;
         }
-        let package = project.packages.iter().find(|package| package.name == config.name);
-        let Some(package) = package else { continue };
+        let Some(package) = project.package(&config.name) else { continue };
         let targets = made_for(config, targets.as_deref(), request);
         // Another machine builds what this one is not asked for.
         if targets.is_empty() && request.part == Part::Programs {

@@ -237,10 +237,7 @@ impl<'a> Program<'a> {
         let deadline = self.time_out.map(|time| Instant::now() + time);
         let stdin = if self.input.is_some() { Stdio::piped() } else { Stdio::null() };
         let mut child = self.spawn(stdin, Stdio::piped(), Stdio::piped())?;
-        if let (Some(mut stdin), Some(input)) = (child.stdin.take(), &self.input) {
-            // A program may end before it has read all; its status says why.
-            drop(stdin.write_all(input));
-        }
+        feed(&mut child, self.input.as_deref().unwrap_or_default());
         let limit = self.confined.map_or(u64::MAX, |limit| limit.saturating_add(1));
         let stdout = drain(child.stdout.take(), limit);
         let stderr = drain(child.stderr.take(), limit);
@@ -297,10 +294,7 @@ impl<'a> Program<'a> {
     /// Runs with the user's terminal, except that stdin is `input`, and returns the status.
     pub fn pass_through_input(&self, input: &[u8]) -> Result<ExitStatus> {
         let mut child = self.spawn(Stdio::piped(), Stdio::inherit(), Stdio::inherit())?;
-        if let Some(mut stdin) = child.stdin.take() {
-            // A program may end before it has read all; its status says why.
-            drop(stdin.write_all(input));
-        }
+        feed(&mut child, input);
         child.wait().with_context(|| format!("run `{self}`"))
     }
 
@@ -436,6 +430,14 @@ fn quoted(arg: &OsStr) -> String {
         return arg.into_owned();
     }
     format!("'{}'", arg.replace('\'', r"'\''"))
+}
+
+/// Writes all of a program's stdin, where that is a pipe, and closes it. A program may end before
+/// it has read all; its status says why.
+fn feed(child: &mut Child, input: &[u8]) {
+    if let Some(mut stdin) = child.stdin.take() {
+        drop(stdin.write_all(input));
+    }
 }
 
 /// Reads up to `limit` bytes of a pipe, on its own thread: a program that fills both pipes, or

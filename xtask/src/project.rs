@@ -148,6 +148,11 @@ pub struct RawConfig {
 }
 
 impl Project {
+    /// The package of this name.
+    pub fn package(&self, name: &str) -> Option<&Package> {
+        self.packages.iter().find(|package| package.name == name)
+    }
+
     /// Where releases are put.
     pub fn dist(&self) -> PathBuf {
         self.root.join("dist")

@@ -80,9 +80,8 @@ impl Node {
 
     /// The value of a key, where this is a map that has it, or merges one that does.
     pub fn get(&self, key: &str) -> Option<&Node> {
-        let NodeKind::Map(entries) = &self.target().kind else { return None };
-        let own = entries.iter().find(|(name, _)| name.text() == Some(key));
-        own.map(|(_, value)| value).or_else(|| merged(entries, key))
+        let entries = self.entries()?;
+        own(entries, key).or_else(|| merged(entries, key))
     }
 
     /// The text, where this is a scalar.
@@ -90,6 +89,14 @@ impl Node {
         match &self.target().kind {
             NodeKind::Scalar(scalar) => Some(&scalar.text),
             NodeKind::Map(_) | NodeKind::List(_) | NodeKind::Alias(_) => None,
+        }
+    }
+
+    /// The keys and values, where this is a map.
+    pub fn entries(&self) -> Option<&[(Node, Node)]> {
+        match &self.target().kind {
+            NodeKind::Map(entries) => Some(entries),
+            NodeKind::Scalar(_) | NodeKind::List(_) | NodeKind::Alias(_) => None,
         }
     }
 
@@ -102,14 +109,16 @@ impl Node {
     }
 }
 
+/// The value of a key among a map's own.
+fn own<'n>(entries: &'n [(Node, Node)], key: &str) -> Option<&'n Node> {
+    let found = entries.iter().find(|(name, _)| name.text() == Some(key));
+    found.map(|(_, value)| value)
+}
+
 /// The value of a key in the maps that the key `<<` merges; of several maps the first counts.
 /// What a map of a list merges itself is not looked at, so that the search stays short.
 /// <https://yaml.org/type/merge.html>
 fn merged<'n>(entries: &'n [(Node, Node)], key: &str) -> Option<&'n Node> {
-    let of = |entries: &'n [(Node, Node)], key: &str| {
-        let found = entries.iter().find(|(name, _)| name.text() == Some(key));
-        found.map(|(_, value)| value)
-    };
     let is_merge = |name: &Node| match &name.kind {
         NodeKind::Scalar(name) => name.style == Style::Plain && name.text == "<<",
         NodeKind::Map(_) | NodeKind::List(_) | NodeKind::Alias(_) => false,
@@ -120,15 +129,11 @@ fn merged<'n>(entries: &'n [(Node, Node)], key: &str) -> Option<&'n Node> {
         match &from.target().kind {
             NodeKind::Map(more) => entries = more,
             NodeKind::List(items) => {
-                let maps = items.iter().filter_map(|item| match &item.target().kind {
-                    NodeKind::Map(entries) => Some(entries),
-                    NodeKind::Scalar(_) | NodeKind::List(_) | NodeKind::Alias(_) => None,
-                });
-                return maps.into_iter().find_map(|entries| of(entries, key));
+                return items.iter().filter_map(Node::entries).find_map(|it| own(it, key));
             }
             NodeKind::Scalar(_) | NodeKind::Alias(_) => return None,
         }
-        if let Some(value) = of(entries, key) {
+        if let Some(value) = own(entries, key) {
             return Some(value);
         }
     }

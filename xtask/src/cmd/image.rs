@@ -128,10 +128,7 @@ pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
 fn make(args: &Make, common: &Common, world: &World) -> Result<ExitCode> {
     let mut request = args.selection.request(Mode::Snapshot, Part::Images, common);
     request.select.platforms = args.platform.clone();
-    request.publish.repository = match &args.repository {
-        Some(named) => Some(named.clone()),
-        None => world.repository()?,
-    };
+    request.publish.repository = world.repository(args.repository.as_ref())?;
     let sinks = sinks(args, world)?;
     if args.update_base {
         bases::update(&request.select, &args.network, common, world)?;

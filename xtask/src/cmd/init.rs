@@ -94,7 +94,7 @@ fn workflows(args: &Args, common: &Common, world: &World) -> Result<ExitCode> {
     request.select.skip = vec![Skip::Publish];
     // They are for other machines, whatever this one has.
     request.build.elsewhere = true;
-    request.publish.repository = world.repository()?;
+    request.publish.repository = world.repository(None)?;
     let Drafted { project, plan, config, errors } = world.drafted(common, &request)?;
     // What keeps this commit from being released is of no account to its workflows.
     let Some(plan) = plan else { bail!(Findings(errors)) };

@@ -138,7 +138,7 @@ fn request(args: &Args, common: &Common, world: &World) -> Result<Request> {
     if request.mode == Mode::Release {
         request.publish = world.publish_options()?;
     }
-    request.publish.repository = world.repository()?;
+    request.publish.repository = world.repository(None)?;
     request.publish.draft = args.draft;
     Ok(request)
 }

@@ -193,10 +193,7 @@ pub fn images(what: &What, read: &Documents, common: &Common, world: &World) -> 
         platforms: what.platform.clone(),
         ..resolve::select(&wanted, &config)
     };
-    request.publish.repository = match &what.repository {
-        Some(named) => Some(named.clone()),
-        None => world.repository()?,
-    };
+    request.publish.repository = world.repository(what.repository.as_ref())?;
     let drafted = world.draft(project, config, common, &request)?;
     let (project, plan, config) = drafted.approved(&world.term)?;
     let plan = resolve::narrow(plan, &wanted, &what.tag, &config).map_err(Findings)?;

@@ -147,8 +147,11 @@ impl World {
         plain.or_else(|| self.env.secret(name).map(|value| value.expose().to_owned()))
     }
 
-    /// DOCKLESS_REPOSITORY, as KO_DOCKER_REPO is for ko.
-    pub fn repository(&self) -> Result<Option<Above>> {
+    /// What `--repository` names, or else DOCKLESS_REPOSITORY, as KO_DOCKER_REPO is for ko.
+    pub fn repository(&self, named: Option<&Above>) -> Result<Option<Above>> {
+        if let Some(named) = named {
+            return Ok(Some(named.clone()));
+        }
         let Some(text) = self.own("DOCKLESS_REPOSITORY") else { return Ok(None) };
         Above::parse(&text).map(Some).context("read DOCKLESS_REPOSITORY")
     }

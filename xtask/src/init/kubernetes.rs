@@ -76,7 +76,7 @@ pub fn services(project: &Project, config: &Config, named: &[String]) -> Result<
     let mut errors = unknown(config, named);
     let mut found = Found::default();
     for package in config.packages.iter().filter(|it| is_wanted(it, named)) {
-        let file = project.packages.iter().find(|it| it.name == package.name);
+        let file = project.package(&package.name);
         let place = file.map_or_else(Place::default, |it| Place::file(&it.manifest));
         match service(package, &place) {
             Ok(service) => found.services.push(service),

@@ -59,10 +59,10 @@ fn image_of(
 ) -> Result<Named, Box<Finding>> {
     let fault =
         |why: String, fix: String| Box::new(Finding::error("reference", place.clone(), why, fix));
-    let Some(package) = config.packages.iter().find(|it| it.name == named.package) else {
+    let Some(package) = config.package(&named.package) else {
         let names: Vec<&str> = config.packages.iter().map(|it| &*it.name).collect();
         let all = format!("packages with a binary are: {}", names.join(", "));
-        if project.packages.iter().any(|it| it.name == named.package) {
+        if project.package(&named.package).is_some() {
             return Err(fault(format!("the package {} has no binary", named.package), all));
         }
         let why = format!("no package {:?} in the workspace", named.package);
@@ -123,7 +123,7 @@ pub fn narrow(
     let mut findings = Vec::new();
     for (named, place) in &wanted.images {
         let whole = plan.images.iter().find(|image| image.package == named.package);
-        let settings = config.packages.iter().find(|it| it.name == named.package);
+        let settings = config.package(&named.package);
         let (Some(whole), Some(settings)) = (whole, settings) else {
             findings.push(unmade(named, place, &plan));
             continue;

@@ -12,7 +12,7 @@ use std::path::Path;
 
 use super::Document;
 use crate::finding::{Finding, Place};
-use crate::yaml::{Node, NodeKind};
+use crate::yaml::Node;
 use checks::{Annotations, Times};
 use pre_stop::PreStop;
 use workload::{Container, Gap, Workload};
@@ -87,7 +87,7 @@ fn namespace(resource: &Node) -> &str {
 
 /// A map's keys and values that are texts, sorted.
 fn texts(map: &Node) -> Vec<(&str, &str)> {
-    let NodeKind::Map(entries) = &map.target().kind else { return Vec::new() };
+    let entries = map.entries().unwrap_or_default();
     let pairs = entries.iter().filter_map(|(key, value)| Some((key.text()?, value.text()?)));
     let mut pairs: Vec<_> = pairs.collect();
     pairs.sort_unstable();

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use crate::finding::{Finding, Place};
-use crate::yaml::{Node, NodeKind};
+use crate::yaml::Node;
 
 /// A time, and how it is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,7 +129,7 @@ impl<'a> Annotations<'a> {
 
     fn all(&self) -> &'a [(Node, Node)] {
         let annotations = self.service.get("metadata").and_then(|it| it.get("annotations"));
-        annotations.map_or(&[], entries)
+        annotations.and_then(Node::entries).unwrap_or_default()
     }
 
     fn get(&self, name: &str) -> Option<&'a Node> {
@@ -211,13 +211,5 @@ impl<'a> Annotations<'a> {
         };
         let seconds = written.unwrap_or(ASSUMED_REQUEST);
         Time { seconds, said: format!("{seconds} s, {basis}") }
-    }
-}
-
-/// The keys and values of a map.
-fn entries(node: &Node) -> &[(Node, Node)] {
-    match &node.target().kind {
-        NodeKind::Map(entries) => entries,
-        NodeKind::Scalar(_) | NodeKind::List(_) | NodeKind::Alias(_) => &[],
     }
 }
