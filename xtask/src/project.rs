@@ -22,6 +22,7 @@ use crate::version::{ReleaseTag, Version, Versioned};
 
 pub mod bases;
 pub mod cargo_config;
+pub mod crates;
 pub mod cross;
 pub mod git;
 pub mod graph;

@@ -294,7 +294,7 @@ fn planned(
     for wanted in wanted(&config, &project, &request(Mode::Snapshot)).unwrap() {
         let native = krate.clone().into_iter().collect();
         let sources = vec![("/elsewhere".into(), "/deps/x".into())];
-        project.graphs.insert(wanted, Graph { native, sources, outside: Vec::new() });
+        project.graphs.insert(wanted, Graph { native, sources, ..Graph::default() });
     }
     let request = skipping(Skip::Image, Mode::Snapshot);
     plan(&config, &project, &request)

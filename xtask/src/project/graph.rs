@@ -9,6 +9,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand, TargetKind};
 use serde::{Deserialize, Serialize};
 
 use super::Project;
+use super::crates::{self, Crate, Known};
 use crate::cache::{Cache, CacheKind};
 use crate::digest::{self, Digest};
 use crate::files::{self, limits};
@@ -24,11 +25,14 @@ const C_COMPILERS: [&str; 7] =
 const LIBRARY_FINDERS: [&str; 3] = ["pkg-config", "system-deps", "vcpkg"];
 
 /// The version of the cached graphs.
-const FORMAT: &[u8] = b"graph 3";
+const FORMAT: &[u8] = b"graph 4";
 
-/// What matters for linking in a package's dependency graph for one target.
+/// A package's dependency graph for one target.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Graph {
+    /// All crates of the build, those for the host too, in the order of name, version, source,
+    /// side and features.
+    pub crates: Vec<Crate>,
     /// Crates that compile C or declare `links`, sorted by name.
     pub native: Vec<NativeCrate>,
     /// Folders of sources outside the workspace, whose paths must not appear in a binary:
@@ -93,10 +97,12 @@ pub fn learn(
 ) -> Result<BTreeMap<Wanted, Graph>> {
     let lock = files::read_foreign_if_there(&project.root.join("Cargo.lock"), limits::LOCK)?
         .unwrap_or_default();
+    // The folders of sources lie there.
+    let home = project.cargo_home().unwrap_or_default().to_string_lossy().into_owned();
     let key = |wanted: &Wanted| {
         let features = wanted.feature_args.join(" ");
         let sysroot = project.rustc.sysroot.to_string_lossy();
-        let names = [&*wanted.package, wanted.target.triple(), &*features, &*sysroot];
+        let names = [&*wanted.package, wanted.target.triple(), &*features, &*sysroot, &*home];
         let parts = names.iter().map(|name| name.as_bytes());
         digest::of_parts([FORMAT, &project.metadata, &lock].into_iter().chain(parts))
     };
@@ -114,9 +120,9 @@ pub fn learn(
     // cargo may now fetch sources, and does not say so.
     term.step("resolve", "the dependency graph (cargo metadata)");
     let query = Query::new(project, network)?;
-    let packages = Packages::ask(&query, &missing)?;
+    let listed = Listed::ask(&query, &missing)?;
     for wanted in missing {
-        let record = packages.record(&query, wanted)?;
+        let record = listed.record(&query, wanted)?;
         // Without a lock file the next answer may differ.
         if project.has_lock {
             cache.put_json(CacheKind::Graph, &key(wanted), &record)?;
@@ -133,6 +139,12 @@ fn kept(key: &Digest, cache: &Cache) -> Result<Option<Graph>> {
         let now = files::read_foreign_if_there(manifest, limits::SETTINGS)?
             .map(|bytes| Digest::of(&bytes).hex());
         if now.as_ref() != Some(digest) {
+            return Ok(None);
+        }
+    }
+    // cargo removes sources that were not used for long, and fetches them again where asked.
+    for krate in &record.graph.crates {
+        if !files::exists(&krate.dir)? {
             return Ok(None);
         }
     }
@@ -155,6 +167,19 @@ impl<'a> Query<'a> {
         Ok(Query { project, network, elsewhere })
     }
 
+    /// The text of the lock file that the answers follow.
+    fn lock(&self) -> Result<String> {
+        let own = self.project.root.join("Cargo.lock");
+        let places = self.elsewhere.iter().map(|dir| dir.path().join("Cargo.lock")).chain([own]);
+        for place in places {
+            if let Some(text) = files::read_foreign_if_there(&place, limits::LOCK)? {
+                return String::from_utf8(text)
+                    .with_context(|| format!("read {}", place.display()));
+            }
+        }
+        Ok(String::new())
+    }
+
     /// The setting is stable since cargo 1.97 and was unstable before. Versions that do not know
     /// it leave a Cargo.lock in the project, like all of their commands.
     /// <https://doc.rust-lang.org/cargo/reference/config.html#resolverlockfile-path>
@@ -172,19 +197,22 @@ impl<'a> Query<'a> {
 }
 
 /// All packages that any part of the workspace could use.
-struct Packages {
-    by_name: BTreeMap<(String, String), cargo_metadata::Package>,
+struct Listed {
+    known: Known,
     /// Packages by path that lie outside the workspace.
     outside: BTreeMap<PathBuf, String>,
     sources: Vec<(PathBuf, String)>,
 }
 
-impl Packages {
+impl Listed {
     /// Asks only for packages that the wanted builds could compile: cargo fetches the sources of
     /// all packages that it lists.
-    fn ask(query: &Query<'_>, wanted: &[&Wanted]) -> Result<Packages> {
+    fn ask(query: &Query<'_>, wanted: &[&Wanted]) -> Result<Listed> {
         let project = query.project;
-        let targets: BTreeSet<&str> = wanted.iter().map(|wanted| wanted.target.triple()).collect();
+        // Build scripts and proc macros are compiled for the host.
+        let host = std::iter::once(&*project.rustc.host);
+        let targets: BTreeSet<&str> =
+            wanted.iter().map(|wanted| wanted.target.triple()).chain(host).collect();
         let features = wanted.iter().any(|wanted| !wanted.feature_args.is_empty());
         let cargo = query
             .cargo("metadata")
@@ -194,10 +222,10 @@ impl Packages {
         let text = cargo.read()?;
         let metadata = MetadataCommand::parse(&text)
             .with_context(|| format!("read the output of `{cargo}`"))?;
-        let mut packages =
-            Packages { by_name: BTreeMap::new(), outside: BTreeMap::new(), sources: Vec::new() };
+        let known = Known::new(metadata.packages, &query.lock()?)?;
+        let mut outside = BTreeMap::new();
         let mut sources = BTreeSet::new();
-        for package in metadata.packages {
+        for package in known.packages() {
             let manifest = package.manifest_path.as_std_path();
             let dir = manifest.parent().context("find a manifest's folder")?;
             match &package.source {
@@ -209,59 +237,40 @@ impl Packages {
                 }
                 None if !manifest.starts_with(&project.root) => {
                     let text = files::read_foreign(manifest, limits::SETTINGS)?;
-                    packages.outside.insert(manifest.to_owned(), Digest::of(&text).hex());
+                    outside.insert(manifest.to_owned(), Digest::of(&text).hex());
                     sources.insert((dir.to_owned(), format!("/deps/{}", package.name)));
                 }
                 _ => {}
             }
-            packages
-                .by_name
-                .insert((package.name.to_string(), package.version.to_string()), package);
         }
         sources.retain(|(dir, _)| !dir.starts_with(&project.root));
-        packages.sources = sources.into_iter().collect();
-        Ok(packages)
+        Ok(Listed { known, outside, sources: sources.into_iter().collect() })
     }
 
+    /// The graph as `cargo tree` prints it.
     fn record(&self, query: &Query<'_>, wanted: &Wanted) -> Result<Record> {
-        let mut found = BTreeSet::new();
+        let tree = query
+            .cargo("tree")
+            .args(["--package", &wanted.package, "--target", wanted.target.triple()])
+            .args(crates::TREE)
+            .args(&wanted.feature_args);
+        let text = tree.read()?;
+        let found = self.known.crates(&text).with_context(|| format!("ask `{tree}`"))?;
+        let mut linked = BTreeSet::new();
         let mut outside = BTreeSet::new();
-        for (name, version, features) in compiled(query, wanted)? {
-            let unlisted =
-                || format!("cargo does not list the package {name} {version}, which is compiled");
-            let key = (name.clone(), version.clone());
-            let package = self.by_name.get(&key).with_context(unlisted)?;
-            found.extend(native(package, &features));
+        for (krate, package) in found.iter().filter(|(krate, _)| !krate.host) {
+            linked.extend(native(package, &krate.features));
             let manifest = package.manifest_path.as_std_path();
             outside.extend(self.outside.contains_key(manifest).then(|| manifest.to_owned()));
         }
         let graph = Graph {
-            native: found.into_iter().collect(),
+            crates: found.into_iter().map(|(krate, _)| krate).collect(),
+            native: linked.into_iter().collect(),
             sources: self.sources.clone(),
             outside: outside.into_iter().collect(),
         };
         Ok(Record { graph, outside: self.outside.clone() })
     }
-}
-
-/// The crates that are compiled for the target: name, version, enabled features. `cargo tree`
-/// resolves features as the build of this package does; `cargo metadata` would unite those of
-/// the whole workspace and of tests.
-fn compiled(query: &Query<'_>, wanted: &Wanted) -> Result<Vec<(String, String, Vec<String>)>> {
-    let tree = query
-        .cargo("tree")
-        .args(["--package", &wanted.package, "--target", wanted.target.triple()])
-        .args(["--edges", "normal,no-proc-macro", "--prefix", "none", "--format", "{p}\t{f}\t"])
-        .args(&wanted.feature_args);
-    let text = tree.read()?;
-    let crates = text.lines().filter_map(|line| {
-        let (package, rest) = line.split_once('\t')?;
-        let features = rest.split('\t').next()?.split(',').filter(|name| !name.is_empty());
-        let (name, rest) = package.split_once(" v")?;
-        let version = rest.split(' ').next()?;
-        Some((name.to_owned(), version.to_owned(), features.map(str::to_owned).collect()))
-    });
-    Ok(crates.collect())
 }
 
 /// The crate as a native one, if its build script may add C or a system library.
