@@ -23,7 +23,7 @@ mod sources;
 
 pub use archive_files::ArchiveFile;
 pub use audit::{AuditKind, Check, CheckConfig, Features, Ignore, Rating};
-pub use forge::{ForgeConfig, Slug};
+pub use forge::{FULL_CLONE, ForgeConfig, ForgeKind, Slug};
 pub use generate::{Generator, OUT, Output, unfit};
 pub use image::{Base, ImageConfig, ImageFile, ImageNode};
 pub use image_files::{Owner, User};

@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use indicatif::ProgressBar;
 
-use crate::config::Slug;
+use crate::config::{ForgeKind, Slug};
 use crate::digest::Digest;
+use crate::finding::Help;
 use crate::github::{
-    Asset, File, GitHub, NewFile, NewPull, PlannedCall, Pull, Release, ReleaseChange, Repository,
+    self, Asset, File, GitHub, NewFile, NewPull, PlannedCall, Pull, Release, ReleaseChange,
+    Repository,
 };
-use crate::http::{HttpError, Patience, Url};
+use crate::http::{Http, HttpError, Patience, Url};
+use crate::process::{Env, OwnToken};
 use crate::version::ReleaseTag;
 
 mod contribute;
@@ -45,8 +48,10 @@ macro_rules! each_forge {
 // with these functions. Those that fail with an `HttpError` are tried once.
 each_forge! {
     // The token, and what helps where it is refused.
+    fn kind() -> ForgeKind;
     fn has_token() -> bool;
     fn variable() -> &'static str;
+    fn token_help() -> &'static str;
     fn login() -> Result<Option<String>>;
     fn explain(error: HttpError) -> anyhow::Error;
     fn patience() -> Patience<'_>;
@@ -83,6 +88,46 @@ each_forge! {
     fn draft_calls(repo: &Slug, tag: &ReleaseTag, files: &[String]) -> Vec<PlannedCall>;
     fn publish_call(repo: &Slug, tag: &ReleaseTag) -> PlannedCall;
     fn pull_calls(repo: &Slug, branch: &str, file: &str, what: &str) -> Vec<PlannedCall>;
+}
+
+/// What a workflow of a forge says of itself in the environment.
+pub struct Workflow {
+    /// The host of the forge's pages.
+    pub server: Option<String>,
+    /// The repository that it is of.
+    pub repository: Option<Slug>,
+}
+
+/// The workflow that runs this, if one does.
+pub fn workflow(env: &Env) -> Result<Workflow> {
+    let var = |name| env.get(name).map(|value| value.to_string_lossy());
+    let server = var("GITHUB_SERVER_URL").as_deref().map(Url::parse).transpose();
+    Ok(Workflow {
+        server: server.context("read GITHUB_SERVER_URL")?.map(|url| url.origin.authority()),
+        repository: var("GITHUB_REPOSITORY").as_deref().and_then(Slug::parse),
+    })
+}
+
+impl<'a> Forge<'a> {
+    /// The forge, as the owner of a token of the environment.
+    pub fn open(
+        kind: ForgeKind,
+        token: OwnToken,
+        http: &'a Http<'a>,
+        env: &Env,
+    ) -> Result<Forge<'a>> {
+        let (secret, variable) = (env.token(token), token.variable());
+        match kind {
+            ForgeKind::GitHub => {
+                let named = env.get("GITHUB_API_URL").map(|url| url.to_string_lossy());
+                let url = named.as_deref().unwrap_or(github::API);
+                let fix = "set it to an address such as https://api.github.com, or unset it";
+                let api =
+                    Url::parse(url).context("read GITHUB_API_URL").context(Help(fix.to_owned()))?;
+                Ok(Forge::GitHub(GitHub::new(http, &api, secret.as_ref(), variable)))
+            }
+        }
+    }
 }
 
 impl Forge<'_> {

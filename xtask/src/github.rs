@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::config::Slug;
+use crate::config::{ForgeKind, Slug};
 use crate::finding::Help;
 use crate::http::{
     Body, Call, Fault, Http, HttpError, Method, Origin, Pages, Patience, Response, Url,
@@ -80,6 +80,17 @@ impl<'a> GitHub<'a> {
 
     pub fn variable(&self) -> &'static str {
         self.variable
+    }
+
+    pub fn kind(&self) -> ForgeKind {
+        ForgeKind::GitHub
+    }
+
+    /// How one gets a token that publishes releases.
+    pub fn token_help(&self) -> &'static str {
+        "set it to a token that may write to the repository: by hand \
+         `GITHUB_TOKEN=$(gh auth token)`; in a workflow `${{ github.token }}`, with the permission \
+         `contents: write`"
     }
 
     /// The retries of one piece of work.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use crate::config::{self, Config, ImageNode, KeptBack, PackageConfig};
+use crate::config::{self, Config, ForgeKind, ImageNode, KeptBack, PackageConfig};
 use crate::finding::{self, Finding, Place};
 use crate::project::{Package, Project, Wanted};
 use crate::target::Target;
@@ -49,6 +49,8 @@ struct Selected<'a> {
     config: &'a PackageConfig,
     targets: Vec<Target>,
     feature_args: Vec<String>,
+    /// Where archives are released.
+    forge: ForgeKind,
 }
 
 /// The graphs that planning needs to know of.
@@ -273,6 +275,7 @@ fn select<'a>(
     let mut left_out = Vec::new();
     let mut selected = Vec::new();
     let named = &request.select.packages;
+    let forge = config.forge.kind;
     for config in &config.packages {
         let wanted = named.is_empty() || named.contains(&config.name);
         if !wanted || (request.select.only_plugins && config.krew.is_none()) {
@@ -289,7 +292,7 @@ fn select<'a>(
             continue;
         }
         let feature_args = build::feature_args(config, request);
-        selected.push(Selected { package, config, targets, feature_args });
+        selected.push(Selected { package, config, targets, feature_args, forge });
     }
     if selected.is_empty() && findings.is_empty() {
         findings.extend(nothing_selected(config, request));

@@ -5,6 +5,7 @@ use std::thread;
 
 use anyhow::Result;
 
+use crate::config::{FULL_CLONE, Slug};
 use crate::files;
 use crate::finding::{Finding, Findings, Place, Severity};
 use crate::forge::{self, Edit, Forge, index};
@@ -57,7 +58,7 @@ pub fn look(
         let images = scope.spawn(images);
         [
             ("this machine", here()),
-            ("GitHub", join(forge)),
+            (sites.forge.kind().name(), join(forge)),
             ("the index", join(index)),
             ("registries", join(images)),
         ]
@@ -76,9 +77,7 @@ pub fn look(
 fn checkout(project: &Project) -> Vec<Finding> {
     let shallow = project.git.as_ref().is_some_and(|git| git.shallow);
     let why = "the clone is shallow, so that it is not known what came before";
-    let fix =
-        "run `git fetch --unshallow --tags`; in GitHub's checkout action set `fetch-depth: 0`";
-    let finding = || Finding::error("shallow-clone", Place::item("git"), why, fix);
+    let finding = || Finding::error("shallow-clone", Place::item("git"), why, FULL_CLONE);
     shallow.then(finding).into_iter().collect()
 }
 
@@ -123,17 +122,13 @@ fn registries(plan: &Plan, registry: &Registry<'_>) -> Vec<Finding> {
     findings
 }
 
-/// Whether the release can be made on GitHub, as far as that can be known.
+/// Whether the release can be made on the forge, as far as that can be known.
 fn release(plan: &Plan, to: &ReleasePlan, forge: &Forge<'_>, term: &Term) -> Result<Vec<Finding>> {
     let slug = &to.repository;
-    let place = || Place::item(format!("{slug} on GitHub"));
-    let fault = |rule, why: String, fix: &str| Finding::error(rule, place(), why, fix);
+    let fault = |rule, why: String, fix: &str| Finding::error(rule, on(forge, slug), why, fix);
     if !forge.has_token() {
         let why = format!("{} is not set, and nobody else may publish", forge.variable());
-        let fix = "set it to a token that may write to the repository: by hand \
-                   `GITHUB_TOKEN=$(gh auth token)`; in a workflow `${{ github.token }}`, with the \
-                   permission `contents: write`";
-        return Ok(vec![fault("github-token", why, fix)]);
+        return Ok(vec![fault("forge-token", why, forge.token_help())]);
     }
     // Each is a question of its own, and asked at the same time.
     let (repository, freezes, tagged) = thread::scope(|scope| {
@@ -146,29 +141,34 @@ fn release(plan: &Plan, to: &ReleasePlan, forge: &Forge<'_>, term: &Term) -> Res
     });
     let Some(repository) = repository? else {
         let why = "there is no such repository, or the token may not see it".to_owned();
-        let fix = "name it as `repository` in [workspace.metadata.dockless.github], or use a \
-                   token that may see it";
-        return Ok(vec![fault("github-repository", why, fix)]);
+        let table = forge.kind().table();
+        let fix = format!("name it as `repository` in {table}, or use a token that may see it");
+        return Ok(vec![fault("forge-repository", why, &fix)]);
     };
     let mut findings = Vec::new();
     if repository.archived {
         let why = "it is archived, and takes nothing".to_owned();
-        findings.push(fault("github-repository", why, "unarchive it, or name another"));
+        findings.push(fault("forge-repository", why, "unarchive it, or name another"));
     }
     if let Some(scopes) = repository.insufficient_scopes() {
         let scope = if repository.private { "repo" } else { "public_repo" };
         let why = format!("the token in {} has {scopes}", forge.variable());
         let fix = format!("use one with the scope {scope}");
-        findings.push(fault("github-token", why, &fix));
-    } else if repository.denies_push() {
+        findings.push(fault("forge-token", why, &fix));
+    } else if repository.can_push == Some(false) {
         let why = format!("the token in {} cannot write to it", forge.variable());
-        findings.push(fault("github-token", why, "use the token of somebody who may"));
+        findings.push(fault("forge-token", why, "use the token of somebody who may"));
     }
     findings.extend(tagged?);
     if freezes? == Some(true) {
         term.detail(format_args!("{slug} freezes releases when they are published"));
     }
     Ok(findings)
+}
+
+/// A repository, as findings name it.
+fn on(forge: &Forge<'_>, repository: &Slug) -> Place {
+    Place::item(format!("{repository} on {}", forge.kind().name()))
 }
 
 /// What is wrong with the tag there, and with what was released of it.
@@ -180,7 +180,7 @@ fn of_tag(tag: &str, plan: &Plan, to: &ReleasePlan, forge: &Forge<'_>) -> Result
     Ok(pushed?.into_iter().chain(frozen?).collect())
 }
 
-/// The tag must be on GitHub: otherwise publishing would create it there, at the default
+/// The tag must be on the forge: otherwise publishing would create it there, at the default
 /// branch.
 fn pushed(tag: &str, plan: &Plan, to: &ReleasePlan, forge: &Forge<'_>) -> Result<Option<Finding>> {
     let there = forge.tag(&to.repository, tag)?;
@@ -193,8 +193,7 @@ fn pushed(tag: &str, plan: &Plan, to: &ReleasePlan, forge: &Forge<'_>) -> Result
         Some(_) => "release another version: who has the tag by now keeps it".to_owned(),
         None => format!("push it, for example by `git push origin {tag}`"),
     };
-    let place = Place::item(format!("{} on GitHub", to.repository));
-    Ok(Some(Finding::error("github-tag", place, why, fix)))
+    Ok(Some(Finding::error("forge-tag", on(forge, &to.repository), why, fix)))
 }
 
 /// A release that is published and immutable must have all files already.
@@ -204,10 +203,10 @@ fn frozen(tag: &str, to: &ReleasePlan, forge: &Forge<'_>) -> Result<Option<Findi
     let there = forge.assets(&to.repository, release.id)?;
     let lacks = |name: &&String| there.iter().all(|asset| asset.name != **name);
     let lacking: Vec<&str> = to.files.iter().filter(lacks).map(String::as_str).collect();
-    let place = Place::item(format!("{} on GitHub", to.repository));
+    let place = on(forge, &to.repository);
     let why = || format!("{tag} was published and frozen without {}", lacking.join(", "));
     let fix = "release another version";
-    Ok((!lacking.is_empty()).then(|| Finding::error("github-frozen", place, why(), fix)))
+    Ok((!lacking.is_empty()).then(|| Finding::error("forge-frozen", place, why(), fix)))
 }
 
 /// Whether the index can be asked to take the plugins, and whether its bot would approve.

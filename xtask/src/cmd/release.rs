@@ -10,9 +10,9 @@ use crate::cache::Cache;
 use crate::check as checks;
 use crate::config::Config;
 use crate::finding::{Findings, failure};
+use crate::forge::{Forge, index};
 use crate::plan::{BuildPlan, Mode, Part, Plan, Request, Skip};
 use crate::preflight::{self, Sites};
-use crate::process::OwnToken;
 use crate::project::Project;
 use crate::release::{self, Source};
 use crate::target::Target;
@@ -78,14 +78,15 @@ pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
     let request = request(&args, common, world)?;
     let mut drafted = world.drafted(common, &request)?;
     let network = drafted.config.network.clone();
+    let forge = drafted.config.forge.kind;
     let http = world.http(&network, &args.network, common);
     let uncached = Cache::none();
     let cache = if args.clean { &uncached } else { &world.cache };
     let blobs = cache.blobs()?;
     let registry = world.registry(&http, &blobs, &network);
     let sites = Sites {
-        forge: world.forge(&http, OwnToken::GitHub)?,
-        index: world.forge(&http, OwnToken::KrewIndex)?,
+        forge: Forge::open(forge, forge.token(), &http, &world.env)?,
+        index: index::open(&http, &world.env)?,
         registry: &registry,
     };
     look_ahead(&mut drafted, &args, &request, &sites, common, world)?;

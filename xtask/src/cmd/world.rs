@@ -6,12 +6,11 @@ use anyhow::{Context, Result, bail};
 
 use super::{Common, NetworkArgs};
 use crate::cache::{Blobs, Cache};
-use crate::config::{self, Config, NetworkConfig, Slug};
+use crate::config::{self, Config, NetworkConfig};
 use crate::files;
 use crate::finding::{Finding, Findings, Help};
-use crate::forge::Forge;
-use crate::github::{self, GitHub};
-use crate::http::{self, Http, Url};
+use crate::forge;
+use crate::http::{self, Http};
 use crate::plan::{self, Plan, PublishOptions, Request};
 use crate::process::{self, Env, OwnToken};
 use crate::project::{self, Invocation, Project, RawConfig, git};
@@ -90,25 +89,11 @@ impl World {
             .context("write GITHUB_OUTPUT")
     }
 
-    /// The forge, with a token.
-    pub fn forge<'a>(&self, http: &'a Http<'a>, token: OwnToken) -> Result<Forge<'a>> {
-        let named = self.env.get("GITHUB_API_URL").map(|url| url.to_string_lossy());
-        let url = named.as_deref().unwrap_or(github::API);
-        let fix = "set it to an address such as https://api.github.com, or unset it";
-        let api = Url::parse(url).context("read GITHUB_API_URL").context(Help(fix.to_owned()))?;
-        let secret = self.env.token(token);
-        Ok(Forge::GitHub(GitHub::new(http, &api, secret.as_ref(), token.variable())))
-    }
-
     /// What a workflow, or git, says of where a release is published.
     pub fn publish_options(&self) -> Result<PublishOptions> {
-        let server = self.env.get("GITHUB_SERVER_URL").map(|url| url.to_string_lossy());
-        let server = server.as_deref().map(Url::parse).transpose();
-        let server = server.context("read GITHUB_SERVER_URL")?.map(|url| url.origin.authority());
-        let named = self.env.get("GITHUB_REPOSITORY").map(|name| name.to_string_lossy());
-        let workflow = named.as_deref().and_then(Slug::parse);
+        let forge::Workflow { server, repository } = forge::workflow(&self.env)?;
         let origin = git::origin(&self.dir, &self.env)?;
-        Ok(PublishOptions { server, workflow, origin, ..PublishOptions::default() })
+        Ok(PublishOptions { server, workflow: repository, origin, ..PublishOptions::default() })
     }
 
     /// How servers are spoken to, with what the command line adds to the settings.

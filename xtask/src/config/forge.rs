@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::schema;
 use crate::finding::{Finding, said};
+use crate::process::OwnToken;
 use crate::project::{Project, RawConfig};
 
 /// The keys, as `default.toml` has them.
@@ -25,9 +26,67 @@ pub struct IndexKeys {
     repository: String,
 }
 
+/// The forges that are known: a closed set. What settings and plans must know of one is here;
+/// its client is in `forge`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForgeKind {
+    GitHub,
+}
+
+impl ForgeKind {
+    /// Its name, for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            ForgeKind::GitHub => "GitHub",
+        }
+    }
+
+    /// The table of its settings in Cargo.toml.
+    pub fn table(self) -> &'static str {
+        match self {
+            ForgeKind::GitHub => "[workspace.metadata.dockless.github]",
+        }
+    }
+
+    /// The host of its pages, where the environment names no other.
+    pub fn server(self) -> &'static str {
+        match self {
+            ForgeKind::GitHub => "github.com",
+        }
+    }
+
+    /// The token that publishes releases.
+    pub fn token(self) -> OwnToken {
+        match self {
+            ForgeKind::GitHub => OwnToken::GitHub,
+        }
+    }
+
+    /// The address of a released archive, as a template.
+    pub fn archive_uri(self) -> &'static str {
+        match self {
+            ForgeKind::GitHub => "{{ repository }}/releases/download/{{ tag }}/{{ archive }}",
+        }
+    }
+
+    /// The page of the repository that an address in Cargo.toml leads to: one package of
+    /// several may name its own folder there.
+    pub fn page(self, address: &str) -> &str {
+        let address = address.trim().trim_end_matches('/');
+        let folder = match self {
+            ForgeKind::GitHub => address
+                .starts_with("https://github.com/")
+                .then(|| address.match_indices('/').nth(4)),
+        };
+        let page = folder.flatten().map_or(address, |(at, _)| &address[..at]);
+        page.trim_end_matches(".git")
+    }
+}
+
 /// The settings.
 #[derive(Clone, Debug)]
 pub struct ForgeConfig {
+    pub kind: ForgeKind,
     /// Whether releases are published there.
     pub ship: bool,
     /// `None` where it is not set.
@@ -41,6 +100,10 @@ pub struct ForgeConfig {
     pub index: Option<Slug>,
 }
 
+/// How a clone gets all tags and commits, here and in a workflow.
+pub const FULL_CLONE: &str =
+    "run `git fetch --unshallow --tags`; in GitHub's checkout action set `fetch-depth: 0`";
+
 /// A repository on a forge: `owner/name`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Slug {
@@ -49,7 +112,7 @@ pub struct Slug {
 }
 
 impl Slug {
-    /// Parses `owner/name`. Names that GitHub does not allow are refused, so that they cannot
+    /// Parses `owner/name`. Names that no forge allows are refused, so that they cannot
     /// lead to another path of the API.
     pub fn parse(text: &str) -> Option<Slug> {
         let (owner, name) = text.split_once('/')?;
@@ -63,7 +126,7 @@ impl Slug {
         (fits(owner) && fits(name)).then(|| Slug { owner: owner.to_owned(), name: name.to_owned() })
     }
 
-    /// Whether both name the same repository: GitHub ignores case.
+    /// Whether both name the same repository: forges ignore case.
     pub fn is(&self, other: &Slug) -> bool {
         self.to_string().eq_ignore_ascii_case(&other.to_string())
     }
@@ -109,23 +172,25 @@ pub fn forge(
     findings: &mut Vec<Finding>,
 ) -> ForgeConfig {
     const CHANGELOG: &str = "github.changelog";
+    let kind = ForgeKind::GitHub;
     let named = typed.filter(|raw| schema::is_typed(raw, CHANGELOG));
     let named = named.filter(|_| !keys.changelog.is_empty());
     let unfound = named.and_then(|_| {
         let error = project.boundary.open(&project.root.join(&keys.changelog)).err()?;
         let (why, help) = said(&error);
-        let fault = schema::fault("config-github", named, CHANGELOG, why);
+        let fault = schema::fault("config-forge", named, CHANGELOG, why);
         Some(Finding { fix: help.unwrap_or(fault.fix), ..fault })
     });
     let mut slug = |path: &str, text: &str| {
         let slug = Slug::parse(text);
         if slug.is_none() && !text.is_empty() {
-            let why = format!("{text:?} is not a repository on GitHub");
-            findings.push(schema::fault("config-github", typed, path, why));
+            let why = format!("{text:?} is not a repository on {}", kind.name());
+            findings.push(schema::fault("config-forge", typed, path, why));
         }
         slug
     };
     ForgeConfig {
+        kind,
         ship: keys.ship,
         repository: slug("github.repository", &keys.repository),
         changelog: keys.changelog,

@@ -5,11 +5,18 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 
-use super::{Change, Edit, NewText};
-use crate::config::Slug;
+use super::{Change, Edit, Forge, NewText};
+use crate::config::{ForgeKind, Slug};
 use crate::finding::{self, Findings};
+use crate::http::Http;
 use crate::krew::{self, Release};
+use crate::process::{Env, OwnToken};
 use crate::version::{ReleaseTag, Version};
+
+/// The forge that krew's indexes are on, with the token that opens pull requests there.
+pub fn open<'a>(http: &'a Http<'a>, env: &Env) -> Result<Forge<'a>> {
+    Forge::open(ForgeKind::GitHub, OwnToken::KrewIndex, http, env)
+}
 
 /// The change by which an index takes a plugin's version, which the repository `from`
 /// released. Branch and title are those of krew-release-bot.

@@ -200,9 +200,10 @@ impl Forge<'_> {
                 ));
             }
             let begun = bar.position();
+            let forge = self.kind().name();
             match self.upload_asset(&to, file, bar) {
                 Ok(asset) if asset.name != *name => bail!(failure(
-                    format!("GitHub stored it as {:?}, where nobody looks for it", asset.name),
+                    format!("{forge} stored it as {:?}, where nobody looks for it", asset.name),
                     "choose a name of ASCII letters, digits, `-`, `_` and `.`",
                 )),
                 Ok(asset) if asset.is_complete => {
@@ -210,7 +211,7 @@ impl Forge<'_> {
                     term.step("upload", name);
                     return Ok(Some(file.size));
                 }
-                Ok(asset) => bail!("GitHub took {} and reports an incomplete upload", asset.name),
+                Ok(asset) => bail!("{forge} took {} and reports an incomplete upload", asset.name),
                 Err(error) => {
                     bar.set_position(begun);
                     let is_taken = error.names("already_exists");
@@ -283,7 +284,7 @@ impl Forge<'_> {
         if !now.draft {
             return Ok(Published::new(now, sent, false));
         }
-        // Without the tag GitHub would make one, of whatever its main branch is at.
+        // Without the tag a forge would make one, of whatever its main branch is at.
         if tag.with_context(context)?.as_ref() != Some(&new.commit) {
             let why = format!("the tag {} is no longer at {:.12} there", new.tag_name, new.commit);
             return Err(failure(why, "push the tag again, and run again")).with_context(context);
@@ -293,7 +294,7 @@ impl Forge<'_> {
         let change = ReleaseChange::Publish { prerelease: new.prerelease, latest };
         let done = self.change_release(repo, now.id, &change).with_context(context)?;
         if done.draft || done.tag_name != new.tag_name {
-            bail!("GitHub was asked to publish {} and did not", new.tag_name);
+            bail!("{} was asked to publish {} and did not", self.kind().name(), new.tag_name);
         }
         term.step("publish", &done.html_url);
         Ok(Published::new(done, sent, true))

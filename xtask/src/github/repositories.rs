@@ -20,8 +20,8 @@ pub struct Repository {
     pub archived: bool,
     /// The name of the repository that it is a fork of.
     pub parent: Option<String>,
-    /// Whether the token's owner can write to it.
-    pub can_push: bool,
+    /// Whether the token can write to it; `None` where the forge does not tell.
+    pub can_push: Option<bool>,
     /// The scopes of a classic token; `None` for any other.
     pub scopes: Option<Vec<String>>,
 }
@@ -73,7 +73,8 @@ impl Described {
             private: self.private,
             archived: self.archived,
             parent: self.parent.filter(|_| self.fork).map(|parent| parent.full_name),
-            can_push: self.permissions.push,
+            // What a workflow's token is told of its permissions is wrong.
+            can_push: scopes.is_some().then_some(self.permissions.push),
             scopes,
         }
     }
@@ -83,18 +84,12 @@ impl Repository {
     /// Its present name, parsed.
     pub fn slug(&self) -> Result<Slug> {
         Slug::parse(&self.full_name)
-            .with_context(|| format!("GitHub calls a repository {:?}", self.full_name))
+            .with_context(|| format!("read the name of a repository, {:?}", self.full_name))
     }
 
     pub fn is_fork_of(&self, other: &Slug) -> bool {
         let other = other.to_string();
         self.parent.as_ref().is_some_and(|parent| parent.eq_ignore_ascii_case(&other))
-    }
-
-    /// Whether the owner of a classic token cannot write to it. For other tokens GitHub does
-    /// not tell: in a workflow the permissions are wrong.
-    pub fn denies_push(&self) -> bool {
-        self.scopes.is_some() && !self.can_push
     }
 
     /// The scopes of a classic token, where none of them allows writing to the repository.

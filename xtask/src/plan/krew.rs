@@ -11,9 +11,6 @@ use crate::target::Target;
 use crate::template;
 use crate::version::Versioned;
 
-/// Where archives are served, unless the settings say otherwise: GitHub's releases.
-const URI: &str = "{{ repository }}/releases/download/{{ tag }}/{{ archive }}";
-
 /// Programs for all of Apple's machines at once.
 const UNIVERSAL: (&str, &str) = ("darwin", "all");
 
@@ -168,7 +165,8 @@ fn platforms(
     };
     for (os, arches, archive) in chosen {
         let values = uri_values(selected, build, archive, project);
-        let template = if config.uri.is_empty() { URI } else { &config.uri };
+        let usual = selected.forge.archive_uri();
+        let template = if config.uri.is_empty() { usual } else { &config.uri };
         let uri = match template::render(template, &values) {
             Ok(uri) => uri,
             Err(error) => {
@@ -259,16 +257,8 @@ fn uri_values(
     };
     // A slash or a plus sign in the tag would be read as part of the address.
     let tag = escaped(&tag);
-    let repository = repository(build.about.repository.as_deref().unwrap_or_default());
+    let named = build.about.repository.as_deref().unwrap_or_default();
+    let repository = selected.forge.page(named).to_owned();
     let more = [("tag", tag), ("archive", archive.name.clone()), ("repository", repository)];
     project.values(selected.package).into_iter().chain(more).collect()
-}
-
-/// The page of the repository that Cargo.toml names: one package of several may name its own
-/// folder there.
-fn repository(url: &str) -> String {
-    let url = url.trim().trim_end_matches('/');
-    let folder = url.starts_with("https://github.com/").then(|| url.match_indices('/').nth(4));
-    let page = folder.flatten().map_or(url, |(at, _)| &url[..at]);
-    page.trim_end_matches(".git").to_owned()
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::config::Slug;
+use crate::config::{ForgeKind, Slug};
 use crate::http::Network;
 use crate::reference::Above;
 use crate::target::Platform;
@@ -93,7 +93,7 @@ pub struct PublishOptions {
     pub repository: Option<Above>,
     /// Whether a release ends with a draft.
     pub draft: bool,
-    /// The host of GitHub's pages, where it is another than `github.com`.
+    /// The host of the forge's pages, where it is not the usual one.
     pub server: Option<String>,
     /// The repository of the workflow that runs this.
     pub workflow: Option<Slug>,
@@ -131,8 +131,8 @@ impl Request {
 }
 
 impl PublishOptions {
-    /// The host of GitHub's pages.
-    pub fn server(&self) -> &str {
-        self.server.as_deref().unwrap_or("github.com")
+    /// The host of the forge's pages.
+    pub fn server(&self, forge: ForgeKind) -> &str {
+        self.server.as_deref().unwrap_or(forge.server())
     }
 }

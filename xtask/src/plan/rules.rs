@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::tools::{self, Obstacle, Tools};
 use super::{ArchivePlan, BuildPlan, GeneratePlan, LeftOut, Mode, Request, Selected};
+use crate::config::FULL_CLONE;
 use crate::finding::{Finding, Place};
 use crate::project::git::{Change, ChangeKind, GitTag, TagPlace, Tagged};
 use crate::project::{Git, Package, Project};
@@ -137,8 +138,7 @@ fn disagreeing(selected: &Selected<'_>, mode: Mode) -> Option<Finding> {
 fn shallow(git: &Git, tagged: bool) -> Option<Finding> {
     (git.shallow && !tagged).then(|| {
         let why = "the clone is shallow, so earlier tags and commits are missing and the version is a guess";
-        let fix = "run `git fetch --unshallow --tags`; in GitHub's checkout action set `fetch-depth: 0`";
-        Finding::warning("shallow-clone", Place::item("git"), why, fix)
+        Finding::warning("shallow-clone", Place::item("git"), why, FULL_CLONE)
     })
 }
 

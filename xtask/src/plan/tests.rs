@@ -123,6 +123,7 @@ fn config(project: &Project) -> Config {
         profile: "dist".to_owned(),
         network: config::NetworkConfig::default(),
         forge: config::ForgeConfig {
+            kind: config::ForgeKind::GitHub,
             ship: true,
             repository: config::Slug::parse("acme/tool"),
             changelog: String::new(),

@@ -11,7 +11,6 @@ use crate::config::Slug;
 use crate::finding::failure;
 use crate::forge::{self, Change, Edit, Forge, PullRequest, index};
 use crate::plan;
-use crate::process::OwnToken;
 use crate::project::Project;
 use crate::release;
 use crate::version::ReleaseTag;
@@ -60,11 +59,11 @@ pub fn run(args: &Pr, common: &Common, world: &World) -> Result<ExitCode> {
     let options = world.publish_options()?;
     let Some(from) = plan::repository(&config.forge, &project, &options) else {
         let why = "it is not known which repository is released, by which branches are called";
-        let fix = "name it as `repository` in [workspace.metadata.dockless.github]";
-        bail!(failure(why, fix));
+        let fix = format!("name it as `repository` in {}", config.forge.kind.table());
+        bail!(failure(why, &fix));
     };
     let http = world.http(&config.network, &args.network, common);
-    let forge = world.forge(&http, OwnToken::KrewIndex)?;
+    let forge = index::open(&http, &world.env)?;
     if !forge.has_token() && !args.dry_run {
         let why = format!("{} is not set", forge.variable());
         bail!(failure(why, "set it to a classic token with the scope public_repo"));
