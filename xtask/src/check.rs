@@ -21,14 +21,17 @@ use crate::term::{Table, Term, tame};
 mod advisories;
 mod audit;
 mod database;
+mod inside;
 mod lock;
+mod programs;
 mod rules;
 mod sarif;
 mod tools;
 mod updates;
 mod yanked;
 
-pub use database::is_url;
+pub use database::{Reach, is_url};
+pub use programs::{Audit, Audited, Outcome, audited_table};
 pub use sarif::sarif;
 
 use self::lock::{LOCK, Lock};
@@ -259,8 +262,11 @@ fn today() -> Result<Date> {
 
 /// Opens the configured advisory database.
 fn database(rules: &rules::Rules, subject: &Subject<'_>) -> Result<database::Opening> {
-    let named = subject.options.database.as_ref().or(rules.database.as_ref());
-    database::open(named.unwrap_or(&subject.config.database), subject)
+    let Subject { project, config, options, cache, term } = *subject;
+    let named = options.database.as_ref().or(rules.database.as_ref());
+    let (root, env, network) = (&*project.root, &project.env, options.network);
+    let reach = Reach { root, env, network, cache, term };
+    database::open(named.unwrap_or(&config.database), &reach)
 }
 
 /// Why a required audit would fail: the database is out of reach, unusable or too old. This is

@@ -15,6 +15,7 @@ use crate::term::Color;
 
 mod apply;
 mod archive;
+mod audit;
 mod build;
 mod check;
 mod ci;
@@ -96,6 +97,7 @@ enum Command {
     Create(Box<apply::Create>),
     Delete(Box<apply::Delete>),
     Check(Box<check::Args>),
+    Audit(audit::Args),
     Test(test::Args),
     Ci(Box<ci::Args>),
     Setup(setup::Args),
@@ -203,6 +205,7 @@ impl Command {
             Command::Create(args) => apply::create(&args, common, world),
             Command::Delete(args) => apply::delete(&args, common, world),
             Command::Check(args) => check::run(*args, common, world),
+            Command::Audit(args) => audit::run(&args, common, world),
             Command::Test(args) => test::run(args, common, world),
             Command::Ci(args) => ci::run(*args, common, world),
             Command::Setup(args) => setup::run(args, common, world),

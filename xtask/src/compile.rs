@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use cargo_metadata::{Message, TargetKind};
 
-use crate::files;
 use crate::plan::BuildPlan;
+use crate::project::crates::Crate;
 use crate::project::{NativeCrate, Project};
 use crate::target::Target;
 use crate::term::Term;
@@ -14,7 +14,6 @@ use crate::toolchain::Ready;
 
 mod cause;
 mod inputs;
-mod universal;
 
 /// A binary that cargo built and that is not yet proved.
 #[derive(Clone, Debug)]
@@ -24,6 +23,8 @@ pub struct Compiled {
     target: Target,
     path: PathBuf,
     native: Vec<NativeCrate>,
+    auditable: bool,
+    crates: Vec<Crate>,
     inputs: Vec<PathBuf>,
 }
 
@@ -52,13 +53,42 @@ impl Compiled {
             target: target.clone(),
             path,
             native: build.native.get(target).cloned().unwrap_or_default(),
+            auditable: build.auditable,
+            crates: build.crates.get(target).cloned().unwrap_or_default(),
             inputs: Vec::new(),
         }
+    }
+
+    /// The binary at `path` that was joined of those for other targets.
+    pub fn joined(
+        build: &BuildPlan,
+        bin: &str,
+        target: &Target,
+        path: PathBuf,
+        of: &[&Compiled],
+    ) -> Compiled {
+        let native = of.iter().flat_map(|part| part.native.clone()).collect();
+        Compiled { native, ..Compiled::of(build, bin, target, path) }
+    }
+
+    /// The same binary, finished, at another path.
+    pub fn moved_to(self, path: PathBuf) -> Compiled {
+        Compiled { path, ..self }
     }
 
     /// The local files that cargo built it from, without those that cargo fetched.
     pub fn inputs(&self) -> &[PathBuf] {
         &self.inputs
+    }
+
+    /// Whether the finished program has a list of its crates.
+    pub fn is_auditable(&self) -> bool {
+        self.auditable
+    }
+
+    /// All crates of the build; none for a binary that was joined.
+    pub fn crates(&self) -> &[Crate] {
+        &self.crates
     }
 
     /// The crates that may have added a library.
@@ -85,43 +115,8 @@ pub fn compile(
             );
             compiled.extend(call(build, flags, &targets, ready, project, term)?);
         }
-        for target in &build.joined {
-            for bin in &build.bins {
-                compiled.extend(joined(build, bin, target, &compiled, project)?);
-            }
-        }
     }
     Ok(compiled)
-}
-
-/// The universal binary of the target's slices; `None` where one of them was left out.
-fn joined(
-    build: &BuildPlan,
-    bin: &str,
-    target: &Target,
-    compiled: &[Compiled],
-    project: &Project,
-) -> Result<Option<Compiled>> {
-    let slices = target.slices();
-    let made: Vec<&Compiled> = compiled
-        .iter()
-        .filter(|it| it.package == build.package && it.bin == bin && slices.contains(&it.target))
-        .collect();
-    let Some(first) = made.first().filter(|_| made.len() == slices.len()) else {
-        return Ok(None);
-    };
-    let programs = made.iter().map(|made| Ok((made.target.as_str(), files::read(&made.path)?)));
-    let programs = programs.collect::<Result<Vec<_>>>()?;
-    let profile =
-        first.path.parent().and_then(Path::file_name).context("find a profile's folder")?;
-    let path = project.target_dir.join(target.triple()).join(profile).join(bin);
-    let bytes = universal::join(&programs).with_context(|| format!("join {bin} for {target}"))?;
-    // An unchanged file keeps its time.
-    if files::read_if_there(&path)?.as_ref() != Some(&bytes) {
-        files::write_program(&path, &bytes)?;
-    }
-    let native = made.iter().flat_map(|made| made.native.clone()).collect();
-    Ok(Some(Compiled { native, ..Compiled::of(build, bin, target, path) }))
 }
 
 fn call(

@@ -60,6 +60,7 @@ struct PackageKeys {
     features: Vec<String>,
     default_features: bool,
     env: BTreeMap<String, String>,
+    auditable: bool,
     archive: ArchiveKeys,
     krew: krew::KrewKeys,
     image: image::ImageKeys,
@@ -105,6 +106,8 @@ pub struct PackageConfig {
     pub features: Vec<String>,
     pub default_features: bool,
     pub env: BTreeMap<String, String>,
+    /// Whether its programs have a list of their crates.
+    pub auditable: bool,
     /// The files that go into archives, each once.
     pub archive_files: Vec<ArchiveFile>,
     /// What is wrong with the files. Another program may write them later, so this counts only
@@ -156,6 +159,13 @@ pub fn resolve(raw: Vec<RawConfig>, project: &Project) -> Result<Config, Vec<Fin
         return Ok(Config { profile, network, check, forge, ci, packages, warnings });
     }
     Err(findings)
+}
+
+/// The settings of checks where nothing is typed.
+pub fn default_checks() -> CheckConfig {
+    let mut none = Vec::new();
+    let workspace: WorkspaceKeys = keys(None, None, &mut none);
+    audit::check(workspace.check, workspace.audit, None, &mut none)
 }
 
 /// The fault in the form of tags. `project` has already read the form, and ignored a wrong one.
@@ -279,6 +289,7 @@ fn resolve_package(
         features: keys.features,
         default_features: keys.default_features,
         env: keys.env,
+        auditable: keys.auditable,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The one room that touches files: atomic writes, locks, and the staging of dist/.
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -31,6 +31,28 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 #[expect(clippy::disallowed_methods, reason = "this is the door")]
 pub fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
     if_there(fs::read(path)).with_context(|| format!("read {}", path.display()))
+}
+
+/// Whether a file is there and holds exactly these bytes. It is not read into memory.
+#[expect(clippy::disallowed_methods, reason = "this is the door")]
+pub fn holds(path: &Path, bytes: &[u8]) -> Result<bool> {
+    let context = || format!("read {}", path.display());
+    let Some(mut file) = if_there(File::open(path)).with_context(context)? else {
+        return Ok(false);
+    };
+    let length = file.metadata().with_context(context)?.len();
+    if length != bytes.len() as u64 {
+        return Ok(false);
+    }
+    let mut piece = vec![0; 64 * 1024];
+    let mut rest = bytes;
+    loop {
+        let count = file.read(&mut piece).with_context(context)?;
+        match rest.strip_prefix(&piece[..count]) {
+            Some(left) if count > 0 => rest = left,
+            same => return Ok(same.is_some() && rest.is_empty()),
+        }
+    }
 }
 
 /// What was found; `None` where there is none.
@@ -428,6 +450,12 @@ mod tests {
         write(&path, b"one").unwrap();
         write(&path, b"two").unwrap();
         assert_eq!(read(&path).unwrap(), b"two");
+        for (bytes, same) in
+            [(&b"two"[..], true), (b"twi", false), (b"tw", false), (b"two!", false)]
+        {
+            assert_eq!(holds(&path, bytes).unwrap(), same, "{bytes:?}");
+        }
+        assert!(!holds(&dir.path().join("none"), b"").unwrap());
         assert_eq!(list(path.parent().unwrap()).unwrap().len(), 1);
         assert_eq!(read_if_there(&dir.path().join("none")).unwrap(), None);
         remove(&path).unwrap();

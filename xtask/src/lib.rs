@@ -25,6 +25,7 @@ mod project;
 
 mod compile;
 mod linkage;
+mod stamp;
 mod toolchain;
 
 mod oci;

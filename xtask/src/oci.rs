@@ -24,6 +24,7 @@ mod assemble;
 mod base_tree;
 mod bounded;
 mod build;
+mod contents;
 mod descriptor;
 mod entry;
 mod gzip;
@@ -42,7 +43,9 @@ pub use archive::SavedImage;
 pub use assemble::Reads;
 #[cfg(any(fuzzing, test))]
 pub use base_tree::{At, Tree as BaseTree};
+pub use bounded::Allowance;
 pub use build::{Base, base, build_image, on};
+pub use contents::contents;
 pub use descriptor::{CONTAINERD_NAME, Descriptor, REF_NAME, RawDescriptor, RawIndex};
 pub use json::parse;
 pub use rootfs::labels as builtin_labels;

@@ -24,6 +24,7 @@ use crate::plan::{ArchivePlan, ImagePlan, ImagePlatform, LeftOut, Mode, Part, Pl
 use crate::project::Project;
 use crate::registry::Registry;
 use crate::sink;
+use crate::stamp;
 use crate::term::Term;
 use crate::toolchain;
 use crate::version::Version;
@@ -330,7 +331,8 @@ pub fn binaries(
     let compiled = compile(&plan.builds, &ready, project, term)?;
     let cargo = started.elapsed();
     held::ensure(&compiled, plan, project, term)?;
-    Ok((proved(compiled, term)?, ready.left_out, cargo))
+    let finished = stamp::finish(compiled, &plan.builds, project)?;
+    Ok((proved(finished, term)?, ready.left_out, cargo))
 }
 
 /// The programs that are what they were to be; all that is wrong with others is found.

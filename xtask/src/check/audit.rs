@@ -1,7 +1,6 @@
 //! Matches the crates of a lock file with advisories and yanked versions.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use jiff::civil::Date;
 use rustsec::advisory::{Informational, Severity as Cvss};
@@ -10,11 +9,11 @@ use rustsec::package::Package;
 use rustsec::{Advisory, VersionReq};
 
 use super::CheckFinding;
-use super::lock::{LOCK, Lock};
+use super::lock::Lock;
 use super::rules::Rules;
-use super::updates::Updates;
+use super::updates::{self, Updates};
 use crate::config::{AuditKind, Ignore, Rating};
-use crate::finding::{Finding, Place, Severity};
+use crate::finding::{Finding, Severity};
 
 /// A package of the lock file with an advisory, or one that was yanked.
 #[derive(Debug)]
@@ -95,16 +94,7 @@ pub fn findings(
     updates: &Updates,
     today: Date,
 ) -> Vec<CheckFinding> {
-    let expired = |ignore: &Ignore| ignore.until.is_some_and(|day| day < today);
-    let mut found = Vec::new();
-    for one in matches {
-        let package = &lock.packages[one.package];
-        let ignored =
-            rules.ignore.iter().any(|ignore| !expired(ignore) && fits(ignore, one, package));
-        if !ignored {
-            found.push(describe(lock, one, rules, updates));
-        }
-    }
+    let mut found = concerned(lock, matches, rules, updates, today);
     for ignore in &rules.ignore {
         let fitting = |one: &Match<'_>| fits(ignore, one, &lock.packages[one.package]);
         let used = matches.iter().any(fitting);
@@ -115,7 +105,7 @@ pub fn findings(
             CheckFinding { id: rule.to_owned(), url: None, finding }
         };
         let id = &ignore.id;
-        if expired(ignore) && used {
+        if expired(ignore, today) && used {
             let why = format!(
                 "{id} was ignored until {}",
                 ignore.until.map(|day| day.to_string()).unwrap_or_default()
@@ -131,6 +121,26 @@ pub fn findings(
         }
     }
     found
+}
+
+/// The findings on the matches that are not ignored.
+pub fn concerned(
+    lock: &Lock,
+    matches: &[Match<'_>],
+    rules: &Rules,
+    updates: &Updates,
+    today: Date,
+) -> Vec<CheckFinding> {
+    let is_ignored = |one: &&Match<'_>| {
+        let package = &lock.packages[one.package];
+        rules.ignore.iter().any(|ignore| !expired(ignore, today) && fits(ignore, one, package))
+    };
+    let counted = matches.iter().filter(|one| !is_ignored(one));
+    counted.map(|one| describe(lock, one, rules, updates)).collect()
+}
+
+fn expired(ignore: &Ignore, today: Date) -> bool {
+    ignore.until.is_some_and(|day| day < today)
 }
 
 /// Whether an entry of the ignore list covers a match. It names an advisory by its identifier or
@@ -157,7 +167,7 @@ fn describe(lock: &Lock, one: &Match<'_>, rules: &Rules, updates: &Updates) -> C
     let path = lock.path_to(one.package);
     let denied = one.kind == AuditKind::Vulnerability || rules.deny.contains(&one.kind);
     let severity = if denied { Severity::Error } else { Severity::Warning };
-    let place = Place::at(Path::new(LOCK), lock.line(one.package), 1);
+    let place = lock.place(one.package);
     let (id, url, why, patched): (_, _, _, &[VersionReq]) = match one.advisory {
         None => {
             let why = format!("{name} {version} was yanked ({path})");
@@ -175,7 +185,10 @@ fn describe(lock: &Lock, one: &Match<'_>, rules: &Rules, updates: &Updates) -> C
             (id.to_owned(), Some(url), why, advisory.versions.patched())
         }
     };
-    let fix = updates.fix(lock, one.package, one.kind, patched);
+    let fix = match lock.is_file() {
+        true => updates.fix(lock, one.package, one.kind, patched),
+        false => updates::take(&package.name, patched) + ", and release the program again",
+    };
     let fix = url.iter().fold(fix, |fix, url| format!("{fix}; {url}"));
     let rule = one.kind.name();
     CheckFinding { id, url, finding: Finding { rule, severity, place, why, fix } }

@@ -10,13 +10,14 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::civil::Date;
 use tempfile::TempDir;
 
-use super::Subject;
 use super::advisories::{self, Advisories};
+use crate::cache::Cache;
 use crate::files::{self, Lock};
 use crate::http::Network;
 use crate::process::{Env, excerpt};
-use crate::project::{Project, git};
+use crate::project::git;
 use crate::secret::Address;
+use crate::term::Term;
 
 /// A repository that was fetched within this time is not fetched again.
 const FRESH: Duration = Duration::from_secs(12 * 3600);
@@ -40,6 +41,16 @@ pub struct Database {
     _temporary: Option<TempDir>,
 }
 
+/// From where a database is opened.
+pub struct Reach<'a> {
+    /// The folder that names of folders are relative to.
+    pub root: &'a Path,
+    pub env: &'a Env,
+    pub network: Network,
+    pub cache: &'a Cache,
+    pub term: &'a Term,
+}
+
 /// The result of opening a database.
 #[derive(Debug)]
 pub enum Opening {
@@ -48,20 +59,20 @@ pub enum Opening {
     OutOfReach(String),
 }
 
-/// Opens the database that `source` names: a folder, relative to the workspace's, or the URL of
-/// a repository. A database that exists but cannot be used is an error.
-pub fn open(source: &str, subject: &Subject<'_>) -> Result<Opening> {
-    let Subject { project, options, cache, term, .. } = *subject;
+/// Opens the database that `source` names: a folder or the URL of a repository. A database that
+/// exists but cannot be used is an error.
+pub fn open(source: &str, reach: &Reach<'_>) -> Result<Opening> {
+    let Reach { root, env, network, cache, term } = *reach;
     if !is_url(source) {
-        let path = project.root.join(source);
-        return opened(path, None, None, project).map(Opening::Opened);
+        let path = root.join(source);
+        return opened(path, None, None, env).map(Opening::Opened);
     }
     let source = Address::new(source);
     let fresh = |path: &Path| {
         let mark = files::list_one(&path.with_extension("fetched"))?;
         Ok::<_, anyhow::Error>(mark.is_some_and(|mark| files::is_recent(mark.modified, FRESH)))
     };
-    let offline = options.network == Network::Offline;
+    let offline = network == Network::Offline;
     let usable = |path: &Path| Ok::<_, anyhow::Error>(path.is_dir() && (offline || fresh(path)?));
     let (path, temporary, lock) = match cache.advisories(source.shown()) {
         Some(path) if cache.keeps_advisories() => {
@@ -80,23 +91,23 @@ pub fn open(source: &str, subject: &Subject<'_>) -> Result<Opening> {
     };
     let exists = path.is_dir();
     if usable(&path)? {
-        return opened(path, temporary, None, project).map(Opening::Opened);
+        return opened(path, temporary, None, env).map(Opening::Opened);
     }
     if offline {
         return Ok(Opening::OutOfReach("no database was fetched before --offline".to_owned()));
     }
     term.step("fetch", format_args!("advisories of {source}"));
-    match fetch(&source, &path, &project.env) {
+    match fetch(&source, &path, env) {
         Ok(()) => {
             if lock.is_some() {
                 files::write(&path.with_extension("fetched"), b"")?;
             }
-            opened(path, temporary, None, project).map(Opening::Opened)
+            opened(path, temporary, None, env).map(Opening::Opened)
         }
         Err(error) => {
             let why = format!("{error:#}").replace('\n', " ");
             if exists {
-                opened(path, temporary, Some(why), project).map(Opening::Opened)
+                opened(path, temporary, Some(why), env).map(Opening::Opened)
             } else {
                 Ok(Opening::OutOfReach(why))
             }
@@ -163,11 +174,11 @@ fn opened(
     path: PathBuf,
     temporary: Option<TempDir>,
     old: Option<String>,
-    project: &Project,
+    env: &Env,
 ) -> Result<Box<Database>> {
     let advisories = advisories::load(&path)?;
     let newest = advisories.newest().and_then(|day| day.as_str().parse().ok());
-    let as_of = committed(&path, &project.env).or(newest);
+    let as_of = committed(&path, env).or(newest);
     Ok(Box::new(Database { advisories, path, as_of, old, _temporary: temporary }))
 }
 

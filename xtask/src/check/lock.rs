@@ -6,22 +6,25 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use cargo_metadata::Metadata;
 use rustsec::Lockfile;
-use rustsec::package::Package;
+use rustsec::package::{Package, SourceId};
 
 use super::CheckFinding;
 use crate::files::{self, limits};
 use crate::finding::{Finding, Help, Place};
+use crate::stamp::{CRATES_IO, List, Listed};
 
 /// Its path in findings: code scanning knows files by their paths in the workspace's folder.
 pub const LOCK: &str = "Cargo.lock";
 
-/// A lock file.
+/// The crates of a lock file, or those that are listed in a program.
 #[derive(Debug)]
 pub struct Lock {
     pub path: PathBuf,
     pub packages: Vec<Package>,
-    /// The line of each package, from 1, in the same order.
+    /// The line of each package, from 1, in the same order; none for a program.
     lines: Vec<usize>,
+    /// Where the program is, for findings.
+    program: Option<Place>,
     /// The dependent by which each is reached first, in the same order; `None` for packages of
     /// the workspace, and for those that nothing depends on.
     through: Vec<Option<usize>>,
@@ -63,12 +66,38 @@ impl Lock {
             })
             .collect();
         let through = through(&packages);
-        Ok(Lock { path: path.to_owned(), packages, lines, through })
+        Ok(Lock { path: path.to_owned(), packages, lines, program: None, through })
     }
 
-    /// The line of a package's table.
-    pub fn line(&self, package: usize) -> usize {
-        self.lines[package]
+    /// The crates in the list of a program.
+    pub fn of_program(list: &List, place: Place) -> Result<Lock> {
+        let package = |listed: &Listed| -> Result<Package> {
+            let Listed { name, version, source, .. } = listed;
+            let what = || format!("read the crate {name:?} {version:?}");
+            Ok(Package {
+                name: name.parse().with_context(what)?,
+                version: version.parse().with_context(what)?,
+                // Advisories are about crates of this source alone.
+                source: (source == CRATES_IO).then(SourceId::default),
+                checksum: None,
+                dependencies: Vec::new(),
+                replace: None,
+            })
+        };
+        let packages = list.packages.iter().map(package).collect::<Result<_>>()?;
+        let (lines, through) = (Vec::new(), list.through());
+        Ok(Lock { path: PathBuf::new(), packages, lines, program: Some(place), through })
+    }
+
+    /// Whether it is a lock file, which can be changed.
+    pub fn is_file(&self) -> bool {
+        self.program.is_none()
+    }
+
+    /// The place of a package: its table's line, or the program.
+    pub fn place(&self, package: usize) -> Place {
+        let line = || Place::at(Path::new(LOCK), self.lines[package], 1);
+        self.program.clone().unwrap_or_else(line)
     }
 
     /// The shortest path to a package from one of the workspace: `app 1.0.0 > a 0.1.2`.

@@ -146,7 +146,8 @@ fn a_lock_file_tells_how_each_crate_comes_in() {
             "app 1.0.0 > wide 1.0.0",
         ]
     );
-    let lines: Vec<usize> = (0..lock.packages.len()).map(|at| lock.line(at)).collect();
+    let lines: Vec<usize> =
+        (0..lock.packages.len()).map(|at| lock.place(at).at.unwrap().0).collect();
     assert_eq!(lines, [6, 16, 21, 25, 31, 37]);
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use cargo_metadata::Metadata;
-use rustsec::package::Package;
+use rustsec::package::{Name, Package};
 use rustsec::semver::{Comparator, Op};
 use rustsec::{Version, VersionReq};
 
@@ -37,11 +37,8 @@ impl Updates {
         if kind == AuditKind::Yanked {
             return format!("{update} for a version that is not");
         }
-        let listed: Vec<String> = patched.iter().map(ToString::to_string).collect();
-        let listed = listed.join(" or ");
         if patched.is_empty() {
-            let name = &package.name;
-            return format!("no version fixes it: look for another crate than {name}");
+            return take(&package.name, patched);
         }
         let mut first_refusal = None;
         for candidate in patched.iter().filter_map(lowest).filter(|it| *it > package.version) {
@@ -52,9 +49,10 @@ impl Updates {
         }
         match first_refusal {
             Some(refusal) => {
+                let listed = listed(patched);
                 format!("take {listed}, which `cargo update` does not reach: {refusal}")
             }
-            None => format!("take a version {listed}"),
+            None => format!("take a version {}", listed(patched)),
         }
     }
 
@@ -73,6 +71,19 @@ impl Updates {
         }
         None
     }
+}
+
+/// What to do about a crate that is in a program already.
+pub fn take(name: &Name, patched: &[VersionReq]) -> String {
+    match patched {
+        [] => format!("no version fixes it: look for another crate than {name}"),
+        _ => format!("take {name} {}", listed(patched)),
+    }
+}
+
+fn listed(patched: &[VersionReq]) -> String {
+    let listed: Vec<String> = patched.iter().map(ToString::to_string).collect();
+    listed.join(" or ")
 }
 
 /// The argument that names a package to `cargo update`.

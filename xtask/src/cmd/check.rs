@@ -67,11 +67,7 @@ pub fn options(
         checks: Check::all().filter(wanted).collect(),
         require,
         features: config.check.features.clone(),
-        database: world.own(DATABASE).map(|named| {
-            // A folder is meant from where the command was typed.
-            let here = || world.dir.join(&named).to_string_lossy().into_owned();
-            if check::is_url(&named) { named.clone() } else { here() }
-        }),
+        database: database(world),
         strict: release,
         fix: args.fix,
         // A release changes nothing of what it is made of.
@@ -104,6 +100,15 @@ pub fn verdicts(
         files::write(&world.dir.join(path), text.as_bytes())?;
     }
     Ok(verdicts)
+}
+
+/// The database that the environment names.
+pub fn database(world: &World) -> Option<String> {
+    world.own(DATABASE).map(|named| {
+        // A folder is meant from where the command was typed.
+        let here = || world.dir.join(&named).to_string_lossy().into_owned();
+        if check::is_url(&named) { named.clone() } else { here() }
+    })
 }
 
 /// A folder, or the URL of a git repository.

@@ -18,6 +18,8 @@ use crate::target::Platform;
 mod bases;
 mod places;
 
+pub use places::{opened, with_registry};
+
 /// Make container images of the static binaries, without Docker and without a network
 ///
 /// The image is written to dist/images as an OCI layout, unless --push, --output or --load name
@@ -96,7 +98,7 @@ fn named(text: &str) -> Result<Reference> {
 }
 
 /// Takes any place of an image.
-fn location(text: &str) -> Result<Location> {
+pub fn location(text: &str) -> Result<Location> {
     Location::parse(text).map_err(|error| anyhow::anyhow!("{error:#}"))
 }
 

@@ -6,8 +6,8 @@ use anyhow::{Context, Result, bail};
 
 use super::{Common, NetworkArgs};
 use crate::cache::{Blobs, Cache};
-use crate::config::{self, Config, NetworkConfig};
-use crate::files;
+use crate::config::{self, CheckConfig, Config, NetworkConfig};
+use crate::files::{self, Boundary};
 use crate::finding::{Finding, Findings, Help};
 use crate::forge;
 use crate::http::{self, Http};
@@ -27,6 +27,15 @@ pub struct World {
     github_token: Option<Secret>,
     pub cache: Cache,
     pub term: Term,
+}
+
+/// What says how programs are audited.
+pub struct CheckSettings {
+    pub config: CheckConfig,
+    /// The folder that settings are relative to.
+    pub root: PathBuf,
+    /// Around the files of settings.
+    pub boundary: Boundary,
 }
 
 /// A plan that may have errors yet, and what it is made of.
@@ -143,11 +152,26 @@ impl World {
 
     /// The project's settings of the network; the defaults, where there is no project.
     pub fn network_config(&self, common: &Common) -> Result<NetworkConfig> {
-        let mut above = self.dir.ancestors();
-        if common.manifest_path.is_none() && !above.any(|dir| dir.join("Cargo.toml").is_file()) {
+        if !self.is_in_project(common) {
             return Ok(NetworkConfig::default());
         }
         Ok(self.project_and_config(common, &[])?.1.network)
+    }
+
+    /// The project's settings of audits; the defaults, where there is no project.
+    pub fn check_settings(&self, common: &Common) -> Result<CheckSettings> {
+        if !self.is_in_project(common) {
+            let (config, root) = (config::default_checks(), self.dir.clone());
+            return Ok(CheckSettings { config, boundary: Boundary::new(&root, &[])?, root });
+        }
+        let (project, config) = self.project_and_config(common, &[])?;
+        let Project { root, boundary, .. } = project;
+        Ok(CheckSettings { config: config.check, root, boundary })
+    }
+
+    fn is_in_project(&self, common: &Common) -> bool {
+        let mut above = self.dir.ancestors();
+        common.manifest_path.is_some() || above.any(|dir| dir.join("Cargo.toml").is_file())
     }
 
     /// The project and the tables that configure it; `targets` are those of the command line.

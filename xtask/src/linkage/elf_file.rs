@@ -14,7 +14,7 @@ use object::elf::{
 use object::read::elf::{Dyn, FileHeader, NoteIterator, ProgramHeader, Rel, Rela, SectionHeader};
 use object::{Endianness, ReadRef};
 
-use super::input::Input;
+use crate::stamp::Input;
 
 /// In bytes: of program headers. Linux refuses more (`load_elf_phdrs` in fs/binfmt_elf.c).
 const PROGRAM_HEADERS: u64 = 64 * 1024;

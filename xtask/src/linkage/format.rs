@@ -2,21 +2,8 @@
 
 use anyhow::{Result, anyhow, bail};
 use object::ReadRef;
-use object::elf::FileClass;
 
-/// A format of programs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Format {
-    Elf(FileClass),
-    /// For one architecture, 64 bits, little endian: macOS today has no others.
-    MachO,
-    /// Mach-O files for several architectures in one.
-    Universal {
-        /// Whether its offsets have 64 bits, not 32.
-        is_64: bool,
-    },
-    Pe,
-}
+use crate::stamp::Format;
 
 /// The format of a file. The error for an unknown one says what it seems to be, and what is
 /// `wanted` instead, such as "an ELF file".
@@ -24,18 +11,10 @@ pub(super) fn of<'d, R: ReadRef<'d>>(data: R, wanted: &str) -> Result<Format> {
     let unread = || anyhow!("the file could not be read");
     let len = data.len().map_err(|()| unread())?;
     let head = data.read_bytes_at(0, len.min(32)).map_err(|()| unread())?;
+    if let Some(format) = Format::of(head) {
+        return Ok(format);
+    }
     let seems = match head {
-        [0x7f, b'E', b'L', b'F', class, ..] => return Ok(Format::Elf(FileClass(*class))),
-        [0xcf, 0xfa, 0xed, 0xfe, ..] => return Ok(Format::MachO),
-        // Java's class files begin alike, but have a version above 40 in place of the number of
-        // architectures.
-        [0xca, 0xfe, 0xba, 0xbe, 0, 0, 0, 0..40, ..] => {
-            return Ok(Format::Universal { is_64: false });
-        }
-        [0xca, 0xfe, 0xba, 0xbf, 0, 0, 0, 0..40, ..] => {
-            return Ok(Format::Universal { is_64: true });
-        }
-        [b'M', b'Z', ..] => return Ok(Format::Pe),
         [] => "empty",
         [0x7f, b'E', b'L', b'F'] => "the first four bytes of one",
         [0xce, 0xfa, 0xed, 0xfe, ..] => "a Mach-O file of 32 bits, for an old macOS",
@@ -57,16 +36,4 @@ pub(super) fn of<'d, R: ReadRef<'d>>(data: R, wanted: &str) -> Result<Format> {
         _ => "of an unknown format",
     };
     bail!("it is {seems}, not {wanted}")
-}
-
-impl Format {
-    /// In words, with its article.
-    pub fn name(self) -> &'static str {
-        match self {
-            Format::Elf(_) => "an ELF file",
-            Format::MachO => "a Mach-O file, for macOS",
-            Format::Universal { .. } => "a Mach-O file for several architectures, for macOS",
-            Format::Pe => "a PE file, for Windows",
-        }
-    }
 }

@@ -6,12 +6,13 @@ use anyhow::anyhow;
 use object::elf::{self, FileHeader32, FileHeader64};
 use object::{Endianness, ReadCache, ReadRef};
 
-use super::format::{self, Format};
+use super::format;
 use super::machine::Expected;
 use super::report::Report;
 use super::signature::SignedPages;
 use super::{Linkage, Suspect, elf_program, macho, pe, universal};
 use crate::finding::{Finding, Place, Severity};
+use crate::stamp::Format;
 use crate::target::Target;
 
 /// What the file is, and warnings, if it is a program for `target`; otherwise everything that

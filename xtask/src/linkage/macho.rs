@@ -10,11 +10,11 @@ use object::macho::{
 };
 use object::{LittleEndian as LE, ReadRef};
 
-use super::input::Input;
 use super::macho_segment::Segment;
 use super::report::{MOST_LIBRARIES, Report, sorted};
 use super::signature::SignedPages;
 use super::{Linkage, MachO, Release, origin};
+use crate::stamp::Input;
 use crate::target::Target;
 
 /// In bytes: of load commands. A large program has a few thousand.

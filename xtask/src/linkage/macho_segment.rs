@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use object::LittleEndian as LE;
 use object::macho::{self, SegmentCommand64, VmProt};
 
-use super::input::Input;
+use crate::stamp::Input;
 
 /// A segment of a Mach-O file.
 pub(super) struct Segment {

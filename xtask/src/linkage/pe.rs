@@ -12,9 +12,9 @@ use object::pod::Pod;
 use object::read::pe::ImageOptionalHeader;
 use object::{LittleEndian as LE, ReadRef, U16, U32};
 
-use super::input::Input;
 use super::report::{Report, sorted};
 use super::{Pe, origin};
+use crate::stamp::Input;
 use crate::target::Target;
 
 /// How many sections Windows loads before Vista. Linkers write about 10.

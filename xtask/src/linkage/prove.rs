@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use anyhow::{Context, Result, ensure};
 
 use super::inspect::inspect;
+use super::listed;
 use super::{Linkage, Suspect};
 use crate::compile::Compiled;
 use crate::digest::Digest;
@@ -80,6 +81,11 @@ pub fn prove(compiled: Compiled) -> Result<Binary, Vec<Finding>> {
         .iter()
         .map(|krate| Suspect { krate: &krate.name, links: krate.links.as_deref() })
         .collect();
-    let (linkage, warnings) = inspect(file, compiled.target(), &place, &suspects)?;
+    let inspected = inspect(&file, compiled.target(), &place, &suspects);
+    let (linkage, warnings) = match (inspected, listed::check(&file, &compiled, &place)) {
+        (inspected, None) => inspected?,
+        (Ok(_), Some(fault)) => return Err(vec![fault]),
+        (Err(found), Some(fault)) => return Err(found.into_iter().chain([fault]).collect()),
+    };
     Ok(Binary { linkage, warnings, stamp, compiled })
 }

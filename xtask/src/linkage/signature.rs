@@ -11,10 +11,10 @@ use object::read::macho::CodeDirectory;
 use object::{BigEndian as BE, ReadRef};
 use sha2::{Digest, Sha256};
 
-use super::input::Input;
 use super::macho_segment::Segment;
 use super::report::Report;
 use crate::finding::{Finding, Place};
+use crate::stamp::Input;
 
 /// The parts of a signature. An ad-hoc one has up to 3.
 const BLOBS: u32 = 64;

@@ -20,6 +20,7 @@ mod macho;
 mod macho_sketch;
 mod pe;
 mod sketch;
+mod stamped;
 use sketch::Sketch;
 
 type Verdict = Result<(Linkage, Vec<Finding>), Vec<Finding>>;

@@ -9,11 +9,11 @@ use object::macho::{CpuSubtype, CpuType, FatArch32, FatArch64, FatHeader};
 use object::read::macho::FatArch;
 use object::{BigEndian as BE, ReadRef};
 
-use super::input::Input;
 use super::report::Report;
 use super::signature::SignedPages;
 use super::{Linkage, macho};
 use crate::finding::Place;
+use crate::stamp::Input;
 use crate::target::Target;
 
 /// The largest alignment in Apple's tools, as a power of 2 (MAXSECTALIGN).

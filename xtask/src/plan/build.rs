@@ -89,6 +89,8 @@ pub fn plan(
         version: package.versioned.version().clone(),
         about: package.about.clone(),
         remap: if shipped { remap(project) } else { Vec::new() },
+        auditable: shipped && selected.config.auditable,
+        crates: tools.keys().map(|target| (target.clone(), graph(target).crates)).collect(),
         native: tools.keys().map(|target| (target.clone(), graph(target).native)).collect(),
         profile: profile.to_owned(),
         bins,

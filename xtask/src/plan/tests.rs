@@ -111,6 +111,7 @@ fn config(project: &Project) -> Config {
         features: Vec::new(),
         default_features: true,
         env: BTreeMap::new(),
+        auditable: true,
         archive_files: vec![file("/p/LICENSE")],
         archive_unfound: Vec::new(),
         generate: Vec::new(),

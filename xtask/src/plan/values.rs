@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::{Mode, Part, Tools};
 use crate::config::{ArchiveFile, Base, ImageFile, Output, Slug, User};
 use crate::finding::{Finding, Place};
+use crate::project::crates::Crate;
 use crate::project::{About, NativeCrate};
 use crate::reference::{Reference, Repository, Tag};
 use crate::target::{Platform, Target};
@@ -62,6 +63,11 @@ pub struct BuildPlan {
     /// Folders of this machine and their names in binaries; a later one wins. Empty for
     /// builds that stay on this machine.
     pub remap: Vec<(PathBuf, String)>,
+    /// Whether the finished programs have a list of their crates.
+    pub auditable: bool,
+    /// All crates of the build, by target.
+    #[serde(skip)]
+    pub crates: BTreeMap<Target, Vec<Crate>>,
     /// The crates that may bring a library into the binary, by target.
     #[serde(skip)]
     pub native: BTreeMap<Target, Vec<NativeCrate>>,

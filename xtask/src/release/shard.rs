@@ -78,7 +78,7 @@ pub fn plan_digest(whole: &Plan) -> Result<Digest> {
         let (package, version, bins) = (&build.package, &build.version, &build.bins);
         let (profile, env) = (&build.profile, &build.env);
         json!({ "package": package, "version": version, "bins": bins, "profile": profile,
-                "args": args, "env": env })
+                "args": args, "env": env, "auditable": build.auditable })
     };
     let krew: Vec<_> = whole.krew.iter().map(|it| (&it.name, &it.platforms)).collect();
     let images: Vec<_> =

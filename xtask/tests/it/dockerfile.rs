@@ -20,6 +20,8 @@ description = "says \"$HOME\" and C:\\dir\\"
 license = "MIT"
 
 [package.metadata.dockless]
+# A build from sources is cargo's alone.
+auditable = false
 env = { MORE = "a $b 'c' \\d" }
 
 [package.metadata.dockless.image]

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 18] = [
     "build",
     "run",
     "archive",
@@ -17,6 +17,7 @@ const COMMANDS: [&str; 17] = [
     "create",
     "delete",
     "check",
+    "audit",
     "test",
     "ci",
     "setup",

@@ -16,7 +16,7 @@ const ROOMS: [&str; 15] = [
     "http",
     "template yaml cache",
     "project > config > plan",
-    "toolchain > compile > linkage",
+    "toolchain > compile > stamp > linkage",
     "oci > registry > sink",
     "generate",
     "archive dockerfile",

@@ -83,7 +83,7 @@ fn an_image_is_distroless_with_the_program_on_top() {
     let layout = world.path("dist/images/tool");
     for (platform, target) in [("linux/amd64", X86_64), ("linux/arm64", AARCH64)] {
         let image = flat::of_layout(&layout, Some(platform));
-        let program = fs::read(world.path(&format!("target/{target}/dist/tool"))).unwrap();
+        let program = fs::read(world.path(&format!("target/dockless/{target}/dist/tool"))).unwrap();
         let tool = &image.tree["usr/local/bin/tool"];
         assert_eq!(tool.what, flat::What::File(super::world::sha256(&program)), "{platform}");
         assert_eq!((tool.mode, tool.owner), (0o755, (0, 0)));

@@ -5,6 +5,7 @@
 )]
 
 mod adopter;
+mod audit;
 mod docs;
 mod house;
 

@@ -80,7 +80,7 @@ pub struct Copy {
 
 /// Calls `work` with registries, as the settings say to speak with them, where one of
 /// the places is in one.
-fn with_registry<T>(
+pub fn with_registry<T>(
     places: &[&Location],
     cache: &Cache,
     more: &NetworkArgs,
@@ -96,7 +96,7 @@ fn with_registry<T>(
 }
 
 /// What is at a place. Layers that are in a registry stay there.
-fn open(
+pub fn opened(
     place: &Location,
     only: &[Platform],
     registry: &Registry<'_>,
@@ -111,7 +111,7 @@ fn open(
 pub fn validate(args: Validate, common: &Common, world: &World) -> Result<ExitCode> {
     // The registry is validated, and not what the cache has of it.
     with_registry(&[&args.image], &Cache::none(), &args.network, common, world, |registry| {
-        let root = open(&args.image, &[], registry, world)?.root;
+        let root = opened(&args.image, &[], registry, world)?.root;
         let root = registry.fetch(&root)?;
         world.term.step("validate", &args.image);
         let findings = oci::validate(&root);
@@ -126,7 +126,7 @@ pub fn validate(args: Validate, common: &Common, world: &World) -> Result<ExitCo
 
 pub fn inspect(args: Inspect, common: &Common, world: &World) -> Result<ExitCode> {
     with_registry(&[&args.image], &world.cache, &args.network, common, world, |registry| {
-        let found = open(&args.image, &[], registry, world)?;
+        let found = opened(&args.image, &[], registry, world)?;
         let referrers = match (&args.image, args.referrers) {
             (Location::Registry(of), true) => {
                 Some(registry.referrers(&of.repository, &found.root.digest())?)
@@ -262,7 +262,7 @@ pub fn copy(args: Copy, common: &Common, world: &World) -> Result<ExitCode> {
     let places: Vec<&Location> = [Some(&args.from), target].into_iter().flatten().collect();
     with_registry(&places, &world.cache, &args.network, common, world, |registry| {
         let only: Vec<Platform> = args.platform.iter().cloned().collect();
-        let FoundImage { root, names } = open(&args.from, &only, registry, world)?;
+        let FoundImage { root, names } = opened(&args.from, &only, registry, world)?;
         let root = match &args.platform {
             Some(platform) => Root::Image(Box::new(root.narrow(platform)?)),
             None => root,

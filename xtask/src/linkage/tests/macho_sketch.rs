@@ -22,6 +22,8 @@ pub struct Sketch<'a> {
     pub signature: Option<Signing>,
     /// Bytes of the code's segment besides the headers.
     pub code: usize,
+    /// Each byte of the data.
+    pub data: u8,
 }
 
 /// How the file is signed.
@@ -71,6 +73,7 @@ impl Sketch<'_> {
             data_protection: 3,
             signature: Some(signing),
             code: 3 * PAGE,
+            data: 0x90,
         }
     }
 
@@ -112,7 +115,10 @@ impl Sketch<'_> {
         let size = commands.len() as u32;
         let head = [0xfeed_facf, cpu, subtype, self.kind, count, size, self.flags, 0];
         let mut bytes = [words(&head), commands].concat();
-        bytes.resize((code + data) as usize, 0x90);
+        // Linkers leave room for more commands.
+        bytes.resize(bytes.len().max(0x800), 0);
+        bytes.resize(code as usize, 0x90);
+        bytes.resize((code + data) as usize, self.data);
         if let Some(signing) = &self.signature {
             let signature = self.signature(signing, &bytes);
             bytes.extend(signature);

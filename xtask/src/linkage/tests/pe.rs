@@ -9,7 +9,7 @@ const HEADERS: usize = 0x400;
 const RAW: usize = 0x800;
 
 /// A small PE file: headers, a section of code, and one with the tables of imports.
-struct Sketch<'a> {
+pub struct Sketch<'a> {
     machine: u16,
     wide: bool,
     flags: u16,
@@ -25,7 +25,7 @@ struct Sketch<'a> {
 }
 
 impl Sketch<'_> {
-    fn of(target: &str) -> Sketch<'static> {
+    pub fn of(target: &str) -> Sketch<'static> {
         let (machine, wide) = match target.split('-').next().unwrap() {
             "x86_64" => (0x8664, true),
             "aarch64" => (0xaa64, true),
@@ -46,7 +46,7 @@ impl Sketch<'_> {
         }
     }
 
-    fn write(&self) -> Vec<u8> {
+    pub fn write(&self) -> Vec<u8> {
         let optional = if self.wide { 240 } else { 224 };
         let mut bytes = b"MZ".to_vec();
         bytes.resize(0x3c, 0);
@@ -57,7 +57,10 @@ impl Sketch<'_> {
         bytes.extend(halves(&[if self.wide { 0x20b } else { 0x10b }]));
         bytes.resize(at + 16, 0);
         bytes.extend(words(&[self.entry]));
-        bytes.resize(at + 68, 0);
+        bytes.resize(at + 32, 0);
+        bytes.extend(words(&[0x1000, 0x200]));
+        bytes.resize(at + 56, 0);
+        bytes.extend(words(&[0x3000, HEADERS as u32, 0]));
         bytes.extend(halves(&[self.subsystem, self.hardening]));
         bytes.resize(at + usize::from(optional) - 132, 0);
         let (data, delayed) = self.data();

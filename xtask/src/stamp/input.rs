@@ -8,7 +8,7 @@ use object::pod::{self, Pod};
 
 /// A file, or a part of one that is read like a file.
 #[derive(Clone, Copy)]
-pub(super) struct Input<R> {
+pub struct Input<R> {
     data: R,
     start: u64,
     len: u64,
@@ -73,7 +73,7 @@ impl<'d, R: ReadRef<'d>> Input<R> {
 }
 
 /// The text at the beginning of the bytes, up to its NUL.
-pub(super) fn text(bytes: &[u8], what: &str) -> Result<String> {
+pub fn text(bytes: &[u8], what: &str) -> Result<String> {
     let end = memchr::memchr(0, bytes).with_context(|| format!("{what} has no end"))?;
     Ok(String::from_utf8_lossy(&bytes[..end]).into_owned())
 }
