@@ -1,8 +1,9 @@
 //! Builds the planned binaries with cargo, which tells their paths.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use cargo_metadata::{Message, TargetKind};
 
 use crate::plan::BuildPlan;
@@ -97,39 +98,77 @@ impl Compiled {
     }
 }
 
-/// Compiles all prepared targets, with one call of cargo per package and set of flags: packages
-/// in one call would share features.
+/// How many packages a line names.
+const NAMED: usize = 4;
+
+/// Compiles all prepared targets, with one call of cargo per set of flags and packages that the
+/// plan joins: other packages in one call would share features.
 pub fn compile(
     builds: &[BuildPlan],
     ready: &Ready,
     project: &Project,
     term: &Term,
 ) -> Result<Vec<Compiled>> {
+    let mut made: BTreeMap<&str, Vec<Compiled>> = BTreeMap::new();
+    for call in calls(builds, ready) {
+        let names: Vec<&str> = call.targets.iter().map(|target| target.as_str()).collect();
+        term.step("build", format_args!("{} for {}", packages(&call.builds), names.join(", ")));
+        for compiled in run(&call, ready, project, term)? {
+            let build = call.builds.iter().find(|build| build.package == compiled.package);
+            let build = build.context("find the build of a program")?;
+            made.entry(&build.package).or_default().push(compiled);
+        }
+    }
     let mut compiled = Vec::new();
     for build in builds {
-        for (flags, targets) in ready.groups(build) {
-            let names: Vec<&str> = targets.iter().map(|target| target.as_str()).collect();
-            term.step(
-                "build",
-                format_args!("{} {} for {}", build.package, build.version, names.join(", ")),
-            );
-            compiled.extend(call(build, flags, &targets, ready, project, term)?);
-        }
+        compiled.extend(made.remove(&*build.package).into_iter().flatten());
     }
     Ok(compiled)
 }
 
-fn call(
-    build: &BuildPlan,
-    flags: &str,
-    targets: &[&Target],
-    ready: &Ready,
-    project: &Project,
-    term: &Term,
-) -> Result<Vec<Compiled>> {
+/// One call of cargo.
+struct Call<'a> {
+    builds: Vec<&'a BuildPlan>,
+    flags: &'a str,
+    targets: Vec<&'a Target>,
+}
+
+fn calls<'a>(builds: &'a [BuildPlan], ready: &'a Ready) -> Vec<Call<'a>> {
+    let mut calls: Vec<Call<'a>> = Vec::new();
+    for build in builds {
+        for (flags, targets) in ready.groups(build) {
+            let joins = |call: &&mut Call<'_>| {
+                build.with.contains(&call.builds[0].package)
+                    && (call.flags, &call.targets) == (flags, &targets)
+            };
+            match calls.iter_mut().find(joins) {
+                Some(call) => call.builds.push(build),
+                None => calls.push(Call { builds: vec![build], flags, targets }),
+            }
+        }
+    }
+    calls
+}
+
+/// The packages with their versions, for people.
+fn packages(builds: &[&BuildPlan]) -> String {
+    let named = builds.iter().take(NAMED);
+    let named: Vec<String> =
+        named.map(|build| format!("{} {}", build.package, build.version)).collect();
+    match builds.len().saturating_sub(NAMED) {
+        0 => named.join(", "),
+        more => format!("{} and {more} more", named.join(", ")),
+    }
+}
+
+fn run(call: &Call<'_>, ready: &Ready, project: &Project, term: &Term) -> Result<Vec<Compiled>> {
+    let Call { builds, flags, targets } = call;
+    let first = builds.first().context("call cargo for a package")?;
     let cargo = project
         .cargo("build")
-        .args(&build.args)
+        .args(builds.iter().flat_map(|build| ["--package", &*build.spec]))
+        .args(builds.iter().flat_map(|build| &build.bins).flat_map(|bin| ["--bin", &**bin]))
+        .args(&first.args)
         .args(targets.iter().flat_map(|target| ["--target", target.triple()]))
         .args(["--message-format", "json-render-diagnostics", "--color", term.color_arg()])
         .args(term.quiet().then_some("--quiet"));
@@ -141,19 +180,19 @@ fn call(
     });
     let cargo = ready.vars.iter().fold(cargo, |cargo, (name, value)| cargo.var(name, value));
     // The package's own settings take precedence.
-    let cargo = build.env.iter().fold(cargo, |cargo, (name, value)| cargo.var(name, value));
+    let cargo = first.env.iter().fold(cargo, |cargo, (name, value)| cargo.var(name, value));
     let cargo = cargo.var("CARGO_ENCODED_RUSTFLAGS", flags);
     let mut compiled = Vec::new();
     let watched = term.foreign(|| {
         cargo.watch(cause::REMEMBERED, |line| {
-            compiled.extend(executable(line, build, targets)?);
+            compiled.extend(executable(line, builds, targets)?);
             Ok(())
         })
     });
     let (ran, said) = watched?;
-    ran.map_err(|error| cause::explain(error, &said, build))?;
+    ran.map_err(|error| cause::explain(error, &said, builds))?;
     for target in targets {
-        for bin in &build.bins {
+        for bin in builds.iter().flat_map(|build| &build.bins) {
             let made = compiled.iter().any(|made| made.bin == *bin && made.target == **target);
             ensure!(made, "cargo succeeded, but named no executable {bin} for {target}");
         }
@@ -166,14 +205,14 @@ fn call(
 }
 
 /// The binary in a line of cargo's JSON; `None` for other messages.
-fn executable(line: &str, build: &BuildPlan, targets: &[&Target]) -> Result<Option<Compiled>> {
+fn executable(line: &str, builds: &[&BuildPlan], targets: &[&Target]) -> Result<Option<Compiled>> {
     // Procedural macros print to the same stdout.
     let Ok(Message::CompilerArtifact(artifact)) = serde_json::from_str(line) else {
         return Ok(None);
     };
-    let ours = artifact.target.kind.contains(&TargetKind::Bin)
-        && build.bins.contains(&artifact.target.name);
-    let Some(path) = artifact.executable.filter(|_| ours) else {
+    let is_bin = artifact.target.kind.contains(&TargetKind::Bin);
+    let build = builds.iter().find(|it| is_bin && it.bins.contains(&artifact.target.name));
+    let (Some(path), Some(build)) = (artifact.executable, build) else {
         return Ok(None);
     };
     // cargo only tells the target by the path: TARGET/PROFILE/NAME.

@@ -13,6 +13,7 @@ use crate::target::Target;
 use crate::version::{ReleaseTag, Version, Versioned};
 
 mod build;
+mod calls;
 mod generate;
 mod image;
 mod krew;
@@ -105,6 +106,7 @@ pub fn plan(config: &Config, project: &Project, request: &Request) -> (Option<Pl
     for selected in &selected {
         decided.add(selected, profile, project, request);
     }
+    calls::join(&mut decided.builds, project);
     decided.check(&selected, config, project, request);
     let version = decided.builds.iter().map(|build| &build.version).max().cloned();
     let tag = tag(&selected, version.as_ref());

@@ -1,6 +1,6 @@
 //! Every fact about the project that was selected: what cargo, git and rustc say of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
@@ -20,6 +20,7 @@ use crate::target::Target;
 use crate::term::Term;
 use crate::version::{ReleaseTag, Version, Versioned};
 
+mod alike;
 pub mod bases;
 pub mod cargo_config;
 pub mod crates;
@@ -83,6 +84,9 @@ pub struct Project {
     pub metadata: Vec<u8>,
     /// The dependency graphs that [`Project::learn_graphs`] was asked for.
     pub graphs: BTreeMap<Wanted, Graph>,
+    /// Sets of packages, as `NAME@VERSION`, that one call of cargo compiles as calls of their own
+    /// would: for the targets and features that [`Project::learn_graphs`] was asked for.
+    pub alike: Vec<BTreeSet<String>>,
     /// The C compilers for other machines, looked for by [`Project::learn_graphs`]
     /// where a graph or a target needs one.
     pub cross: Cross,
@@ -192,7 +196,7 @@ impl Project {
         cache: &Cache,
         term: &Term,
     ) -> Result<()> {
-        self.graphs = graph::learn(self, wanted, network, cache, term)?;
+        (self.graphs, self.alike) = graph::learn(self, wanted, network, cache, term)?;
         self.learn_outside()?;
         let foreign = |wanted: &Wanted| {
             let graph = self.graphs.get(wanted);
@@ -305,6 +309,7 @@ pub fn discover(invocation: &Invocation, cache: &Cache) -> Result<(Project, Vec<
         packaged_commit,
         rustc,
         graphs: BTreeMap::new(),
+        alike: Vec::new(),
         cross: Cross::default(),
         linkers: BTreeMap::new(),
         build_vars: BTreeMap::new(),

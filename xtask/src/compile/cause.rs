@@ -54,8 +54,8 @@ const FRAMEWORKS: [(&str, &str); 4] = [
 ];
 
 /// Adds the cause to the error. `said` is the end of cargo's output.
-pub fn explain(error: anyhow::Error, said: &str, build: &BuildPlan) -> anyhow::Error {
-    let native = build.native.values().flatten();
+pub fn explain(error: anyhow::Error, said: &str, builds: &[&BuildPlan]) -> anyhow::Error {
+    let native = builds.iter().flat_map(|build| build.native.values().flatten());
     let found = script(said, native.clone());
     let found = found.or_else(|| framework(said)).or_else(|| library(said, native));
     match found {

@@ -49,13 +49,7 @@ pub fn plan(
     tools: BTreeMap<Target, Tools>,
 ) -> (BuildPlan, Vec<Finding>) {
     let package = selected.package;
-    let mut args = vec![
-        "--package".to_owned(),
-        package.spec.clone(),
-        "--profile".to_owned(),
-        profile.to_owned(),
-    ];
-    args.extend(bins.iter().flat_map(|bin| ["--bin".to_owned(), bin.clone()]));
+    let mut args = vec!["--profile".to_owned(), profile.to_owned()];
     args.extend(selected.feature_args.iter().cloned());
     // A user's own profile is defined once something says what it inherits.
     let defined =
@@ -86,6 +80,8 @@ pub fn plan(
         |target: &Target| project.graphs.get(&selected.wanted(target)).cloned().unwrap_or_default();
     let plan = BuildPlan {
         package: package.name.clone(),
+        spec: package.spec.clone(),
+        with: Vec::new(),
         version: package.versioned.version().clone(),
         about: package.about.clone(),
         remap: if shipped { remap(project) } else { Vec::new() },

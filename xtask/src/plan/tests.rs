@@ -10,6 +10,7 @@ use crate::project::{About, Bin, Cross, Git, Graph, NativeCrate, Rustc};
 use crate::version::{Head, ReleaseTag, Version};
 
 mod any_table;
+mod calls;
 mod generate;
 mod image;
 mod krew;
@@ -89,6 +90,7 @@ fn project(packages: Vec<Package>, git: Option<Git>) -> Project {
         bases: BTreeMap::new(),
         metadata: Vec::new(),
         graphs: BTreeMap::new(),
+        alike: Vec::new(),
         cross: Cross::default(),
         linkers: BTreeMap::new(),
         build_vars: BTreeMap::new(),
@@ -189,12 +191,8 @@ fn a_tagged_commit_is_planned_to_the_last_name() {
     assert_eq!(archive.files, [file("/p/LICENSE")]);
     let build = &plan.builds[0];
     let expected = [
-        "--package",
-        "tool@1.2.3",
         "--profile",
         "dist",
-        "--bin",
-        "tool",
         "--config",
         r#"profile.dist.inherits="release""#,
         "--config",
@@ -224,10 +222,7 @@ fn a_snapshot_cannot_publish_and_a_local_build_makes_no_archive() {
     let local = plan(&config(&project), &project, &request(Mode::Local)).unwrap();
     assert!(local.publish.is_none() && local.archives.is_empty());
     assert!(local.builds[0].remap.is_empty());
-    assert_eq!(
-        local.builds[0].args,
-        ["--package", "tool@1.2.3", "--profile", "dev", "--bin", "tool"]
-    );
+    assert_eq!(local.builds[0].args, ["--profile", "dev"]);
     let skipping = skipping(Skip::Publish, Mode::Release);
     let skipping = plan(&config(&project), &project, &skipping).unwrap();
     assert!(skipping.publish.is_none() && !skipping.archives.is_empty());

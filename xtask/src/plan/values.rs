@@ -46,6 +46,12 @@ pub struct Plan {
 #[derive(Clone, Debug, Serialize)]
 pub struct BuildPlan {
     pub package: String,
+    /// How cargo is told which package is meant.
+    #[serde(skip)]
+    pub spec: String,
+    /// The other packages that the same call of cargo builds.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub with: Vec<String>,
     pub version: Version,
     pub about: About,
     pub bins: Vec<String>,
@@ -56,7 +62,7 @@ pub struct BuildPlan {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub joined: Vec<Target>,
     pub profile: String,
-    /// The arguments of `cargo build`, but for the targets.
+    /// The arguments of `cargo build`, but for packages, binaries and targets.
     pub args: Vec<String>,
     /// Variables for the build, beside the project's environment.
     pub env: BTreeMap<String, String>,

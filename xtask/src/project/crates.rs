@@ -28,6 +28,9 @@ pub const TREE: [&str; 9] = [
 /// The heading before a crate's build dependencies.
 const BUILD: &str = "[build-dependencies]";
 
+/// The forms of a library for other languages.
+const EXPORTS: [TargetKind; 3] = [TargetKind::CDyLib, TargetKind::DyLib, TargetKind::StaticLib];
+
 /// A crate as it is compiled for one side. A crate that both sides use is two of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Crate {
@@ -41,7 +44,10 @@ pub struct Crate {
     /// The enabled features, sorted.
     pub features: Vec<String>,
     pub proc_macro: bool,
-    /// Whether it is the package that is built.
+    /// Whether its library is made for programs in other languages too: a `cdylib`, `dylib` or
+    /// `staticlib`.
+    pub exports: bool,
+    /// Whether it is a package that is built for its own sake.
     pub root: bool,
     /// Its places in the list of the graph, sorted.
     pub dependencies: Vec<Dependency>,
@@ -204,6 +210,7 @@ type Identity<'a> = (&'a str, bool, BTreeSet<String>);
 struct Nodes<'a> {
     found: Vec<(Printed<'a>, &'a Package, bool, BTreeSet<Dependency>)>,
     by_identity: BTreeMap<Identity<'a>, usize>,
+    roots: BTreeSet<usize>,
     /// The crates from the root to the last line, and what the lines below each are to it.
     path: Vec<(usize, Kind)>,
 }
@@ -232,8 +239,13 @@ impl<'a> Nodes<'a> {
             self.found.push((printed, package, host, BTreeSet::new()));
             self.found.len() - 1
         });
-        if let Some((parent, kind)) = parent {
-            self.found[parent].3.insert(Dependency { index, kind });
+        match parent {
+            Some((parent, kind)) => {
+                self.found[parent].3.insert(Dependency { index, kind });
+            }
+            None => {
+                self.roots.insert(index);
+            }
         }
         self.path.push((index, Kind::Normal));
         Some(())
@@ -267,8 +279,9 @@ impl<'a> Nodes<'a> {
                 source,
                 host: *host,
                 features: printed.features.iter().cloned().collect(),
-                proc_macro: is_proc_macro(package),
-                root: index == 0,
+                proc_macro: has_kind(package, &[TargetKind::ProcMacro]),
+                exports: has_kind(package, &EXPORTS),
+                root: self.roots.contains(&index),
                 dependencies: dependencies.into_iter().collect(),
                 license: package.license.clone(),
                 license_file: package.license_file.as_ref().map(|file| file.into()),
@@ -280,8 +293,9 @@ impl<'a> Nodes<'a> {
     }
 }
 
-fn is_proc_macro(package: &Package) -> bool {
-    package.targets.iter().any(|target| target.kind.contains(&TargetKind::ProcMacro))
+fn has_kind(package: &Package, kinds: &[TargetKind]) -> bool {
+    let mut all = package.targets.iter().flat_map(|target| &target.kind);
+    all.any(|kind| kinds.contains(kind))
 }
 
 /// The checksums in a Cargo.lock. Old ones have them in a table of their own.
@@ -310,6 +324,26 @@ fn checksums(lock: &str) -> Result<BTreeMap<(String, String, String), String>> {
         }
     }
     Ok(checksums)
+}
+
+/// A crate of a path for the target.
+#[cfg(test)]
+pub fn test_crate(name: &str, features: &[&str]) -> Crate {
+    Crate {
+        name: name.to_owned(),
+        version: "1.0.0".to_owned(),
+        source: None,
+        host: false,
+        features: features.iter().map(|it| (*it).to_owned()).collect(),
+        proc_macro: false,
+        exports: false,
+        root: false,
+        dependencies: Vec::new(),
+        license: None,
+        license_file: None,
+        dir: format!("/p/{name}").into(),
+        checksum: None,
+    }
 }
 
 #[cfg(test)]

@@ -6,9 +6,11 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use cargo_metadata::{DependencyKind, MetadataCommand, TargetKind};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::Project;
+use super::alike::{self, Call};
 use super::crates::{self, Crate, Known};
 use crate::cache::{Cache, CacheKind};
 use crate::digest::{self, Digest};
@@ -25,7 +27,7 @@ const C_COMPILERS: [&str; 7] =
 const LIBRARY_FINDERS: [&str; 3] = ["pkg-config", "system-deps", "vcpkg"];
 
 /// The version of the cached graphs.
-const FORMAT: &[u8] = b"graph 4";
+const FORMAT: &[u8] = b"graph 5";
 
 /// A package's dependency graph for one target.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +69,12 @@ impl Graph {
     pub fn compiling_c(&self) -> impl Iterator<Item = &NativeCrate> {
         self.native.iter().filter(|krate| krate.compiles_c())
     }
+
+    /// Whether its sources are where they were. cargo removes those that were not used for long,
+    /// and fetches them again where it is asked.
+    fn has_sources(&self) -> bool {
+        self.crates.iter().all(|krate| krate.dir.is_dir())
+    }
 }
 
 /// A package to be built for one target.
@@ -79,61 +87,93 @@ pub struct Wanted {
     pub feature_args: Vec<String>,
 }
 
-/// A cached graph. It is valid while the manifests outside the workspace are unchanged.
+/// What is cached of cargo's answers. It is valid while the manifests outside the workspace are
+/// unchanged.
 #[derive(Serialize, Deserialize)]
-struct Record {
-    graph: Graph,
+struct Record<T> {
+    value: T,
     outside: BTreeMap<PathBuf, String>,
 }
 
-/// The graph of each wanted build, from the cache where manifests, lock file and toolchain are
-/// unchanged.
+/// The sets of packages that one call of cargo may compile.
+type Alike = Vec<BTreeSet<String>>;
+
+/// The graph of each wanted build, and the packages that cargo compiles in one call as in calls of
+/// their own: from the cache where manifests, lock file and toolchain are unchanged.
 pub fn learn(
     project: &Project,
     wanted: &[Wanted],
     network: Network,
     cache: &Cache,
     term: &Term,
-) -> Result<BTreeMap<Wanted, Graph>> {
-    let lock = files::read_foreign_if_there(&project.root.join("Cargo.lock"), limits::LOCK)?
-        .unwrap_or_default();
-    // The folders of sources lie there.
-    let home = project.cargo_home().unwrap_or_default().to_string_lossy().into_owned();
-    let key = |wanted: &Wanted| {
-        let features = wanted.feature_args.join(" ");
-        let sysroot = project.rustc.sysroot.to_string_lossy();
-        let names = [&*wanted.package, wanted.target.triple(), &*features, &*sysroot, &*home];
-        let parts = names.iter().map(|name| name.as_bytes());
-        digest::of_parts([FORMAT, &project.metadata, &lock].into_iter().chain(parts))
-    };
+) -> Result<(BTreeMap<Wanted, Graph>, Alike)> {
+    let keys = Keys::new(project)?;
+    let mut asked = Asked { project, wanted, network, term, listed: None };
     let mut graphs = BTreeMap::new();
-    let mut missing = Vec::new();
     for wanted in wanted {
-        match kept(&key(wanted), cache)? {
-            Some(graph) => drop(graphs.insert(wanted.clone(), graph)),
-            None => missing.push(wanted),
-        }
+        let key = keys.of(&wanted.package, [&wanted.target], &wanted.feature_args);
+        let kept = kept::<Graph>(&key, cache)?.filter(Graph::has_sources);
+        let graph = match kept {
+            Some(graph) => graph,
+            None => {
+                let (query, listed) = asked.listed()?;
+                let record = listed.record(query, wanted)?;
+                keep(&key, &record, project, cache)?;
+                record.value
+            }
+        };
+        graphs.insert(wanted.clone(), graph);
     }
-    if missing.is_empty() {
-        return Ok(graphs);
+    let mut alike = Alike::new();
+    let calls = wanted.iter().map(|it| (&*it.package, &it.target, &*it.feature_args));
+    for (call, packages) in alike::same_calls(calls) {
+        let key = keys.of(&packages.join(" "), call.targets.iter().copied(), call.feature_args);
+        let sets = match kept::<Alike>(&key, cache)? {
+            Some(sets) => sets,
+            None => {
+                let record = asked.alike(&call, &packages, &graphs)?;
+                keep(&key, &record, project, cache)?;
+                record.value
+            }
+        };
+        alike.extend(sets);
     }
-    // cargo may now fetch sources, and does not say so.
-    term.step("resolve", "the dependency graph (cargo metadata)");
-    let query = Query::new(project, network)?;
-    let listed = Listed::ask(&query, &missing)?;
-    for wanted in missing {
-        let record = listed.record(&query, wanted)?;
-        // Without a lock file the next answer may differ.
-        if project.has_lock {
-            cache.put_json(CacheKind::Graph, &key(wanted), &record)?;
-        }
-        graphs.insert(wanted.clone(), record.graph);
-    }
-    Ok(graphs)
+    Ok((graphs, alike))
 }
 
-fn kept(key: &Digest, cache: &Cache) -> Result<Option<Graph>> {
-    let record: Option<Record> = cache.get_json(CacheKind::Graph, key)?;
+/// The keys of what is cached.
+struct Keys<'a> {
+    common: Vec<Vec<u8>>,
+    metadata: &'a [u8],
+}
+
+impl<'a> Keys<'a> {
+    fn new(project: &'a Project) -> Result<Keys<'a>> {
+        let lock = files::read_foreign_if_there(&project.root.join("Cargo.lock"), limits::LOCK)?;
+        // The folders of sources lie in cargo's home.
+        let home = project.cargo_home().unwrap_or_default();
+        let dirs = [&project.rustc.sysroot, &home];
+        let dirs = dirs.map(|dir| dir.to_string_lossy().into_owned().into_bytes());
+        let common = std::iter::once(lock.unwrap_or_default()).chain(dirs).collect();
+        Ok(Keys { common, metadata: &project.metadata })
+    }
+
+    fn of<'t>(
+        &self,
+        packages: &str,
+        targets: impl IntoIterator<Item = &'t Target>,
+        feature_args: &[String],
+    ) -> Digest {
+        let targets: Vec<&str> = targets.into_iter().map(Target::triple).collect();
+        let (targets, features) = (targets.join(" "), feature_args.join(" "));
+        let own = [packages, &targets, &features].map(str::as_bytes);
+        let common = self.common.iter().map(Vec::as_slice);
+        digest::of_parts([FORMAT, self.metadata].into_iter().chain(common).chain(own))
+    }
+}
+
+fn kept<T: DeserializeOwned>(key: &Digest, cache: &Cache) -> Result<Option<T>> {
+    let record: Option<Record<T>> = cache.get_json(CacheKind::Graph, key)?;
     let Some(record) = record else { return Ok(None) };
     for (manifest, digest) in &record.outside {
         let now = files::read_foreign_if_there(manifest, limits::SETTINGS)?
@@ -142,13 +182,73 @@ fn kept(key: &Digest, cache: &Cache) -> Result<Option<Graph>> {
             return Ok(None);
         }
     }
-    // cargo removes sources that were not used for long, and fetches them again where asked.
-    for krate in &record.graph.crates {
-        if !files::exists(&krate.dir)? {
-            return Ok(None);
-        }
+    Ok(Some(record.value))
+}
+
+fn keep<T: Serialize>(
+    key: &Digest,
+    record: &Record<T>,
+    project: &Project,
+    cache: &Cache,
+) -> Result<()> {
+    // Without a lock file the next answer may differ.
+    if project.has_lock {
+        cache.put_json(CacheKind::Graph, key, record)?;
     }
-    Ok(Some(record.graph))
+    Ok(())
+}
+
+/// cargo's list of packages, once it was asked for.
+struct Asked<'a> {
+    project: &'a Project,
+    wanted: &'a [Wanted],
+    network: Network,
+    term: &'a Term,
+    listed: Option<(Query<'a>, Listed)>,
+}
+
+impl<'a> Asked<'a> {
+    fn listed(&mut self) -> Result<(&Query<'a>, &Listed)> {
+        if self.listed.is_none() {
+            // cargo may now fetch sources, and does not say so.
+            self.term.step("resolve", "the dependency graph (cargo metadata)");
+            let query = Query::new(self.project, self.network)?;
+            let listed = Listed::ask(&query, self.wanted)?;
+            self.listed = Some((query, listed));
+        }
+        let (query, listed) = self.listed.as_ref().context("ask for the list of packages")?;
+        Ok((query, listed))
+    }
+
+    /// The sets of packages that cargo resolves together as it resolves each alone.
+    fn alike(
+        &mut self,
+        call: &Call<'_>,
+        packages: &[&str],
+        graphs: &BTreeMap<Wanted, Graph>,
+    ) -> Result<Record<Alike>> {
+        let (query, listed) = self.listed()?;
+        let of = |package: &str| {
+            let own = graphs.iter().filter(|(wanted, _)| {
+                wanted.package == package
+                    && wanted.feature_args == call.feature_args
+                    && call.targets.contains(&wanted.target)
+            });
+            own.map(|(_, graph)| &*graph.crates).collect()
+        };
+        let packages: Vec<_> = packages.iter().map(|package| (*package, of(package))).collect();
+        let mut value = Alike::new();
+        for set in alike::sets(&packages) {
+            let text = query
+                .tree(&set.packages, call.targets.iter().copied(), call.feature_args)
+                .read()?;
+            let together = listed.known.crates(&text)?;
+            if alike::units(together.iter().map(|(krate, _)| krate)).as_ref() == Some(&set.units) {
+                value.push(set.packages.iter().map(|package| (*package).to_owned()).collect());
+            }
+        }
+        Ok(Record { value, outside: listed.outside.clone() })
+    }
 }
 
 /// How cargo is asked about dependencies. It needs a lock file, and writes a missing one. It is
@@ -165,6 +265,20 @@ impl<'a> Query<'a> {
     fn new(project: &'a Project, network: Network) -> Result<Query<'a>> {
         let elsewhere = (!project.has_lock).then(files::temporary_dir).transpose()?;
         Ok(Query { project, network, elsewhere })
+    }
+
+    /// How cargo resolves the packages for the targets, in one call.
+    fn tree<'t>(
+        &self,
+        packages: &[&str],
+        targets: impl IntoIterator<Item = &'t Target>,
+        feature_args: &[String],
+    ) -> Program<'a> {
+        self.cargo("tree")
+            .args(packages.iter().flat_map(|package| ["--package", package]))
+            .args(targets.into_iter().flat_map(|target| ["--target", target.triple()]))
+            .args(crates::TREE)
+            .args(feature_args)
     }
 
     /// The text of the lock file that the answers follow.
@@ -207,7 +321,7 @@ struct Listed {
 impl Listed {
     /// Asks only for packages that the wanted builds could compile: cargo fetches the sources of
     /// all packages that it lists.
-    fn ask(query: &Query<'_>, wanted: &[&Wanted]) -> Result<Listed> {
+    fn ask(query: &Query<'_>, wanted: &[Wanted]) -> Result<Listed> {
         let project = query.project;
         // Build scripts and proc macros are compiled for the host.
         let host = std::iter::once(&*project.rustc.host);
@@ -248,12 +362,8 @@ impl Listed {
     }
 
     /// The graph as `cargo tree` prints it.
-    fn record(&self, query: &Query<'_>, wanted: &Wanted) -> Result<Record> {
-        let tree = query
-            .cargo("tree")
-            .args(["--package", &wanted.package, "--target", wanted.target.triple()])
-            .args(crates::TREE)
-            .args(&wanted.feature_args);
+    fn record(&self, query: &Query<'_>, wanted: &Wanted) -> Result<Record<Graph>> {
+        let tree = query.tree(&[&wanted.package], [&wanted.target], &wanted.feature_args);
         let text = tree.read()?;
         let found = self.known.crates(&text).with_context(|| format!("ask `{tree}`"))?;
         let mut linked = BTreeSet::new();
@@ -263,13 +373,13 @@ impl Listed {
             let manifest = package.manifest_path.as_std_path();
             outside.extend(self.outside.contains_key(manifest).then(|| manifest.to_owned()));
         }
-        let graph = Graph {
+        let value = Graph {
             crates: found.into_iter().map(|(krate, _)| krate).collect(),
             native: linked.into_iter().collect(),
             sources: self.sources.clone(),
             outside: outside.into_iter().collect(),
         };
-        Ok(Record { graph, outside: self.outside.clone() })
+        Ok(Record { value, outside: self.outside.clone() })
     }
 }
 

@@ -98,7 +98,7 @@ pub fn plan_digest(whole: &Plan) -> Result<Digest> {
         "krew": krew,
     });
     let text = serde_json::to_vec(&plan).context("write the plan")?;
-    Ok(digest::of_parts([b"dockless plan 2".as_slice(), &text]))
+    Ok(digest::of_parts([b"dockless plan 3".as_slice(), &text]))
 }
 
 /// Builds the plan's programs for these targets, and runs those that run here for the files

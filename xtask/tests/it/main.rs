@@ -41,6 +41,8 @@ mod image_faults;
 mod images;
 mod inputs;
 #[cfg(target_os = "linux")]
+mod joined;
+#[cfg(target_os = "linux")]
 mod kills;
 #[cfg(target_os = "linux")]
 mod krew;

@@ -12,7 +12,7 @@ mod deploys;
 mod documents;
 mod faults;
 mod files;
-mod generated;
+pub mod generated;
 mod hostile;
 mod images;
 mod judges;

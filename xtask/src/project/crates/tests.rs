@@ -65,7 +65,7 @@ fn crates(root: &Path, target: &str, feature_args: &[&str]) -> Vec<Crate> {
     };
     let (cache, term) = (Cache::none(), Term::silent());
     let all = [wanted.clone()];
-    let mut graphs = graph::learn(&project, &all, Network::Online, &cache, &term).unwrap();
+    let (mut graphs, _) = graph::learn(&project, &all, Network::Online, &cache, &term).unwrap();
     graphs.remove(&wanted).unwrap().crates
 }
 

@@ -11,7 +11,7 @@ impl Random {
     }
 
     /// A number below this one.
-    fn below(&mut self, count: usize) -> usize {
+    pub fn below(&mut self, count: usize) -> usize {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -19,11 +19,13 @@ impl Random {
         usize::try_from(high).unwrap() % count
     }
 
-    fn one_in(&mut self, count: usize) -> bool {
+    /// Whether one case in so many is met.
+    pub fn one_in(&mut self, count: usize) -> bool {
         self.below(count) == 0
     }
 
-    fn of<'a>(&mut self, all: &[&'a str]) -> &'a str {
+    /// One of these.
+    pub fn of<'a>(&mut self, all: &[&'a str]) -> &'a str {
         all[self.below(all.len())]
     }
 }
