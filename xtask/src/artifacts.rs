@@ -18,7 +18,7 @@ use crate::files::{self, Staging, limits};
 use crate::finding::Help;
 use crate::krew::Manifest;
 use crate::oci;
-use crate::plan::{CHECKSUMS, ImagePlatform, Part, Plan};
+use crate::plan::{BUNDLE, CHECKSUMS, ImagePlatform, Part, Plan};
 use crate::target::Target;
 
 mod image;
@@ -40,6 +40,7 @@ pub enum Artifact {
     Image(Box<Image>),
     Krew(Manifest),
     Checksums(Checksums),
+    Signature(Signature),
 }
 
 impl Artifact {
@@ -50,6 +51,7 @@ impl Artifact {
             Artifact::Image(it) => (&it.plan.name, IMAGES, it.root.digest()),
             Artifact::Krew(it) => (&it.file, KREW, it.digest),
             Artifact::Checksums(it) => (CHECKSUMS, "", it.digest),
+            Artifact::Signature(it) => (&it.name, &it.folder, it.digest),
         }
     }
 
@@ -76,13 +78,17 @@ impl Artifact {
             Artifact::Image(it) => it.root.size(),
             Artifact::Krew(it) => it.text.len() as u64,
             Artifact::Checksums(it) => it.text.len() as u64,
+            Artifact::Signature(it) => it.size,
         }
     }
 
     /// Whether it is a file of the release on the forge. Images go to registries.
     pub fn is_release_file(&self) -> bool {
         match self {
-            Artifact::Archive(_) | Artifact::Krew(_) | Artifact::Checksums(_) => true,
+            Artifact::Archive(_)
+            | Artifact::Krew(_)
+            | Artifact::Checksums(_)
+            | Artifact::Signature(_) => true,
             Artifact::Image(_) => false,
         }
     }
@@ -92,7 +98,7 @@ impl Artifact {
         match self {
             Artifact::Archive(it) => Some((it.plan.target.to_string(), it.time)),
             Artifact::Image(it) => Some((it.plan.platform_names(), it.time)),
-            Artifact::Krew(_) | Artifact::Checksums(_) => None,
+            Artifact::Krew(_) | Artifact::Checksums(_) | Artifact::Signature(_) => None,
         }
     }
 }
@@ -131,6 +137,11 @@ impl Serialize for Artifact {
             Artifact::Checksums(_) => {
                 ("Checksum", None, json!({ "checksum": digest, "size": size }))
             }
+            Artifact::Signature(signature) => {
+                let extra = json!({ "checksum": digest, "of": signature.of,
+                                    "signedBy": signature.key, "size": size });
+                ("Signature", None, extra)
+            }
         };
         let mut listed = serializer.serialize_struct("Artifact", 7)?;
         listed.serialize_field("name", self.name())?;
@@ -164,18 +175,52 @@ impl Checksums {
     }
 }
 
-/// Writes the three files beside what was made, and returns the artifacts with the checksums
-/// among them, sorted by name. `project` is the name of the whole, where packages have several.
+/// The signature of a file, which lies beside it.
+#[derive(Clone, Debug)]
+pub struct Signature {
+    name: String,
+    folder: String,
+    /// The name of the file.
+    of: String,
+    /// The fingerprint of the key.
+    key: Digest,
+    digest: Digest,
+    /// In bytes.
+    size: u64,
+}
+
+impl Signature {
+    /// Writes the signature of an artifact into its place.
+    pub fn write(
+        of: &Artifact,
+        bundle: &[u8],
+        key: Digest,
+        out: &Staging<'_>,
+    ) -> Result<Signature> {
+        let (of, folder, _) = of.facts();
+        let name = format!("{of}{BUNDLE}");
+        out.write(&format!("{folder}{name}"), bundle)?;
+        let (digest, size) = (Digest::of(bundle), bundle.len() as u64);
+        Ok(Signature { name, folder: folder.to_owned(), of: of.to_owned(), key, digest, size })
+    }
+}
+
+/// Writes the checksums of what was made, and returns them as one more artifact; `None` where
+/// there is nothing to list.
+pub fn checksums(artifacts: &[Artifact], out: &Staging<'_>) -> Result<Option<Artifact>> {
+    let Some(checksums) = Checksums::of(artifacts) else { return Ok(None) };
+    out.write(CHECKSUMS, checksums.text.as_bytes())?;
+    Ok(Some(Artifact::Checksums(checksums)))
+}
+
+/// Writes the two files beside what was made that tell of it, and returns the artifacts, sorted by
+/// name. `project` is the name of the whole, where packages have several.
 pub fn describe(
     plan: &Plan,
     project: &str,
     mut artifacts: Vec<Artifact>,
     out: &Staging<'_>,
 ) -> Result<Vec<Artifact>> {
-    if let Some(checksums) = Checksums::of(&artifacts) {
-        out.write(CHECKSUMS, checksums.text.as_bytes())?;
-        artifacts.push(Artifact::Checksums(checksums));
-    }
     artifacts.sort_by(|a, b| a.name().cmp(b.name()));
     out.write("artifacts.json", &document(&with_others(plan, &artifacts, out)?)?)?;
     // The mark of a dist/ of this tool's own comes last.

@@ -24,13 +24,18 @@ mod cross;
 mod dockerfile;
 mod image;
 mod init;
+mod keygen;
+mod keys;
 mod krew;
 mod release;
 mod report;
 mod resolve;
 mod run;
 mod setup;
+mod sign;
+mod subject;
 mod test;
+mod verify;
 mod world;
 
 use world::{Drafted, World};
@@ -100,6 +105,9 @@ enum Command {
     Audit(audit::Args),
     Test(test::Args),
     Ci(Box<ci::Args>),
+    Keygen(keygen::Args),
+    Sign(sign::Args),
+    Verify(verify::Args),
     Setup(setup::Args),
     Init(init::Args),
     Clean(clean::Args),
@@ -208,6 +216,9 @@ impl Command {
             Command::Audit(args) => audit::run(&args, common, world),
             Command::Test(args) => test::run(args, common, world),
             Command::Ci(args) => ci::run(*args, common, world),
+            Command::Keygen(args) => keygen::run(&args, common, world),
+            Command::Sign(args) => sign::run(&args, common, world),
+            Command::Verify(args) => verify::run(&args, common, world),
             Command::Setup(args) => setup::run(args, common, world),
             Command::Init(args) => init::run(&args, common, world),
             Command::Clean(args) => clean::run(args, common, world),

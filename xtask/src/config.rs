@@ -19,6 +19,7 @@ mod image_rules;
 mod krew;
 mod network;
 mod schema;
+mod sign;
 mod sources;
 
 pub use archive_files::ArchiveFile;
@@ -30,6 +31,7 @@ pub use image_files::{Owner, User};
 pub use krew::{KrewConfig, PLUGIN};
 pub use network::NetworkConfig;
 pub use schema::suggest;
+pub use sign::{SignConfig, SignedFiles};
 
 /// The commented file with all keys, their defaults and examples.
 pub const DEFAULT: &str = include_str!("config/default.toml");
@@ -47,6 +49,7 @@ struct WorkspaceKeys {
     audit: audit::AuditKeys,
     github: forge::ForgeKeys,
     index: forge::IndexKeys,
+    sign: sign::SignKeys,
     ci: ci::CiKeys,
 }
 
@@ -80,6 +83,7 @@ pub struct Config {
     pub network: NetworkConfig,
     pub check: CheckConfig,
     pub forge: ForgeConfig,
+    pub sign: SignConfig,
     /// The project's own program that CI runs.
     pub ci: Option<String>,
     /// Every package of the workspace that has a binary, sorted by name.
@@ -152,11 +156,12 @@ pub fn resolve(raw: Vec<RawConfig>, project: &Project) -> Result<Config, Vec<Fin
     let network = network::network(workspace.network, of(None), &project.root, &mut findings);
     let check = audit::check(workspace.check, workspace.audit, of(None), &mut findings);
     let forge = forge::forge(workspace.github, workspace.index, of(None), project, &mut findings);
+    let sign = sign::sign(workspace.sign, of(None), &project.root, &mut findings);
     findings.extend(no_tag_form(&workspace.tag, of(None)));
     let ci = ci::ci(workspace.ci, of(None), &project.root, &mut findings);
     let profile = workspace.profile;
     if findings.is_empty() {
-        return Ok(Config { profile, network, check, forge, ci, packages, warnings });
+        return Ok(Config { profile, network, check, forge, sign, ci, packages, warnings });
     }
     Err(findings)
 }

@@ -64,6 +64,15 @@ impl Digest {
         })
     }
 
+    /// The digest whose bytes these are; `None` if there are not 32.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Digest> {
+        bytes.try_into().ok().map(Digest)
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// 64 lower-case hex digits, as `sha256sum` prints them.
     pub fn hex(&self) -> String {
         self.0.iter().map(|byte| format!("{byte:02x}")).collect()

@@ -99,6 +99,37 @@ fn beside(path: &Path, bytes: &[u8]) -> Result<tempfile::NamedTempFile> {
     Ok(file)
 }
 
+/// Writes a new file. Fails where the name is taken.
+pub fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
+    persist_new(beside(path, bytes)?, path)
+}
+
+/// The same for a file that only its owner may read.
+pub fn write_secret(path: &Path, bytes: &[u8]) -> Result<()> {
+    let context = || format!("write {}", path.display());
+    let dir = path.parent().with_context(context)?;
+    make_dir(dir)?;
+    // tempfile gives the mode 0600.
+    let mut file = tempfile::Builder::new()
+        .prefix(TEMPORARY.0)
+        .suffix(TEMPORARY.1)
+        .tempfile_in(dir)
+        .with_context(context)?;
+    file.write_all(bytes).with_context(context)?;
+    persist_new(file, path)
+}
+
+fn persist_new(file: tempfile::NamedTempFile, path: &Path) -> Result<()> {
+    match file.persist_noclobber(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.error.kind() == ErrorKind::AlreadyExists => {
+            let help = Help("move it away, or choose another name".to_owned());
+            Err(anyhow::anyhow!("{} exists already", path.display()).context(help))
+        }
+        Err(error) => Err(error.error).with_context(|| format!("write {}", path.display())),
+    }
+}
+
 /// The same as [`write`] for a program that everybody may start.
 pub fn write_program(path: &Path, bytes: &[u8]) -> Result<()> {
     let file = beside(path, bytes)?;

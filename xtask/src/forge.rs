@@ -81,6 +81,7 @@ each_forge! {
     fn assets(repo: &Slug, release: u64) -> Result<Vec<Asset>>;
     fn asset(repo: &Slug, asset: &Asset) -> Result<Option<Asset>>;
     fn asset_digest(repo: &Slug, asset: &Asset) -> Result<Digest>;
+    fn asset_bytes(repo: &Slug, asset: &Asset) -> Result<Vec<u8>>;
     fn delete_asset(repo: &Slug, asset: &Asset) -> Result<()>;
     fn upload_url(release: &Release) -> Result<Url>;
     fn upload_asset(to: &Url, file: &ReleaseFile, bar: &ProgressBar) -> Result<Asset, HttpError>;

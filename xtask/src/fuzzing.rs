@@ -18,6 +18,7 @@ use crate::oci::{At, BaseTree, Blob, Descriptor, Raw, Reads, Zstd};
 use crate::reference::{Reference, Repository};
 use crate::registry::{parse_challenge, parse_logins};
 use crate::resolve::{self, Manifest, Named};
+use crate::sign::{Bundle, KeyText, PublicKey, Statement};
 use crate::target::Target;
 use crate::yaml::{self, Node, NodeKind};
 
@@ -71,6 +72,38 @@ pub fn reference(bytes: &[u8]) {
     assert_eq!(again.expect("what was written parses"), reference);
     let familiar = Repository::parse(&reference.repository.familiar());
     assert_eq!(familiar.expect("the short form parses"), reference.repository);
+}
+
+/// Reads any bytes as a bundle, a statement and a key, in PEM form and without it. A public key
+/// that is accepted is written and read as the same.
+pub fn sign(bytes: &[u8]) {
+    if let Ok(bundle) = Bundle::parse(bytes) {
+        assert!(format!("{bundle:?}").len() > 6, "what is accepted can be said");
+    }
+    if let Ok(statement) = Statement::parse(bytes) {
+        let again = serde_json::to_vec(&statement).expect("a statement is JSON");
+        assert!(Statement::parse(&again).is_ok(), "what was written parses");
+    }
+    let pem = |label: &str| {
+        let base64 = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, bytes);
+        format!("-----BEGIN {label}-----\n{base64}\n-----END {label}-----\n")
+    };
+    let text = String::from_utf8_lossy(bytes).into_owned();
+    for text in [
+        text,
+        pem("PRIVATE KEY"),
+        pem("EC PRIVATE KEY"),
+        pem("PUBLIC KEY"),
+        pem("ENCRYPTED SIGSTORE PRIVATE KEY"),
+    ] {
+        if let Ok(KeyText::Plain(key)) = KeyText::parse(&text) {
+            let signature = key.sign(bytes).expect("a key that was read signs");
+            assert!(key.public().verifies(bytes, &signature));
+        }
+        if let Ok(key) = PublicKey::parse(&text) {
+            assert_eq!(PublicKey::parse(&key.pem()).expect("what was written parses"), key);
+        }
+    }
 }
 
 /// Reads what a registry answers: challenges, addresses, manifests and files of logins.

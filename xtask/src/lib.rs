@@ -39,6 +39,8 @@ mod artifacts;
 mod dockerfile;
 mod krew;
 
+mod sign;
+
 mod forge;
 mod github;
 
@@ -46,6 +48,7 @@ mod check;
 mod init;
 mod preflight;
 mod resolve;
+mod verify;
 
 mod release;
 

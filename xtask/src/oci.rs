@@ -46,7 +46,7 @@ pub use base_tree::{At, Tree as BaseTree};
 pub use bounded::Allowance;
 pub use build::{Base, base, build_image, on};
 pub use contents::contents;
-pub use descriptor::{CONTAINERD_NAME, Descriptor, REF_NAME, RawDescriptor, RawIndex};
+pub use descriptor::{CONTAINERD_NAME, Descriptor, REF_NAME, RawDescriptor, RawIndex, RawManifest};
 pub use json::parse;
 pub use rootfs::labels as builtin_labels;
 pub use source::{index_of, open};

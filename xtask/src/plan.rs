@@ -20,6 +20,7 @@ mod krew;
 mod publish;
 mod request;
 mod rules;
+mod sign;
 #[cfg(test)]
 mod tests;
 mod tools;
@@ -33,7 +34,7 @@ pub use rules::unheld;
 pub use tools::Tools;
 pub use values::{
     ArchivePlan, BuildPlan, Format, GeneratePlan, ImageConfig, ImagePlan, ImagePlatform, IndexPlan,
-    Joined, KrewPlan, KrewPlatform, LeftOut, Plan, PublishPlan, ReleasePlan,
+    Joined, KrewPlan, KrewPlatform, LeftOut, Plan, PublishPlan, ReleasePlan, SignPlan,
 };
 
 /// The time that outputs carry where nothing tells one: that which cargo gives
@@ -43,6 +44,9 @@ pub const NO_TIME: i64 = 1_153_704_088;
 
 /// The name of the list of digests, as `sha256sum --check` reads it.
 pub const CHECKSUMS: &str = "checksums.txt";
+
+/// What the name of a file's signature ends with, as cosign's users call it.
+pub const BUNDLE: &str = ".sigstore.json";
 
 /// A package that takes part, with its facts and settings.
 struct Selected<'a> {
@@ -108,6 +112,7 @@ pub fn plan(config: &Config, project: &Project, request: &Request) -> (Option<Pl
     }
     calls::join(&mut decided.builds, project);
     decided.check(&selected, config, project, request);
+    decided.sign = sign::plan(config, request, &decided.unsigned_files());
     let version = decided.builds.iter().map(|build| &build.version).max().cloned();
     let tag = tag(&selected, version.as_ref());
     // Where there is no tag, which is an error, the rest is looked at as if there were one.
@@ -142,6 +147,7 @@ pub fn plan(config: &Config, project: &Project, request: &Request) -> (Option<Pl
         archives: decided.archives,
         images: decided.images,
         krew: decided.plugins,
+        sign: decided.sign,
         left_out: decided.left_out,
         warnings,
     };
@@ -156,6 +162,7 @@ struct Decided {
     archives: Vec<ArchivePlan>,
     images: Vec<ImagePlan>,
     plugins: Vec<KrewPlan>,
+    sign: Option<SignPlan>,
     left_out: Vec<LeftOut>,
     findings: Vec<Finding>,
 }
@@ -217,6 +224,14 @@ impl Decided {
 
     /// The names of the release's files, sorted.
     fn files(&self) -> Vec<String> {
+        let mut files = self.unsigned_files();
+        files.extend(self.sign.iter().flat_map(SignPlan::bundles));
+        files.sort();
+        files
+    }
+
+    /// The same but for the signatures.
+    fn unsigned_files(&self) -> Vec<String> {
         let mut files: Vec<String> = self.archives.iter().map(|it| it.name.clone()).collect();
         files.extend((!self.archives.is_empty()).then(|| CHECKSUMS.to_owned()));
         files.extend(self.plugins.iter().map(|it| format!("{}.yaml", it.name)));
@@ -232,7 +247,7 @@ impl Decided {
         project: &Project,
         request: &Request,
     ) {
-        let Decided { builds, generate, archives, images, plugins, left_out, findings } = self;
+        let Decided { builds, generate, archives, images, plugins, left_out, findings, .. } = self;
         findings.extend(rules::bins(selected, builds, request));
         findings.extend(rules::names(builds, archives, generate));
         let no_plugin = request.select.only_plugins && plugins.is_empty();

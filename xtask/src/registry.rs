@@ -18,10 +18,12 @@ use crate::secret::Secret;
 use crate::term::Term;
 
 mod answers;
+mod attach;
 mod auth;
 mod challenge;
 mod download;
 mod host;
+mod legacy;
 mod logins;
 mod pull;
 mod push;
@@ -29,8 +31,10 @@ mod referrers;
 mod tag;
 mod upload;
 
+pub use attach::Attachment;
 #[cfg(any(fuzzing, test))]
 pub use challenge::parse as parse_challenge;
+pub use legacy::SignedDocument;
 #[cfg(any(fuzzing, test))]
 pub use logins::parse as parse_logins;
 pub use push::{Pushed, Sent};
@@ -56,7 +60,12 @@ pub struct Registry<'a> {
     term: &'a Term,
     servers: Mutex<BTreeMap<String, Arc<Server>>>,
     tokens: Mutex<BTreeMap<(Origin, String), auth::Authorization>>,
+    /// Locked while this process writes the list of a manifest's referrers.
+    lists: Mutex<Lists>,
 }
+
+/// By the repository and the manifest.
+type Lists = BTreeMap<(Repository, Digest), Arc<Mutex<()>>>;
 
 /// A registry that answered.
 #[derive(Debug)]
@@ -122,8 +131,8 @@ impl<'a> Registry<'a> {
         term: &'a Term,
     ) -> Registry<'a> {
         let servers = Mutex::default();
-        let tokens = Mutex::default();
-        Registry { http, env, github, blobs, jobs, term, servers, tokens }
+        let (tokens, lists) = (Mutex::default(), Mutex::default());
+        Registry { http, env, github, blobs, jobs, term, servers, tokens, lists }
     }
 
     /// The cache for downloads and for layers that were made.

@@ -39,6 +39,7 @@ mod outcome;
 mod plugins;
 mod publish;
 mod shard;
+mod sign;
 
 pub use ahead::{ensure_named, ensure_pushable, probe};
 use calls::calls;
@@ -52,6 +53,7 @@ pub use publish::{
     Plugin, Public, Published, notes, publish, published_table, push_images, tag_images,
 };
 pub use shard::{Shards, merge, plan_digest, split};
+pub use sign::{Signing, public_signatures, sign_file, sign_image, sign_images};
 
 /// Where programs come from.
 pub enum Source {
@@ -61,9 +63,18 @@ pub enum Source {
     Shards(Shards),
 }
 
-/// Makes all that the plan holds and puts it into dist/. Nothing is seen there before
-/// everything is finished.
-pub fn release<'lock>(
+/// What was made and is not in dist/ yet.
+pub struct Made<'lock> {
+    staging: Staging<'lock>,
+    artifacts: Vec<Artifact>,
+    /// What turned out only when it was to be made.
+    left_out: Vec<LeftOut>,
+    cargo: Duration,
+    dist: &'lock Dist,
+}
+
+/// Makes all that the plan holds. Nothing is seen in dist/ before [`finish`].
+pub fn make<'lock>(
     plan: &Plan,
     project: &Project,
     source: &Source,
@@ -71,7 +82,7 @@ pub fn release<'lock>(
     registry: &Registry<'_>,
     locks: &'lock Locks,
     term: &Term,
-) -> Result<Outcome<'lock>> {
+) -> Result<Made<'lock>> {
     let staging = Staging::open(&locks.dist)?;
     let bases = bases::all(plan, cache, registry, term)?;
     let (binaries, mut left_out, cargo) = match source {
@@ -100,9 +111,27 @@ pub fn release<'lock>(
     let mut made: Vec<Artifact> = archives.into_iter().map(Artifact::Archive).collect();
     made.extend(images.into_iter().map(Box::new).map(Artifact::Image));
     made.extend(manifests.into_iter().map(Artifact::Krew));
-    let artifacts = artifacts::describe(plan, name(plan, project), made, &staging)?;
+    made.extend(artifacts::checksums(&made, &staging)?);
+    Ok(Made { staging, artifacts: made, left_out, cargo, dist: &locks.dist })
+}
+
+/// Signs what was made, where there is a key, and puts all of it into dist/.
+pub fn finish<'lock>(
+    made: Made<'lock>,
+    plan: &Plan,
+    project: &Project,
+    signing: Option<&Signing>,
+    term: &Term,
+) -> Result<Outcome<'lock>> {
+    let Made { staging, mut artifacts, left_out, cargo, dist } = made;
+    let signatures = match (&plan.sign, signing) {
+        (Some(sign), Some(signing)) => sign::files(sign, signing, &artifacts, &staging, term)?,
+        _ => Vec::new(),
+    };
+    artifacts.extend(signatures);
+    let artifacts = artifacts::describe(plan, name(plan, project), artifacts, &staging)?;
     staging.commit(plan.time)?;
-    Ok(outcome(plan, artifacts, left_out, cargo, Some(&locks.dist)))
+    Ok(outcome(plan, artifacts, left_out, cargo, Some(dist)))
 }
 
 /// `left_out` is what turned out only when it was to be made.

@@ -4,14 +4,16 @@ use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
+use zeroize::Zeroizing;
+
 /// A text that is never shown: it has no `Display`, no `Serialize`, and a `Debug` without the
-/// text.
+/// text. Its memory is overwritten when it is dropped.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+pub struct Secret(Zeroizing<String>);
 
 impl Secret {
     pub fn new(text: impl Into<String>) -> Secret {
-        Secret(text.into())
+        Secret(Zeroizing::new(text.into()))
     }
 
     /// The text, for the code that sends it.

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::finding::{self, Finding, Findings, Severity};
 
+mod password;
 pub mod table;
 mod tame;
 pub use table::Table;

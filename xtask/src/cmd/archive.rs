@@ -45,7 +45,9 @@ pub fn make(
     let registry = world.registry(&http, &blobs, &config.network);
     let locks = release::lock(&project, &world.term)?;
     let outcome = world.term.group("make", || {
-        release::release(&plan, &project, &source, cache, &registry, &locks, &world.term)
+        let term = &world.term;
+        let made = release::make(&plan, &project, &source, cache, &registry, &locks, term)?;
+        release::finish(made, &plan, &project, None, term)
     })?;
     report(&plan, &outcome, None, wanted, world)?;
     Ok(ExitCode::SUCCESS)

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use serde::Serialize;
 
+use super::report::{Signed, skipped};
 use super::{Common, NetworkArgs, Selection, World};
 use crate::artifacts::{IMAGES, Image};
 use crate::cache::Cache;
@@ -131,6 +132,7 @@ fn make(args: &Make, common: &Common, world: &World) -> Result<ExitCode> {
     let mut request = args.selection.request(Mode::Snapshot, Part::Images, common);
     request.select.platforms = args.platform.clone();
     request.publish.repository = world.repository(args.repository.as_ref())?;
+    request.publish.has_key = world.has_key();
     let sinks = sinks(args, world)?;
     if args.update_base {
         bases::update(&request.select, &args.network, common, world)?;
@@ -148,17 +150,23 @@ fn make(args: &Make, common: &Common, world: &World) -> Result<ExitCode> {
     let blobs = cache.blobs()?;
     let registry = world.registry(&http, &blobs, &config.network);
     look_ahead(args, &plan, &registry, world)?;
+    let key =
+        if args.push && plan.sign.is_some() { world.private_key(&config.sign)? } else { None };
     let network = common.network();
     let term = &world.term;
     let locks = dist.map(|_| release::lock(&project, term)).transpose()?;
     let made = if let Some(locks) = &locks {
         let source = Source::Cargo(network);
-        release::release(&plan, &project, &source, cache, &registry, locks, term)?
+        let made = release::make(&plan, &project, &source, cache, &registry, locks, term)?;
+        release::finish(made, &plan, &project, None, term)?
     } else {
         release::images_alone(&plan, &project, network, cache, &registry, term)?
     };
     let images: Vec<(&Image, Vec<Published>)> = if args.push {
         let pushed = release::push_images(&made, &registry)?;
+        if let Some(key) = &key {
+            release::sign_images(&pushed, key, config.sign.legacy, &registry, term)?;
+        }
         release::tag_images(&pushed, &registry, term)?
     } else {
         made.images().map(|image| (image, Vec::new())).collect()
@@ -184,6 +192,7 @@ fn make(args: &Make, common: &Common, world: &World) -> Result<ExitCode> {
     if args.push {
         term.table(&table);
         world.summary(&table.markdown("Pushed"))?;
+        skipped(&[], Signed::of(key.as_ref()), world)?;
     }
     term.results(&printed, printed.iter().flat_map(|image| &image.references))?;
     Ok(ExitCode::SUCCESS)

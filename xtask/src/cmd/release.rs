@@ -1,22 +1,21 @@
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use clap::ValueEnum;
 
-use super::report::report;
+use super::report::{Signed, report, skipped};
 use super::{Common, Drafted, NetworkArgs, Selection, World, check};
 use crate::cache::Cache;
 use crate::check as checks;
 use crate::config::Config;
-use crate::finding::{Findings, failure};
+use crate::finding::{Finding, Findings, Place, failure};
 use crate::forge::{Forge, index};
 use crate::plan::{BuildPlan, Mode, Part, Plan, Request, Skip};
 use crate::preflight::{self, Sites};
 use crate::project::Project;
-use crate::release::{self, Source};
+use crate::release::{self, Signing, Source};
 use crate::target::Target;
-use crate::term::Table;
 
 /// Make a release and publish it
 ///
@@ -39,7 +38,8 @@ use crate::term::Table;
   cargo dockless release --snapshot --json    print what was made as JSON
 
 Publishing needs tokens: GITHUB_TOKEN for the release, and KREW_GITHUB_TOKEN, a classic one
-with the scope public_repo, for the pull request of a kubectl plugin.")]
+with the scope public_repo, for the pull request of a kubectl plugin. With COSIGN_PRIVATE_KEY
+and COSIGN_PASSWORD, `keygen` makes them, the checksums and the images are signed.")]
 pub struct Args {
     /// Make a release of any commit, with a development version, and publish nothing
     #[arg(long)]
@@ -90,6 +90,7 @@ pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
         registry: &registry,
     };
     look_ahead(&mut drafted, &args, &request, &sites, common, world)?;
+    let signing = signing(&mut drafted, &args, &sites, world);
     let (project, plan, config) = drafted.approved(&world.term)?;
     if args.dry_run {
         release::dry_run(&plan, Some(&sites), Some(&plan.dist), &world.term)?;
@@ -115,16 +116,18 @@ pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
     if args.clean {
         locks.dist.clear()?;
     }
-    let outcome = world.term.group("make", || {
-        release::release(&plan, &project, &source, cache, &registry, &locks, &world.term)
+    let (signing, term) = (signing.as_ref(), &world.term);
+    let outcome = term.group("make", || {
+        let made = release::make(&plan, &project, &source, cache, &registry, &locks, term)?;
+        release::finish(made, &plan, &project, signing, term)
     })?;
     let public = notes.as_ref().zip(plan.publish.as_ref()).map(|(notes, to)| {
-        let publish = || release::publish(&plan, to, &outcome, notes, &sites, &world.term);
-        world.term.group("publish", publish)
+        let publish = || release::publish(&plan, to, &outcome, notes, signing, &sites, term);
+        term.group("publish", publish)
     });
     let public = public.transpose()?;
     report(&plan, &outcome, public.as_ref(), |_| true, world)?;
-    skipped(&request.select.skip, world)?;
+    skipped(&request.select.skip, Signed::of(signing), world)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -141,7 +144,40 @@ fn request(args: &Args, common: &Common, world: &World) -> Result<Request> {
     }
     request.publish.repository = world.repository(None)?;
     request.publish.draft = args.draft;
+    request.publish.has_key = world.has_key();
     Ok(request)
+}
+
+/// The key, and what is signed already; `None` where nothing is signed. What is wrong with either
+/// stops the release before anything is made.
+fn signing(
+    drafted: &mut Drafted,
+    args: &Args,
+    sites: &Sites<'_>,
+    world: &World,
+) -> Option<Signing> {
+    let Drafted { plan: Some(plan), errors, config, .. } = drafted else { return None };
+    let sign = plan.sign.as_ref().filter(|_| !args.dry_run)?;
+    let key = match world.private_key(&config.sign) {
+        Ok(key) => key?,
+        Err(error) => {
+            errors.push(Finding::of("sign", Place::default(), &error));
+            return None;
+        }
+    };
+    // What GitHub has is looked at only where everything else is well.
+    let to = plan.publish.as_ref().filter(|_| errors.is_empty());
+    let public = to.map_or_else(
+        || Ok(BTreeMap::new()),
+        |to| release::public_signatures(sign, to, &sites.forge),
+    );
+    match public {
+        Ok(public) => Some(Signing { key, public }),
+        Err(error) => {
+            errors.push(Finding::of("sign", Place::default(), &error));
+            None
+        }
+    }
 }
 
 /// Whether the checks must pass first.
@@ -180,20 +216,6 @@ fn look_ahead(
         let config = &config.check;
         let subject = checks::Subject { project, config, options: &options, cache, term };
         errors.extend(checks::preflight(&subject));
-    }
-    Ok(())
-}
-
-/// Lists the steps that were left out, so that nobody takes them for done.
-fn skipped(skip: &[Skip], world: &World) -> Result<()> {
-    let mut table = Table::new(&["skipped", "why"]);
-    for step in skip {
-        let name = step.to_possible_value().map_or_else(String::new, |it| it.get_name().to_owned());
-        table.row([name.clone(), format!("--skip {name}")]);
-    }
-    if !table.is_empty() {
-        world.term.table(&table);
-        world.summary(&table.markdown("Skipped"))?;
     }
     Ok(())
 }

@@ -1,13 +1,15 @@
 //! What was made and published, said.
 
 use anyhow::Result;
+use clap::ValueEnum;
 use serde::Serialize;
 use serde_json::json;
 
 use super::World;
 use crate::artifacts::Artifact;
-use crate::plan::Plan;
+use crate::plan::{Plan, Skip};
 use crate::release::{Outcome, Public};
+use crate::term::Table;
 
 /// What a release made, and what of it is public.
 #[derive(Serialize)]
@@ -41,6 +43,37 @@ pub fn report(
     let paths = made.map(|artifact| plan.dist.join(artifact.path()));
     let shown = Shown { outcome, published: public };
     term.results(&shown, paths.map(|path| path.display().to_string()))
+}
+
+/// Whether what was made is signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signed {
+    Yes,
+    NoKey,
+}
+
+impl Signed {
+    pub fn of<T>(key: Option<T>) -> Signed {
+        if key.is_some() { Signed::Yes } else { Signed::NoKey }
+    }
+}
+
+/// Lists the steps that were left out, so that nobody takes them for done.
+pub fn skipped(skip: &[Skip], signed: Signed, world: &World) -> Result<()> {
+    let mut table = Table::new(&["skipped", "why"]);
+    for step in skip {
+        let name = step.to_possible_value().map_or_else(String::new, |it| it.get_name().to_owned());
+        table.row([name.clone(), format!("--skip {name}")]);
+    }
+    if signed == Signed::NoKey && !skip.contains(&Skip::Sign) {
+        let why = "there is no key: set COSIGN_PRIVATE_KEY, which `dockless keygen` makes";
+        table.row(["sign".to_owned(), why.to_owned()]);
+    }
+    if !table.is_empty() {
+        world.term.table(&table);
+        world.summary(&table.markdown("Skipped"))?;
+    }
+    Ok(())
 }
 
 /// What the later steps of a job may need, each on one line.

@@ -150,12 +150,17 @@ impl World {
         Above::parse(&text).map(Some).context("read DOCKLESS_REPOSITORY")
     }
 
+    /// The project's settings; `None` where there is no project.
+    pub fn settings(&self, common: &Common) -> Result<Option<Config>> {
+        if !self.is_in_project(common) {
+            return Ok(None);
+        }
+        Ok(Some(self.project_and_config(common, &[])?.1))
+    }
+
     /// The project's settings of the network; the defaults, where there is no project.
     pub fn network_config(&self, common: &Common) -> Result<NetworkConfig> {
-        if !self.is_in_project(common) {
-            return Ok(NetworkConfig::default());
-        }
-        Ok(self.project_and_config(common, &[])?.1.network)
+        Ok(self.settings(common)?.map_or_else(NetworkConfig::default, |config| config.network))
     }
 
     /// The project's settings of audits; the defaults, where there is no project.

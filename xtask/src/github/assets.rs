@@ -85,6 +85,15 @@ impl GitHub<'_> {
         digest.map_err(|error| self.explain(error))
     }
 
+    /// The bytes of a small file.
+    pub fn asset_bytes(&self, repo: &Slug, asset: &Asset) -> Result<Vec<u8>> {
+        let url = self.asset_url(repo, asset);
+        let headers = &[("accept", "application/octet-stream"), HEADERS[1]];
+        let call = Call { headers, ..self.call(Method::GET, &url, Body::Empty, asset.size) };
+        let response = self.http.send(&call).map_err(|error| self.explain(error))?;
+        Ok(response.body)
+    }
+
     /// Uploads a file to a release, once.
     /// <https://docs.github.com/en/rest/releases/assets#upload-a-release-asset>
     pub fn upload_asset(

@@ -30,6 +30,8 @@ pub enum Skip {
     Publish,
     /// The pull request to krew's index.
     Krew,
+    /// All signatures.
+    Sign,
 }
 
 /// Which part of dist/ a command makes; the rest of it stays.
@@ -99,6 +101,8 @@ pub struct PublishOptions {
     pub workflow: Option<Slug>,
     /// The address of git's remote `origin`.
     pub origin: Option<String>,
+    /// Whether the environment holds a key to sign with.
+    pub has_key: bool,
 }
 
 impl Request {

@@ -14,6 +14,7 @@ mod calls;
 mod generate;
 mod image;
 mod krew;
+mod sign;
 
 const X86: &str = "x86_64-unknown-linux-musl";
 const SHA: &str = "0123456789abcdef0123456789abcdef01234567";
@@ -133,6 +134,7 @@ fn config(project: &Project) -> Config {
             unfound: None,
             index: config::Slug::parse("acme/index"),
         },
+        sign: config::SignConfig::default(),
         packages: packages.collect(),
         warnings: Vec::new(),
     }

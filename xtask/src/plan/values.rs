@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Mode, Part, Tools};
+use super::{BUNDLE, Mode, Part, Tools};
 use crate::config::{ArchiveFile, Base, ImageFile, Output, Slug, User};
 use crate::finding::{Finding, Place};
 use crate::project::crates::Crate;
@@ -36,6 +36,9 @@ pub struct Plan {
     pub archives: Vec<ArchivePlan>,
     pub images: Vec<ImagePlan>,
     pub krew: Vec<KrewPlan>,
+    /// What is signed; `None` without a key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sign: Option<SignPlan>,
     pub publish: Option<PublishPlan>,
     pub left_out: Vec<LeftOut>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -293,6 +296,22 @@ pub struct ReleasePlan {
     pub prerelease: bool,
     /// The names of its files, sorted.
     pub files: Vec<String>,
+}
+
+/// What is signed with the key. Images are, wherever they are pushed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SignPlan {
+    /// The names of the files that get a signature, sorted.
+    pub files: Vec<String>,
+    /// Whether images get one as cosign wrote it before bundles, too.
+    pub legacy: bool,
+}
+
+impl SignPlan {
+    /// The names of the signatures of files.
+    pub fn bundles(&self) -> impl Iterator<Item = String> {
+        self.files.iter().map(|name| format!("{name}{BUNDLE}"))
+    }
 }
 
 /// The index that is asked to take plugins.

@@ -40,6 +40,9 @@ pub enum OwnToken {
     GitHub,
     /// Opens pull requests in krew's index.
     KrewIndex,
+    /// Signs; it and its password are for no program at all.
+    SigningKey,
+    SigningPassword,
 }
 
 impl OwnToken {
@@ -48,12 +51,20 @@ impl OwnToken {
         match self {
             OwnToken::GitHub => "GITHUB_TOKEN",
             OwnToken::KrewIndex => "KREW_GITHUB_TOKEN",
+            OwnToken::SigningKey => "COSIGN_PRIVATE_KEY",
+            OwnToken::SigningPassword => "COSIGN_PASSWORD",
         }
     }
 
-    /// Whether a variable holds one of them. Case is ignored.
-    fn is_in(name: &str) -> bool {
-        OwnToken::value_variants().iter().any(|own| own.variable().eq_ignore_ascii_case(name))
+    /// The one that a variable holds. Case is ignored.
+    fn of(name: &str) -> Option<OwnToken> {
+        let all = OwnToken::value_variants().iter().copied();
+        all.into_iter().find(|own| own.variable().eq_ignore_ascii_case(name))
+    }
+
+    /// Whether not even the user's own programs get it.
+    fn signs(self) -> bool {
+        matches!(self, OwnToken::SigningKey | OwnToken::SigningPassword)
     }
 }
 
@@ -91,7 +102,7 @@ fn is_token(name: &OsStr, value: &OsStr, passed: Option<&OsStr>) -> bool {
     if value.is_empty() || name == PASSED_ON {
         return false;
     }
-    if OwnToken::is_in(&name) {
+    if OwnToken::of(&name).is_some() {
         return true;
     }
     if passed.split(',').any(|it| it.trim().eq_ignore_ascii_case(&name)) {
@@ -118,10 +129,24 @@ impl Env {
         Some(Secret::new(value.to_string_lossy().trim())).filter(|it| !it.expose().is_empty())
     }
 
-    /// This environment with all tokens, for the user's own programs.
+    /// The value of a variable that is a password: exactly as it was given, and an empty one
+    /// counts.
+    pub fn password(&self, token: OwnToken) -> Option<Secret> {
+        let name = OsStr::new(token.variable());
+        let withheld = self.withheld.get(name).map(|Hidden(value)| value);
+        withheld.or_else(|| self.vars.get(name))?.to_str().map(Secret::new)
+    }
+
+    /// This environment with all tokens but those that sign, for the user's own programs.
     pub fn with_tokens(mut self) -> Env {
-        let all = self.withheld.iter().map(|(name, Hidden(value))| (name.clone(), value.clone()));
-        self.vars.extend(all);
+        let lent =
+            |name: &&OsString| !OwnToken::of(&name.to_string_lossy()).is_some_and(OwnToken::signs);
+        let names: Vec<OsString> = self.withheld.keys().filter(lent).cloned().collect();
+        for name in names {
+            if let Some(Hidden(value)) = self.withheld.get(&name) {
+                self.vars.insert(name, value.clone());
+            }
+        }
         self
     }
 
@@ -130,7 +155,7 @@ impl Env {
     pub(super) fn for_logins(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
         let lent = |name: &OsStr| {
             let text = name.to_string_lossy();
-            let own = text.starts_with("DOCKLESS_") || OwnToken::is_in(&text);
+            let own = text.starts_with("DOCKLESS_") || OwnToken::of(&text).is_some();
             !own && !NEVER_LENT.iter().any(|it| name.eq_ignore_ascii_case(it))
         };
         let all = self.withheld.iter().map(|(name, Hidden(value))| (&**name, &**value));
@@ -197,6 +222,19 @@ mod tests {
             let env = Env::scrub(vars.map(|(name, value)| (name.into(), value.into())));
             assert!(env.get(own.variable()).is_none() && env.token(*own).is_some(), "{own:?}");
             assert_eq!(env.for_logins().count(), 0, "{own:?}");
+            let passed = env.with_tokens().get(own.variable()).is_some();
+            assert_eq!(passed, !own.signs(), "{own:?}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_what_was_given() {
+        for (given, expected) in
+            [(Some(" x \n"), Some(" x \n")), (Some(""), Some("")), (None, None)]
+        {
+            let vars = given.map(|given| ("COSIGN_PASSWORD".into(), given.into()));
+            let password = Env::scrub(vars).password(OwnToken::SigningPassword);
+            assert_eq!(password.as_ref().map(Secret::expose), expected);
         }
     }
 

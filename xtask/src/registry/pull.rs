@@ -74,8 +74,8 @@ impl Registry<'_> {
         })
     }
 
-    /// Reads the manifest or config of a descriptor.
-    fn json(
+    /// Reads the manifest or config of a descriptor, or a small blob.
+    pub(super) fn json(
         &self,
         site: &dyn Fn() -> Result<Site>,
         descriptor: &Descriptor,

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, ensure};
 use oci_spec::image::MediaType;
 
-use super::{Access, Registry, Site, status};
+use super::{Access, Registry, Site, locked, status};
 use crate::digest::Digest;
 use crate::http::limits::{REFERRERS_LIST, REFERRERS_PAGES};
 use crate::http::{Call, Method, Pages, Response, Url};
@@ -36,7 +36,7 @@ impl Registry<'_> {
         self.listed(&site, digest).with_context(context)
     }
 
-    fn listed(&self, site: &Site, digest: &Digest) -> Result<Vec<RawDescriptor>> {
+    pub(super) fn listed(&self, site: &Site, digest: &Digest) -> Result<Vec<RawDescriptor>> {
         let mut url = site.url(&format!("referrers/{digest}"));
         let mut all: Vec<RawDescriptor> = Vec::new();
         let mut pages = Pages::new(self.http, REFERRERS_PAGES, REFERRERS_LIST);
@@ -75,6 +75,11 @@ impl Registry<'_> {
         }
         let tag = fallback_tag(&subject)?;
         let context = || format!("list {} under the tag {tag}", raw.digest());
+        let list = {
+            let mut lists = locked(&self.lists);
+            lists.entry((site.repository.clone(), subject)).or_default().clone()
+        };
+        let _written = locked(&list);
         for _ in 0..WRITES {
             let before = self.fallback(site, &subject).with_context(context)?;
             let mut index = before.unwrap_or_else(|| RawIndex::new(Vec::new()));

@@ -24,8 +24,9 @@ pub fn dry_run(
     let publish = plan.publish.as_ref().zip(sites);
     let calls = publish.map(|(publish, sites)| calls(plan, publish, sites));
     let left_out = left_out_table(&plan.left_out);
-    [builds(plan), generated(plan), archives(plan), plugins(plan), images(plan, dist), left_out]
-        .into_iter()
+    let made = [builds(plan), generated(plan), archives(plan), plugins(plan)];
+    made.into_iter()
+        .chain([signatures(plan), images(plan, dist), left_out])
         .chain(calls)
         .filter(|table| !table.is_empty())
         .try_for_each(|table| term.result(table))
@@ -73,6 +74,16 @@ fn plugins(plan: &Plan) -> Table {
             let arches = platform.arches.iter().map(|arch| format!("{}/{arch}", platform.os));
             let arches = arches.collect::<Vec<_>>().join(", ");
             table.row([plugin.name.clone(), arches, platform.uri.clone()]);
+        }
+    }
+    table
+}
+
+fn signatures(plan: &Plan) -> Table {
+    let mut table = Table::new(&["signature", "of"]);
+    if let Some(sign) = &plan.sign {
+        for (bundle, file) in sign.bundles().zip(&sign.files) {
+            table.row([bundle, file.clone()]);
         }
     }
     table

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
 use super::Outcome;
+use super::sign::{Signing, sign_images};
 use crate::artifacts::{Artifact, Image, KREW, PushedImage};
 use crate::files::{self, limits};
 use crate::finding::Findings;
@@ -71,6 +72,7 @@ pub fn publish(
     to: &PublishPlan,
     outcome: &Outcome<'_>,
     notes: &Notes,
+    signing: Option<&Signing>,
     sites: &Sites<'_>,
     term: &Term,
 ) -> Result<Public> {
@@ -80,7 +82,13 @@ pub fn publish(
     // Nobody sees the draft and the images without tags yet: a release speaks of its images, and
     // so they are in their registries before it is published. Each waits for a server of its own.
     let (images, draft) = thread::scope(|scope| {
-        let images = scope.spawn(|| push_images(outcome, sites.registry));
+        let images = scope.spawn(|| {
+            let pushed = push_images(outcome, sites.registry)?;
+            if let (Some(sign), Some(signing)) = (&plan.sign, signing) {
+                sign_images(&pushed, &signing.key, sign.legacy, sites.registry, term)?;
+            }
+            Ok(pushed)
+        });
         let draft = drafted(plan, to, outcome, notes, &sites.forge, term);
         (parallel::join(images), draft)
     });

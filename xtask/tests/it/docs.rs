@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-const COMMANDS: [&str; 18] = [
+const COMMANDS: [&str; 21] = [
     "build",
     "run",
     "archive",
@@ -20,6 +20,9 @@ const COMMANDS: [&str; 18] = [
     "audit",
     "test",
     "ci",
+    "keygen",
+    "sign",
+    "verify",
     "setup",
     "clean",
 ];

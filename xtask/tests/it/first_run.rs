@@ -218,7 +218,9 @@ fn a_jobs_summary_page_gets_the_tables() {
     assert!(text.starts_with("already there\n### Snapshot 1.0.0\n\n| artifact |"), "{text}");
     let row = text.lines().find(|line| line.starts_with(&format!("| {name} |")));
     assert!(row.is_some_and(|row| row.contains(&digest)), "{text}");
-    assert!(!text.contains("Skipped"), "{text}");
+    // Without a key nothing is signed, and that is all that was skipped.
+    assert!(text.contains("### Skipped") && text.contains("| sign | there is no key"), "{text}");
+    assert!(!text.contains("--skip"), "{text}");
 
     // What was left out is listed, and what is made alone is called so.
     for (args, title, skipped) in [

@@ -86,6 +86,8 @@ mod targets;
 #[cfg(target_os = "linux")]
 mod tokens;
 #[cfg(target_os = "linux")]
+mod trust;
+#[cfg(target_os = "linux")]
 mod versions;
 #[cfg(target_os = "linux")]
 mod workflow_runs;

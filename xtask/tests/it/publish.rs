@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use crate::world::github::{GitHub, Seen, Token};
+use crate::world::keys::{KEY, KEY_PART};
 use crate::world::registries::{Registry, digest_at};
 use crate::world::{HOST, Run, World, contents, names, run};
 
@@ -29,6 +30,8 @@ struct Stage {
     registry: &'static Registry,
     /// Below it, its images are in the registry.
     folder: String,
+    /// Whether its releases are signed.
+    is_signed: bool,
 }
 
 impl Stage {
@@ -53,7 +56,7 @@ impl Stage {
         world.file("CHANGELOG.md", &changes);
         world.commit();
         world.file(".gitignore", "/target\n/dist\n").commit();
-        let stage = Stage { world, github, registry, folder: unique() };
+        let stage = Stage { world, github, registry, folder: unique(), is_signed: false };
         stage.tag(version);
         {
             let mut state = stage.github.state();
@@ -99,6 +102,9 @@ impl Stage {
             ("DOCKLESS_REPOSITORY", &format!("{}/{}", self.registry.host, self.folder)),
         ]);
         tool.envs(self.registry.vars(&self.world));
+        if self.is_signed {
+            tool.env("COSIGN_PRIVATE_KEY", KEY);
+        }
         tool
     }
 
@@ -112,9 +118,13 @@ impl Stage {
     }
 
     /// The files that the release of a version has.
-    fn files(version: &str) -> BTreeSet<String> {
+    fn files(&self, version: &str) -> BTreeSet<String> {
         let archive = format!("kubectl-tool-v{version}-{HOST}.tar.gz");
-        BTreeSet::from([archive, "checksums.txt".to_owned(), "tool.yaml".to_owned()])
+        let mut files = BTreeSet::from([archive, "checksums.txt".into(), "tool.yaml".into()]);
+        if self.is_signed {
+            files.insert("checksums.txt.sigstore.json".into());
+        }
+        files
     }
 
     /// Requires that the version is all there, in all places, and that nobody saw less.
@@ -128,7 +138,7 @@ impl Stage {
         let [release] = &of_tag[..] else { panic!("{of_tag:?}") };
         assert!(!release.draft, "{release:?}");
         let names: BTreeSet<String> = release.assets.iter().map(|it| it.name.clone()).collect();
-        assert_eq!(names, Stage::files(version));
+        assert_eq!(names, self.files(version));
         let dist = contents(&self.world.dist());
         for asset in &release.assets {
             let made = dist.get(&asset.name).or(dist.get(&format!("krew/{}", asset.name)));
@@ -171,7 +181,7 @@ fn unique() -> String {
 /// Requires that no output tells a token.
 #[track_caller]
 fn is_unsaid(run: &Run) {
-    for canary in [CANARY, KREW_CANARY] {
+    for canary in [CANARY, KREW_CANARY, KEY_PART] {
         assert!(!run.stdout.contains(canary) && !run.stderr.contains(canary), "{}", run.stderr);
     }
 }
@@ -225,11 +235,24 @@ fn a_tag_in_another_form_is_published_under_its_own_name() {
 #[test]
 fn a_tag_is_published_everywhere_and_a_second_run_changes_nothing() {
     let Some(stage) = Stage::at("1.0.0") else { return };
+    published_twice(&stage);
+}
+
+/// The signatures are kept, too.
+#[test]
+fn a_signed_release_is_published_once() {
+    let Some(mut stage) = Stage::at("1.0.0") else { return };
+    stage.is_signed = true;
+    published_twice(&stage);
+}
+
+#[track_caller]
+fn published_twice(stage: &Stage) {
     let first = stage.release();
     first.ends_with(0);
     stage.is_published("1.0.0");
     stage.is_submitted("1.0.0");
-    is_silent(&stage, &first);
+    is_silent(stage, &first);
     let before = {
         let state = stage.github.state();
         let release = &state.repositories[REPOSITORY].releases[0];
@@ -238,6 +261,8 @@ fn a_tag_is_published_everywhere_and_a_second_run_changes_nothing() {
         state.seen()
     };
     stage.github.forget();
+    let of_image = format!("{}/kubectl-tool", stage.folder);
+    let asked = stage.registry.all_requests(&of_image).len();
     let second = stage.release();
     second.ends_with(0).never_says("Compiling");
     assert_eq!(
@@ -246,13 +271,19 @@ fn a_tag_is_published_everywhere_and_a_second_run_changes_nothing() {
     );
     assert_eq!(stage.github.state().seen(), before);
     let seen = stage.github.seen();
-    assert!(!seen.is_empty() && seen.iter().all(|it: &Seen| it.login), "{seen:?}");
+    // The storage that GitHub leads to gets no token.
+    let known = |it: &Seen| it.login != it.path.starts_with("/api/v3/content/");
+    assert!(!seen.is_empty() && seen.iter().all(known), "{seen:?}");
     // The same, from a fresh clone that never saw the first run.
     let clone = stage.world.outside("clone");
     let from = stage.world.root().to_str().unwrap();
     stage.world.git(["clone", "--quiet", "--no-hardlinks", from, clone.to_str().unwrap()]);
     run(stage.tool(RELEASE).current_dir(&clone)).ends_with(0);
     assert_eq!(stage.github.writes().len(), 0);
+    let mut asked = stage.registry.all_requests(&of_image).split_off(asked);
+    assert!(!asked.is_empty(), "the registry's log was read");
+    asked.retain(|it| !it.starts_with("HEAD ") && !it.starts_with("GET "));
+    assert_eq!(asked, [] as [String; 0]);
 }
 
 #[test]

@@ -20,6 +20,7 @@ mod helpers;
 mod logins;
 mod proxies;
 mod several;
+mod signatures;
 mod tags;
 mod trust;
 

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
+use crate::world::keys::{KEY, KEY_PART};
 use crate::world::{HOST, Run, World, contents, run};
 
 /// What build script, procedural macro and program do: they look into their own environment,
@@ -106,6 +107,7 @@ fn project() -> (World, PathBuf) {
 fn with_secrets(world: &World, args: &str) -> Run {
     let mut tool = world.tool(args.split(' '));
     tool.envs(SECRETS.map(|name| (name, VALUE)));
+    tool.env("COSIGN_PRIVATE_KEY", KEY).env("COSIGN_PASSWORD", VALUE);
     run(tool.env("LOGIN", format!("ghs_{VALUE}")))
 }
 
@@ -134,6 +136,9 @@ fn nothing_that_is_compiled_or_run_sees_a_token() {
         }
         let line = text.lines().find(|line| line.contains(VALUE));
         assert_eq!(line, None, "{command}");
+        for said in [&text, &ran.stderr, &ran.stdout] {
+            assert!(!said.contains(KEY_PART), "{command}");
+        }
         assert!(!ran.stderr.contains(VALUE) && !ran.stdout.contains(VALUE), "{command}");
         if command.contains("--split") {
             fs::rename(world.dist(), &shards).unwrap();
@@ -153,6 +158,8 @@ fn a_program_of_the_users_gets_the_tokens_and_the_tool_keeps_none() {
     for name in SECRETS {
         assert!(text.contains(&format!("program: \"{name}\"=\"{VALUE}\"\n")), "{name}\n{text}");
     }
+    // What signs is for the tool alone.
+    assert!(!text.contains("\"COSIGN_") && !text.contains(KEY_PART), "{text}");
     // The first process is the program itself.
     let above = text.lines().filter(|line| line.starts_with("program in ")).nth(1).unwrap();
     assert!(!above.contains(VALUE), "{above}");

@@ -25,7 +25,7 @@ fn archive() -> String {
 #[test]
 fn two_releases_of_one_tag_at_once_end_as_one() {
     let Some(stage) = Stage::at("1.0.0") else { return };
-    stage.github.state().expected.insert("v1.0.0".into(), Stage::files("1.0.0"));
+    stage.github.state().expected.insert("v1.0.0".into(), stage.files("1.0.0"));
     stage.world.run("release --skip publish,check").ends_with(0);
     let before = stage.github.state().clone();
     // Not of one checkout, where one would wait for the other.
@@ -336,7 +336,7 @@ fn what_others_do_meanwhile_is_found() {
     }
     // A file that goes right before the release is published is missed in time.
     let Some(stage) = Stage::at("1.0.0") else { return };
-    stage.github.state().expected.insert("v1.0.0".into(), Stage::files("1.0.0"));
+    stage.github.state().expected.insert("v1.0.0".into(), stage.files("1.0.0"));
     run(&mut stage.tool(&format!("{RELEASE} --draft"))).ends_with(0);
     let id = stage.github.state().repositories[REPOSITORY].releases[0].id;
     stage.github.forget();

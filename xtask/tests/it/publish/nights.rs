@@ -7,21 +7,31 @@ use serde_json::Value;
 
 use super::*;
 use crate::world::github::State;
+use crate::world::keys::verify;
 use crate::world::proxy::{ALWAYS, Answer, Fault, Moment, ONCE, Proxy, Step};
 use crate::world::running::{ended, start, unclear};
 use crate::world::said;
 
+/// Whether the release is signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Signed {
+    Yes,
+    No,
+}
+
 /// A stage whose servers are behind proxies, and what GitHub held in the beginning.
 struct Night {
     stage: Stage,
+    signed: Signed,
     before: State,
     github: Proxy,
     registry: Proxy,
 }
 
 impl Night {
-    fn new() -> Option<Night> {
-        let stage = Stage::at("1.0.0")?;
+    fn new(signed: Signed) -> Option<Night> {
+        let mut stage = Stage::at("1.0.0")?;
+        stage.is_signed = signed == Signed::Yes;
         // A server that says nothing is not waited for.
         let quick = "[workspace.metadata.dockless.network]\ntimeout = 1\nretries = 3\n";
         let manifest = stage.world.read("Cargo.toml");
@@ -29,13 +39,13 @@ impl Night {
         stage.world.commit();
         stage.world.git(["tag", "--force", "v1.0.0"]);
         stage.github.push(REPOSITORY, stage.world.root());
-        stage.github.state().expected.insert("v1.0.0".into(), Stage::files("1.0.0"));
+        stage.github.state().expected.insert("v1.0.0".into(), stage.files("1.0.0"));
         // Everything is compiled before anything is cut.
         stage.world.run("release --skip publish,check").ends_with(0);
         let before = stage.github.state().clone();
         let github = Proxy::before(&stage.github.host);
         let registry = Proxy::before(&stage.registry.host);
-        Some(Night { stage, before, github, registry })
+        Some(Night { stage, signed, before, github, registry })
     }
 
     /// Begins anew, with images that nobody has yet.
@@ -57,7 +67,14 @@ impl Night {
     /// What there is in the end, but for where images are, which no two runs have alike.
     fn end(&self) -> Value {
         let text = self.stage.github.state().seen().to_string();
-        serde_json::from_str(&text.replace(&self.stage.folder, "FOLDER")).unwrap()
+        let mut seen: Value =
+            serde_json::from_str(&text.replace(&self.stage.folder, "FOLDER")).unwrap();
+        // No two signatures are alike; that the file is the one in dist/ is looked at elsewhere.
+        let releases = seen[REPOSITORY]["releases"].as_array_mut().into_iter().flatten();
+        let assets = releases.flat_map(|it| it["assets"].as_array_mut().into_iter().flatten());
+        let is_signature = |it: &Value| it["name"].as_str().unwrap().ends_with(".sigstore.json");
+        assets.filter(|it| is_signature(it)).for_each(|it| drop(it["digest"].take()));
+        seen
     }
 
     /// Requires that it is all there, and nobody saw less.
@@ -66,6 +83,15 @@ impl Night {
         self.stage.is_published("1.0.0");
         self.stage.is_submitted("1.0.0");
         assert_eq!(&self.end(), undisturbed);
+        if self.signed == Signed::Yes {
+            let world = &self.stage.world;
+            run(&mut verify(world, "dist")).ends_with(0);
+            let image = format!("{}/{}", self.registry.host, self.stage.folder);
+            let image = format!("{image}/kubectl-tool:1.0.0");
+            let said = run(verify(world, &image).envs(self.stage.registry.vars(world)));
+            let stdout = &said.ends_with(0).stdout;
+            assert_eq!(stdout.matches("proved ").count(), 1, "{stdout}");
+        }
     }
 }
 
@@ -80,8 +106,8 @@ fn undisturbed(night: &mut Night) -> (Value, usize, usize) {
 }
 
 /// Kills the run at each call to GitHub, or to the registry, and makes it again.
-fn killed_at_each(of_github: bool, moment: Moment) -> usize {
-    let Some(mut night) = Night::new() else { return usize::MAX };
+fn killed_at_each(of_github: bool, moment: Moment, signed: Signed) -> usize {
+    let Some(mut night) = Night::new(signed) else { return usize::MAX };
     let (whole, to_github, to_registry) = undisturbed(&mut night);
     let calls = if of_github { to_github } else { to_registry };
     let mut kills = 0;
@@ -107,10 +133,26 @@ fn killed_at_each(of_github: bool, moment: Moment) -> usize {
 fn a_run_that_is_killed_at_any_call_is_made_again() {
     let cuts = [(true, Moment::After), (true, Moment::InBody), (false, Moment::After)];
     let kills: usize = scope(|scope| {
-        let runs = cuts.map(|(github, moment)| scope.spawn(move || killed_at_each(github, moment)));
+        let runs = cuts.map(|(github, moment)| {
+            scope.spawn(move || killed_at_each(github, moment, Signed::No))
+        });
         runs.into_iter().map(|run| run.join().unwrap()).sum()
     });
     said(&format!("{kills} cuts"));
+    assert!(kills >= 60, "{kills}");
+}
+
+/// The same of a signed release: its signatures of files and images are all there in the end.
+#[test]
+fn a_signed_run_that_is_killed_at_any_call_is_made_again() {
+    let cuts = [(true, Moment::After), (false, Moment::After), (false, Moment::Before)];
+    let kills: usize = scope(|scope| {
+        let runs = cuts.map(|(github, moment)| {
+            scope.spawn(move || killed_at_each(github, moment, Signed::Yes))
+        });
+        runs.into_iter().map(|run| run.join().unwrap()).sum()
+    });
+    said(&format!("{kills} cuts of a signed release"));
     assert!(kills >= 60, "{kills}");
 }
 
@@ -201,7 +243,7 @@ fn befallen(
 #[test]
 fn each_fault_at_each_call_ends_well_or_with_one_clear_error() {
     const WORKERS: usize = 8;
-    let Some(mut night) = Night::new() else { return };
+    let Some(mut night) = Night::new(Signed::No) else { return };
     undisturbed(&mut night);
     let mut steps: Vec<Step> = night.github.seen().iter().map(|seen| seen.step).collect();
     steps.sort();
@@ -223,7 +265,7 @@ fn each_fault_at_each_call_ends_well_or_with_one_clear_error() {
         let worker = |which: usize| {
             let (cells, faults) = (&cells, &faults);
             scope.spawn(move || {
-                let mut night = Night::new().unwrap();
+                let mut night = Night::new(Signed::No).unwrap();
                 let whole = undisturbed(&mut night).0;
                 let own = cells.iter().skip(which).step_by(WORKERS);
                 own.map(|(step, fault, always)| {

@@ -1,0 +1,24 @@
+//! What is signed, where there is a key.
+
+use super::{CHECKSUMS, Part, Request, SignPlan, Skip};
+use crate::config::{Config, SignedFiles};
+
+/// Decides what is signed. `files` are those of the release.
+pub fn plan(config: &Config, request: &Request, files: &[String]) -> Option<SignPlan> {
+    let config = &config.sign;
+    let has_key = request.publish.has_key || config.key.is_some();
+    if !has_key || request.skips(Skip::Sign) {
+        return None;
+    }
+    let signed = |name: &&String| match config.files {
+        SignedFiles::All => true,
+        SignedFiles::Checksums => *name == CHECKSUMS,
+    };
+    let files = match request.part {
+        Part::All => files.iter().filter(signed).cloned().collect(),
+        // What these make for a release is signed by it.
+        Part::Images => Vec::new(),
+        Part::Archives | Part::Dockerfiles | Part::Programs => return None,
+    };
+    Some(SignPlan { files, legacy: config.legacy })
+}

@@ -1,0 +1,137 @@
+//! Whether files and images are what their makers signed.
+
+use serde::{Serialize, Serializer};
+
+use crate::digest::Digest;
+use crate::finding::{Finding, Place};
+use crate::term::Table;
+
+mod files;
+mod image;
+#[cfg(test)]
+mod tests;
+
+pub use files::{file, folder};
+pub use image::image;
+
+/// All that was looked at of a subject.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// What was to be verified.
+    pub subject: String,
+    /// The fingerprint of the key.
+    pub key: Digest,
+    pub proofs: Vec<Proof>,
+}
+
+/// One property of one thing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Proof {
+    /// The file or the image.
+    pub of: String,
+    pub what: What,
+    #[serde(flatten)]
+    pub verdict: Verdict,
+}
+
+/// What can be proved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum What {
+    Checksum,
+    Signature,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase", tag = "verdict")]
+pub enum Verdict {
+    Proved {
+        by: String,
+    },
+    Failed {
+        why: String,
+    },
+    /// There is nothing that could prove it.
+    Absent {
+        why: String,
+        /// Whether it should be there.
+        #[serde(rename = "expected", serialize_with = "is_expected")]
+        need: Need,
+    },
+}
+
+/// Whether something should be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    Expected,
+    Optional,
+}
+
+fn is_expected<S: Serializer>(need: &Need, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_bool(*need == Need::Expected)
+}
+
+impl What {
+    fn name(self) -> &'static str {
+        match self {
+            What::Checksum => "checksum",
+            What::Signature => "signature",
+        }
+    }
+}
+
+impl Verdict {
+    /// By whom it was proved, or why it was not.
+    fn text(&self) -> (&'static str, &str) {
+        match self {
+            Verdict::Proved { by } => ("proved", by),
+            Verdict::Failed { why } => ("FAILED", why),
+            Verdict::Absent { why, need: Need::Expected } => ("MISSING", why),
+            Verdict::Absent { why, need: Need::Optional } => ("not there", why),
+        }
+    }
+
+    fn failed(error: &anyhow::Error) -> Verdict {
+        Verdict::Failed { why: said(error) }
+    }
+}
+
+/// An error with its causes, without its help.
+fn said(error: &anyhow::Error) -> String {
+    crate::finding::said(error).0
+}
+
+impl Report {
+    fn new(subject: String, key: Digest) -> Report {
+        Report { subject, key, proofs: Vec::new() }
+    }
+
+    fn add(&mut self, of: &str, what: What, verdict: Verdict) {
+        self.proofs.push(Proof { of: of.to_owned(), what, verdict });
+    }
+
+    /// What is not proved and should be.
+    pub fn findings(&self) -> Vec<Finding> {
+        let unproved = self.proofs.iter().filter_map(|proof| {
+            let why = match &proof.verdict {
+                Verdict::Failed { why } => format!("its {} fails: {why}", proof.what.name()),
+                Verdict::Absent { why, need: Need::Expected } => why.clone(),
+                Verdict::Proved { .. } | Verdict::Absent { need: Need::Optional, .. } => {
+                    return None;
+                }
+            };
+            let fix = "do not use it before you know why; get it again from its makers";
+            Some(Finding::error("unproved", Place::item(&proof.of), why, fix))
+        });
+        unproved.collect()
+    }
+
+    pub fn table(&self) -> Table {
+        let mut table = Table::new(&["verdict", "what", "of", "by, or why not"]);
+        for Proof { of, what, verdict } in &self.proofs {
+            let (word, text) = verdict.text();
+            table.row([word.to_owned(), what.name().to_owned(), of.clone(), text.to_owned()]);
+        }
+        table
+    }
+}
