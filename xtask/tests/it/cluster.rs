@@ -8,6 +8,8 @@ use std::sync::OnceLock;
 use crate::world::cluster::{Cluster, ClusterRegistry, Manifest, Measured};
 use crate::world::{World, run, said};
 
+mod lines;
+
 /// The load balancers: one that names the client in a PROXY header, and one in the kernel that
 /// leaves the client's address on the packets.
 const BALANCERS: [&str; 2] = ["haproxy-proxy", "l4-dnat"];
@@ -17,6 +19,16 @@ const PLATFORM: &str = if cfg!(target_arch = "aarch64") { "linux/arm64" } else {
 
 /// By how many seconds an action comes later among checks that are 2 s apart.
 const PHASES: [&str; 4] = ["0", "0.5", "1", "1.5"];
+
+/// What is done under load.
+struct Load<'a> {
+    action: &'a str,
+    balancer: &'a str,
+    seconds: u32,
+    phase: &'a str,
+    /// Of the load balancer.
+    vars: &'a [(&'a str, &'a str)],
+}
 
 /// The manifests as the tool resolves them, and the registry that has the image.
 struct Deployed {
@@ -58,18 +70,12 @@ impl Deployed {
     }
 
     /// Measures, and requires that the client's address was right in every answer.
-    fn measure(
-        &self,
-        text: &str,
-        action: &str,
-        balancer: &str,
-        seconds: u32,
-        phase: &str,
-    ) -> Measured {
+    fn measure(&self, text: &str, load: &Load<'_>) -> Measured {
+        let Load { action, balancer, seconds, phase, vars } = *load;
         let _alone = self.cluster.alone();
         let trusting = changed(text, "        env:\n", TRUST);
         let text = if balancer == "haproxy-proxy" { &trusting } else { text };
-        let manifest = Manifest { name: "source-ip", text, seconds, phase };
+        let manifest = Manifest { name: "source-ip", text, seconds, phase, vars };
         let measured = self.cluster.measure(&manifest, action, balancer);
         said(&format!("{} (phase {phase})", measured.row));
         assert_eq!(measured.misnamed, 0, "{}", measured.row);
@@ -119,7 +125,8 @@ fn a_drained_node_loses_no_request() {
     let Some(deployed) = Deployed::shared() else { return };
     for balancer in BALANCERS {
         for phase in PHASES {
-            loses_nothing(&deployed.measure(&deployed.text, "drain", balancer, 60, phase));
+            let load = Load { action: "drain", balancer, seconds: 60, phase, vars: &[] };
+            loses_nothing(&deployed.measure(&deployed.text, &load));
         }
     }
 }
@@ -129,7 +136,8 @@ fn a_drained_node_loses_no_request() {
 fn a_rollout_loses_no_request() {
     let Some(deployed) = Deployed::shared() else { return };
     for balancer in BALANCERS {
-        loses_nothing(&deployed.measure(&deployed.text, "rollout", balancer, 100, "0"));
+        let load = Load { action: "rollout", balancer, seconds: 100, phase: "0", vars: &[] };
+        loses_nothing(&deployed.measure(&deployed.text, &load));
     }
 }
 
@@ -138,7 +146,8 @@ fn a_single_replica_is_moved_without_a_lost_request() {
     let Some(deployed) = Deployed::shared() else { return };
     for balancer in BALANCERS {
         let one = changed(&deployed.text, "replicas: 2", "replicas: 1");
-        loses_nothing(&deployed.measure(&one, "move1", balancer, 75, "0"));
+        let load = Load { action: "move1", balancer, seconds: 75, phase: "0", vars: &[] };
+        loses_nothing(&deployed.measure(&one, &load));
     }
 }
 
@@ -150,7 +159,8 @@ fn without_the_sleep_requests_are_lost() {
     let (_, after) = after.split_once("        readinessProbe:\n").unwrap();
     let none = format!("{before}        readinessProbe:\n{after}");
     for balancer in BALANCERS {
-        let measured = deployed.measure(&none, "drain", balancer, 60, "1");
+        let load = Load { action: "drain", balancer, seconds: 60, phase: "1", vars: &[] };
+        let measured = deployed.measure(&none, &load);
         assert!(measured.failed > 0, "{}", measured.row);
     }
 }

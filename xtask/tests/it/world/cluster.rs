@@ -27,8 +27,11 @@ pub struct Cluster {
 /// Waits for the end of its stdin, whose other end dies with the process that holds it.
 const KEEPER: &str = "cat >/dev/null; \"$0/down.sh\" >/dev/null 2>&1; rm -rf \"$1\"";
 
-/// The nodes, and the place that load comes through.
-const NODES: [&str; 2] = ["n1", "n2"];
+/// The nodes.
+pub const NODES: [&str; 2] = ["n1", "n2"];
+
+/// The place that load comes from, and how the addresses in it begin.
+const CLIENT: (&str, &str) = ("client", "10.77.1.");
 
 impl Cluster {
     /// `None`, said aloud, where `DOCKLESS_CLUSTER` names no folder of scripts.
@@ -100,6 +103,37 @@ impl Cluster {
         run(Command::new(self.bin().join("kubectl")).args(args))
     }
 
+    /// Gives documents to kubectl.
+    pub fn apply(&self, text: &str) {
+        let dir = new_dir();
+        let file = dir.join("manifest.yaml");
+        fs::write(&file, text).unwrap();
+        self.kubectl(&["apply", "-f", file.to_str().unwrap()]).ends_with(0);
+        fs::remove_dir_all(&dir).unwrap();
+    }
+
+    /// A command in the network of a place.
+    fn inside(&self, place: &str) -> Vec<String> {
+        let holder = fs::read_to_string(self.state().join(format!("{place}.pid"))).unwrap();
+        ["nsenter", "-t", holder.trim(), "-n", "--"].map(str::to_owned).to_vec()
+    }
+
+    /// What the client is answered on a port of a node.
+    pub fn ask(&self, node: &str, port: &str) -> Value {
+        let address = "jsonpath={.status.addresses[?(@.type=='InternalIP')].address}";
+        let address = self.kubectl(&["get", "node", node, "-o", address]);
+        let url = format!("http://{}:{port}/", address.ends_with(0).stdout.trim());
+        let inside = self.inside(CLIENT.0);
+        let mut curl = Command::new(&inside[0]);
+        curl.args(&inside[1..]).args(["curl", "-sSf", "-m", "5", "--noproxy", "*", &url]);
+        run(&mut curl).ends_with(0).json()
+    }
+
+    /// Whether the address is one of the client's.
+    pub fn is_client(address: &str) -> bool {
+        address.starts_with(CLIENT.1)
+    }
+
     /// Starts a registry that the nodes pull from, by the same name as this machine pushes to: they
     /// have a loopback each, and on each listens one with the same files.
     pub fn registry(&self) -> Option<ClusterRegistry> {
@@ -118,8 +152,9 @@ impl Cluster {
         let args = ["serve".into(), file.into_os_string()];
         let here = vec!["env".to_owned()];
         let on_nodes = NODES.iter().map(|node| {
-            let holder = fs::read_to_string(self.state().join(format!("{node}.pid"))).unwrap();
-            ["nsenter", "-t", holder.trim(), "-n", "--", "env"].map(str::to_owned).to_vec()
+            let mut inside = self.inside(node);
+            inside.push("env".to_owned());
+            inside
         });
         let started: Vec<Kept> = std::iter::once(here)
             .chain(on_nodes)
@@ -135,7 +170,7 @@ impl Cluster {
     }
 
     /// Puts load through a load balancer while something happens to a Deployment and its Service,
-    /// both of this name. `vars` are those of the script.
+    /// both of this name.
     pub fn measure(&self, manifest: &Manifest<'_>, action: &str, balancer: &str) -> Measured {
         let dir = new_dir();
         let file = dir.join("manifest.yaml");
@@ -144,6 +179,7 @@ impl Cluster {
         measure.arg(&file).args([action, balancer]).env("OUT", &dir);
         measure.env("DEPLOYMENT", manifest.name).env("SERVICE", manifest.name);
         measure.env("DURATION", manifest.seconds.to_string()).env("PHASE", manifest.phase);
+        measure.envs(manifest.vars.iter().copied());
         let run = run(&mut measure);
         run.ends_with(0);
         let mode = fs::read_to_string(self.state().join("mode")).unwrap();
@@ -180,6 +216,8 @@ pub struct Manifest<'a> {
     pub seconds: u32,
     /// By how many seconds the action comes later among the load balancer's checks.
     pub phase: &'a str,
+    /// Variables of the script that measures.
+    pub vars: &'a [(&'a str, &'a str)],
 }
 
 /// What the load saw.
