@@ -209,8 +209,9 @@ fn go(bench: &Bench) -> Result<PathBuf> {
 fn base(bench: &Bench, rust: &Rust, host: &str) -> Result<String> {
     let repository = format!("{host}/base");
     let args = ["image", "--quiet", "--push", "--package", "one", "--repository", &repository];
-    bench.command(INSTALLED, &rust.ours).args(args).read()?;
-    Ok(format!("{repository}/one:latest"))
+    let pushed = bench.command(INSTALLED, &rust.ours).args(args).read()?;
+    let reference = pushed.lines().last().context("read where the base was pushed")?;
+    Ok(reference.to_owned())
 }
 
 fn ko(bench: &Bench, dir: &Path, host: &str, base: &str, cached: bool) -> Result<Duration> {
