@@ -110,7 +110,7 @@ fn entries(
         let digest = digest.with_context(|| format!("read {}", path.display()))?;
         entries.insert(file.name.clone(), ArchiveEntry { mode: file.mode, path, digest });
     }
-    for file in generated.of(&plan.package) {
+    for file in generated.of(plan) {
         let (path, digest) = (file.path.clone(), file.digest);
         entries.insert(file.name.clone(), ArchiveEntry { mode: file.mode, path, digest });
     }

@@ -84,6 +84,8 @@ pub enum CacheKind {
     Yanked,
     /// Lock files that cargo does not want to change.
     Lock,
+    /// The licence texts of crates, as JSON.
+    License,
 }
 
 /// The folder of programs that this tool installed for itself.
@@ -110,6 +112,7 @@ impl CacheKind {
             CacheKind::Plugin => "plugin",
             CacheKind::Yanked => "yanked",
             CacheKind::Lock => "lock",
+            CacheKind::License => "license",
         }
     }
 }

@@ -22,6 +22,7 @@ mod advisories;
 mod audit;
 mod database;
 mod inside;
+mod licenses;
 mod lock;
 mod programs;
 mod rules;
@@ -130,8 +131,7 @@ pub struct Subject<'a> {
     pub term: &'a Term,
 }
 
-/// Runs all checks, even after one has failed. fmt, the lock file and the audit run while clippy
-/// compiles.
+/// Runs all checks, even after one has failed. All others run while clippy compiles.
 pub fn check(subject: &Subject<'_>) -> Result<Vec<Verdict>> {
     let Subject { project, options, term, .. } = *subject;
     if options.runs(Check::Clippy) {
@@ -157,10 +157,11 @@ pub fn check(subject: &Subject<'_>) -> Result<Vec<Verdict>> {
     });
     let died = |check| verdict(check, options, Status::NotRun, "the thread that ran it panicked");
     let fmt = fmt.unwrap_or_else(|_| (died(Check::Fmt), String::new()));
-    let [lock, audit] = others.unwrap_or_else(|_| [died(Check::Lock), died(Check::Audit)]);
+    let others = others.unwrap_or_else(|_| [Check::Lock, Check::Audit, Check::Licenses].map(died));
+    let [lock, audit, licenses] = others;
     // fmt's lines waited, so that they do not mix with clippy's.
     fmt.1.lines().for_each(|line| term.note(line));
-    let verdicts = vec![fmt.0, lock, clippy.0, audit];
+    let verdicts = vec![fmt.0, lock, clippy.0, audit, licenses];
     for verdict in &verdicts {
         let shown = matches!(verdict.check, Check::Fmt | Check::Clippy);
         for CheckFinding { finding, .. } in &verdict.findings {
@@ -209,11 +210,32 @@ fn run(check: Check, options: &Options, it: impl FnOnce() -> Result<Report>) -> 
     (verdict, lines)
 }
 
-/// The checks of the lock file: whether it is current, and its audit.
-fn others(subject: &Subject<'_>) -> [Verdict; 2] {
+/// The checks of the lock file: whether it is current, its audit, and its crates' licences.
+fn others(subject: &Subject<'_>) -> [Verdict; 3] {
     let lock = run(Check::Lock, subject.options, || lock_is_current(subject));
     let audit = run(Check::Audit, subject.options, || audited(subject));
-    [lock.0, audit.0]
+    [lock.0, audit.0, licensed(subject)]
+}
+
+/// Compares licences with the rules of the project, where it has some. Without rules nothing is
+/// wrong, and nothing was checked.
+fn licensed(subject: &Subject<'_>) -> Verdict {
+    let Subject { project, options, .. } = *subject;
+    let settings = options.runs(Check::Licenses).then(|| licenses::rules(project));
+    match settings {
+        Some(Ok(None)) => {
+            verdict(Check::Licenses, options, Status::Skipped, "no [licenses] in deny.toml")
+        }
+        Some(Err(error)) => {
+            let (why, help) = finding::said(&error);
+            let detail = help.map_or(why.clone(), |help| format!("{why}; {help}"));
+            verdict(Check::Licenses, options, Status::Failed, detail)
+        }
+        Some(Ok(Some(rules))) => {
+            run(Check::Licenses, options, || licenses::check(&rules, subject)).0
+        }
+        None => verdict(Check::Licenses, options, Status::Skipped, ""),
+    }
 }
 
 const NO_LOCK: &str = "there is no Cargo.lock: run `cargo generate-lockfile`";
@@ -235,7 +257,7 @@ fn lock_is_current(subject: &Subject<'_>) -> Result<Report> {
     if cache.get(CacheKind::Lock, &key, std::io::sink())?.is_some() {
         return Ok(Report { passed: true, ..Report::default() });
     }
-    let metadata = match tools::metadata(project, subject.options.network) {
+    let metadata = match tools::metadata(project, subject.options.network, &[]) {
         Ok(metadata) => metadata,
         Err(error) if format!("{error:#}").contains("--locked was passed") => {
             return failed("it is not up to date: run `cargo update --workspace`");
@@ -341,7 +363,9 @@ fn audited(subject: &Subject<'_>) -> Result<Report> {
     let updates = if matches.is_empty() {
         Updates::default()
     } else {
-        tools::metadata(project, options.network).map(|it| Updates::of(&it)).unwrap_or_default()
+        tools::metadata(project, options.network, &[])
+            .map(|it| Updates::of(&it))
+            .unwrap_or_default()
     };
     findings.extend(audit::findings(lock, &matches, &advisories.all, &rules, &updates, today));
     let errors = findings.iter().filter(|it| it.finding.severity == Severity::Error).count();

@@ -64,6 +64,7 @@ struct PackageKeys {
     default_features: bool,
     env: BTreeMap<String, String>,
     auditable: bool,
+    licenses: bool,
     archive: ArchiveKeys,
     krew: krew::KrewKeys,
     image: image::ImageKeys,
@@ -112,6 +113,8 @@ pub struct PackageConfig {
     pub env: BTreeMap<String, String>,
     /// Whether its programs have a list of their crates.
     pub auditable: bool,
+    /// Whether archives and images have the licence texts of the crates that are linked in.
+    pub licenses: bool,
     /// The files that go into archives, each once.
     pub archive_files: Vec<ArchiveFile>,
     /// What is wrong with the files. Another program may write them later, so this counts only
@@ -295,6 +298,7 @@ fn resolve_package(
         default_features: keys.default_features,
         env: keys.env,
         auditable: keys.auditable,
+        licenses: keys.licenses,
     }
 }
 

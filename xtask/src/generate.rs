@@ -17,8 +17,9 @@ use crate::digest::Digest;
 use crate::files::{self, limits};
 use crate::finding::{Help, failure};
 use crate::linkage::{Binaries, Binary};
-use crate::plan::{ArchivePlan, GeneratePlan, Joined};
+use crate::plan::{ArchivePlan, GeneratePlan, Joined, THIRD_PARTY};
 use crate::process::{self, Env, Program, TimedOut};
+use crate::target::Target;
 use crate::template;
 use crate::term::Term;
 
@@ -39,6 +40,8 @@ const DEAD_PROXY: &str = "http://127.0.0.1:9";
 #[derive(Debug, Default)]
 pub struct Generated {
     files: BTreeMap<String, Vec<File>>,
+    /// The licence texts of crates, by package and target.
+    licenses: BTreeMap<(String, Target), File>,
     /// Removed when dropped.
     folders: Vec<TempDir>,
 }
@@ -86,7 +89,7 @@ impl Generated {
             }
             ensure_free(package, own, &[], archives, "a shard")?;
         }
-        Ok(Generated { files, folders: Vec::new() })
+        Ok(Generated { files, ..Generated::default() })
     }
 
     /// Adds a file that concatenates others, each under its name.
@@ -100,23 +103,35 @@ impl Generated {
             }
             text.extend(files::read_resolved(path, limits::TEXT)?);
         }
-        let folder = files::temporary_dir()?;
-        let path = folder.path().join(&joined.name);
-        files::write(&path, &text)?;
-        let file = File { name: joined.name.clone(), path, digest: Digest::of(&text), mode: 0o644 };
+        let file = self.write(&joined.name, &text)?;
         self.files.entry(package.to_owned()).or_default().push(file);
-        self.folders.push(folder);
         Ok(())
     }
 
-    /// All files, by package.
+    /// Adds the licence texts of the crates in an archive's programs.
+    pub fn add_licenses(&mut self, archive: &ArchivePlan, name: &str, text: &str) -> Result<()> {
+        let file = self.write(name, text.as_bytes())?;
+        self.licenses.insert((archive.package.clone(), archive.target.clone()), file);
+        Ok(())
+    }
+
+    fn write(&mut self, name: &str, text: &[u8]) -> Result<File> {
+        let folder = files::temporary_dir()?;
+        let path = folder.path().join(name);
+        files::write(&path, text)?;
+        self.folders.push(folder);
+        Ok(File { name: name.to_owned(), path, digest: Digest::of(text), mode: 0o644 })
+    }
+
+    /// All files that programs wrote, by package.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[File])> {
         self.files.iter().map(|(package, files)| (&**package, &**files))
     }
 
-    /// The files of a package, in any order.
-    pub fn of(&self, package: &str) -> &[File] {
-        self.files.get(package).map_or(&[], Vec::as_slice)
+    /// The files of an archive, in any order.
+    pub fn of(&self, archive: &ArchivePlan) -> impl Iterator<Item = &File> {
+        let licenses = self.licenses.get(&(archive.package.clone(), archive.target.clone()));
+        self.files.get(&archive.package).into_iter().flatten().chain(licenses)
     }
 }
 
@@ -165,10 +180,12 @@ fn ensure_free(
             .chain(others.iter().map(|file| file.name.clone()));
         if taken.any(|name| name == file.name) {
             let why = format!("{writer} of {package} wrote {}", file.name);
-            bail!(failure(
-                format!("{why}, but another entry of its archives has that name"),
-                "rename one: archives are flat",
-            ));
+            let fix = if file.name == THIRD_PARTY {
+                "rename it, or set `licenses = false` in [package.metadata.dockless]"
+            } else {
+                "rename one: archives are flat"
+            };
+            bail!(failure(format!("{why}, but another entry of its archives has that name"), fix,));
         }
     }
     Ok(())

@@ -33,6 +33,7 @@ mod registry;
 mod sink;
 
 mod generate;
+mod license;
 
 mod archive;
 mod artifacts;

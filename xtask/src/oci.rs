@@ -44,7 +44,7 @@ pub use assemble::Reads;
 #[cfg(any(fuzzing, test))]
 pub use base_tree::{At, Tree as BaseTree};
 pub use bounded::Allowance;
-pub use build::{Base, base, build_image, on};
+pub use build::{Base, Parts, base, build_image, on};
 pub use contents::contents;
 pub use descriptor::{CONTAINERD_NAME, Descriptor, REF_NAME, RawDescriptor, RawIndex, RawManifest};
 pub use json::parse;

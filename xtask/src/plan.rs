@@ -42,6 +42,9 @@ pub use values::{
 /// <https://github.com/rust-lang/cargo/blob/master/src/cargo/ops/cargo_package/mod.rs>
 pub const NO_TIME: i64 = 1_153_704_088;
 
+/// The name of the file with the licence texts of the crates that are linked in.
+pub const THIRD_PARTY: &str = "THIRD-PARTY-LICENSES";
+
 /// The name of the list of digests, as `sha256sum --check` reads it.
 pub const CHECKSUMS: &str = "checksums.txt";
 
@@ -205,8 +208,10 @@ impl Decided {
         }
         if request.archives() {
             self.findings.extend(selected.config.archive_unfound.clone());
-            let archives: Vec<ArchivePlan> =
-                targets.iter().map(|target| archive(selected, &build, target)).collect();
+            let archives: Vec<ArchivePlan> = targets
+                .iter()
+                .map(|target| archive(selected, &build, target, &self.generate))
+                .collect();
             let (plugin, found, unbuilt) = krew::plan(selected, &build, &archives, project);
             self.plugins.extend(plugin);
             self.findings.extend(found);
@@ -413,7 +418,12 @@ impl Selected<'_> {
     }
 }
 
-fn archive(selected: &Selected<'_>, build: &BuildPlan, target: &Target) -> ArchivePlan {
+fn archive(
+    selected: &Selected<'_>,
+    build: &BuildPlan,
+    target: &Target,
+    generate: &[GeneratePlan],
+) -> ArchivePlan {
     let format = Format::of(target);
     let (package, version, triple) = (&build.package, &build.version, target.triple());
     let archive = ArchivePlan {
@@ -425,6 +435,12 @@ fn archive(selected: &Selected<'_>, build: &BuildPlan, target: &Target) -> Archi
         bins: build.bins.clone(),
         files: selected.config.archive_files.clone(),
         joined: None,
+        licenses: None,
     };
-    ArchivePlan { joined: krew::joined(selected, &archive), ..archive }
+    // The user's own file of that name counts. Some systems ignore case.
+    let is_taken = |name: &str| name.eq_ignore_ascii_case(THIRD_PARTY);
+    let free = !archive.entry_names(generate).iter().any(|name| is_taken(name));
+    let wanted = selected.config.licenses && build.linked(target).next().is_some();
+    let licenses = (wanted && free).then(|| THIRD_PARTY.to_owned());
+    ArchivePlan { licenses, joined: krew::joined(selected, &archive), ..archive }
 }

@@ -34,6 +34,7 @@ pub mod rustc;
 mod rustup;
 mod tag_form;
 
+pub use crates::Crate;
 pub use cross::Cross;
 pub use git::Git;
 pub use graph::{Graph, NativeCrate, Wanted};

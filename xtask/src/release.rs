@@ -34,6 +34,7 @@ mod bases;
 mod calls;
 mod dry_run;
 mod held;
+mod licenses;
 mod locks;
 mod outcome;
 mod plugins;
@@ -44,6 +45,7 @@ mod sign;
 pub use ahead::{ensure_named, ensure_pushable, probe};
 use calls::calls;
 pub use dry_run::dry_run;
+use licenses::Licenses;
 use locks::lock_target;
 pub use locks::{Locks, lock, lock_dist};
 pub use outcome::Outcome;
@@ -99,9 +101,11 @@ pub fn make<'lock>(
         }
     }?;
     join(plan, &mut generated, term)?;
+    let licenses = licenses::of(plan, &binaries, cache, term)?;
+    licenses.add_to(plan, &mut generated)?;
     keep_others(plan, &staging, term)?;
     let archives = archives(plan, &binaries, &generated, &staging, cache, term)?;
-    let images = images(plan, &bases, &binaries, cache, registry.blobs(), term)?;
+    let images = images(plan, &bases, &binaries, &licenses, cache, registry.blobs(), term)?;
     for image in &images {
         let (names, place) = (&image.plan.names, format!("{IMAGES}{}", image.plan.name));
         let root = registry.fetch(&image.root)?;
@@ -164,7 +168,8 @@ pub fn images_alone(
     let _lock = lock_target(project, term)?;
     let bases = bases::all(plan, cache, registry, term)?;
     let (binaries, left_out, cargo) = binaries(plan, project, network, term)?;
-    let images = images(plan, &bases, &binaries, cache, registry.blobs(), term)?;
+    let licenses = licenses::of(plan, &binaries, cache, term)?;
+    let images = images(plan, &bases, &binaries, &licenses, cache, registry.blobs(), term)?;
     let images = images.into_iter().map(Box::new).map(Artifact::Image).collect();
     Ok(outcome(plan, images, left_out, cargo, None))
 }
@@ -177,6 +182,13 @@ enum DockerfilePlace<'a> {
     Dist(Dist),
     /// A folder of the workspace.
     Folder(&'a str),
+}
+
+/// What goes with a Dockerfile.
+struct Beside<'a> {
+    base: Option<&'a Base>,
+    licenses: &'a str,
+    binaries: &'a Binaries,
 }
 
 /// Writes the Dockerfiles of the plan's images and what goes with them, into dist/ or
@@ -220,7 +232,9 @@ pub fn dockerfiles(
             };
             let dir = project.root.join(folder);
             ensure_ours(&dir.join("Dockerfile"))?;
-            dockerfile(image, bases[0].as_ref(), plan, project, &binaries, folder, &dir)?;
+            let licenses = &licenses::of_image(plan, image, cache, term)?;
+            let beside = Beside { base: bases[0].as_ref(), licenses, binaries: &binaries };
+            dockerfile(image, beside, plan, project, folder, &dir)?;
             return Ok(vec![dir.join("Dockerfile")]);
         }
     };
@@ -230,7 +244,9 @@ pub fn dockerfiles(
     for (image, base) in plan.images.iter().zip(&bases) {
         let place = format!("{DOCKER}{}", image.name);
         let (folder, to) = (format!("dist/{place}"), staging.path(&place));
-        dockerfile(image, base.as_ref(), plan, project, &binaries, &folder, &to)?;
+        let licenses = &licenses::of_image(plan, image, cache, term)?;
+        let beside = Beside { base: base.as_ref(), licenses, binaries: &binaries };
+        dockerfile(image, beside, plan, project, &folder, &to)?;
         written.push(dist.path().join(&place).join("Dockerfile"));
     }
     artifacts::describe(plan, name(plan, project), Vec::new(), &staging)?;
@@ -241,18 +257,18 @@ pub fn dockerfiles(
 /// Writes one Dockerfile, which is called by `folder`, and what goes with it to `dir`.
 fn dockerfile(
     image: &ImagePlan,
-    base: Option<&Base>,
+    beside: Beside<'_>,
     plan: &Plan,
     project: &Project,
-    binaries: &Binaries,
     folder: &str,
     dir: &Path,
 ) -> Result<()> {
+    let Beside { base, licenses, binaries } = beside;
     let rendered = dockerfile::render(image, plan, project, folder)?;
     files::make_dir(dir)?;
     let mut rootfs = files::temporary(dir)?;
     let trees = base.map_or_else(Vec::new, Base::trees);
-    oci::rootfs_tar(image, &trees, BufWriter::new(&mut rootfs))?;
+    oci::rootfs_tar(image, &trees, licenses, BufWriter::new(&mut rootfs))?;
     files::persist(rootfs, &dir.join("rootfs.tar"))?;
     for it in &image.platforms {
         let place = dir.join("bin").join(&it.platform.os).join(it.platform.suffix());
@@ -309,6 +325,7 @@ fn images(
     plan: &Plan,
     bases: &[Base],
     binaries: &Binaries,
+    licenses: &Licenses,
     cache: &Cache,
     blobs: &Blobs,
     term: &Term,
@@ -325,7 +342,9 @@ fn images(
         let total = sizes.sum::<Result<u64>>()? + binaries.size();
         term.step("image", format_args!("{} for {}", image.name, image.platform_names()));
         let bar = term.bar("image", total);
-        let root = oci::build_image(&image, base, binaries, plan.time, cache, blobs, &bar);
+        let texts = licenses.texts(&image.package);
+        let parts = oci::Parts { binaries, licenses: &texts };
+        let root = oci::build_image(&image, base, parts, plan.time, cache, blobs, &bar);
         bar.finish_and_clear();
         let root = root.with_context(|| format!("make the image of {}", image.package))?;
         images.push(Image { plan: image, root, time: started.elapsed() });

@@ -33,7 +33,7 @@ pub struct Rules {
 /// <https://github.com/rustsec/rustsec/blob/main/cargo-audit/audit.toml.example>
 /// <https://embarkstudios.github.io/cargo-deny/checks/cfg.html>
 const AUDIT: [&str; 1] = [".cargo/audit.toml"];
-const DENY: [&str; 3] = ["deny.toml", ".deny.toml", ".cargo/deny.toml"];
+pub const DENY: [&str; 3] = ["deny.toml", ".deny.toml", ".cargo/deny.toml"];
 
 /// Joins our settings with the files of the two tools in the workspace's folder.
 pub fn rules(config: &CheckConfig, root: &Path, boundary: &Boundary) -> Result<Rules> {
@@ -61,13 +61,24 @@ fn first<T: DeserializeOwned>(
     root: &Path,
     boundary: &Boundary,
 ) -> Result<Option<(Place, T)>> {
+    let Some((name, text)) = first_text(names, root, boundary)? else { return Ok(None) };
+    let path = root.join(name);
+    let parsed = toml::from_str(&text).with_context(|| format!("read {}", path.display()));
+    let help = || Help(format!("correct {name}, or move its settings into Cargo.toml"));
+    Ok(Some((Place::file(&path), parsed.with_context(help)?)))
+}
+
+/// The name and the text of the first of the files that exists.
+pub fn first_text<'a>(
+    names: &[&'a str],
+    root: &Path,
+    boundary: &Boundary,
+) -> Result<Option<(&'a str, String)>> {
     for name in names {
         let path = root.join(name);
         let Some(bytes) = boundary.read_if_there(&path, limits::SETTINGS)? else { continue };
-        let parsed = || -> Result<T> { Ok(toml::from_str(&String::from_utf8(bytes)?)?) };
-        let parsed = parsed().with_context(|| format!("read {}", path.display()));
-        let help = || Help(format!("correct {name}, or move its settings into Cargo.toml"));
-        return Ok(Some((Place::file(&path), parsed.with_context(help)?)));
+        let text = String::from_utf8(bytes).with_context(|| format!("read {}", path.display()));
+        return Ok(Some((name, text.with_context(|| Help(format!("write {name} in UTF-8")))?)));
     }
     Ok(None)
 }

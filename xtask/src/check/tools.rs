@@ -218,10 +218,15 @@ pub fn count(number: usize, what: &str) -> String {
 }
 
 /// cargo's metadata of all packages in the lock file, which is not changed.
-pub fn metadata(project: &Project, network: Network) -> Result<cargo_metadata::Metadata> {
+pub fn metadata(
+    project: &Project,
+    network: Network,
+    more: &[String],
+) -> Result<cargo_metadata::Metadata> {
     let cargo = project
         .cargo("metadata")
         .args(["--format-version", "1", "--locked"])
+        .args(more)
         .args(network.cargo_arg());
     serde_json::from_str(&cargo.read()?).with_context(|| format!("read the output of `{cargo}`"))
 }

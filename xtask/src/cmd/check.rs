@@ -11,10 +11,11 @@ use crate::files;
 use crate::plan::Mode;
 use crate::project::Project;
 
-/// Run fmt, clippy, the lock file check and an audit, as one verdict
+/// Run fmt, clippy, the lock file check, an audit and a check of licences, as one verdict
 ///
 /// clippy's warnings fail, unless `[lints]` in Cargo.toml allows them. The audit compares
-/// Cargo.lock with the RustSec advisories, and reports yanked crates.
+/// Cargo.lock with the RustSec advisories, and reports yanked crates. Licences are compared
+/// with `[licenses]` in deny.toml, if there is one.
 #[derive(Debug, Default, clap::Args)]
 #[group(skip)] // Another command has the same arguments.
 #[command(after_help = "Examples:

@@ -44,6 +44,7 @@ pub enum Check {
     Lock,
     Clippy,
     Audit,
+    Licenses,
 }
 
 impl Check {
@@ -58,6 +59,7 @@ impl Check {
             Check::Lock => "lock",
             Check::Clippy => "clippy",
             Check::Audit => "audit",
+            Check::Licenses => "licenses",
         }
     }
 }

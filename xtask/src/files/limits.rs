@@ -20,6 +20,8 @@ pub const LOGINS: Limit = Limit(1 << 20);
 pub const CERTIFICATES: Limit = Limit(16 << 20);
 /// A licence or a changelog, which grows with its project.
 pub const TEXT: Limit = Limit(16 << 20);
+/// A licence file of a crate: those of crates that bundle much C have some 100 kB.
+pub const LICENSE: Limit = Limit(4 << 20);
 /// The manifest of a kubectl plugin: those in krew's index have a few kB.
 pub const PLUGIN: Limit = Limit(1 << 20);
 /// artifacts.json and metadata.json of a release: a few kB per artifact.

@@ -24,7 +24,7 @@ use crate::linkage::Binaries;
 use crate::parallel;
 use crate::plan::{ImagePlan, ImagePlatform};
 use crate::reference::Reference;
-use crate::target::Platform;
+use crate::target::{Platform, Target};
 use crate::term::Term;
 
 /// How many layers are made at a time. Each is compressed on all processors.
@@ -140,13 +140,21 @@ struct Making<'a> {
     provenance: Vec<(String, String)>,
 }
 
+/// What was made for an image.
+#[derive(Clone, Copy, Debug)]
+pub struct Parts<'a> {
+    pub binaries: &'a Binaries,
+    /// The licence texts of the crates in the programs of each target.
+    pub licenses: &'a BTreeMap<Target, String>,
+}
+
 /// Makes the image of the plan's programs and files on the base: an index, or a manifest
 /// alone for one platform. Layers that were made before come from the cache. All layers are
 /// in `blobs`. `time` is the time of creation. `bar` advances by the size of the files.
 pub fn build_image(
     plan: &ImagePlan,
     base: &Base,
-    binaries: &Binaries,
+    parts: Parts<'_>,
     time: Timestamp,
     cache: &Cache,
     blobs: &Blobs,
@@ -167,10 +175,17 @@ pub fn build_image(
             Base::Builtin | Base::Scratch => &own,
         };
         let lower = tree::lower(plan, tree, &requested)?;
-        let programs = lower.with(programs(plan, platform, binaries)?)?;
+        let programs = lower.with(programs(plan, platform, parts.binaries)?)?;
+        // In a layer of their own they are uploaded again only when the crates change.
+        let licenses = lower.with(licenses(plan, platform, parts)?)?;
         let files = recipes.add(lower.into_files());
-        let programs = recipes.add(programs);
-        layers.push([("base", lowest), ("files", files), ("programs", programs)]);
+        let (licenses, programs) = (recipes.add(licenses), recipes.add(programs));
+        layers.push([
+            ("base", lowest),
+            ("files", files),
+            ("licenses", licenses),
+            ("programs", programs),
+        ]);
     }
     let made = parallel::map(&recipes.0, LAYERS_AT_A_TIME, |entries| {
         (!entries.is_empty()).then(|| layer(entries, cache, blobs, bar)).transpose()
@@ -217,6 +232,18 @@ fn programs(
         Ok(tree::program(bin, content))
     });
     programs.collect()
+}
+
+/// The entry of the licence texts of a platform's programs.
+fn licenses(
+    plan: &ImagePlan,
+    platform: &ImagePlatform,
+    parts: Parts<'_>,
+) -> Result<Vec<Requested>> {
+    let Some(path) = &plan.licenses else { return Ok(Vec::new()) };
+    let text = parts.licenses.get(&platform.target);
+    let text = text.with_context(|| format!("find the licences for {}", platform.target))?;
+    Ok(vec![tree::document(path, text)])
 }
 
 fn of<'a>(images: &'a BTreeMap<Platform, BaseImage>, of: &Platform) -> Result<&'a BaseImage> {

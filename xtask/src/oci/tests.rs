@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::entry::{Content, LayerEntry, Node};
-use super::{RawIndex, Root, base, build_image, layer, rootfs, validate};
+use super::{Parts, RawIndex, Root, base, build_image, layer, rootfs, validate};
 use crate::cache::Cache;
 use crate::config::{self, ImageFile, ImageNode, Owner, User};
 use crate::digest::Digest;
@@ -92,6 +92,7 @@ fn plan(dir: &Path, targets: &[&str]) -> ImagePlan {
         bins: Vec::new(),
         base: config::Base::Builtin,
         files: vec![ImageFile { to, node: ImageNode::File(file), mode: 0o600, owner }],
+        licenses: None,
         names: vec![Reference::parse("tool:1.2.3").unwrap()],
         moves_latest: false,
         config: ImageConfig {
@@ -121,7 +122,10 @@ fn image_of(plan: &ImagePlan, dir: &Path) -> Root {
     let time = Timestamp::constant(1_700_000_000, 0);
     let blobs = cache.blobs().unwrap();
     let (none, bar) = (Binaries::default(), ProgressBar::hidden());
-    let build = || build_image(plan, &base, &none, time, &cache, &blobs, &bar);
+    let licenses = |it: &ImagePlatform| (it.target.clone(), format!("of {}\n", it.target));
+    let licenses = plan.platforms.iter().map(licenses).collect();
+    let parts = Parts { binaries: &none, licenses: &licenses };
+    let build = || build_image(plan, &base, parts, time, &cache, &blobs, &bar);
     let root = build().unwrap();
     assert_eq!(validate(&root), []);
     // From the cache it is the same.

@@ -13,7 +13,7 @@ use super::entry::{Content, LayerEntry, Node};
 use super::layer::write_tar;
 use super::rootfs;
 use crate::config::{Base, ImageNode, Owner};
-use crate::finding::failure;
+use crate::finding::{failure, said};
 use crate::plan::{BIN, ImagePlan};
 use crate::term::tame;
 
@@ -31,9 +31,16 @@ pub struct Requested {
 }
 
 /// Writes an image without its programs, and without a base of others, as one tar for builds
-/// with a Dockerfile. `trees` are the base's, one a platform, where they are known.
-pub fn rootfs_tar(plan: &ImagePlan, trees: &[&Tree], out: impl Write) -> Result<()> {
-    let requested = requested(plan, &Content::of)?;
+/// with a Dockerfile. `trees` are the base's, one a platform, where they are known. `licenses` are
+/// the licence texts of the crates in the programs of all platforms.
+pub fn rootfs_tar(
+    plan: &ImagePlan,
+    trees: &[&Tree],
+    licenses: &str,
+    out: impl Write,
+) -> Result<()> {
+    let mut requested = requested(plan, &Content::of)?;
+    requested.extend(plan.licenses.iter().map(|path| document(path, licenses)));
     let mut all = BTreeMap::new();
     if let [first, others @ ..] = trees {
         let files = |tree: &Tree| Ok::<_, Error>(lower(plan, tree, &requested)?.files);
@@ -131,13 +138,25 @@ pub fn program(bin: &str, content: Content) -> Requested {
     Requested { entry: LayerEntry { node, ..folder(&path) }, walked: false }
 }
 
+/// The entry of a text.
+pub fn document(path: &str, text: &str) -> Requested {
+    let node = Node::File(Content::Bytes(text.as_bytes().to_vec().into()));
+    Requested { entry: LayerEntry { node, mode: 0o644, ..folder(path) }, walked: false }
+}
+
 /// Fails where the plan's files or programs have no place in the tree.
 pub fn check(plan: &ImagePlan, tree: &Tree) -> Result<()> {
     // Contents are read later. Here paths stand for them.
     let content = |name: &str| Content::Bytes(name.as_bytes().to_vec().into());
     let requested = requested(plan, &|path| Ok(content(&path.to_string_lossy())))?;
     let programs = plan.bins.iter().map(|bin| program(bin, content(bin))).collect();
-    lower(plan, tree, &requested)?.with(programs).map(drop)
+    let lower = lower(plan, tree, &requested)?;
+    lower.with(programs)?;
+    let licenses = plan.licenses.iter().map(|path| document(path, "")).collect();
+    lower.with(licenses).map(drop).map_err(|error| {
+        let (why, _) = said(&error);
+        failure(why, "set `licenses = false` in [package.metadata.dockless]")
+    })
 }
 
 /// The base, and the files of the config on it: what is below the programs.

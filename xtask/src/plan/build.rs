@@ -76,8 +76,9 @@ pub fn plan(
     args.extend(request.build.network.cargo_arg().map(str::to_owned));
     args.extend(request.build.jobs.iter().map(|jobs| format!("--jobs={jobs}")));
     let (env, findings) = environment(selected, project);
-    let graph =
-        |target: &Target| project.graphs.get(&selected.wanted(target)).cloned().unwrap_or_default();
+    let graph = |target: &Target| project.graphs.get(&selected.wanted(target));
+    let native = |target: &Target| graph(target).map(|it| it.native.clone()).unwrap_or_default();
+    let crates = |target: &Target| graph(target).map(|it| it.crates.clone()).unwrap_or_default();
     let plan = BuildPlan {
         package: package.name.clone(),
         spec: package.spec.clone(),
@@ -86,8 +87,9 @@ pub fn plan(
         about: package.about.clone(),
         remap: if shipped { remap(project) } else { Vec::new() },
         auditable: shipped && selected.config.auditable,
-        crates: tools.keys().map(|target| (target.clone(), graph(target).crates)).collect(),
-        native: tools.keys().map(|target| (target.clone(), graph(target).native)).collect(),
+        crates: tools.keys().map(|target| (target.clone(), crates(target))).collect(),
+        members: project.packages.iter().map(|package| package.dir.clone()).collect(),
+        native: tools.keys().map(|target| (target.clone(), native(target))).collect(),
         profile: profile.to_owned(),
         bins,
         targets: in_order(targets, &tools),

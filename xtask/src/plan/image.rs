@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{BuildPlan, ImageConfig, ImagePlan, ImagePlatform, LeftOut, Mode, Request, Selected};
+use super::{
+    BuildPlan, ImageConfig, ImagePlan, ImagePlatform, LeftOut, Mode, Request, Selected, THIRD_PARTY,
+};
 use crate::config::{self, Base, ImageNode};
 use crate::finding::{Finding, Place, Severity};
 use crate::project::{self, Project};
@@ -117,16 +119,29 @@ pub fn plan(
         name: build.package.clone(),
         package: build.package.clone(),
         version: build.version.clone(),
-        platforms,
         bins: build.bins.clone(),
         base,
         files: config.files.clone(),
+        licenses: licenses(selected, build, &platforms),
+        platforms,
         names,
         moves_latest: released && !build.version.is_prerelease(),
         config: texts.config(config, build, project),
     };
     findings.extend(collisions(selected, &image));
     (Some(image), findings, left_out)
+}
+
+/// Where the licence texts lie, unless a file of the settings has their place.
+fn licenses(
+    selected: &Selected<'_>,
+    build: &BuildPlan,
+    platforms: &[ImagePlatform],
+) -> Option<String> {
+    let path = format!("usr/share/doc/{}/{THIRD_PARTY}", build.package);
+    let linked = platforms.iter().any(|it| build.linked(&it.target).next().is_some());
+    let free = !selected.config.image.files.iter().any(|file| file.to == path);
+    (selected.config.licenses && linked && free).then_some(path)
 }
 
 /// The place of a key of the package's image.

@@ -115,6 +115,7 @@ fn config(project: &Project) -> Config {
         default_features: true,
         env: BTreeMap::new(),
         auditable: true,
+        licenses: true,
         archive_files: vec![file("/p/LICENSE")],
         archive_unfound: Vec::new(),
         generate: Vec::new(),

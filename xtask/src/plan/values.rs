@@ -1,6 +1,6 @@
 //! What a plan says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -9,8 +9,7 @@ use serde::Serialize;
 use super::{BUNDLE, Mode, Part, Tools};
 use crate::config::{ArchiveFile, Base, ImageFile, Output, Slug, User};
 use crate::finding::{Finding, Place};
-use crate::project::crates::Crate;
-use crate::project::{About, NativeCrate};
+use crate::project::{About, Crate, NativeCrate};
 use crate::reference::{Reference, Repository, Tag};
 use crate::target::{Platform, Target};
 use crate::version::{ReleaseTag, Version};
@@ -77,9 +76,23 @@ pub struct BuildPlan {
     /// All crates of the build, by target.
     #[serde(skip)]
     pub crates: BTreeMap<Target, Vec<Crate>>,
+    /// The folders of the workspace's packages, whose crates are not of others.
+    #[serde(skip)]
+    pub members: BTreeSet<PathBuf>,
     /// The crates that may bring a library into the binary, by target.
     #[serde(skip)]
     pub native: BTreeMap<Target, Vec<NativeCrate>>,
+}
+
+impl BuildPlan {
+    /// The crates of others in the target's programs. Those of a universal target come from
+    /// each of its parts.
+    pub fn linked(&self, target: &Target) -> impl Iterator<Item = &Crate> {
+        let own = |krate: &Crate| krate.source.is_none() && self.members.contains(&krate.dir);
+        let parts = target.parts().into_iter();
+        let crates = parts.flat_map(|part| self.crates.get(&part).into_iter().flatten());
+        crates.filter(move |krate| !krate.host && !own(krate))
+    }
 }
 
 /// One archive: a package's binaries for one target, and its files, flat.
@@ -95,6 +108,9 @@ pub struct ArchivePlan {
     pub files: Vec<ArchiveFile>,
     /// A licence file by a name that krew knows, made of those with other names.
     pub joined: Option<Joined>,
+    /// The name of the file with the licence texts of the crates that are linked in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub licenses: Option<String>,
 }
 
 /// A file that is made of others, one after the other.
@@ -152,7 +168,9 @@ impl ArchivePlan {
             Output::Stdout(name) => Some((name.clone(), format!("what {} prints", plan.bin))),
             Output::Files(_) => None,
         });
-        programs.chain(files).chain(joined).chain(printed)
+        let licenses = self.licenses.iter();
+        let licenses = licenses.map(|name| (name.clone(), "the licences of crates".to_owned()));
+        programs.chain(files).chain(joined).chain(licenses).chain(printed)
     }
 }
 
@@ -213,6 +231,10 @@ pub struct ImagePlan {
     pub base: Base,
     /// Sorted by path, each once.
     pub files: Vec<ImageFile>,
+    /// The path of the file with the licence texts of the crates that are linked in, without `/`
+    /// at its start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub licenses: Option<String>,
     /// Each repository with each tag, in the order of the settings.
     pub names: Vec<Reference>,
     /// Whether `latest` may move to it: it is a release, and no pre-release.

@@ -115,7 +115,7 @@ fn all_that_is_wrong_is_said_in_one_run_and_can_be_mended() {
 #[test]
 fn checks_are_chosen_and_required() {
     let world = tidy();
-    let all = ["fmt", "lock", "clippy", "audit"];
+    let all = ["fmt", "lock", "clippy", "audit", "licenses"];
     let of = |args: &str, code| {
         let run = check(&world, format!("check --json {args}").trim());
         let results = results(run.ends_with(code));
@@ -123,10 +123,13 @@ fn checks_are_chosen_and_required() {
         assert_eq!(names, all);
         results.into_iter().map(|it| it.1).collect::<Vec<_>>()
     };
-    assert_eq!(of("", 0), ["passed"; 4]);
-    assert_eq!(of("--only fmt,lock", 0), ["passed", "passed", "skipped", "skipped"]);
-    assert_eq!(of("--skip clippy,audit", 0), ["passed", "passed", "skipped", "skipped"]);
-    assert_eq!(of("--only fmt --require audit", 1), ["passed", "skipped", "skipped", "skipped"]);
+    // Without rules for licences nothing is checked of them.
+    assert_eq!(of("", 0), ["passed", "passed", "passed", "passed", "skipped"]);
+    let two = ["passed", "passed", "skipped", "skipped", "skipped"];
+    assert_eq!(of("--only fmt,lock", 0), two);
+    assert_eq!(of("--skip clippy,audit", 0), two);
+    let one = ["passed", "skipped", "skipped", "skipped", "skipped"];
+    assert_eq!(of("--only fmt --require audit", 1), one);
     world.run("check --only fmt --skip lock").ends_with(2);
     // None can be asked for that is not in the list.
     let possible = format!("[possible values: {}]", all.join(", "));

@@ -177,8 +177,13 @@ fn check_is_one_verdict_of_all_checks() {
         .iter()
         .map(|verdict| (verdict["check"].clone(), verdict["result"].clone()))
         .collect();
-    let expected =
-        [("fmt", "failed"), ("lock", "passed"), ("clippy", "failed"), ("audit", "not-run")];
+    let expected = [
+        ("fmt", "failed"),
+        ("lock", "passed"),
+        ("clippy", "failed"),
+        ("audit", "not-run"),
+        ("licenses", "skipped"),
+    ];
     assert_eq!(results, expected.map(|(check, result)| (check.into(), result.into())));
 
     world.file("src/main.rs", "fn main() { println!(\"good\"); }\n");
@@ -306,8 +311,13 @@ fn ci_tells_machines_what_ran_and_what_did_not() {
     assert_eq!(told["tests"]["passed"], true);
     let checks = told["checks"].as_array().unwrap();
     let results: Vec<_> = checks.iter().map(|check| (&check["check"], &check["result"])).collect();
-    let expected =
-        [("fmt", "passed"), ("lock", "passed"), ("clippy", "passed"), ("audit", "not-run")];
+    let expected = [
+        ("fmt", "passed"),
+        ("lock", "passed"),
+        ("clippy", "passed"),
+        ("audit", "not-run"),
+        ("licenses", "skipped"),
+    ];
     assert_eq!(results.len(), expected.len());
     assert!(
         results

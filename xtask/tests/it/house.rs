@@ -18,7 +18,7 @@ const ROOMS: [&str; 16] = [
     "project > config > plan",
     "toolchain > compile > stamp > linkage",
     "oci > registry > sink",
-    "generate",
+    "generate license",
     "archive dockerfile",
     "krew",
     "artifacts",

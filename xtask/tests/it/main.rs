@@ -53,6 +53,8 @@ mod krew_judges;
 #[cfg(target_os = "linux")]
 mod krew_release;
 #[cfg(target_os = "linux")]
+mod licenses;
+#[cfg(target_os = "linux")]
 mod manifests;
 #[cfg(target_os = "linux")]
 mod publish;
