@@ -1,5 +1,6 @@
 //! Where releases are published, and where repositories of others are changed.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -82,6 +83,7 @@ each_forge! {
     fn asset(repo: &Slug, asset: &Asset) -> Result<Option<Asset>>;
     fn asset_digest(repo: &Slug, asset: &Asset) -> Result<Digest>;
     fn asset_bytes(repo: &Slug, asset: &Asset) -> Result<Vec<u8>>;
+    fn download_asset(repo: &Slug, asset: &Asset, to: &Path) -> Result<()>;
     fn delete_asset(repo: &Slug, asset: &Asset) -> Result<()>;
     fn upload_url(release: &Release) -> Result<Url>;
     fn upload_asset(to: &Url, file: &ReleaseFile, bar: &ProgressBar) -> Result<Asset, HttpError>;

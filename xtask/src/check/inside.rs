@@ -302,3 +302,6 @@ fn apply(tree: &mut BTreeMap<Vec<u8>, Program>, changes: &[Change]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -404,3 +404,59 @@ fn findings_become_sarif() {
     assert_eq!((&results[1]["level"], &results[1]["ruleIndex"]), (&"warning".into(), &1.into()));
     assert_eq!(results[1]["locations"], serde_json::Value::Null);
 }
+
+/// The list of a program: a vulnerable crate of crates.io below another, and one of a fork.
+fn list() -> crate::stamp::List {
+    use crate::stamp::{CRATES_IO, Kind, List, Listed};
+    let krate = |name: &str, version: &str, source: &str, dependencies: &[usize]| Listed {
+        name: name.to_owned(),
+        version: version.to_owned(),
+        source: source.to_owned(),
+        kind: Kind::Runtime,
+        dependencies: dependencies.to_vec(),
+        root: false,
+    };
+    List::new(vec![
+        Listed { root: true, ..krate("app", "1.0.0", "local", &[1, 3]) },
+        krate("wide", "1.0.0", CRATES_IO, &[2]),
+        krate("old", "0.1.0", CRATES_IO, &[]),
+        krate("old", "0.1.1", "git", &[]),
+    ])
+    .unwrap()
+}
+
+#[test]
+fn a_list_in_a_program_is_audited_like_a_lock_file() {
+    let advisories = known();
+    let place = Place::item("dist/app");
+    let lock = Lock::of_program(&list(), place.clone()).unwrap();
+    let matches = audit::matches(&lock, &advisories.all, &BTreeSet::new(), &no_rules());
+    let updates = Updates::default();
+    let found = audit::concerned(&lock, &matches, &no_rules(), &updates, TODAY);
+    let said: Vec<(&str, &str, &str)> =
+        found.iter().map(|it| (&*it.id, &*it.finding.why, &*it.finding.fix)).collect();
+    assert!(found.iter().all(|it| it.finding.place == place));
+    let [first, second, unmaintained, unsound] = said[..] else { panic!("{said:?}") };
+    assert_eq!(first.0, "RUSTSEC-2024-0001");
+    assert!(first.1.ends_with("(app 1.0.0 > wide 1.0.0 > old 0.1.0)"), "{}", first.1);
+    assert_eq!(
+        first.2,
+        "take old >=0.1.5, and release the program again; https://rustsec.org/advisories/RUSTSEC-2024-0001"
+    );
+    assert_eq!(
+        [second.0, unmaintained.0, unsound.0].map(|id| &id[id.len() - 1..]),
+        ["2", "3", "6"]
+    );
+    assert!(unmaintained.2.starts_with("no version fixes it: look for another crate than wide,"));
+
+    // What is ignored for the lock file is ignored here.
+    let ignore = Ignore {
+        id: "RUSTSEC-2024-0001".to_owned(),
+        reason: "known".to_owned(),
+        until: None,
+        place: Place::default(),
+    };
+    let rules = Rules { ignore: vec![ignore], ..no_rules() };
+    let found = audit::concerned(&lock, &matches, &rules, &updates, TODAY);
+    assert_eq!(found.len(), 3);
+}

@@ -1,14 +1,17 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use super::check::database;
 use super::image::{location, opened, with_registry};
 use super::{Common, NetworkArgs, World};
 use crate::cache::Cache;
 use crate::check::{Audit, Audited, Outcome, Reach, audited_table};
+use crate::config::{ForgeKind, Slug};
+use crate::files;
 use crate::finding::{Help, Severity};
+use crate::forge::Forge;
 use crate::reference::Location;
 
 /// Audit programs that are out there, by the lists of crates inside them
@@ -22,11 +25,12 @@ use crate::reference::Location;
   cargo dockless audit target/x86_64-unknown-linux-musl/dist/mytool
   cargo dockless audit dist/*.tar.gz dist/*.zip
   cargo dockless audit ghcr.io/acme/mytool:1.0.0        all platforms of an image
+  cargo dockless audit acme/mytool@v1.0.0                all files of a release on GitHub
   cargo dockless audit --json oci:dist/images/mytool")]
 pub struct Args {
-    /// A program, a .tar.gz, .tar or .zip archive, or an image: a name in a registry, oci:DIR[:TAG],
-    /// oci-archive:FILE, docker-archive:FILE
-    #[arg(required = true, value_name = "PROGRAM|ARCHIVE|IMAGE")]
+    /// A program, a .tar.gz, .tar or .zip archive, an image (a name in a registry, oci:DIR[:TAG],
+    /// oci-archive:FILE, docker-archive:FILE), or the release of a tag on GitHub: OWNER/REPO@TAG
+    #[arg(required = true, value_name = "PROGRAM|ARCHIVE|IMAGE|RELEASE")]
     inputs: Vec<String>,
     #[command(flatten)]
     network: NetworkArgs,
@@ -36,7 +40,12 @@ pub struct Args {
 enum Input {
     File(PathBuf),
     Image(Location),
+    Release(Slug, String),
 }
+
+/// How files of a release end that hold no programs.
+const NO_PROGRAMS: [&str; 9] =
+    [".txt", ".json", ".jsonl", ".yaml", ".yml", ".md", ".pem", ".sig", ".sha256"];
 
 pub fn run(args: &Args, common: &Common, world: &World) -> Result<ExitCode> {
     let inputs = args.inputs.iter().map(|text| input(text, world)).collect::<Result<Vec<_>>>()?;
@@ -72,11 +81,16 @@ pub fn run(args: &Args, common: &Common, world: &World) -> Result<ExitCode> {
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// A file that is there, or else an image.
+/// A file that is there, or else a release or an image.
 fn input(text: &str, world: &World) -> Result<Input> {
     let path = world.dir.join(text);
     if path.is_file() {
         return Ok(Input::File(path));
+    }
+    if let Some((repository, tag)) = text.split_once('@')
+        && let (Some(repository), false) = (Slug::parse(repository), tag.starts_with("sha256:"))
+    {
+        return Ok(Input::Release(repository, tag.to_owned()));
     }
     let help = "name a file that is there, or an image such as ghcr.io/acme/app:1.0 or oci:DIR";
     let context = || format!("there is no file {text}, and it names no image");
@@ -100,5 +114,42 @@ fn one(
                 audit.image(&registry.fetch(&root)?, text)
             })
         }
+        Input::Release(repository, tag) => {
+            let network = world.network_config(common)?;
+            let http = world.http(&network, &args.network, common);
+            let kind = ForgeKind::GitHub;
+            let forge = Forge::open(kind, kind.token(), &http, &world.env)?;
+            release(audit, text, repository, tag, &forge)
+        }
     }
+}
+
+/// Audits the files of a release, one after the other.
+fn release(
+    audit: &Audit,
+    text: &str,
+    repository: &Slug,
+    tag: &str,
+    forge: &Forge<'_>,
+) -> Result<Vec<Audited>> {
+    let mut releases = forge.releases(repository)?.into_iter();
+    let release = releases.find(|release| release.tag_name == tag && !release.draft);
+    let release = release.with_context(|| format!("{repository} has no release {tag}"))?;
+    let folder = files::temporary_dir()?;
+    let path = folder.path().join("file");
+    let mut audited = Vec::new();
+    for asset in forge.assets(repository, release.id)? {
+        if NO_PROGRAMS.iter().any(|end| asset.name.ends_with(end)) {
+            continue;
+        }
+        let name = format!("{text} {}", asset.name);
+        let found =
+            forge.download_asset(repository, &asset, &path).and_then(|()| audit.file(&path, &name));
+        match found {
+            Ok(found) => audited.extend(found),
+            Err(error) => audited.push(Audited::failed(&name, &error)),
+        }
+    }
+    ensure!(!audited.is_empty(), "the release {tag} of {repository} has no programs");
+    Ok(audited)
 }

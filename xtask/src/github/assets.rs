@@ -1,16 +1,17 @@
 //! The files of releases.
 
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use indicatif::ProgressBar;
 use serde::{Deserialize, Deserializer};
 
 use super::releases::Release;
 use super::{GitHub, HEADERS, OBJECT, is_for_uploads, read_once};
 use crate::config::Slug;
-use crate::digest::Digest;
+use crate::digest::{Digest, HashingWriter};
+use crate::files;
 use crate::http::{Body, Call, HttpError, Method, Url};
 
 /// A file of a release.
@@ -92,6 +93,33 @@ impl GitHub<'_> {
         let call = Call { headers, ..self.call(Method::GET, &url, Body::Empty, asset.size) };
         let response = self.http.send(&call).map_err(|error| self.explain(error))?;
         Ok(response.body)
+    }
+
+    /// Downloads a file, and compares it with the digest that GitHub tells of it.
+    pub fn download_asset(&self, repo: &Slug, asset: &Asset, to: &Path) -> Result<()> {
+        let url = self.asset_url(repo, asset);
+        let headers = &[("accept", "application/octet-stream"), HEADERS[1]];
+        let call = Call { headers, ..self.call(Method::GET, &url, Body::Empty, asset.size) };
+        let context = || format!("download {}", asset.name);
+        let folder = to.parent().with_context(context)?;
+        let (file, digest, size) = self
+            .http
+            .retry(|| {
+                let cut = |error: anyhow::Error| call.cut(&std::io::Error::other(error));
+                let file = files::temporary(folder).map_err(cut)?;
+                let mut body = self.http.open(&call)?.body.take(asset.size.saturating_add(1));
+                let mut to = HashingWriter::new(file);
+                std::io::copy(&mut body, &mut to).map_err(|error| call.cut(&error))?;
+                Ok(to.finish())
+            })
+            .map_err(|error| self.explain(error))
+            .with_context(context)?;
+        ensure!(size == asset.size, "{} has {size} bytes, not {}", asset.name, asset.size);
+        if let Some(named) = asset.sha256() {
+            let named = Digest::parse(named).with_context(context)?;
+            ensure!(digest == named, "{} is {digest}, and GitHub names {named}", asset.name);
+        }
+        files::persist(file, to)
     }
 
     /// Uploads a file to a release, once.

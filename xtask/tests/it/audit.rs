@@ -3,13 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::world::{HOST, Run, World, names};
+use serde_json::Value;
+
+use super::world::{HOST, Run, World, judge, names, only_host, run, skipped};
 
 /// A project whose snapshot is in dist/.
 fn released() -> World {
     let world = World::committed("1.0.0");
-    let run = world.run("release --snapshot --skip check");
-    run.ends_with(0);
+    world.run("release --snapshot --skip check").ends_with(0);
     world
 }
 
@@ -32,7 +33,7 @@ fn database(world: &World, krate: &str) -> PathBuf {
 
 fn audit(world: &World, database: &Path, args: &[&str]) -> Run {
     let mut command = world.tool([&["audit"], args].concat());
-    super::world::run(command.env("DOCKLESS_ADVISORY_DB", database))
+    run(command.env("DOCKLESS_ADVISORY_DB", database))
 }
 
 #[test]
@@ -101,4 +102,36 @@ fn what_cannot_be_audited_fails_and_the_others_are_audited() {
     nothing.ends_with(1).says("there is no file no/such/File, and it names no image");
     let unreachable = world.outside("no-database");
     audit(&world, &unreachable, &[own.to_str().unwrap()]).ends_with(1).says("advisory database");
+}
+
+/// cargo-audit reads the same list in what is shipped, and finds the same in it.
+#[test]
+fn cargo_audit_finds_the_same_in_a_program() {
+    let db = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/advisory-db");
+    if !db.exists() {
+        return skipped("../shared/advisory-db is not there");
+    }
+    if std::env::var_os("DOCKLESS_PUBLISHED").is_none() {
+        return skipped("published crates are fetched only with DOCKLESS_PUBLISHED=1");
+    }
+    let Some(judge) = judge("cargo-audit") else { return };
+    let world = World::empty();
+    let more = format!("{}\n[dependencies]\nsmallvec = \"=1.6.0\"\n", only_host());
+    world.package("", "tool", "1.0.0", &more).file("LICENSE", "free\n");
+    let main =
+        "fn main() { println!(\"{}\", smallvec::SmallVec::<[u8; 4]>::from_slice(b\"ab\").len()) }";
+    world.file("src/main.rs", main);
+    run(&mut world.with("cargo", ["generate-lockfile"])).ends_with(0);
+    world.commit();
+    world.run("release --snapshot --skip check").ends_with(0);
+    let own = program(&world);
+    let mut theirs = world.with(&judge, ["audit", "--json", "--no-fetch", "--db"]);
+    let theirs = run(theirs.arg(&db).arg("bin").arg(&own));
+    let theirs: Value = serde_json::from_str(&theirs.stdout).unwrap();
+    let ours = audit(&world, &db, &["--json", own.to_str().unwrap()]);
+    let ours = ours.ends_with(1).json();
+    assert_eq!(theirs["lockfile"]["dependency-count"], 2, "{theirs}");
+    assert!(ours[0]["detail"].as_str().unwrap().starts_with("2 crates, 1 error"), "{ours}");
+    let id = &theirs["vulnerabilities"]["list"][0]["advisory"]["id"];
+    assert_eq!((id, &ours[0]["findings"][0]["id"]), (&"RUSTSEC-2021-0003".into(), id));
 }

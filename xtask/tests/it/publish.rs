@@ -8,6 +8,7 @@ use crate::world::keys::{KEY, KEY_PART};
 use crate::world::registries::{Registry, digest_at};
 use crate::world::{HOST, Run, World, contents, names, run};
 
+mod audits;
 mod findings;
 mod index;
 mod meanwhile;
