@@ -38,6 +38,7 @@ pub use legacy::SignedDocument;
 #[cfg(any(fuzzing, test))]
 pub use logins::parse as parse_logins;
 pub use push::{Pushed, Sent};
+pub use referrers::Keeper;
 pub use tag::Tagged;
 
 /// The media types that are accepted for a manifest.

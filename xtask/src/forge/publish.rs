@@ -13,6 +13,7 @@ use crate::finding::{Help, failure};
 use crate::github::{Asset, NewRelease, Release, ReleaseChange, ReleaseFile};
 use crate::http::HttpError;
 use crate::parallel::{self, join};
+use crate::plan::BUNDLE;
 use crate::term::Term;
 use crate::version::ReleaseTag;
 
@@ -230,9 +231,15 @@ impl Forge<'_> {
         if existing == file.digest && asset.size == file.size {
             return Ok(());
         }
+        // Another run may have signed at the same time.
+        let fix = if file.name.ends_with(BUNDLE) {
+            "run again: if it is by the same key, it is kept; if not, remove it from the release"
+        } else {
+            "find out who made it; then remove it from the release, or release another version"
+        };
         Err(failure(
             format!("{} exists with other bytes: {existing}, not {}", file.name, file.digest),
-            "find out who made it; then remove it from the release, or release another version",
+            fix,
         ))
     }
 

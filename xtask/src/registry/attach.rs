@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use oci_spec::image::MediaType;
 use serde_json::{Value, json};
 
+use super::referrers::Keeper;
 use super::{Access, Registry, Site};
 use crate::digest::Digest;
 use crate::http::HttpError;
@@ -34,6 +35,7 @@ pub struct Attachment<'a> {
 pub struct Attached {
     /// In the order of the registry.
     pub contents: Vec<Vec<u8>>,
+    pub keeper: Keeper,
     /// Why others of it cannot be read: what refers to a manifest may be anybody's.
     pub unreadable: Vec<anyhow::Error>,
 }
@@ -57,7 +59,7 @@ impl Registry<'_> {
         let context = || format!("read what is attached to {}", to.at(subject));
         let site = self.site(to, Access::Pull, &[]).with_context(context)?;
         let mut seen = BTreeSet::new();
-        let mut listed = self.listed(&site, subject).with_context(context)?;
+        let (mut listed, keeper) = self.listed(&site, subject).with_context(context)?;
         listed.retain(|entry| may_be(entry, kind) && seen.insert(entry.digest.to_string()));
         let (count, most) = (listed.len(), limits::MANIFESTS);
         ensure!(count <= most, "{}: {count} may be of that kind, more than {most}", context());
@@ -68,7 +70,7 @@ impl Registry<'_> {
                 read => Ok(read),
             }
         });
-        let mut attached = Attached::default();
+        let mut attached = Attached { keeper, ..Attached::default() };
         for content in read.with_context(context)? {
             match content {
                 Ok(content) => attached.contents.extend(content),

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, ensure};
 use oci_spec::image::MediaType;
 
-use super::{Access, Registry, Site, locked, status};
+use super::{Access, Registry, Site, answers, locked, status};
 use crate::digest::Digest;
 use crate::http::limits::{REFERRERS_LIST, REFERRERS_PAGES};
 use crate::http::{Call, Method, Pages, Response, Url};
@@ -24,6 +24,15 @@ const SUBJECT: &str = "oci-subject";
 /// <https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md>
 const COSIGN: [&str; 3] = ["sig", "att", "sbom"];
 
+/// Who keeps the list of a manifest's referrers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Keeper {
+    #[default]
+    Registry,
+    /// Each client that writes to it, under a tag: one may overwrite what another wrote.
+    Clients,
+}
+
 impl Registry<'_> {
     /// The referrers of a manifest.
     pub fn referrers(
@@ -33,10 +42,14 @@ impl Registry<'_> {
     ) -> Result<Vec<RawDescriptor>> {
         let context = || format!("list the referrers of {}", repository.at(digest));
         let site = self.site(repository, Access::Pull, &[]).with_context(context)?;
-        self.listed(&site, digest).with_context(context)
+        Ok(self.listed(&site, digest).with_context(context)?.0)
     }
 
-    pub(super) fn listed(&self, site: &Site, digest: &Digest) -> Result<Vec<RawDescriptor>> {
+    pub(super) fn listed(
+        &self,
+        site: &Site,
+        digest: &Digest,
+    ) -> Result<(Vec<RawDescriptor>, Keeper)> {
         let mut url = site.url(&format!("referrers/{digest}"));
         let mut all: Vec<RawDescriptor> = Vec::new();
         let mut pages = Pages::new(self.http, REFERRERS_PAGES, REFERRERS_LIST);
@@ -48,12 +61,13 @@ impl Registry<'_> {
             };
             let index = response.as_ref().map(as_index).transpose()?.flatten();
             let (Some(response), Some(index)) = (response, index) else {
-                return Ok(self.fallback(site, digest)?.map_or_else(Vec::new, |it| it.manifests));
+                let kept = self.fallback(site, digest)?.map_or_else(Vec::new, |it| it.manifests);
+                return Ok((kept, Keeper::Clients));
             };
             all.extend(index.manifests);
             match pages.next(&url, &response)? {
                 Some(next) => url = next,
-                None => return Ok(all),
+                None => return Ok((all, Keeper::Registry)),
             }
         }
     }
@@ -62,6 +76,8 @@ impl Registry<'_> {
     fn fallback(&self, site: &Site, digest: &Digest) -> Result<Option<RawIndex>> {
         let url = site.tag(&fallback_tag(digest)?);
         let Some(response) = self.find(site, &of_index(&url))? else { return Ok(None) };
+        // A list that was damaged on its way would be written back.
+        answers::ensure_digest(&response, &Digest::of(&response.body))?;
         let index = as_index(&response)?;
         index.map(Some).with_context(|| format!("{url} is no index"))
     }

@@ -21,6 +21,7 @@ mod downloads;
 mod kills;
 mod limits;
 mod secrets;
+mod signing;
 mod table;
 mod tls;
 mod uploads;

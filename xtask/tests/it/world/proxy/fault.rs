@@ -26,6 +26,7 @@ pub enum Step {
     /// By tag.
     TagPut,
     TagsList,
+    Referrers,
     /// GitHub's, by its method and the last fixed part of its path.
     GitHub(&'static str),
     Other,
@@ -115,6 +116,7 @@ impl Step {
             ("PUT", true, false) if by_digest => Step::ManifestPut,
             ("PUT", true, false) => Step::TagPut,
             ("GET", false, false) if within.ends_with("/tags/list") => Step::TagsList,
+            ("GET", false, false) if within.contains("/referrers/") => Step::Referrers,
             _ => Step::Other,
         }
     }
