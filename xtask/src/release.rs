@@ -32,6 +32,7 @@ use crate::version::Version;
 mod ahead;
 mod bases;
 mod calls;
+mod cause;
 mod dry_run;
 mod held;
 mod licenses;

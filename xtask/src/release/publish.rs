@@ -7,13 +7,12 @@ use std::thread;
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
-use super::Outcome;
 use super::sign::{Signing, sign_images};
+use super::{Outcome, cause};
 use crate::artifacts::{Artifact, Image, KREW, PushedImage};
 use crate::files::{self, limits};
 use crate::finding::Findings;
 use crate::forge::{self, Complete, Forge, NewRelease, PullRequest, ReleaseFile, index, notes};
-use crate::http::HttpError;
 use crate::krew::Release;
 use crate::parallel;
 use crate::plan::{ImagePlan, Plan, PublishPlan, ReleasePlan};
@@ -269,22 +268,7 @@ pub fn push_images<'a>(
         Ok(pushed.collect::<Result<Vec<_>>>())
     };
     let ended = parallel::map(&groups, IMAGES_AT_A_TIME, push)?;
-    let mut pushed = Vec::new();
-    let mut errors: Vec<anyhow::Error> = Vec::new();
-    for group in ended {
-        match group {
-            Ok(group) => pushed.extend(group),
-            Err(error) => errors.push(error),
-        }
-    }
-    // The failure of one makes the others give up: that one is told.
-    let given_up = |error: &anyhow::Error| {
-        error.downcast_ref::<HttpError>().is_some_and(HttpError::was_given_up)
-    };
-    let cause = errors.iter().position(|error| !given_up(error)).unwrap_or(0);
-    if !errors.is_empty() {
-        return Err(errors.swap_remove(cause));
-    }
+    let mut pushed: Vec<_> = cause::all(ended)?.into_iter().flatten().collect();
     pushed.sort_by_key(|(at, _)| *at);
     Ok(pushed.into_iter().map(|(_, pushed)| pushed).collect())
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 
+use super::cause;
 use crate::artifacts::{Artifact, PushedImage, Signature};
 use crate::files::{self, Staging, limits};
 use crate::forge::Forge;
@@ -139,7 +140,7 @@ pub fn sign_image(
     let context = || format!("sign {}", at.at(&root.digest()));
     let mut unsigned = subjects.clone();
     for round in 0..=ROUNDS {
-        let found = parallel::map(&unsigned, AT_A_TIME, |subject| {
+        let found = each(&unsigned, |subject| {
             let (signed, keeper) = look(subject, at, key, registry)?;
             // A registry's own list may be late, and nobody overwrites it.
             Ok(signed || round > 0 && keeper == Keeper::Registry)
@@ -155,16 +156,22 @@ pub fn sign_image(
             break;
         }
         ensure!(round < ROUNDS, "{}: others overwrite what is written; run again", context());
-        let attached =
-            parallel::map(&unsigned, AT_A_TIME, |subject| attach(subject, at, key, registry));
+        let attached = each(&unsigned, |subject| attach(subject, at, key, registry));
         attached.with_context(context)?;
     }
     if legacy {
-        let signed =
-            parallel::map(&subjects, AT_A_TIME, |subject| sign_by_tag(subject, at, key, registry));
+        let signed = each(&subjects, |subject| sign_by_tag(subject, at, key, registry));
         signed.with_context(context)?;
     }
     Ok(())
+}
+
+/// Does the same with each manifest, several at a time.
+fn each<R: Send>(
+    subjects: &[&Descriptor],
+    work: impl Fn(&Descriptor) -> Result<R> + Sync,
+) -> Result<Vec<R>> {
+    cause::all(parallel::map(subjects, AT_A_TIME, |subject| Ok(work(subject)))?)
 }
 
 /// Whether a manifest is signed, and who keeps the list of its signatures.
