@@ -20,11 +20,13 @@ pub use known::recognised;
 pub use sources::{Found, Sources, find};
 
 /// A part of the cache's key. To be raised whenever the same sources give another text.
-const FORMAT: &str = "licenses 1";
+const FORMAT: &str = "licenses 2";
 
 /// The texts of a set of crates, as one file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Licenses {
+    /// In the cache it is not JSON, which takes longer to read.
+    #[serde(skip)]
     pub text: String,
     /// How many crates there are, and how many different texts.
     pub crates: usize,
@@ -90,7 +92,7 @@ pub fn collect<'a>(crates: impl IntoIterator<Item = &'a Crate>, cache: &Cache) -
         found.insert(id(krate), files_of(krate)?);
     }
     let key = key(&crates, &found)?;
-    if let Some(kept) = cache.get_json(CacheKind::License, &key)? {
+    if let Some(kept) = kept(cache, &key)? {
         return Ok(kept);
     }
     let others: Vec<&Crate> =
@@ -98,8 +100,27 @@ pub fn collect<'a>(crates: impl IntoIterator<Item = &'a Crate>, cache: &Cache) -
     let read = parallel::map(&others, parallel::processors(), |krate| files_of(krate))?;
     found.extend(others.iter().map(|krate| id(krate)).zip(read));
     let licenses = gather(&crates, &found);
-    cache.put_json(CacheKind::License, &key, &licenses)?;
+    keep(&licenses, cache, &key)?;
     Ok(licenses)
+}
+
+/// The facts are a line of JSON, and what follows is the text.
+fn keep(licenses: &Licenses, cache: &Cache, key: &Digest) -> Result<()> {
+    let mut entry = serde_json::to_vec(licenses).context("write JSON")?;
+    entry.push(b'\n');
+    entry.extend_from_slice(licenses.text.as_bytes());
+    cache.put(CacheKind::License, key, &Digest::of(&entry), &entry[..])
+}
+
+fn kept(cache: &Cache, key: &Digest) -> Result<Option<Licenses>> {
+    let mut entry = Vec::new();
+    if cache.get(CacheKind::License, key, &mut entry)?.is_none() {
+        return Ok(None);
+    }
+    let Ok(entry) = String::from_utf8(entry) else { return Ok(None) };
+    let Some((facts, text)) = entry.split_once('\n') else { return Ok(None) };
+    let licenses = serde_json::from_str::<Licenses>(facts);
+    Ok(licenses.ok().map(|licenses| Licenses { text: text.to_owned(), ..licenses }))
 }
 
 fn files_of(krate: &Crate) -> Result<Found> {

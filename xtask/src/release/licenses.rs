@@ -34,7 +34,7 @@ pub fn of(plan: &Plan, binaries: &Binaries, cache: &Cache, term: &Term) -> Resul
             continue;
         }
         let crates = crates(plan, package, target);
-        let same = collected.iter().find(|(others, _)| *others == crates);
+        let same = collected.iter().find(|(others, _)| are_same(others, &crates));
         let licenses = match same {
             Some((_, licenses)) => licenses.clone(),
             None => {
@@ -59,6 +59,16 @@ pub fn of_image(plan: &Plan, image: &ImagePlan, cache: &Cache, term: &Term) -> R
     let licenses = license::collect(crates, cache)?;
     show([&licenses], term);
     Ok(licenses.text)
+}
+
+/// Whether two lists are of the same sources. Features and dependencies differ between targets,
+/// texts do not.
+fn are_same(some: &[&Crate], others: &[&Crate]) -> bool {
+    let is_same = |(one, other): (&&Crate, &&Crate)| {
+        (&one.name, &one.version, &one.source, &one.dir)
+            == (&other.name, &other.version, &other.source, &other.dir)
+    };
+    some.len() == others.len() && some.iter().zip(others).all(is_same)
 }
 
 fn crates<'a>(plan: &'a Plan, package: &str, target: &Target) -> Vec<&'a Crate> {
