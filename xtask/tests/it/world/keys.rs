@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use super::{World, judge};
+use super::{World, slow_judge};
 
 /// A private key without a password, and its public key.
 pub const KEY: &str = "\
@@ -60,7 +60,7 @@ pub fn verify(world: &World, subject: &str) -> Command {
 
 /// cosign, with what a registry wants to see; `None` where it is missing.
 pub fn cosign(world: &World, args: &str, vars: &[(&str, OsString)]) -> Option<Command> {
-    let mut cosign = world.with(judge("cosign")?, args.split(' '));
+    let mut cosign = world.with(slow_judge("cosign")?, args.split(' '));
     cosign.envs(vars.iter().map(|(name, value)| (name, value))).env("COSIGN_PASSWORD", "pass");
     Some(cosign)
 }

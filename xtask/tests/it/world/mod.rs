@@ -498,12 +498,28 @@ fn write_program(path: &Path, bytes: &[u8]) {
 /// A program that judges what the tool made; `None`, said aloud, where this
 /// machine has none. In CI every judge must be there.
 pub fn judge(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).map(|dir| dir.join(name)).find(|path| path.is_file());
+    let found = on_path(name);
     if found.is_none() {
         missing(&format!("{name} not found"));
     }
     found
+}
+
+/// The same for a judge that takes long to install: only with JUDGES=all must it be there.
+pub fn slow_judge(name: &str) -> Option<PathBuf> {
+    if std::env::var_os("JUDGES").is_some_and(|value| value == "all") {
+        return judge(name);
+    }
+    let found = on_path(name);
+    if found.is_none() {
+        skipped(&format!("{name} not found; JUDGES=all installs it"));
+    }
+    found
+}
+
+fn on_path(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).map(|dir| dir.join(name)).find(|path| path.is_file())
 }
 
 /// Says that a test is not run for want of something that CI must have.
