@@ -23,9 +23,11 @@ use crate::target::Target;
 
 mod image;
 mod metadata;
+mod sbom;
 
 pub use image::{Image, PushedImage};
 pub use metadata::Of;
+pub use sbom::Sbom;
 
 /// The folder of images in dist/.
 pub const IMAGES: &str = "images/";
@@ -39,6 +41,7 @@ pub enum Artifact {
     Archive(Archive),
     Image(Box<Image>),
     Krew(Manifest),
+    Sbom(Sbom),
     Checksums(Checksums),
     Signature(Signature),
 }
@@ -50,6 +53,7 @@ impl Artifact {
             Artifact::Archive(it) => (&it.plan.name, "", it.digest),
             Artifact::Image(it) => (&it.plan.name, IMAGES, it.root.digest()),
             Artifact::Krew(it) => (&it.file, KREW, it.digest),
+            Artifact::Sbom(it) => (&it.plan.name, "", it.digest),
             Artifact::Checksums(it) => (CHECKSUMS, "", it.digest),
             Artifact::Signature(it) => (&it.name, &it.folder, it.digest),
         }
@@ -77,6 +81,7 @@ impl Artifact {
             Artifact::Archive(it) => it.size,
             Artifact::Image(it) => it.root.size(),
             Artifact::Krew(it) => it.text.len() as u64,
+            Artifact::Sbom(it) => it.size,
             Artifact::Checksums(it) => it.text.len() as u64,
             Artifact::Signature(it) => it.size,
         }
@@ -87,6 +92,7 @@ impl Artifact {
         match self {
             Artifact::Archive(_)
             | Artifact::Krew(_)
+            | Artifact::Sbom(_)
             | Artifact::Checksums(_)
             | Artifact::Signature(_) => true,
             Artifact::Image(_) => false,
@@ -98,7 +104,10 @@ impl Artifact {
         match self {
             Artifact::Archive(it) => Some((it.plan.target.to_string(), it.time)),
             Artifact::Image(it) => Some((it.plan.platform_names(), it.time)),
-            Artifact::Krew(_) | Artifact::Checksums(_) | Artifact::Signature(_) => None,
+            Artifact::Krew(_)
+            | Artifact::Sbom(_)
+            | Artifact::Checksums(_)
+            | Artifact::Signature(_) => None,
         }
     }
 }
@@ -134,6 +143,7 @@ impl Serialize for Artifact {
                                     "plugin": manifest.name, "size": size });
                 ("Krew Plugin Manifest", None, extra)
             }
+            Artifact::Sbom(sbom) => ("SBOM", sbom.target(), sbom.extra()),
             Artifact::Checksums(_) => {
                 ("Checksum", None, json!({ "checksum": digest, "size": size }))
             }
@@ -155,7 +165,7 @@ impl Serialize for Artifact {
     }
 }
 
-/// The digests of all archives, as `sha256sum --check` reads them.
+/// The digests of all archives and SBOMs, as `sha256sum --check` reads them.
 #[derive(Clone, Debug)]
 pub struct Checksums {
     text: String,
@@ -163,11 +173,14 @@ pub struct Checksums {
 }
 
 impl Checksums {
-    /// `hex  name` lines, sorted by name; `None` where there are no archives.
-    fn of(artifacts: &[Artifact]) -> Option<Checksums> {
-        let archives = artifacts.iter().filter(|it| matches!(it, Artifact::Archive(_)));
-        let digests: BTreeMap<&str, Digest> =
-            archives.map(|archive| (archive.name(), archive.digest())).collect();
+    /// `hex  name` lines, sorted by name; `None` where there is no such file. `others` are files
+    /// that stay in dist/, by their names.
+    fn of(artifacts: &[Artifact], others: &BTreeMap<String, Digest>) -> Option<Checksums> {
+        let is_listed = |it: &&Artifact| matches!(it, Artifact::Archive(_) | Artifact::Sbom(_));
+        let own = artifacts.iter().filter(is_listed).map(|it| (it.name(), it.digest()));
+        let mut digests: BTreeMap<&str, Digest> =
+            others.iter().map(|(name, digest)| (&**name, *digest)).collect();
+        digests.extend(own);
         let lines = digests.into_iter().map(|(name, digest)| format!("{}  {name}\n", digest.hex()));
         let text: String = lines.collect();
         let digest = Digest::of(text.as_bytes());
@@ -205,12 +218,38 @@ impl Signature {
     }
 }
 
-/// Writes the checksums of what was made, and returns them as one more artifact; `None` where
-/// there is nothing to list.
-pub fn checksums(artifacts: &[Artifact], out: &Staging<'_>) -> Result<Option<Artifact>> {
-    let Some(checksums) = Checksums::of(artifacts) else { return Ok(None) };
+/// Writes the checksums of what was made, and of what stays, and returns them as one more artifact;
+/// `None` where there is nothing to list.
+pub fn checksums(
+    plan: &Plan,
+    artifacts: &[Artifact],
+    out: &Staging<'_>,
+) -> Result<Option<Artifact>> {
+    let Some(checksums) = Checksums::of(artifacts, &stayed(plan, out)?) else { return Ok(None) };
     out.write(CHECKSUMS, checksums.text.as_bytes())?;
     Ok(Some(Artifact::Checksums(checksums)))
+}
+
+/// The files that the checksums of a dist/ list, by their names.
+pub fn listed(dist: &Path) -> Result<BTreeMap<String, Digest>> {
+    let path = dist.join(CHECKSUMS);
+    let text = files::read_foreign_if_there(&path, limits::RELEASE)?.unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines = text.lines().filter_map(|line| line.split_once("  "));
+    let listed = lines.map(|(hex, name)| Ok((name.to_owned(), Digest::from_hex(hex)?)));
+    let listed: Result<_> = listed.collect();
+    let help = Help("remove dist/, for example with `dockless clean`, and run again".to_owned());
+    listed.with_context(|| format!("read {}", path.display())).context(help)
+}
+
+/// Those of the files before that are in the new dist/ as they were.
+fn stayed(plan: &Plan, out: &Staging<'_>) -> Result<BTreeMap<String, Digest>> {
+    if plan.part == Part::All {
+        return Ok(BTreeMap::new());
+    }
+    let mut listed = listed(out.dist())?;
+    listed.retain(|name, _| !name.contains('/') && out.path(name).is_file());
+    Ok(listed)
 }
 
 /// Writes the two files beside what was made that tell of it, and returns the artifacts, sorted by

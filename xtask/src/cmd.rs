@@ -31,6 +31,7 @@ mod release;
 mod report;
 mod resolve;
 mod run;
+mod sbom;
 mod setup;
 mod sign;
 mod subject;
@@ -101,6 +102,7 @@ enum Command {
     Apply(Box<apply::Apply>),
     Create(Box<apply::Create>),
     Delete(Box<apply::Delete>),
+    Sbom(sbom::Args),
     Check(Box<check::Args>),
     Audit(audit::Args),
     Test(test::Args),
@@ -212,6 +214,7 @@ impl Command {
             Command::Apply(args) => apply::apply(&args, common, world),
             Command::Create(args) => apply::create(&args, common, world),
             Command::Delete(args) => apply::delete(&args, common, world),
+            Command::Sbom(args) => sbom::run(args, common, world),
             Command::Check(args) => check::run(*args, common, world),
             Command::Audit(args) => audit::run(&args, common, world),
             Command::Test(args) => test::run(args, common, world),

@@ -18,6 +18,7 @@ mod image_files;
 mod image_rules;
 mod krew;
 mod network;
+mod sbom;
 mod schema;
 mod sign;
 mod sources;
@@ -30,6 +31,7 @@ pub use image::{Base, ImageConfig, ImageFile, ImageNode};
 pub use image_files::{Owner, User};
 pub use krew::{KrewConfig, PLUGIN};
 pub use network::NetworkConfig;
+pub use sbom::{SbomConfig, SbomFormat};
 pub use schema::suggest;
 pub use sign::{SignConfig, SignedFiles};
 
@@ -50,6 +52,7 @@ struct WorkspaceKeys {
     github: forge::ForgeKeys,
     index: forge::IndexKeys,
     sign: sign::SignKeys,
+    sbom: sbom::SbomKeys,
     ci: ci::CiKeys,
 }
 
@@ -85,6 +88,7 @@ pub struct Config {
     pub check: CheckConfig,
     pub forge: ForgeConfig,
     pub sign: SignConfig,
+    pub sbom: SbomConfig,
     /// The project's own program that CI runs.
     pub ci: Option<String>,
     /// Every package of the workspace that has a binary, sorted by name.
@@ -160,11 +164,12 @@ pub fn resolve(raw: Vec<RawConfig>, project: &Project) -> Result<Config, Vec<Fin
     let check = audit::check(workspace.check, workspace.audit, of(None), &mut findings);
     let forge = forge::forge(workspace.github, workspace.index, of(None), project, &mut findings);
     let sign = sign::sign(workspace.sign, of(None), &project.root, &mut findings);
+    let sbom = sbom::sbom(workspace.sbom, of(None), &mut findings);
     findings.extend(no_tag_form(&workspace.tag, of(None)));
     let ci = ci::ci(workspace.ci, of(None), &project.root, &mut findings);
     let profile = workspace.profile;
     if findings.is_empty() {
-        return Ok(Config { profile, network, check, forge, sign, ci, packages, warnings });
+        return Ok(Config { profile, network, check, forge, sign, sbom, ci, packages, warnings });
     }
     Err(findings)
 }

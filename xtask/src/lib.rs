@@ -39,6 +39,7 @@ mod archive;
 mod artifacts;
 mod dockerfile;
 mod krew;
+mod sbom;
 
 mod sign;
 

@@ -20,6 +20,7 @@ mod krew;
 mod publish;
 mod request;
 mod rules;
+mod sbom;
 mod sign;
 #[cfg(test)]
 mod tests;
@@ -31,10 +32,12 @@ pub use krew::{LICENSES, PLATFORMS};
 pub use publish::repository;
 pub use request::{BuildOptions, Mode, Part, PublishOptions, Request, Select, Skip};
 pub use rules::unheld;
+pub use sbom::{is_of as is_sbom_of, is_of_image as is_sbom_of_an_image};
 pub use tools::Tools;
 pub use values::{
     ArchivePlan, BuildPlan, Format, GeneratePlan, ImageConfig, ImagePlan, ImagePlatform, IndexPlan,
-    Joined, KrewPlan, KrewPlatform, LeftOut, Plan, PublishPlan, ReleasePlan, SignPlan,
+    Joined, KrewPlan, KrewPlatform, LeftOut, Plan, PublishPlan, ReleasePlan, SbomOf, SbomPlan,
+    SignPlan,
 };
 
 /// The time that outputs carry where nothing tells one: that which cargo gives
@@ -115,6 +118,7 @@ pub fn plan(config: &Config, project: &Project, request: &Request) -> (Option<Pl
     }
     calls::join(&mut decided.builds, project);
     decided.check(&selected, config, project, request);
+    decided.sboms = sbom::plan(config.sbom, request, &decided.archives, &decided.images);
     decided.sign = sign::plan(config, request, &decided.unsigned_files());
     let version = decided.builds.iter().map(|build| &build.version).max().cloned();
     let tag = tag(&selected, version.as_ref());
@@ -150,6 +154,7 @@ pub fn plan(config: &Config, project: &Project, request: &Request) -> (Option<Pl
         archives: decided.archives,
         images: decided.images,
         krew: decided.plugins,
+        sboms: decided.sboms,
         sign: decided.sign,
         left_out: decided.left_out,
         warnings,
@@ -165,6 +170,7 @@ struct Decided {
     archives: Vec<ArchivePlan>,
     images: Vec<ImagePlan>,
     plugins: Vec<KrewPlan>,
+    sboms: Vec<SbomPlan>,
     sign: Option<SignPlan>,
     left_out: Vec<LeftOut>,
     findings: Vec<Finding>,
@@ -238,7 +244,9 @@ impl Decided {
     /// The same but for the signatures.
     fn unsigned_files(&self) -> Vec<String> {
         let mut files: Vec<String> = self.archives.iter().map(|it| it.name.clone()).collect();
-        files.extend((!self.archives.is_empty()).then(|| CHECKSUMS.to_owned()));
+        files.extend(self.sboms.iter().map(|it| it.name.clone()));
+        // The krew manifests are for the index, which knows the archives' digests by them.
+        files.extend((!files.is_empty()).then(|| CHECKSUMS.to_owned()));
         files.extend(self.plugins.iter().map(|it| format!("{}.yaml", it.name)));
         files.sort();
         files

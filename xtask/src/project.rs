@@ -159,6 +159,13 @@ impl Project {
         self.packages.iter().find(|package| package.name == name)
     }
 
+    /// The dependency graph of a package for a target, of those that were learnt.
+    pub fn graph(&self, package: &str, target: &Target) -> Option<&Graph> {
+        let spec = &self.package(package)?.spec;
+        let is_its = |wanted: &Wanted| wanted.package == *spec && wanted.target == *target;
+        self.graphs.iter().find(|(wanted, _)| is_its(wanted)).map(|(_, graph)| graph)
+    }
+
     /// Where releases are put.
     pub fn dist(&self) -> PathBuf {
         self.root.join("dist")

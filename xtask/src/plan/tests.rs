@@ -126,6 +126,7 @@ fn config(project: &Project) -> Config {
         ci: None,
         check: crate::config::CheckConfig::default(),
         profile: "dist".to_owned(),
+        sbom: config::SbomConfig { ship: true, format: config::SbomFormat::Spdx },
         network: config::NetworkConfig::default(),
         forge: config::ForgeConfig {
             kind: config::ForgeKind::GitHub,

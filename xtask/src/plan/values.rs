@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{BUNDLE, Mode, Part, Tools};
-use crate::config::{ArchiveFile, Base, ImageFile, Output, Slug, User};
+use crate::config::{ArchiveFile, Base, ImageFile, Output, SbomFormat, Slug, User};
 use crate::finding::{Finding, Place};
 use crate::project::{About, Crate, NativeCrate};
 use crate::reference::{Reference, Repository, Tag};
@@ -35,6 +35,7 @@ pub struct Plan {
     pub archives: Vec<ArchivePlan>,
     pub images: Vec<ImagePlan>,
     pub krew: Vec<KrewPlan>,
+    pub sboms: Vec<SbomPlan>,
     /// What is signed; `None` without a key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sign: Option<SignPlan>,
@@ -298,6 +299,41 @@ pub struct ImageConfig {
     pub stop_signal: Option<String>,
     pub labels: BTreeMap<String, String>,
     pub annotations: BTreeMap<String, String>,
+}
+
+/// The list of what is in a program or an image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SbomPlan {
+    /// The name of its file.
+    pub name: String,
+    pub format: SbomFormat,
+    pub package: String,
+    pub version: Version,
+    pub of: SbomOf,
+}
+
+impl SbomPlan {
+    /// Whether it is the list of an image of this plan.
+    pub fn is_of(&self, image: &ImagePlan) -> bool {
+        self.package == image.package && !matches!(self.of, SbomOf::Program { .. })
+    }
+}
+
+/// What an SBOM is of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase", tag = "kind")]
+pub enum SbomOf {
+    Program {
+        bin: String,
+        target: Target,
+    },
+    /// The package's image for one platform.
+    Image {
+        platform: Platform,
+        target: Target,
+    },
+    /// The package's images for several platforms.
+    Index,
 }
 
 /// What is made public, and where. A plan without one cannot publish.

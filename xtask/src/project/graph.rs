@@ -62,6 +62,11 @@ impl NativeCrate {
     pub fn compiles_c(&self) -> bool {
         self.builders.iter().any(|builder| C_COMPILERS.contains(&&**builder))
     }
+
+    /// Whether its build script may look for a system library.
+    pub fn finds_library(&self) -> bool {
+        self.builders.iter().any(|builder| LIBRARY_FINDERS.contains(&&**builder))
+    }
 }
 
 impl Graph {

@@ -20,6 +20,10 @@ pub fn calls(plan: &Plan, publish: &PublishPlan, sites: &Sites<'_>) -> Table {
             let at = format!("{}/v2/{}/blobs/uploads/", to.registry(), to.path());
             row("POST", at, format!("what the image {} is made of", image.name));
             row("PUT", format!("{}/sha256:…", manifests(to)), format!("the image {}", image.name));
+            if plan.sboms.iter().any(|it| it.is_of(image)) {
+                let what = format!("the SBOMs of {}", image.name);
+                row("PUT", format!("{}/sha256:…", manifests(to)), what);
+            }
             if plan.sign.is_some() {
                 let what = format!("the signatures of {}", image.name);
                 row("PUT", format!("{}/sha256:…", manifests(to)), what);

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::{calls, left_out_table};
 use crate::artifacts::IMAGES;
-use crate::plan::Plan;
+use crate::plan::{Plan, SbomOf};
 use crate::preflight::Sites;
 use crate::term::{Table, Term};
 
@@ -24,7 +24,7 @@ pub fn dry_run(
     let publish = plan.publish.as_ref().zip(sites);
     let calls = publish.map(|(publish, sites)| calls(plan, publish, sites));
     let left_out = left_out_table(&plan.left_out);
-    let made = [builds(plan), generated(plan), archives(plan), plugins(plan)];
+    let made = [builds(plan), generated(plan), archives(plan), sboms(plan), plugins(plan)];
     made.into_iter()
         .chain([signatures(plan), images(plan, dist), left_out])
         .chain(calls)
@@ -63,6 +63,21 @@ fn archives(plan: &Plan) -> Table {
     for archive in &plan.archives {
         let entries = archive.entry_names(&plan.generate);
         table.row([plan.dist.join(&archive.name).display().to_string(), entries.join(", ")]);
+    }
+    table
+}
+
+fn sboms(plan: &Plan) -> Table {
+    let mut table = Table::new(&["sbom", "of"]);
+    for sbom in &plan.sboms {
+        let of = match &sbom.of {
+            SbomOf::Program { bin, target } => format!("{bin} for {target}"),
+            SbomOf::Image { platform, .. } => {
+                format!("the image of {} for {platform}", sbom.package)
+            }
+            SbomOf::Index => format!("the images of {}", sbom.package),
+        };
+        table.row([plan.dist.join(&sbom.name).display().to_string(), of]);
     }
     table
 }

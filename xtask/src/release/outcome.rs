@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::artifacts::{Artifact, Image};
+use crate::artifacts::{Artifact, Image, Sbom};
 use crate::files::Dist;
 use crate::plan::{LeftOut, Mode, Part, Plan};
 use crate::term::{self, Table, Term};
@@ -42,6 +42,14 @@ impl Outcome<'_> {
     pub fn images(&self) -> impl Iterator<Item = &Image> {
         self.artifacts.iter().filter_map(|artifact| match artifact {
             Artifact::Image(image) => Some(&**image),
+            _ => None,
+        })
+    }
+
+    /// The SBOMs among the artifacts.
+    pub fn sboms(&self) -> impl Iterator<Item = &Sbom> {
+        self.artifacts.iter().filter_map(|artifact| match artifact {
+            Artifact::Sbom(sbom) => Some(sbom),
             _ => None,
         })
     }

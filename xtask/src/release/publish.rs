@@ -8,8 +8,8 @@ use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
 use super::sign::{Signing, sign_images};
-use super::{Outcome, cause};
-use crate::artifacts::{Artifact, Image, KREW, PushedImage};
+use super::{Outcome, cause, sboms};
+use crate::artifacts::{Artifact, Image, KREW, PushedImage, Sbom};
 use crate::files::{self, limits};
 use crate::finding::Findings;
 use crate::forge::{self, Complete, Forge, NewRelease, PullRequest, ReleaseFile, index, notes};
@@ -83,6 +83,8 @@ pub fn publish(
     let (images, draft) = thread::scope(|scope| {
         let images = scope.spawn(|| {
             let pushed = push_images(outcome, sites.registry)?;
+            let sboms: Vec<&Sbom> = outcome.sboms().collect();
+            sboms::attach(&pushed, &sboms, &plan.dist, sites.registry, term)?;
             if let (Some(sign), Some(signing)) = (&plan.sign, signing) {
                 sign_images(&pushed, &signing.key, sign.legacy, sites.registry, term)?;
             }

@@ -93,7 +93,7 @@ fn archive_makes_what_a_snapshot_makes() {
     let snapshot = contents(&world.dist());
     world.run("clean").ends_with(0);
     let archived = world.run("archive -q");
-    assert_eq!(archived.ends_with(0).stdout.lines().count(), 2);
+    assert_eq!(archived.ends_with(0).stdout.lines().count(), 3);
     assert_eq!(contents(&world.dist()), snapshot);
     assert_whole(&world.dist());
 }
@@ -110,11 +110,24 @@ fn several_packages_and_binaries_have_an_archive_per_package() {
     assert_eq!(entry_names(&archive("alpha-v1.0.0")), ["LICENSE", "README.md", "alpha", "other"]);
     assert_eq!(entry_names(&archive("beta-v2.0.0")), ["LICENSE", "beta"]);
     assert_whole(&world.dist());
+    let sboms = names(&world.dist()).into_iter().filter(|name| name.ends_with(".spdx.json"));
+    let without_os = HOST.replace("-unknown-linux", "");
+    let sbom = |name: &str| format!("{name}-{without_os}.spdx.json");
+    assert_eq!(
+        sboms.collect::<Vec<_>>(),
+        ["alpha-v1.0.0", "alpha.other-v1.0.0", "beta-v2.0.0"].map(sbom)
+    );
     // A narrower run replaces all of dist/, which always is of one run.
     world.run("archive -q --package beta").ends_with(0);
     assert_eq!(
         names(&world.dist()),
-        ["artifacts.json", &format!("beta-v2.0.0-{HOST}.tar.gz"), "checksums.txt", "metadata.json"]
+        [
+            "artifacts.json",
+            &sbom("beta-v2.0.0"),
+            &format!("beta-v2.0.0-{HOST}.tar.gz"),
+            "checksums.txt",
+            "metadata.json"
+        ]
     );
 }
 

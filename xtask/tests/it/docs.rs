@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-const COMMANDS: [&str; 21] = [
+const COMMANDS: [&str; 22] = [
     "build",
     "run",
     "archive",
@@ -16,6 +16,7 @@ const COMMANDS: [&str; 21] = [
     "apply",
     "create",
     "delete",
+    "sbom",
     "check",
     "audit",
     "test",

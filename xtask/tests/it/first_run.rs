@@ -20,22 +20,28 @@ fn a_package_without_config_or_git_becomes_archives_for_two_targets() {
     let release = world.run("release --snapshot");
     release.ends_with(0).never_says("warning:").never_says("error:");
     let archive = |target: &str| format!("tool-v0.3.1-{target}.tar.gz");
-    let expected = [
-        "artifacts.json".to_owned(),
-        "checksums.txt".to_owned(),
-        "images".to_owned(),
-        "metadata.json".to_owned(),
-        archive(AARCH64),
-        archive(X86_64),
-    ];
+    let sboms = [
+        "tool-v0.3.1-aarch64-musl.image.spdx.json",
+        "tool-v0.3.1-aarch64-musl.spdx.json",
+        "tool-v0.3.1-x86_64-musl.image.spdx.json",
+        "tool-v0.3.1-x86_64-musl.spdx.json",
+        "tool-v0.3.1.image.spdx.json",
+    ]
+    .map(str::to_owned);
+    let mut files = vec![archive(AARCH64), archive(X86_64)];
+    files.extend(sboms);
+    files.sort();
+    let described = ["artifacts.json", "checksums.txt", "images", "metadata.json"];
+    let expected = described.map(str::to_owned).into_iter().chain(files.clone());
+    let expected: Vec<String> = expected.collect();
     assert_eq!(names(&world.dist()), expected);
     // Results, and only results, on stdout: the files that were made, by their path.
     let mut made: Vec<&str> = release.stdout.lines().collect();
     made.sort();
     let others = ["checksums.txt".to_owned(), "images/tool".to_owned()];
-    let paths = [archive(AARCH64), archive(X86_64)].into_iter().chain(others).collect::<Vec<_>>();
+    let paths = files.iter().cloned().chain(others);
     let mut paths: Vec<String> =
-        paths.into_iter().map(|name| world.dist().join(name).display().to_string()).collect();
+        paths.map(|name| world.dist().join(name).display().to_string()).collect();
     paths.sort();
     assert_eq!(made, paths);
     release.says("build tool 0.3.1 for").says("artifact").says(&archive(AARCH64));
@@ -49,10 +55,8 @@ fn a_package_without_config_or_git_becomes_archives_for_two_targets() {
         let checked = run(world
             .with(sha256sum, ["--check", "--strict", "checksums.txt"])
             .current_dir(world.dist()));
-        assert_eq!(
-            checked.ends_with(0).stdout,
-            format!("{}: OK\n{}: OK\n", archive(AARCH64), archive(X86_64))
-        );
+        let all: String = files.iter().map(|name| format!("{name}: OK\n")).collect();
+        assert_eq!(checked.ends_with(0).stdout, all);
     }
     for target in [AARCH64, X86_64] {
         let seen: Vec<_> = entries(&world.dist().join(archive(target)))
@@ -125,7 +129,8 @@ fn dist_describes_itself() {
     // How a binary is linked is as its toolchain has it, but never with glibc.
     let linkage = |target: &str| {
         let listed = artifacts.as_array().unwrap().iter();
-        let artifact = listed.clone().find(|artifact| artifact["target"] == target).unwrap();
+        let archive = |it: &&serde_json::Value| it["target"] == target && it["type"] == "Archive";
+        let artifact = listed.clone().find(archive).unwrap();
         let linkage = artifact["extra"]["linkage"]["tool"].clone();
         assert_eq!(linkage["static_glibc"], false, "{linkage}");
         assert!(linkage["pie"].is_boolean() && linkage["relro"].is_string(), "{linkage}");
@@ -152,6 +157,26 @@ fn dist_describes_itself() {
             },
         })
     };
+    let sbom = |target: &str, goarch: &str| {
+        let name = format!("tool-v1.2.3-{}.spdx.json", target.replace("-unknown-linux", ""));
+        let bytes = fs::read(world.dist().join(&name)).unwrap();
+        serde_json::json!({
+            "name": name,
+            "path": format!("dist/{name}"),
+            "target": target,
+            "goos": "linux",
+            "goarch": goarch,
+            "type": "SBOM",
+            "extra": {
+                "checksum": format!("sha256:{}", sha256(&bytes)),
+                "format": "spdx",
+                "of": { "kind": "program", "bin": "tool", "target": target },
+                "package": "tool",
+                "size": bytes.len(),
+                "version": "1.2.3",
+            },
+        })
+    };
     let checksums = world.read("dist/checksums.txt");
     let checksums = serde_json::json!({
         "name": "checksums.txt",
@@ -165,8 +190,13 @@ fn dist_describes_itself() {
             "size": checksums.len(),
         },
     });
-    let expected =
-        serde_json::json!([checksums, archive(AARCH64, "arm64"), archive(X86_64, "amd64")]);
+    let expected = serde_json::json!([
+        checksums,
+        sbom(AARCH64, "arm64"),
+        archive(AARCH64, "arm64"),
+        sbom(X86_64, "amd64"),
+        archive(X86_64, "amd64"),
+    ]);
     assert_eq!(artifacts, expected);
 
     // `--json` is the same list, with what was left out: one document and nothing else.
@@ -192,11 +222,14 @@ fn quiet_prints_results_and_verbose_prints_commands() {
     let mut lines: Vec<&Path> = quiet.stdout.lines().map(Path::new).collect();
     lines.sort();
     let archive = format!("tool-v1.0.0-{HOST}.tar.gz");
+    let stem = format!("tool-v1.0.0-{}", HOST.replace("-unknown-linux", ""));
     assert_eq!(
         lines,
         [
             world.path("dist/checksums.txt"),
             world.path("dist/images/tool"),
+            world.dist().join(format!("{stem}.image.spdx.json")),
+            world.dist().join(format!("{stem}.spdx.json")),
             world.dist().join(archive)
         ]
     );

@@ -19,7 +19,7 @@ const ROOMS: [&str; 16] = [
     "toolchain > compile > stamp > linkage",
     "oci > registry > sink",
     "generate license",
-    "archive dockerfile",
+    "archive dockerfile sbom",
     "krew",
     "artifacts",
     "sign",

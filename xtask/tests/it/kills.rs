@@ -217,7 +217,7 @@ fn of_two_runs_at_once_the_second_waits_and_says_for_whom() {
     said.read_to_string(&mut rest).unwrap();
     let second = ended(second);
     assert_eq!(second.code, Some(0), "{rest}");
-    assert_eq!(second.stdout.lines().count(), 3);
+    assert_eq!(second.stdout.lines().count(), 5);
     assert_whole(&world.dist());
     assert!(!world.names().iter().any(|name| name.starts_with(".dist")), "{:?}", world.names());
 }
@@ -262,9 +262,18 @@ fn many_runs_at_once_all_succeed() {
     assert!(outputs.windows(2).all(|pair| pair[0] == pair[1]), "{outputs:?}");
     assert_whole(&world.dist());
     let archive = format!("tool-v1.0.0-{HOST}.tar.gz");
+    let stem = format!("tool-v1.0.0-{}", HOST.replace("-unknown-linux", ""));
     assert_eq!(
         names(&world.dist()),
-        ["artifacts.json", "checksums.txt", "images", "metadata.json", &archive]
+        [
+            "artifacts.json",
+            "checksums.txt",
+            "images",
+            "metadata.json",
+            &format!("{stem}.image.spdx.json"),
+            &format!("{stem}.spdx.json"),
+            &archive
+        ]
     );
     world.run("clean").ends_with(0);
 }

@@ -77,6 +77,8 @@ mod resolve;
 #[cfg(target_os = "linux")]
 mod said;
 #[cfg(target_os = "linux")]
+mod sboms;
+#[cfg(target_os = "linux")]
 mod sccache;
 mod settings;
 #[cfg(target_os = "linux")]

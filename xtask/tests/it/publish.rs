@@ -122,6 +122,8 @@ impl Stage {
     fn files(&self, version: &str) -> BTreeSet<String> {
         let archive = format!("kubectl-tool-v{version}-{HOST}.tar.gz");
         let mut files = BTreeSet::from([archive, "checksums.txt".into(), "tool.yaml".into()]);
+        let stem = format!("kubectl-tool-v{version}-{}", HOST.replace("-unknown-linux", ""));
+        files.extend([".spdx.json", ".image.spdx.json"].map(|end| format!("{stem}{end}")));
         if self.is_signed {
             files.insert("checksums.txt.sigstore.json".into());
         }
@@ -320,7 +322,7 @@ fn a_draft_is_left_to_a_person_and_then_published() {
     {
         let mut state = stage.github.state();
         let release = &mut state.repository(REPOSITORY).releases[0];
-        assert!(release.draft && release.assets.len() == 3, "{release:?}");
+        assert!(release.draft && release.assets.len() == 5, "{release:?}");
         release.body = "a person wrote this".to_owned();
         assert!(!state.repositories.contains_key(FORK));
     }

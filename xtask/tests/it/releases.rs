@@ -21,9 +21,18 @@ fn a_tagged_commit_is_released() {
     release.ends_with(0).never_says("warning:");
     assert_whole(&world.dist());
     let archive = format!("tool-v1.2.3-{HOST}.tar.gz");
+    let stem = format!("tool-v1.2.3-{}", HOST.replace("-unknown-linux", ""));
     assert_eq!(
         names(&world.dist()),
-        ["artifacts.json", "checksums.txt", "images", "metadata.json", &archive]
+        [
+            "artifacts.json",
+            "checksums.txt",
+            "images",
+            "metadata.json",
+            &format!("{stem}.image.spdx.json"),
+            &format!("{stem}.spdx.json"),
+            &archive
+        ]
     );
     let metadata: serde_json::Value =
         serde_json::from_str(&world.read("dist/metadata.json")).unwrap();
@@ -236,7 +245,7 @@ fn a_lock_file_of_anothers_stays() {
 #[test]
 fn a_step_can_be_skipped() {
     let world = World::quick("1.2.3");
-    world.run("release --snapshot --skip archive,publish").ends_with(0);
+    world.run("release --snapshot --skip archive,publish,sbom").ends_with(0);
     assert_eq!(names(&world.dist()), ["artifacts.json", "images", "metadata.json"]);
     world.run("release --snapshot --skip archive,image").ends_with(0);
     assert_eq!(names(&world.dist()), ["artifacts.json", "metadata.json"]);
