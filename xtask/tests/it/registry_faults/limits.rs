@@ -260,12 +260,12 @@ fn a_list_without_an_end_is_left() {
     ] {
         let proxy = Proxy::before(&registry.host).with_tokens(USER, PASSWORD);
         let answer = Answer::new(200, &[("Content-Type", INDEX), ("Link", link)], &*page);
-        proxy.inject(Step::Other, ALWAYS, Fault::Answer(answer));
+        proxy.inject(Step::Referrers, ALWAYS, Fault::Answer(answer));
         let from = format!("{}/faults/harm:1", proxy.host);
         let inspect = format!("image inspect --referrers {from}");
         let run = ended(&mut within(&tool(&world, &proxy, &inspect), 3_000_000));
         fails(&run).says(says);
-        assert!(proxy.count(Step::Other) <= 3, "{link}");
+        assert!(proxy.count(Step::Referrers) <= 3, "{link}");
     }
 }
 
