@@ -369,6 +369,18 @@ pub fn names(dir: &Path) -> Vec<String> {
     names
 }
 
+/// The same for a dist/, without SBOMs, whose names other tests pin.
+pub fn names_but_sboms(dist: &Path) -> Vec<String> {
+    let mut names = names(dist);
+    names.retain(|name| !is_sbom(name));
+    names
+}
+
+/// Whether an SBOM is called so.
+pub fn is_sbom(name: &str) -> bool {
+    name.ends_with(".spdx.json")
+}
+
 /// The files below a folder, by their paths in it.
 pub fn contents(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
