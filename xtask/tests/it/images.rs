@@ -244,7 +244,7 @@ fn a_dry_run_names_dist_only_where_an_image_would_go_there() {
         ("release --dry-run --snapshot", true),
     ] {
         let run = world.run(args);
-        let table = run.ends_with(0).stdout.split("image ").nth(1).unwrap();
+        let table = run.ends_with(0).stdout.split("\nimage ").nth(1).unwrap();
         assert_eq!(table.contains("dist/images/tool "), into_dist, "{args}: {}", run.stdout);
     }
     assert!(!world.dist().exists());
