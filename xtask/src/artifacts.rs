@@ -13,7 +13,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use crate::archive::Archive;
-use crate::digest::Digest;
+use crate::digest::{self, Digest};
 use crate::files::{self, Staging, limits};
 use crate::finding::Help;
 use crate::krew::Manifest;
@@ -234,10 +234,7 @@ pub fn checksums(
 pub fn listed(dist: &Path) -> Result<BTreeMap<String, Digest>> {
     let path = dist.join(CHECKSUMS);
     let text = files::read_foreign_if_there(&path, limits::RELEASE)?.unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
-    let lines = text.lines().filter_map(|line| line.split_once("  "));
-    let listed = lines.map(|(hex, name)| Ok((name.to_owned(), Digest::from_hex(hex)?)));
-    let listed: Result<_> = listed.collect();
+    let listed = digest::listed(&text);
     let help = Help("remove dist/, for example with `dockless clean`, and run again".to_owned());
     listed.with_context(|| format!("read {}", path.display())).context(help)
 }
@@ -248,7 +245,7 @@ fn stayed(plan: &Plan, out: &Staging<'_>) -> Result<BTreeMap<String, Digest>> {
         return Ok(BTreeMap::new());
     }
     let mut listed = listed(out.dist())?;
-    listed.retain(|name, _| !name.contains('/') && out.path(name).is_file());
+    listed.retain(|name, _| out.path(name).is_file());
     Ok(listed)
 }
 

@@ -84,7 +84,7 @@ pub enum CacheKind {
     Yanked,
     /// Lock files that cargo does not want to change.
     Lock,
-    /// The licence texts of crates, as JSON.
+    /// The licence texts of crates: a line of JSON, and the text.
     License,
 }
 

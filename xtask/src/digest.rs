@@ -1,9 +1,10 @@
 //! SHA-256 digests.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Read, Write};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest as _, Sha256};
 
@@ -195,6 +196,26 @@ pub fn of_parts<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Digest {
     Digest(hasher.finalize().into())
 }
 
+/// The digests in a list as `sha256sum` writes it, by the names of files beside it.
+pub fn listed(text: &[u8]) -> Result<BTreeMap<String, Digest>> {
+    let text = std::str::from_utf8(text).context("it is no UTF-8")?;
+    let mut digests = BTreeMap::new();
+    for (at, line) in text.lines().enumerate().filter(|(_, line)| !line.is_empty()) {
+        let number = at + 1;
+        let parts = line.split_at_checked(64).and_then(|(hex, rest)| {
+            let name = rest.strip_prefix("  ").or_else(|| rest.strip_prefix(" *"))?;
+            Some((Digest::from_hex(hex).ok()?, name))
+        });
+        let (digest, name) = parts.with_context(|| format!("line {number} is no checksum"))?;
+        let plain = !name.contains(['/', '\\']) && !["", ".", ".."].contains(&name);
+        ensure!(plain, "line {number} names {name:?}, which is no file beside it");
+        if digests.insert(name.to_owned(), digest).is_some_and(|other| other != digest) {
+            bail!("it has two checksums of {name:?}");
+        }
+    }
+    Ok(digests)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -241,5 +262,31 @@ mod tests {
         reader.read_exact(&mut buffer).unwrap();
         let (rest, digest, size) = reader.finish();
         assert_eq!((rest, digest, size), (&b"def"[..], Digest::of(b"abc"), 3));
+    }
+
+    #[test]
+    fn lists_are_read_as_sha256sum_writes_them() {
+        let (a, b) = (Digest::of(b"a"), Digest::of(b"b"));
+        let (a, b) = (a.hex(), b.hex());
+        let read = |text: &str| {
+            listed(text.as_bytes()).map(|it| it.into_keys().collect::<Vec<_>>().join(","))
+        };
+        assert_eq!(read(&format!("{a}  one\n{b} *two two\n\n")).unwrap(), "one,two two");
+        assert_eq!(read(&format!("{a}  one\n{a}  one\n")).unwrap(), "one");
+        for (text, why) in [
+            (format!("{a}  one\n{b}  one\n"), "two checksums of \"one\""),
+            (format!("{a} one\n"), "line 1 is no checksum"),
+            (format!("{a}  one\n{}  two\n", &b[1..]), "line 2 is no checksum"),
+            (format!("{}  one\n", a.to_uppercase()), "line 1 is no checksum"),
+            (format!("{a}  ../one\n"), "no file beside it"),
+            (format!("{a}  ..\n"), "no file beside it"),
+            (format!("{a}  \n"), "no file beside it"),
+            (format!("{a}  a\\b\n"), "no file beside it"),
+            (format!("é{a}  one\n"), "line 1 is no checksum"),
+        ] {
+            let error = format!("{:#}", read(&text).unwrap_err());
+            assert!(error.contains(why), "{text}: {error}");
+        }
+        assert!(listed(b"\xff").is_err());
     }
 }

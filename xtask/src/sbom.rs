@@ -3,8 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use jiff::Timestamp;
+use serde::Serialize;
 
 use crate::config::SbomFormat;
 use crate::digest::Digest;
@@ -17,6 +18,8 @@ mod purl;
 mod spdx;
 #[cfg(test)]
 mod tests;
+
+use license::{Expression, expression};
 
 pub use image::{Base, Image, of_image, of_index};
 pub use program::{Origin, Program, of_program};
@@ -140,6 +143,15 @@ impl Document {
         }
     }
 
+    /// The licences of all parts, by what their makers write.
+    fn licenses(&self) -> BTreeMap<&str, Expression> {
+        let mut licenses = BTreeMap::new();
+        for text in self.parts.iter().filter_map(|part| part.license.as_deref()) {
+            licenses.entry(text).or_insert_with(|| expression(text));
+        }
+        licenses
+    }
+
     /// The parts with their names.
     fn named(&self) -> impl Iterator<Item = (&str, &Part)> {
         self.ids.iter().map(String::as_str).zip(&self.parts)
@@ -211,9 +223,11 @@ fn ids(parts: &[Part]) -> Vec<String> {
 /// What stands for a document's unique name while its content is not complete.
 const UNNAMED: &str = "urn:uuid:00000000-0000-0000-0000-000000000000";
 
-/// Gives a document its unique name, a UUID of its content. Its text has [`UNNAMED`] in the place
-/// of it, before anything that others wrote.
-fn name_by_content(mut text: Vec<u8>) -> Vec<u8> {
+/// Writes a document as JSON with its unique name, a UUID of its content. It has [`UNNAMED`] in the
+/// place of it, before anything that others wrote.
+fn write_named(document: &impl Serialize) -> Result<Vec<u8>> {
+    let mut text = serde_json::to_vec_pretty(document).context("write an SBOM")?;
+    text.push(b'\n');
     let hex = Digest::of(&text).hex();
     // RFC 9562: version 8 is for digests that are none of SHA-1 and MD5, and the variant is 10.
     let variant = char::from(b"89ab"[usize::from(hex.as_bytes()[16]) % 4]);
@@ -223,5 +237,5 @@ fn name_by_content(mut text: Vec<u8>) -> Vec<u8> {
     if let Some(at) = memchr::memmem::find(&text, UNNAMED.as_bytes()) {
         text[at..at + name.len()].copy_from_slice(name.as_bytes());
     }
-    text
+    Ok(text)
 }

@@ -8,8 +8,6 @@ use crate::term::Table;
 
 mod files;
 mod image;
-#[cfg(test)]
-mod tests;
 
 pub use files::{file, folder};
 pub use image::image;

@@ -185,9 +185,10 @@ fn describe(lock: &Lock, one: &Match<'_>, rules: &Rules, updates: &Updates) -> C
             (id.to_owned(), Some(url), why, advisory.versions.patched())
         }
     };
-    let fix = match lock.is_file() {
-        true => updates.fix(lock, one.package, one.kind, patched),
-        false => updates::take(&package.name, patched) + ", and release the program again",
+    let fix = if lock.is_file() {
+        updates.fix(lock, one.package, one.kind, patched)
+    } else {
+        updates::take(&package.name, patched) + ", and release the program again"
     };
     let fix = url.iter().fold(fix, |fix, url| format!("{fix}; {url}"));
     let rule = one.kind.name();

@@ -112,10 +112,7 @@ impl Audit {
                     audited
                         .extend(lists.iter().map(|list| self.one(&program, list.as_ref(), input)));
                 }
-                Err(why) => {
-                    let fix = "get it again from where it comes, and do not use this one";
-                    audited.push(bad(&program, input, "list-unreadable", why.clone(), fix));
-                }
+                Err(why) => audited.push(unreadable(&program, input, why.clone())),
             }
         }
         if audited.is_empty() && all > 0 {
@@ -141,10 +138,7 @@ impl Audit {
         };
         let lock = match Lock::of_program(list, place(program, input)) {
             Ok(lock) => lock,
-            Err(error) => {
-                let fix = "get it again from where it comes, and do not use this one";
-                return bad(program, input, "list-unreadable", format!("{error:#}"), fix);
-            }
+            Err(error) => return unreadable(program, input, format!("{error:#}")),
         };
         let advisories = &self.database.advisories.all;
         let mut matches = audit::matches(&lock, advisories, &BTreeSet::new(), &self.rules);
@@ -198,10 +192,16 @@ fn named(program: &Program, input: &str) -> Audited {
 fn place(program: &Program, input: &str) -> Place {
     let parts = [&program.platform, &program.path];
     let parts: Vec<String> = parts.into_iter().flatten().map(|part| tame(part)).collect();
-    match parts.is_empty() {
-        true => Place::item(input),
-        false => Place::item(format!("{input}: {}", parts.join(" "))),
+    if parts.is_empty() {
+        return Place::item(input);
     }
+    Place::item(format!("{input}: {}", parts.join(" ")))
+}
+
+/// A program whose list is not what such a list must be.
+fn unreadable(program: &Program, input: &str, why: String) -> Audited {
+    let fix = "get it again from where it comes, and do not use this one";
+    bad(program, input, "list-unreadable", why, fix)
 }
 
 /// A program that cannot be audited.

@@ -132,8 +132,8 @@ fn release(
     tag: &str,
     forge: &Forge<'_>,
 ) -> Result<Vec<Audited>> {
-    let mut releases = forge.releases(repository)?.into_iter();
-    let release = releases.find(|release| release.tag_name == tag && !release.draft);
+    let (found, _) = forge.find_release(repository, tag)?;
+    let release = found.filter(|release| !release.draft);
     let release = release.with_context(|| format!("{repository} has no release {tag}"))?;
     let folder = files::temporary_dir()?;
     let path = folder.path().join("file");

@@ -60,10 +60,14 @@ pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
 /// The one program that is meant, and its package.
 fn program<'a>(config: &'a Config, request: &Request) -> Result<(&'a PackageConfig, &'a str)> {
     let (packages, bins) = (&request.select.packages, &request.select.bins);
-    let meant = config.packages.iter().filter(|package| match packages.is_empty() {
-        true => package.kept_back.is_none(),
-        false => packages.contains(&package.name),
-    });
+    let is_meant = |package: &&PackageConfig| {
+        if packages.is_empty() {
+            package.kept_back.is_none()
+        } else {
+            packages.contains(&package.name)
+        }
+    };
+    let meant = config.packages.iter().filter(is_meant);
     let programs = meant.flat_map(|package| package.bins.iter().map(move |bin| (package, bin)));
     let named = programs.filter(|(_, bin)| bins.is_empty() || bins.contains(&bin.name));
     let named: Vec<_> = named.map(|(package, bin)| (package, &*bin.name)).collect();
@@ -72,9 +76,10 @@ fn program<'a>(config: &'a Config, request: &Request) -> Result<(&'a PackageConf
     }
     let known = |(package, bin): &(&PackageConfig, &str)| format!("{bin} of {}", package.name);
     let listed: Vec<String> = named.iter().map(known).collect();
-    let why = match listed.is_empty() {
-        true => "no program is meant".to_owned(),
-        false => format!("an SBOM is of one program, and there are {}", listed.join(", ")),
+    let why = if listed.is_empty() {
+        "no program is meant".to_owned()
+    } else {
+        format!("an SBOM is of one program, and there are {}", listed.join(", "))
     };
     Err(failure(why, "name one with --package and --bin"))
 }

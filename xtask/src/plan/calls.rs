@@ -27,13 +27,16 @@ pub fn join(builds: &mut [BuildPlan], project: &Project) {
 fn fit(build: &BuildPlan, other: &BuildPlan, project: &Project) -> bool {
     let alike =
         project.alike.iter().any(|set| [build, other].iter().all(|it| set.contains(&it.spec)));
-    let as_called = |it: &BuildPlan| {
-        (it.args.clone(), it.env.clone(), it.targets.clone(), it.tools.clone(), it.remap.clone())
-    };
     alike
         && as_called(build) == as_called(other)
         && !takes(build, other, project)
         && !takes(other, build, project)
+}
+
+/// All that a call of cargo is made with, but for what it builds.
+fn as_called(build: &BuildPlan) -> impl PartialEq {
+    let BuildPlan { args, env, targets, tools, remap, .. } = build;
+    (args, env, targets, tools, remap)
 }
 
 /// Whether the other package has a binary by the name of one that is built: cargo builds a named

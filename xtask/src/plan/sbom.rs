@@ -1,7 +1,9 @@
 //! The lists of what is in programs and images: which are made, and their names.
 
+use clap::ValueEnum;
+
 use super::{ArchivePlan, BUNDLE, ImagePlan, Request, SbomOf, SbomPlan};
-use crate::config::SbomConfig;
+use crate::config::{SbomConfig, SbomFormat};
 
 /// What the names of images' lists have, after the version and the target.
 const IMAGE: &str = ".image";
@@ -9,7 +11,9 @@ const IMAGE: &str = ".image";
 /// Whether a file of dist/ is the list of an image, or its signature.
 pub fn is_of_image(name: &str) -> bool {
     let name = name.strip_suffix(BUNDLE).unwrap_or(name);
-    [".image.spdx.json", ".image.cdx.json"].iter().any(|end| name.ends_with(end))
+    let mut stems =
+        SbomFormat::value_variants().iter().filter_map(|form| name.strip_suffix(form.suffix()));
+    stems.any(|stem| stem.ends_with(IMAGE))
 }
 
 /// Whether a file of dist/ is a list of this package's image, or its signature.

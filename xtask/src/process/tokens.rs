@@ -139,14 +139,10 @@ impl Env {
 
     /// This environment with all tokens but those that sign, for the user's own programs.
     pub fn with_tokens(mut self) -> Env {
-        let lent =
-            |name: &&OsString| !OwnToken::of(&name.to_string_lossy()).is_some_and(OwnToken::signs);
-        let names: Vec<OsString> = self.withheld.keys().filter(lent).cloned().collect();
-        for name in names {
-            if let Some(Hidden(value)) = self.withheld.get(&name) {
-                self.vars.insert(name, value.clone());
-            }
-        }
+        let signs =
+            |name: &OsStr| OwnToken::of(&name.to_string_lossy()).is_some_and(OwnToken::signs);
+        let lent = self.withheld.iter().filter(|(name, _)| !signs(name));
+        self.vars.extend(lent.map(|(name, Hidden(value))| (name.clone(), value.clone())));
         self
     }
 

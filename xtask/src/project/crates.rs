@@ -60,6 +60,17 @@ pub struct Crate {
     pub checksum: Option<String>,
 }
 
+impl Crate {
+    /// Whether it comes from crates.io, by either of its two indexes.
+    pub fn is_of_crates_io(&self) -> bool {
+        const INDEXES: [&str; 2] = [
+            "registry+https://github.com/rust-lang/crates.io-index",
+            "sparse+https://index.crates.io/",
+        ];
+        self.source.as_deref().is_some_and(|source| INDEXES.contains(&source))
+    }
+}
+
 /// What a crate needs to be compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Dependency {

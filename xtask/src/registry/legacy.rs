@@ -27,7 +27,8 @@ impl Registry<'_> {
         digest: &Digest,
         kind: &str,
     ) -> Result<Vec<SignedDocument>> {
-        let Some(Root::Image(image)) = self.under_tag(repository, digest)? else {
+        let tag = tag(digest)?;
+        let Some(Root::Image(image)) = self.under_tag(repository, &tag)? else {
             return Ok(Vec::new());
         };
         let site = self.site(repository, Access::Pull, &[])?;
@@ -36,7 +37,7 @@ impl Registry<'_> {
             let bytes = self.json(&|| Ok(site.clone()), layer, limits::CONFIG)?;
             Ok(SignedDocument { bytes, annotations: layer.annotations.clone() })
         });
-        documents.collect::<Result<_>>().with_context(|| format!("read {}", tag(digest)))
+        documents.collect::<Result<_>>().with_context(|| format!("read {tag}"))
     }
 
     /// Adds a document under the tag of a manifest; those of others stay.
@@ -47,11 +48,12 @@ impl Registry<'_> {
         kind: &str,
         document: SignedDocument,
     ) -> Result<()> {
-        let mut layers = match self.under_tag(to, digest)? {
+        let tag = tag(digest)?;
+        let mut layers = match self.under_tag(to, &tag)? {
             Some(Root::Image(image)) => image.layers,
             _ => Vec::new(),
         };
-        ensure!(layers.len() < limits::LAYERS, "{} has {} layers", tag(digest), layers.len());
+        ensure!(layers.len() < limits::LAYERS, "{tag} has {} layers", layers.len());
         let SignedDocument { bytes, annotations } = document;
         let own = Digest::of(&bytes);
         let mut descriptor = Descriptor::new(MediaType::from(kind), own, bytes.len() as u64);
@@ -71,20 +73,19 @@ impl Registry<'_> {
         let manifest = RawManifest::new(&config.descriptor, descriptors);
         let manifest = Raw::of(&manifest, MediaType::ImageManifest)?;
         let root = Root::Image(Box::new(Image { manifest, config, layers }));
-        let tag = Tag::parse(&tag(digest))?;
         let pushed = self.push(&root, to, &[&tag], &[])?;
         self.tag(&pushed, &tag).map(drop)
     }
 
-    fn under_tag(&self, repository: &Repository, digest: &Digest) -> Result<Option<Root>> {
-        let tag = Tag::parse(&tag(digest))?;
+    /// What is under a tag now; `None` where nothing is.
+    pub(super) fn under_tag(&self, repository: &Repository, tag: &Tag) -> Result<Option<Root>> {
         let site = self.site(repository, Access::Pull, &[])?;
-        let Some(named) = self.tagged(&site, &tag)? else { return Ok(None) };
-        let name = Reference { digest: Some(named), ..repository.tagged(&tag) };
+        let Some(named) = self.tagged(&site, tag)? else { return Ok(None) };
+        let name = Reference { digest: Some(named), ..repository.tagged(tag) };
         Ok(Some(self.pull(&name, &[])?.root))
     }
 }
 
-fn tag(digest: &Digest) -> String {
-    format!("sha256-{}.sig", digest.hex())
+fn tag(digest: &Digest) -> Result<Tag> {
+    Tag::parse(&format!("sha256-{}.sig", digest.hex()))
 }

@@ -12,7 +12,7 @@ use crate::digest::Digest;
 use crate::http::limits::{REFERRERS_LIST, REFERRERS_PAGES};
 use crate::http::{Call, Method, Pages, Response, Url};
 use crate::oci::{self, Descriptor, Raw, RawDescriptor, RawIndex, limits, media};
-use crate::reference::{Reference, Repository, Tag};
+use crate::reference::{Repository, Tag};
 
 /// How often the index under the tag is written while others write it too.
 const WRITES: u32 = 5;
@@ -137,11 +137,8 @@ impl Registry<'_> {
             }
             for suffix in COSIGN {
                 let tag = Tag::parse(&format!("sha256-{}.{suffix}", digest.hex()))?;
-                let site = self.site(from, Access::Pull, &[])?;
-                if let Some(named) = self.tagged(&site, &tag)? {
-                    let name = Reference { digest: Some(named), ..from.tagged(&tag) };
-                    let found = self.pull(&name, &[])?;
-                    let pushed = self.push(&found.root, to, &[], std::slice::from_ref(from))?;
+                if let Some(root) = self.under_tag(from, &tag)? {
+                    let pushed = self.push(&root, to, &[], std::slice::from_ref(from))?;
                     self.tag(&pushed, &tag)?;
                     copied += 1;
                 }

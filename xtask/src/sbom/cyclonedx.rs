@@ -5,10 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use super::license::expression;
-use super::{Document, Kind, Part, UNNAMED, name_by_content};
+use super::{Document, Expression, Kind, Part, UNNAMED, write_named};
 
-/// The unique name stands before all that others wrote, as [`name_by_content`] asks for.
+/// The unique name stands before all that others wrote, as [`write_named`] asks for.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Bom<'a> {
@@ -102,11 +101,7 @@ struct Dependency<'a> {
 
 /// The document as CycloneDX.
 pub fn write(document: &Document) -> Result<Vec<u8>> {
-    let declared = document.parts.iter().filter_map(|part| part.license.as_deref());
-    let mut licenses: BTreeMap<&str, String> = BTreeMap::new();
-    for text in declared {
-        licenses.entry(text).or_insert_with(|| expression(text).text);
-    }
+    let licenses = document.licenses();
     let mut components = document.named().map(|(id, part)| component(id, part, &licenses));
     let bom = Bom {
         schema: "http://cyclonedx.org/schema/bom-1.6.schema.json",
@@ -128,15 +123,13 @@ pub fn write(document: &Document) -> Result<Vec<u8>> {
         components: components.collect(),
         dependencies: dependencies(document),
     };
-    let mut text = serde_json::to_vec_pretty(&bom).context("write an SBOM")?;
-    text.push(b'\n');
-    Ok(name_by_content(text))
+    write_named(&bom)
 }
 
 fn component<'a>(
     id: &'a str,
     part: &'a Part,
-    licenses: &'a BTreeMap<&str, String>,
+    licenses: &'a BTreeMap<&str, Expression>,
 ) -> Component<'a> {
     let license = part.license.as_deref().and_then(|text| licenses.get(text));
     let role = match part.kind {
@@ -164,7 +157,7 @@ fn component<'a>(
             .map(|digest| Hash { alg: "SHA-256", content: digest.hex() })
             .into_iter()
             .collect(),
-        licenses: license.map(|expression| License { expression }).into_iter().collect(),
+        licenses: license.map(|it| License { expression: &it.text }).into_iter().collect(),
         purl: part.purl.as_deref(),
         references: download.chain(sboms).collect(),
         properties: role

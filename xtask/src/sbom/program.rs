@@ -37,9 +37,6 @@ pub struct Origin {
     pub root: PathBuf,
 }
 
-/// The index of crates.io, as Cargo.lock names it.
-const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
-
 /// What a program is made of.
 pub fn of_program(program: &Program<'_>, created: Timestamp) -> Document {
     let mut draft = Draft::default();
@@ -129,7 +126,7 @@ struct Place {
 impl Place {
     fn of_source(source: &str, krate: &Crate) -> Place {
         let known = Place { is_known: true, ..Place::default() };
-        if source == CRATES_IO || source == "sparse+https://index.crates.io/" {
+        if krate.is_of_crates_io() {
             let (name, version) = (&krate.name, &krate.version);
             let download = format!("https://static.crates.io/crates/{name}/{name}-{version}.crate");
             return Place { download: Some(download), ..known };

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::Serialize;
 
-use super::license::{Expression, expression};
-use super::{Document, Kind, Part, RelationKind, UNNAMED, name_by_content};
+use super::{Document, Expression, Kind, Part, RelationKind, UNNAMED, write_named};
 
 /// What is not said, in SPDX's word.
 const NO_ASSERTION: &str = "NOASSERTION";
@@ -14,7 +13,7 @@ const NO_ASSERTION: &str = "NOASSERTION";
 /// The document itself, as its relationships name it.
 const DOCUMENT: &str = "SPDXRef-DOCUMENT";
 
-/// The unique name stands before all that others wrote, as [`name_by_content`] asks for.
+/// The unique name stands before all that others wrote, as [`write_named`] asks for.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Spdx<'a> {
@@ -92,11 +91,7 @@ struct Relationship {
 
 /// The document as SPDX.
 pub fn write(document: &Document) -> Result<Vec<u8>> {
-    let declared = document.parts.iter().filter_map(|part| part.license.as_deref());
-    let mut licenses: BTreeMap<&str, Expression> = BTreeMap::new();
-    for text in declared {
-        licenses.entry(text).or_insert_with(|| expression(text));
-    }
+    let licenses = document.licenses();
     let unlisted: BTreeMap<&String, &String> =
         licenses.values().flat_map(|expression| &expression.unlisted).collect();
     let extracted = unlisted.into_iter().map(|(id, name)| Extracted {
@@ -120,9 +115,7 @@ pub fn write(document: &Document) -> Result<Vec<u8>> {
         has_extracted_licensing_infos: extracted.collect(),
         relationships: relationships(document),
     };
-    let mut text = serde_json::to_vec_pretty(&spdx).context("write an SBOM")?;
-    text.push(b'\n');
-    Ok(name_by_content(text))
+    write_named(&spdx)
 }
 
 fn package<'a>(id: &str, part: &'a Part, licenses: &'a BTreeMap<&str, Expression>) -> Package<'a> {

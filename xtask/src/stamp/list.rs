@@ -63,14 +63,11 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-/// A source as lists name it.
-fn source(of: Option<&str>) -> &str {
-    match of {
+/// The source of a crate as lists name it.
+fn source(of: &Crate) -> &str {
+    match of.source.as_deref() {
         None => "local",
-        Some(
-            "registry+https://github.com/rust-lang/crates.io-index"
-            | "sparse+https://index.crates.io/",
-        ) => CRATES_IO,
+        Some(_) if of.is_of_crates_io() => CRATES_IO,
         Some(other) => other.split('+').next().unwrap_or(other),
     }
 }
@@ -88,7 +85,7 @@ impl List {
                 listed.push(Listed {
                     name: krate.name.clone(),
                     version: krate.version.clone(),
-                    source: source(krate.source.as_deref()).to_owned(),
+                    source: source(krate).to_owned(),
                     kind: Kind::Build,
                     dependencies: Vec::new(),
                     root: false,

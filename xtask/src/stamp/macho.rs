@@ -241,10 +241,8 @@ fn decide<'d, R: ReadRef<'d>>(input: &Input<R>, size: u64) -> Result<Addition> {
     // What is after all sections pads the file.
     let padding = offset.saturating_add(used - address).min(file_end);
     let padding = input.bytes(padding, file_end - padding, "the end of the segment __DATA")?;
-    let at = match padding.iter().all(|byte| *byte == 0) {
-        true => used - address,
-        false => file_end - offset,
-    };
+    let is_free = padding.iter().all(|byte| *byte == 0);
+    let at = if is_free { used - address } else { file_end - offset };
     let end = at.checked_add(size).context("measure the segment __DATA")?;
     let more = |end: u64, had: u64| {
         let more = end.saturating_sub(had).checked_next_multiple_of(PAGE);

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result};
 
 use super::{Need, Report, Verdict, What};
-use crate::digest::Digest;
+use crate::digest::{self, Digest};
 use crate::files::{self, EntryKind, limits};
 use crate::plan::{BUNDLE, CHECKSUMS};
 use crate::sign::{Bundle, LIMIT, PublicKey};
@@ -154,7 +154,7 @@ impl List {
             return Ok(None);
         };
         let context = || format!("read {}", path.display());
-        let digests = digests(&bytes).with_context(context)?;
+        let digests = digest::listed(&bytes).with_context(context)?;
         Ok(Some(List { bytes, digests }))
     }
 
@@ -166,24 +166,4 @@ impl List {
             Err(error) => Verdict::failed(&error),
         }
     }
-}
-
-/// The lines of a list, as `sha256sum` writes them.
-pub(super) fn digests(text: &[u8]) -> Result<BTreeMap<String, Digest>> {
-    let text = std::str::from_utf8(text).context("it is no UTF-8")?;
-    let mut digests = BTreeMap::new();
-    for (at, line) in text.lines().enumerate().filter(|(_, line)| !line.is_empty()) {
-        let number = at + 1;
-        let parts = line.split_at_checked(64).and_then(|(hex, rest)| {
-            let name = rest.strip_prefix("  ").or_else(|| rest.strip_prefix(" *"))?;
-            Some((Digest::from_hex(hex).ok()?, name))
-        });
-        let (digest, name) = parts.with_context(|| format!("line {number} is no checksum"))?;
-        let plain = !name.contains(['/', '\\']) && !["", ".", ".."].contains(&name);
-        ensure!(plain, "line {number} names {name:?}, which is no file beside it");
-        if digests.insert(name.to_owned(), digest).is_some_and(|other| other != digest) {
-            bail!("it has two checksums of {name:?}");
-        }
-    }
-    Ok(digests)
 }
