@@ -1,7 +1,7 @@
 //! The workflows, run: what their steps say is done by bash on fresh clones, and what
 //! actions would do is played.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -289,7 +289,13 @@ fn the_release_workflow_releases() {
     );
     let state = github.state();
     let release = &state.repositories["acme/tool"].releases[0];
-    assert!(!release.draft && release.assets.len() == 3, "{release:?}");
+    let names: Vec<&str> = release.assets.iter().map(|it| &*it.name).collect();
+    let expected = "checksums.txt tool-v1.0.0-aarch64-unknown-linux-musl.tar.gz \
+                    tool-v1.0.0-aarch64-musl.spdx.json tool-v1.0.0-x86_64-unknown-linux-musl.tar.gz \
+                    tool-v1.0.0-x86_64-musl.spdx.json";
+    let sorted = |names: &[&str]| names.iter().map(|it| it.to_string()).collect::<BTreeSet<_>>();
+    assert_eq!(sorted(&names), sorted(&expected.split(' ').collect::<Vec<_>>()));
+    assert!(!release.draft, "{release:?}");
     let checksums = release.assets.iter().find(|it| it.name == "checksums.txt").unwrap();
     assert_eq!(runner.attested, [String::from_utf8(checksums.bytes.to_vec()).unwrap()]);
     drop(state);
