@@ -1,28 +1,21 @@
 //! The list: what a release does, in order.
 
 use std::collections::BTreeSet;
-use std::io::BufWriter;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::archive::{Archive, archive};
-use crate::artifacts::{self, Artifact, IMAGES, Image, Of};
-use crate::cache::{Blobs, Cache};
+use crate::artifacts::{self, Artifact, IMAGES, Of};
+use crate::cache::Cache;
 use crate::compile::{Compiled, compile};
-use crate::config::ImageNode;
-use crate::dockerfile;
-use crate::files::{self, Dist, Staging, limits};
-use crate::finding::{Findings, failure};
+use crate::files::{Dist, Staging};
+use crate::finding::Findings;
 use crate::generate::{self, Generated};
 use crate::http::Network;
 use crate::linkage::{Binaries, prove};
-use crate::oci::{self, Base};
 use crate::parallel;
-use crate::plan::{
-    self, ArchivePlan, BUNDLE, CHECKSUMS, ImagePlan, ImagePlatform, LeftOut, Mode, Part, Plan,
-};
+use crate::plan::{self, ArchivePlan, BUNDLE, CHECKSUMS, LeftOut, Mode, Part, Plan};
 use crate::project::Project;
 use crate::registry::Registry;
 use crate::sink;
@@ -35,8 +28,10 @@ mod ahead;
 mod bases;
 mod calls;
 mod cause;
+mod dockerfiles;
 mod dry_run;
 mod held;
+mod images;
 mod licenses;
 mod locks;
 mod outcome;
@@ -48,7 +43,10 @@ mod sign;
 
 pub use ahead::{ensure_named, ensure_pushable, probe};
 use calls::calls;
+use dockerfiles::DOCKER;
+pub use dockerfiles::dockerfiles;
 pub use dry_run::dry_run;
+use images::images;
 use licenses::Licenses;
 use locks::lock_target;
 pub use locks::{Locks, lock, lock_dist};
@@ -181,127 +179,6 @@ pub fn images_alone(
     Ok(outcome(plan, images, left_out, cargo, None))
 }
 
-/// The folder of Dockerfiles in dist/.
-const DOCKER: &str = "docker/";
-
-/// Where Dockerfiles go.
-enum DockerfilePlace<'a> {
-    Dist(Dist),
-    /// A folder of the workspace.
-    Folder(&'a str),
-}
-
-/// What goes with a Dockerfile.
-struct Beside<'a> {
-    base: Option<&'a Base>,
-    licenses: &'a str,
-    binaries: &'a Binaries,
-}
-
-/// Writes the Dockerfiles of the plan's images and what goes with them, into dist/ or
-/// into `output`, a folder of the workspace; the `programs` beside them, where some are to
-/// be. Returns where they are.
-pub fn dockerfiles(
-    plan: &Plan,
-    project: &Project,
-    programs: Option<&Source>,
-    output: Option<&str>,
-    cache: &Cache,
-    registry: &Registry<'_>,
-    term: &Term,
-) -> Result<Vec<PathBuf>> {
-    if !project.has_lock {
-        let fix = "run `cargo generate-lockfile` and commit Cargo.lock";
-        return Err(failure("a Docker build needs Cargo.lock, and there is none", fix));
-    }
-    let place = match output {
-        Some(folder) => DockerfilePlace::Folder(folder),
-        None => DockerfilePlace::Dist(lock_dist(project, term)?),
-    };
-    let built_here = matches!(programs, Some(Source::Cargo(_)));
-    let _target = built_here.then(|| lock_target(project, term)).transpose()?;
-    let mut bases = Vec::new();
-    for image in &plan.images {
-        let needed = oci::names_folders(image)?;
-        bases.push(needed.then(|| bases::one(image, cache, registry, term)).transpose()?);
-    }
-    let binaries = match programs {
-        Some(Source::Cargo(network)) => binaries(plan, project, *network, term)?.0,
-        Some(Source::Shards(shards)) => proved(shards.compiled.clone(), term)?,
-        None => Binaries::default(),
-    };
-    let dist = match &place {
-        DockerfilePlace::Dist(dist) => dist,
-        DockerfilePlace::Folder(folder) => {
-            let [image] = &plan.images[..] else {
-                let fix = "name one package with --package";
-                return Err(failure("--output is one folder, and there are several images", fix));
-            };
-            let dir = project.root.join(folder);
-            ensure_ours(&dir.join("Dockerfile"))?;
-            let licenses = &licenses::of_image(plan, image, cache, term)?;
-            let beside = Beside { base: bases[0].as_ref(), licenses, binaries: &binaries };
-            dockerfile(image, beside, plan, project, folder, &dir)?;
-            return Ok(vec![dir.join("Dockerfile")]);
-        }
-    };
-    let staging = Staging::open(dist)?;
-    keep_others(plan, &staging, term)?;
-    let mut written = Vec::new();
-    for (image, base) in plan.images.iter().zip(&bases) {
-        let place = format!("{DOCKER}{}", image.name);
-        let (folder, to) = (format!("dist/{place}"), staging.path(&place));
-        let licenses = &licenses::of_image(plan, image, cache, term)?;
-        let beside = Beside { base: base.as_ref(), licenses, binaries: &binaries };
-        dockerfile(image, beside, plan, project, &folder, &to)?;
-        written.push(dist.path().join(&place).join("Dockerfile"));
-    }
-    let checksums = artifacts::checksums(plan, &[], &staging)?.into_iter().collect();
-    artifacts::describe(plan, name(plan, project), checksums, &staging)?;
-    staging.commit(plan.time)?;
-    Ok(written)
-}
-
-/// Writes one Dockerfile, which is called by `folder`, and what goes with it to `dir`.
-fn dockerfile(
-    image: &ImagePlan,
-    beside: Beside<'_>,
-    plan: &Plan,
-    project: &Project,
-    folder: &str,
-    dir: &Path,
-) -> Result<()> {
-    let Beside { base, licenses, binaries } = beside;
-    let rendered = dockerfile::render(image, plan, project, folder)?;
-    files::make_dir(dir)?;
-    let mut rootfs = files::temporary(dir)?;
-    let trees = base.map_or_else(Vec::new, Base::trees);
-    oci::rootfs_tar(image, &trees, licenses, BufWriter::new(&mut rootfs))?;
-    files::persist(rootfs, &dir.join("rootfs.tar"))?;
-    for it in &image.platforms {
-        let place = dir.join("bin").join(&it.platform.os).join(it.platform.suffix());
-        for binary in binaries.of(&image.package, &it.target) {
-            let compiled = binary.compiled();
-            files::copy_program(compiled.path(), &place.join(compiled.bin()))?;
-        }
-    }
-    files::write(&dir.join("Dockerfile.dockerignore"), rendered.ignore.as_bytes())?;
-    files::write(&dir.join("Dockerfile"), rendered.text.as_bytes())
-}
-
-/// Fails where there is a Dockerfile that this tool did not write.
-fn ensure_ours(path: &Path) -> Result<()> {
-    let text = files::read_foreign_if_there(path, limits::SETTINGS)?.unwrap_or_default();
-    let first = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    if text.is_empty() || String::from_utf8_lossy(first).contains(dockerfile::MARK) {
-        return Ok(());
-    }
-    Err(failure(
-        format!("{} was not written by dockless, so it is not replaced", path.display()),
-        "move it away, or name another folder with --output",
-    ))
-}
-
 /// Takes over the parts of dist/ that are not made anew, where they are of the same sources:
 /// all of a dist/ is of one commit and one version.
 fn keep_others(plan: &Plan, staging: &Staging<'_>, term: &Term) -> Result<()> {
@@ -338,46 +215,6 @@ fn keep_others(plan: &Plan, staging: &Staging<'_>, term: &Term) -> Result<()> {
         }
         None => Ok(()),
     }
-}
-
-/// Makes all images, one after the other: each takes all processors.
-fn images(
-    plan: &Plan,
-    bases: &[Base],
-    binaries: &Binaries,
-    licenses: &Licenses,
-    cache: &Cache,
-    blobs: &Blobs,
-    term: &Term,
-) -> Result<Vec<Image>> {
-    let mut images = Vec::new();
-    for (image, base) in plan.images.iter().zip(bases) {
-        let Some(image) = buildable(image, binaries) else { continue };
-        let started = Instant::now();
-        let files = image.files.iter().filter_map(|file| match &file.node {
-            ImageNode::File(path) => Some(path),
-            ImageNode::Dir | ImageNode::Walked | ImageNode::Link(_) => None,
-        });
-        let sizes = files.map(|path| Ok(files::list_one(path)?.map_or(0, |entry| entry.size)));
-        let total = sizes.sum::<Result<u64>>()? + binaries.size();
-        term.step("image", format_args!("{} for {}", image.name, image.platform_names()));
-        let bar = term.bar("image", total);
-        let texts = licenses.texts(&image.package);
-        let parts = oci::Parts { binaries, licenses: &texts };
-        let root = oci::build_image(&image, base, parts, plan.time, cache, blobs, &bar);
-        bar.finish_and_clear();
-        let root = root.with_context(|| format!("make the image of {}", image.package))?;
-        images.push(Image { plan: image, root, time: started.elapsed() });
-    }
-    Ok(images)
-}
-
-/// The image without the platforms whose programs could not be built, which were
-/// listed; `None` where no platform is left.
-fn buildable(plan: &ImagePlan, binaries: &Binaries) -> Option<ImagePlan> {
-    let built = |it: &&ImagePlatform| binaries.has(&plan.package, &it.target);
-    let platforms: Vec<_> = plan.platforms.iter().filter(built).cloned().collect();
-    (!platforms.is_empty()).then(|| ImagePlan { platforms, ..plan.clone() })
 }
 
 /// Prepares, compiles and proves: what may be shipped, what couldn't be built, and how
