@@ -23,10 +23,12 @@ use crate::target::Target;
 
 mod image;
 mod metadata;
+mod provenance;
 mod sbom;
 
 pub use image::{Image, PushedImage};
 pub use metadata::Of;
+pub use provenance::Provenance;
 pub use sbom::Sbom;
 
 /// The folder of images in dist/.
@@ -42,6 +44,7 @@ pub enum Artifact {
     Image(Box<Image>),
     Krew(Manifest),
     Sbom(Sbom),
+    Provenance(Provenance),
     Checksums(Checksums),
     Signature(Signature),
 }
@@ -54,6 +57,7 @@ impl Artifact {
             Artifact::Image(it) => (&it.plan.name, IMAGES, it.root.digest()),
             Artifact::Krew(it) => (&it.file, KREW, it.digest),
             Artifact::Sbom(it) => (&it.plan.name, "", it.digest),
+            Artifact::Provenance(it) => (&it.plan.name, "", it.digest),
             Artifact::Checksums(it) => (CHECKSUMS, "", it.digest),
             Artifact::Signature(it) => (&it.name, &it.folder, it.digest),
         }
@@ -81,7 +85,8 @@ impl Artifact {
             Artifact::Archive(it) => it.size,
             Artifact::Image(it) => it.root.size(),
             Artifact::Krew(it) => it.text.len() as u64,
-            Artifact::Sbom(it) => it.size,
+            Artifact::Sbom(it) => it.size(),
+            Artifact::Provenance(it) => it.size(),
             Artifact::Checksums(it) => it.text.len() as u64,
             Artifact::Signature(it) => it.size,
         }
@@ -93,6 +98,7 @@ impl Artifact {
             Artifact::Archive(_)
             | Artifact::Krew(_)
             | Artifact::Sbom(_)
+            | Artifact::Provenance(_)
             | Artifact::Checksums(_)
             | Artifact::Signature(_) => true,
             Artifact::Image(_) => false,
@@ -106,6 +112,7 @@ impl Artifact {
             Artifact::Image(it) => Some((it.plan.platform_names(), it.time)),
             Artifact::Krew(_)
             | Artifact::Sbom(_)
+            | Artifact::Provenance(_)
             | Artifact::Checksums(_)
             | Artifact::Signature(_) => None,
         }
@@ -144,6 +151,7 @@ impl Serialize for Artifact {
                 ("Krew Plugin Manifest", None, extra)
             }
             Artifact::Sbom(sbom) => ("SBOM", sbom.target(), sbom.extra()),
+            Artifact::Provenance(made) => ("Provenance", None, made.extra()),
             Artifact::Checksums(_) => {
                 ("Checksum", None, json!({ "checksum": digest, "size": size }))
             }
@@ -165,7 +173,7 @@ impl Serialize for Artifact {
     }
 }
 
-/// The digests of all archives and SBOMs, as `sha256sum --check` reads them.
+/// The digests of all archives, SBOMs and statements, as `sha256sum --check` reads them.
 #[derive(Clone, Debug)]
 pub struct Checksums {
     text: String,
@@ -176,7 +184,9 @@ impl Checksums {
     /// `hex  name` lines, sorted by name; `None` where there is no such file. `others` are files
     /// that stay in dist/, by their names.
     fn of(artifacts: &[Artifact], others: &BTreeMap<String, Digest>) -> Option<Checksums> {
-        let is_listed = |it: &&Artifact| matches!(it, Artifact::Archive(_) | Artifact::Sbom(_));
+        let is_listed = |it: &&Artifact| {
+            matches!(it, Artifact::Archive(_) | Artifact::Sbom(_) | Artifact::Provenance(_))
+        };
         let own = artifacts.iter().filter(is_listed).map(|it| (it.name(), it.digest()));
         let mut digests: BTreeMap<&str, Digest> =
             others.iter().map(|(name, digest)| (&**name, *digest)).collect();

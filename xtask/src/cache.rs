@@ -72,7 +72,7 @@ type Trouble = Arc<OnceLock<String>>;
 pub enum CacheKind {
     /// A dependency graph as cargo printed it, as JSON.
     Graph,
-    /// The toolchain that rustup chose, as JSON.
+    /// The toolchain that rustup chose, and the digests of toolchains, as JSON.
     Toolchain,
     /// Finished archives.
     Archive,

@@ -18,6 +18,7 @@ mod image_files;
 mod image_rules;
 mod krew;
 mod network;
+mod provenance;
 mod sbom;
 mod schema;
 mod sign;
@@ -31,6 +32,7 @@ pub use image::{Base, ImageConfig, ImageFile, ImageNode};
 pub use image_files::{Owner, User};
 pub use krew::{KrewConfig, PLUGIN};
 pub use network::NetworkConfig;
+pub use provenance::ProvenanceConfig;
 pub use sbom::{SbomConfig, SbomFormat};
 pub use schema::suggest;
 pub use sign::{SignConfig, SignedFiles};
@@ -53,6 +55,7 @@ struct WorkspaceKeys {
     index: forge::IndexKeys,
     sign: sign::SignKeys,
     sbom: sbom::SbomKeys,
+    provenance: provenance::ProvenanceKeys,
     ci: ci::CiKeys,
 }
 
@@ -89,6 +92,7 @@ pub struct Config {
     pub forge: ForgeConfig,
     pub sign: SignConfig,
     pub sbom: SbomConfig,
+    pub provenance: ProvenanceConfig,
     /// The project's own program that CI runs.
     pub ci: Option<String>,
     /// Every package of the workspace that has a binary, sorted by name.
@@ -169,7 +173,18 @@ pub fn resolve(raw: Vec<RawConfig>, project: &Project) -> Result<Config, Vec<Fin
     let ci = ci::ci(workspace.ci, of(None), &project.root, &mut findings);
     let profile = workspace.profile;
     if findings.is_empty() {
-        return Ok(Config { profile, network, check, forge, sign, sbom, ci, packages, warnings });
+        return Ok(Config {
+            profile,
+            network,
+            check,
+            forge,
+            sign,
+            sbom,
+            provenance: workspace.provenance.into(),
+            ci,
+            packages,
+            warnings,
+        });
     }
     Err(findings)
 }

@@ -41,6 +41,7 @@ mod dockerfile;
 mod krew;
 mod sbom;
 
+mod provenance;
 mod sign;
 
 mod forge;

@@ -17,6 +17,7 @@ mod calls;
 mod generate;
 mod image;
 mod krew;
+mod provenance;
 mod publish;
 mod request;
 mod rules;
@@ -29,6 +30,7 @@ mod values;
 
 pub use image::BIN;
 pub use krew::{LICENSES, PLATFORMS};
+pub use provenance::{STATEMENT, is_statement};
 pub use publish::repository;
 pub use request::{BuildOptions, Mode, Part, PublishOptions, Request, Select, Skip};
 pub use rules::unheld;
@@ -36,8 +38,8 @@ pub use sbom::{is_of as is_sbom_of, is_of_image as is_sbom_of_an_image};
 pub use tools::Tools;
 pub use values::{
     ArchivePlan, BuildPlan, Format, GeneratePlan, ImageConfig, ImagePlan, ImagePlatform, IndexPlan,
-    Joined, KrewPlan, KrewPlatform, LeftOut, Plan, PublishPlan, ReleasePlan, SbomOf, SbomPlan,
-    SignPlan,
+    Joined, KrewPlan, KrewPlatform, LeftOut, Plan, ProvenancePlan, PublishPlan, ReleasePlan,
+    SbomOf, SbomPlan, SignPlan,
 };
 
 /// The time that outputs carry where nothing tells one: that which cargo gives
@@ -119,6 +121,7 @@ pub fn plan(config: &Config, project: &Project, request: &Request) -> (Option<Pl
     calls::join(&mut decided.builds, project);
     decided.check(&selected, config, project, request);
     decided.sboms = sbom::plan(config.sbom, request, &decided.archives, &decided.images);
+    decided.provenance = provenance::plan(config, request, &decided.builds);
     decided.sign = sign::plan(config, request, &decided.unsigned_files());
     let version = decided.builds.iter().map(|build| &build.version).max().cloned();
     let tag = tag(&selected, version.as_ref());
@@ -155,6 +158,7 @@ pub fn plan(config: &Config, project: &Project, request: &Request) -> (Option<Pl
         images: decided.images,
         krew: decided.plugins,
         sboms: decided.sboms,
+        provenance: decided.provenance,
         sign: decided.sign,
         left_out: decided.left_out,
         warnings,
@@ -171,6 +175,7 @@ struct Decided {
     images: Vec<ImagePlan>,
     plugins: Vec<KrewPlan>,
     sboms: Vec<SbomPlan>,
+    provenance: Vec<ProvenancePlan>,
     sign: Option<SignPlan>,
     left_out: Vec<LeftOut>,
     findings: Vec<Finding>,
@@ -245,6 +250,7 @@ impl Decided {
     fn unsigned_files(&self) -> Vec<String> {
         let mut files: Vec<String> = self.archives.iter().map(|it| it.name.clone()).collect();
         files.extend(self.sboms.iter().map(|it| it.name.clone()));
+        files.extend(self.provenance.iter().map(|it| it.name.clone()));
         // The krew manifests are for the index, which knows the archives' digests by them.
         files.extend((!files.is_empty()).then(|| CHECKSUMS.to_owned()));
         files.extend(self.plugins.iter().map(|it| format!("{}.yaml", it.name)));

@@ -21,7 +21,7 @@ use crate::registry::Registry;
 use crate::sink;
 use crate::stamp;
 use crate::term::Term;
-use crate::toolchain;
+use crate::toolchain::{self, ToolchainPart};
 use crate::version::Version;
 
 mod ahead;
@@ -36,6 +36,7 @@ mod licenses;
 mod locks;
 mod outcome;
 mod plugins;
+mod provenance;
 mod publish;
 mod sboms;
 mod shard;
@@ -56,9 +57,9 @@ pub use plugins::{check_plugins, plugins_of_head};
 pub use publish::{
     Plugin, Public, Published, notes, publish, published_table, push_images, tag_images,
 };
-pub use sboms::origin;
+pub use sboms::{attach_sboms, origin};
 pub use shard::{Shards, merge, plan_digest, split};
-pub use sign::{Signing, public_signatures, sign_file, sign_image, sign_images};
+pub use sign::{Said, Signing, public_signatures, sign_file, sign_image, sign_images};
 
 /// Where programs come from.
 pub enum Source {
@@ -66,6 +67,22 @@ pub enum Source {
     Cargo(Network),
     /// Other machines built them.
     Shards(Shards),
+}
+
+impl Source {
+    /// What the programs were made with; nothing where no statement tells of it.
+    fn toolchain(
+        &self,
+        plan: &Plan,
+        project: &Project,
+        cache: &Cache,
+    ) -> Result<Vec<ToolchainPart>> {
+        match self {
+            _ if plan.provenance.is_empty() => Ok(Vec::new()),
+            Source::Cargo(_) => toolchain::identity(&plan.builds, project, cache),
+            Source::Shards(shards) => Ok(shards.toolchain.clone()),
+        }
+    }
 }
 
 /// What was made and is not in dist/ yet.
@@ -115,11 +132,16 @@ pub fn make<'lock>(
         sink::layout(&root, names, &staging.path(&place), &staging.dist().join(&place))?;
     }
     let manifests = plugins::manifests(plan, &archives, &staging, cache, term)?;
-    let sboms = sboms::make(plan, project, &binaries, &images, &bases, &staging)?;
+    let sboms = sboms::make(plan, project, &binaries, &images, &bases, Some(&staging))?;
     let mut made: Vec<Artifact> = archives.into_iter().map(Artifact::Archive).collect();
     made.extend(images.into_iter().map(Box::new).map(Artifact::Image));
     made.extend(manifests.into_iter().map(Artifact::Krew));
     made.extend(sboms.into_iter().map(Artifact::Sbom));
+    let toolchain = source.toolchain(plan, project, cache)?;
+    let (bases, toolchain) = (&bases[..], &toolchain[..]);
+    let making = provenance::Making { plan, project, binaries: &binaries, bases, toolchain };
+    let statements = provenance::make(&making, &made, Some(&staging))?;
+    made.extend(statements.into_iter().map(Artifact::Provenance));
     made.extend(artifacts::checksums(plan, &made, &staging)?);
     Ok(Made { staging, artifacts: made, left_out, cargo, dist: &locks.dist })
 }
@@ -161,7 +183,7 @@ fn outcome<'lock>(
     }
 }
 
-/// Makes the plan's images and puts them nowhere yet.
+/// Makes the plan's images, and what it says of them, and puts them nowhere yet.
 pub fn images_alone(
     plan: &Plan,
     project: &Project,
@@ -175,8 +197,15 @@ pub fn images_alone(
     let (binaries, left_out, cargo) = binaries(plan, project, network, term)?;
     let licenses = licenses::of(plan, &binaries, cache, term)?;
     let images = images(plan, &bases, &binaries, &licenses, cache, registry.blobs(), term)?;
-    let images = images.into_iter().map(Box::new).map(Artifact::Image).collect();
-    Ok(outcome(plan, images, left_out, cargo, None))
+    let sboms = sboms::make(plan, project, &binaries, &images, &bases, None)?;
+    let mut made: Vec<Artifact> = images.into_iter().map(Box::new).map(Artifact::Image).collect();
+    made.extend(sboms.into_iter().map(Artifact::Sbom));
+    let toolchain = Source::Cargo(network).toolchain(plan, project, cache)?;
+    let (bases, toolchain) = (&bases[..], &toolchain[..]);
+    let making = provenance::Making { plan, project, binaries: &binaries, bases, toolchain };
+    let statements = provenance::make(&making, &made, None)?;
+    made.extend(statements.into_iter().map(Artifact::Provenance));
+    Ok(outcome(plan, made, left_out, cargo, None))
 }
 
 /// Takes over the parts of dist/ that are not made anew, where they are of the same sources:
@@ -188,10 +217,12 @@ fn keep_others(plan: &Plan, staging: &Staging<'_>, term: &Term) -> Result<()> {
     let folder = if plan.part == Part::Dockerfiles { DOCKER } else { IMAGES };
     let ours: Vec<String> =
         plan.images.iter().map(|image| format!("{folder}{}/", image.name)).collect();
-    // An image that is made again has another digest than its list says.
+    // An image that is made again has another digest than its list says, and a statement tells of
+    // all that is made.
     let outdated = |path: &str| {
         let of = |image| plan::is_sbom_of(image, path);
-        plan.part == Part::Images && plan.images.iter().any(of)
+        let stale = plan::is_statement(path) || plan.images.iter().any(of);
+        plan.part == Part::Images && stale
     };
     let listed = artifacts::listed(staging.dist())?;
     let signature = format!("{CHECKSUMS}{BUNDLE}");

@@ -22,7 +22,7 @@ mod tests;
 use license::{Expression, expression};
 
 pub use image::{Base, Image, of_image, of_index};
-pub use program::{Origin, Program, of_program};
+pub use program::{Origin, Program, of_program, purl};
 
 /// What is in one thing that is shipped.
 #[derive(Clone, Debug)]

@@ -13,7 +13,7 @@ mod statement;
 #[cfg(test)]
 mod tests;
 
-pub use bundle::{Bundle, LIMIT, MEDIA_TYPE, sign_file, sign_statement};
+pub use bundle::{Bundle, LIMIT, MEDIA_TYPE, sign_file, sign_payload, sign_statement};
 pub use key::{KEY_LIMIT, KeyText, PrivateKey, PublicKey, new_key};
 pub use simple::{SIGNATURE_ANNOTATION, SIMPLE_SIGNING, simple_signing, verify_simple};
-pub use statement::{SIGNATURE, Statement};
+pub use statement::{SIGNATURE, SUBJECTS, Statement, Subject};

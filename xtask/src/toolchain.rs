@@ -19,10 +19,12 @@ use crate::term::Term;
 mod cross;
 pub mod driver;
 pub mod flags;
+mod identity;
 pub mod zig;
 
 use driver::Settings;
 use flags::Linker;
+pub use identity::{ToolchainPart, identity};
 
 /// A standard library has 20 MB, so this is enough for a slow connection.
 const DOWNLOAD: Duration = Duration::from_secs(15 * 60);

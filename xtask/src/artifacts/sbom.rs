@@ -1,5 +1,7 @@
 //! Lists of what is in programs and images.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use crate::digest::Digest;
@@ -10,12 +12,16 @@ use crate::target::Target;
 #[derive(Clone, Debug)]
 pub struct Sbom {
     pub plan: SbomPlan,
+    pub text: Arc<[u8]>,
     pub digest: Digest,
-    /// In bytes.
-    pub size: u64,
 }
 
 impl Sbom {
+    /// In bytes.
+    pub fn size(&self) -> u64 {
+        self.text.len() as u64
+    }
+
     /// The target of what it is of.
     pub fn target(&self) -> Option<&Target> {
         match &self.plan.of {
@@ -28,6 +34,6 @@ impl Sbom {
     pub fn extra(&self) -> Value {
         let SbomPlan { format, package, version, of, .. } = &self.plan;
         json!({ "checksum": self.digest, "format": format, "of": of, "package": package,
-                "size": self.size, "version": version })
+                "size": self.size(), "version": version })
     }
 }

@@ -9,7 +9,7 @@ use super::{Common, NetworkArgs, Selection, World};
 use crate::artifacts::{IMAGES, Image};
 use crate::cache::Cache;
 use crate::finding::failure;
-use crate::plan::{ImagePlan, Mode, Part, Plan};
+use crate::plan::{ImagePlan, Mode, Part, Plan, Skip};
 use crate::reference::{Above, Location, Reference, Stored};
 use crate::registry::Registry;
 use crate::release::{self, Published, Source};
@@ -51,6 +51,9 @@ struct Make {
     /// Push to the `repositories` of the settings, and move the tags there
     #[arg(long)]
     push: bool,
+    /// Attach the SBOMs of what is pushed, as `release` does
+    #[arg(long, requires = "push")]
+    sbom: bool,
     /// Where to push images without `repositories`: below this, or below DOCKLESS_REPOSITORY
     #[arg(long, value_name = "REPOSITORY", value_parser = above)]
     repository: Option<Above>,
@@ -134,12 +137,14 @@ fn make(args: &Make, common: &Common, world: &World) -> Result<ExitCode> {
     request.publish.repository = world.repository(args.repository.as_ref())?;
     request.publish.has_key = world.has_key();
     let sinks = sinks(args, world)?;
+    let in_dist = sinks.is_empty() && !args.push;
+    request.select.skip = skipped_steps(args, in_dist);
     if args.update_base {
         bases::update(&request.select, &args.network, common, world)?;
     }
     let (project, plan, config) = world.plan(common, &request)?;
     one_each(&sinks, &plan.images)?;
-    let dist = (sinks.is_empty() && !args.push).then_some(&*plan.dist);
+    let dist = in_dist.then_some(&*plan.dist);
     if args.dry_run {
         release::dry_run(&plan, None, dist, &world.term)?;
         return Ok(ExitCode::SUCCESS);
@@ -164,8 +169,12 @@ fn make(args: &Make, common: &Common, world: &World) -> Result<ExitCode> {
     };
     let images: Vec<(&Image, Vec<Published>)> = if args.push {
         let pushed = release::push_images(&made, &registry)?;
+        let sboms: Vec<_> = made.sboms().collect();
+        release::attach_sboms(&pushed, &sboms, &registry, term)?;
         if let Some(key) = &key {
-            release::sign_images(&pushed, key, config.sign.legacy, &registry, term)?;
+            let statements: Vec<_> = made.statements().collect();
+            let legacy = config.sign.legacy;
+            release::sign_images(&pushed, &statements, key, legacy, &registry, term)?;
         }
         release::tag_images(&pushed, &registry, term)?
     } else {
@@ -196,6 +205,19 @@ fn make(args: &Make, common: &Common, world: &World) -> Result<ExitCode> {
     }
     term.results(&printed, printed.iter().flat_map(|image| &image.references))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is not made: dist/ has SBOMs, and a statement only of a whole release; what is pushed has
+/// the SBOMs that were asked for, and a statement for who signs.
+fn skipped_steps(args: &Make, in_dist: bool) -> Vec<Skip> {
+    let mut skip = Vec::new();
+    if !in_dist && !args.sbom {
+        skip.push(Skip::Sbom);
+    }
+    if !args.push {
+        skip.push(Skip::Provenance);
+    }
+    skip
 }
 
 /// Where images go beside registries.

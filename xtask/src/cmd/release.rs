@@ -240,7 +240,8 @@ fn split(args: &Args, common: &Common, world: &World) -> Result<ExitCode> {
     };
     let digest = release::plan_digest(&whole)?;
     let network = common.network();
-    let shard = release::split(&plan, targets, &digest, &project, network, &world.term)?;
+    let (cache, term) = (&world.cache, &world.term);
+    let shard = release::split(&plan, targets, &digest, &project, network, cache, term)?;
     world.output("version", &plan.version.to_string())?;
     world.term.result(shard.display())?;
     Ok(ExitCode::SUCCESS)

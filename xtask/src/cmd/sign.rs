@@ -10,7 +10,7 @@ use crate::files::{self, limits};
 use crate::finding::failure;
 use crate::plan::{BUNDLE, CHECKSUMS};
 use crate::reference::Reference;
-use crate::release;
+use crate::release::{self, Said};
 use crate::sign::PrivateKey;
 
 /// Sign files, the folder of a release, and images in registries
@@ -91,6 +91,8 @@ fn image(
 ) -> Result<String> {
     let root = registry.pull(reference, &[])?.root;
     let at = &reference.repository;
-    release::sign_image(&root, at, key, config.legacy, registry, &world.term)?;
+    // What it was made from is not known here.
+    let said = Said { key, legacy: config.legacy, provenance: None };
+    release::sign_image(&root, at, &said, registry, &world.term)?;
     Ok(at.at(&root.digest()).to_string())
 }

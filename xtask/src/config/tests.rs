@@ -82,7 +82,7 @@ fn faults_name_table_key_and_the_nearest_valid_one() {
             None,
             json!({ "qqq": 1 }),
             "/p/Cargo.toml: [workspace.metadata.dockless] qqq: unknown key `qqq`",
-            "known keys are audit, check, ci, github, index, network, packages, profile, sbom, sign, tag, targets",
+            "known keys are audit, check, ci, github, index, network, packages, profile, provenance, sbom, sign, tag, targets",
         ),
         (
             None,

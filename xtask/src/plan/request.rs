@@ -28,6 +28,8 @@ pub enum Skip {
     Image,
     /// The lists of what is in programs and images.
     Sbom,
+    /// The statements that say from what packages were made.
+    Provenance,
     /// All publishing.
     Publish,
     /// The pull request to krew's index.
@@ -127,7 +129,7 @@ impl Request {
 
     /// Whether SBOMs are made, of those things that are made.
     pub fn sboms(&self) -> bool {
-        let part = matches!(self.part, Part::All | Part::Archives);
+        let part = matches!(self.part, Part::All | Part::Archives | Part::Images);
         self.mode != Mode::Local && part && !self.skips(Skip::Sbom)
     }
 

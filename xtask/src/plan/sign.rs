@@ -1,18 +1,23 @@
 //! What is signed, where there is a key.
 
-use super::{CHECKSUMS, Part, Request, SignPlan, Skip};
+use super::{CHECKSUMS, Part, Request, STATEMENT, SignPlan, Skip};
 use crate::config::{Config, SignedFiles};
+
+/// Whether there is a key to sign with.
+pub fn has_key(config: &Config, request: &Request) -> bool {
+    request.publish.has_key || config.sign.key.is_some()
+}
 
 /// Decides what is signed. `files` are those of the release.
 pub fn plan(config: &Config, request: &Request, files: &[String]) -> Option<SignPlan> {
+    let has_key = has_key(config, request);
     let config = &config.sign;
-    let has_key = request.publish.has_key || config.key.is_some();
     if !has_key || request.skips(Skip::Sign) {
         return None;
     }
     let signed = |name: &&String| match config.files {
         SignedFiles::All => true,
-        SignedFiles::Checksums => *name == CHECKSUMS,
+        SignedFiles::Checksums => *name == CHECKSUMS || name.ends_with(STATEMENT),
     };
     let files = match request.part {
         Part::All => files.iter().filter(signed).cloned().collect(),

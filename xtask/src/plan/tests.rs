@@ -127,6 +127,7 @@ fn config(project: &Project) -> Config {
         check: crate::config::CheckConfig::default(),
         profile: "dist".to_owned(),
         sbom: config::SbomConfig { ship: true, format: config::SbomFormat::Spdx },
+        provenance: config::ProvenanceConfig { ship: true },
         network: config::NetworkConfig::default(),
         forge: config::ForgeConfig {
             kind: config::ForgeKind::GitHub,

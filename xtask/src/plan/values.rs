@@ -36,6 +36,7 @@ pub struct Plan {
     pub images: Vec<ImagePlan>,
     pub krew: Vec<KrewPlan>,
     pub sboms: Vec<SbomPlan>,
+    pub provenance: Vec<ProvenancePlan>,
     /// What is signed; `None` without a key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sign: Option<SignPlan>,
@@ -336,6 +337,15 @@ pub enum SbomOf {
     Index,
 }
 
+/// The statement that says from what a package was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ProvenancePlan {
+    /// The name of its file.
+    pub name: String,
+    pub package: String,
+    pub version: Version,
+}
+
 /// What is made public, and where. A plan without one cannot publish.
 #[derive(Clone, Debug, Serialize)]
 pub struct PublishPlan {
@@ -359,7 +369,7 @@ pub struct ReleasePlan {
 /// What is signed with the key. Images are, wherever they are pushed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SignPlan {
-    /// The names of the files that get a signature, sorted.
+    /// The names of the files that get a signature, sorted. A statement is within its own.
     pub files: Vec<String>,
     /// Whether images get one as cosign wrote it before bundles, too.
     pub legacy: bool,

@@ -25,7 +25,9 @@ pub fn calls(plan: &Plan, publish: &PublishPlan, sites: &Sites<'_>) -> Table {
                 row("PUT", format!("{}/sha256:…", manifests(to)), what);
             }
             if plan.sign.is_some() {
-                let what = format!("the signatures of {}", image.name);
+                let own = plan.provenance.iter().any(|it| it.package == image.package);
+                let and = if own { " and the provenance" } else { "" };
+                let what = format!("the signatures{and} of {}", image.name);
                 row("PUT", format!("{}/sha256:…", manifests(to)), what);
             }
         }

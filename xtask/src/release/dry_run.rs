@@ -24,9 +24,9 @@ pub fn dry_run(
     let publish = plan.publish.as_ref().zip(sites);
     let calls = publish.map(|(publish, sites)| calls(plan, publish, sites));
     let left_out = left_out_table(&plan.left_out);
-    let made = [builds(plan), generated(plan), archives(plan), sboms(plan), plugins(plan)];
+    let made = [builds(plan), generated(plan), archives(plan), sboms(plan), statements(plan)];
     made.into_iter()
-        .chain([signatures(plan), images(plan, dist), left_out])
+        .chain([plugins(plan), signatures(plan), images(plan, dist), left_out])
         .chain(calls)
         .filter(|table| !table.is_empty())
         .try_for_each(|table| term.result(table))
@@ -78,6 +78,15 @@ fn sboms(plan: &Plan) -> Table {
             SbomOf::Index => format!("the images of {}", sbom.package),
         };
         table.row([plan.dist.join(&sbom.name).display().to_string(), of]);
+    }
+    table
+}
+
+fn statements(plan: &Plan) -> Table {
+    let mut table = Table::new(&["provenance", "of"]);
+    for statement in &plan.provenance {
+        let path = plan.dist.join(&statement.name).display().to_string();
+        table.row([path, statement.package.clone()]);
     }
     table
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::artifacts::{Artifact, Image, Sbom};
+use crate::artifacts::{Artifact, Image, Provenance, Sbom};
 use crate::files::Dist;
 use crate::plan::{LeftOut, Mode, Part, Plan};
 use crate::term::{self, Table, Term};
@@ -50,6 +50,14 @@ impl Outcome<'_> {
     pub fn sboms(&self) -> impl Iterator<Item = &Sbom> {
         self.artifacts.iter().filter_map(|artifact| match artifact {
             Artifact::Sbom(sbom) => Some(sbom),
+            _ => None,
+        })
+    }
+
+    /// The statements among the artifacts.
+    pub fn statements(&self) -> impl Iterator<Item = &Provenance> {
+        self.artifacts.iter().filter_map(|artifact| match artifact {
+            Artifact::Provenance(statement) => Some(statement),
             _ => None,
         })
     }

@@ -8,8 +8,8 @@ use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
 use super::sign::{Signing, sign_images};
-use super::{Outcome, cause, sboms};
-use crate::artifacts::{Artifact, Image, KREW, PushedImage, Sbom};
+use super::{Outcome, attach_sboms, cause};
+use crate::artifacts::{Artifact, Image, KREW, Provenance, PushedImage, Sbom};
 use crate::files::{self, limits};
 use crate::finding::Findings;
 use crate::forge::{self, Complete, Forge, NewRelease, PullRequest, ReleaseFile, index, notes};
@@ -84,9 +84,11 @@ pub fn publish(
         let images = scope.spawn(|| {
             let pushed = push_images(outcome, sites.registry)?;
             let sboms: Vec<&Sbom> = outcome.sboms().collect();
-            sboms::attach(&pushed, &sboms, &plan.dist, sites.registry, term)?;
+            attach_sboms(&pushed, &sboms, sites.registry, term)?;
             if let (Some(sign), Some(signing)) = (&plan.sign, signing) {
-                sign_images(&pushed, &signing.key, sign.legacy, sites.registry, term)?;
+                let (key, legacy) = (&signing.key, sign.legacy);
+                let statements: Vec<&Provenance> = outcome.statements().collect();
+                sign_images(&pushed, &statements, key, legacy, sites.registry, term)?;
             }
             Ok(pushed)
         });

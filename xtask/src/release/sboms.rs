@@ -1,13 +1,12 @@
 //! The lists of what is in the programs and images that were made.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 use crate::artifacts::{Image, PushedImage, Sbom};
 use crate::digest::Digest;
-use crate::files::{self, Staging};
+use crate::files::Staging;
 use crate::linkage::Binaries;
 use crate::oci::{Base, Descriptor, Root};
 use crate::parallel;
@@ -33,14 +32,14 @@ struct Making<'a> {
 }
 
 /// Makes the lists of all that was made, as many at a time as there are processors. `bases` are
-/// those of the plan's images.
+/// those of the plan's images. Without a `staging` they are in no file.
 pub fn make(
     plan: &Plan,
     project: &Project,
     binaries: &Binaries,
     images: &[Image],
     bases: &[Base],
-    staging: &Staging<'_>,
+    staging: Option<&Staging<'_>>,
 ) -> Result<Vec<Sbom>> {
     let making = Making { plan, project, binaries, images, bases };
     let made = parallel::map(&plan.sboms, parallel::processors(), |sbom| {
@@ -49,19 +48,20 @@ pub fn make(
             return Ok(None);
         };
         let text = document.write(sbom.format).with_context(context)?;
-        staging.write(&sbom.name, &text)?;
-        let (digest, size) = (Digest::of(&text), text.len() as u64);
-        Ok(Some(Sbom { plan: sbom.clone(), digest, size }))
+        if let Some(staging) = staging {
+            staging.write(&sbom.name, &text)?;
+        }
+        let digest = Digest::of(&text);
+        Ok(Some(Sbom { plan: sbom.clone(), text: text.into(), digest }))
     });
     Ok(made?.into_iter().flatten().collect())
 }
 
 /// Attaches the lists of images to them, in all their repositories, where they are not attached
-/// already. `dist` has the lists.
-pub fn attach(
+/// already.
+pub fn attach_sboms(
     images: &[PushedImage<'_>],
     sboms: &[&Sbom],
-    dist: &Path,
     registry: &Registry<'_>,
     term: &Term,
 ) -> Result<()> {
@@ -74,7 +74,7 @@ pub fn attach(
             let to = at.repository();
             let attached = parallel::map(&own, AT_A_TIME, |(sbom, subject)| {
                 let context = || format!("attach {} to {}", sbom.plan.name, to.at(&subject.digest));
-                attach_one(sbom, subject, to, dist, registry).with_context(context)
+                attach_one(sbom, subject, to, registry).with_context(context)
             })?;
             if attached.contains(&true) {
                 let image = to.at(&image.root.digest());
@@ -103,7 +103,6 @@ fn attach_one(
     sbom: &Sbom,
     subject: &Descriptor,
     to: &Repository,
-    dist: &Path,
     registry: &Registry<'_>,
 ) -> Result<bool> {
     let kind = sbom.plan.format.media_type();
@@ -111,8 +110,7 @@ fn attach_one(
     if attached.contents.iter().any(|there| Digest::of(there) == sbom.digest) {
         return Ok(false);
     }
-    let content = files::read(&dist.join(&sbom.plan.name))?;
-    ensure!(Digest::of(&content) == sbom.digest, "{} changed in dist/; run again", sbom.plan.name);
+    let content = sbom.text.to_vec();
     let attachment = Attachment { kind, content, annotations: BTreeMap::new() };
     registry.attach(to, subject, &attachment)?;
     Ok(true)

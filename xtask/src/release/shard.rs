@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use super::{Staging, binaries, generated, lock, name};
 use crate::artifacts;
+use crate::cache::Cache;
 use crate::compile::Compiled;
 use crate::config::unfit;
 use crate::digest::{self, Digest};
@@ -23,6 +24,7 @@ use crate::plan::{BuildPlan, LeftOut, Mode, Plan};
 use crate::project::Project;
 use crate::target::Target;
 use crate::term::Term;
+use crate::toolchain::{self, ToolchainPart};
 use crate::version::Version;
 
 /// What describes a shard, in its folder.
@@ -39,6 +41,8 @@ struct Shard {
     dockless: String,
     /// The version of rustc, as it prints it.
     rustc: String,
+    /// What the programs were made with.
+    toolchain: Vec<ToolchainPart>,
     commit: String,
     version: Version,
     /// The digest of the whole release's plan.
@@ -110,6 +114,7 @@ pub fn split(
     whole: &Digest,
     project: &Project,
     network: Network,
+    cache: &Cache,
     term: &Term,
 ) -> Result<PathBuf> {
     let clean = project.git.as_ref().is_some_and(|git| !git.dirty);
@@ -158,6 +163,7 @@ pub fn split(
     let shard = Shard {
         dockless: env!("CARGO_PKG_VERSION").to_owned(),
         rustc: project.rustc.version(&project.root, &project.env)?,
+        toolchain: toolchain::identity(&plan.builds, project, cache)?,
         commit,
         version: plan.version.clone(),
         plan: *whole,
@@ -187,6 +193,8 @@ pub struct Shards {
     pub compiled: Vec<Compiled>,
     /// By package, as far as the plan asks for it.
     pub generated: BTreeMap<String, Vec<generate::File>>,
+    /// What the programs were made with, sorted.
+    pub toolchain: Vec<ToolchainPart>,
     /// What no shard holds and a snapshot goes without.
     pub left_out: Vec<LeftOut>,
     _folder: TempDir,
@@ -255,7 +263,10 @@ pub fn merge(dirs: &[PathBuf], plan: &Plan, whole: &Digest, project: &Project) -
         let mode = if file.executable { 0o755 } else { 0o644 };
         own.push(generate::File { name, path: to, digest, mode });
     }
-    Ok(Shards { compiled, generated, left_out, _folder: folder })
+    let toolchain: BTreeSet<_> =
+        shards.iter().flat_map(|(_, shard)| shard.toolchain.iter().cloned()).collect();
+    let toolchain = toolchain.into_iter().collect();
+    Ok(Shards { compiled, generated, toolchain, left_out, _folder: folder })
 }
 
 /// The files that programs wrote for the plan, each with its shard; what a snapshot goes

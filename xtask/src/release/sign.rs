@@ -7,12 +7,14 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 
 use super::cause;
-use crate::artifacts::{Artifact, PushedImage, Signature};
+use crate::artifacts::{Artifact, Provenance, PushedImage, Signature};
+use crate::digest::Digest;
 use crate::files::{self, Staging, limits};
 use crate::forge::Forge;
 use crate::oci::{Descriptor, Root};
 use crate::parallel;
 use crate::plan::{BUNDLE, PublishPlan, SignPlan};
+use crate::provenance::PREDICATE;
 use crate::reference::Repository;
 use crate::registry::{Attachment, Keeper, Registry, SignedDocument};
 use crate::sign::{
@@ -67,8 +69,13 @@ pub fn files(
         let bytes = files::read_foreign(&staging.path(&artifact.path()), limits::PROGRAM)?;
         let public = signing.public.get(&format!("{}{BUNDLE}", artifact.name())).cloned();
         let before = staging.dist().join(format!("{}{BUNDLE}", artifact.path()));
-        let bundle = match public {
-            Some(public) if is_good(&public, &bytes, key) => kept(artifact.name(), public, term),
+        let bundle = match (public, artifact) {
+            (Some(public), _) if is_good(&public, &bytes, key) => {
+                kept(artifact.name(), public, term)
+            }
+            (_, Artifact::Provenance(_)) => {
+                sign_statement(artifact.name(), bytes, &before, key, term)?
+            }
             _ => sign_file(artifact.name(), &bytes, &before, key, term)?,
         };
         let fingerprint = key.public().fingerprint();
@@ -86,13 +93,44 @@ pub fn sign_file(
     key: &PrivateKey,
     term: &Term,
 ) -> Result<Vec<u8>> {
-    match files::read_foreign_if_there(before, LIMIT) {
-        Ok(Some(before)) if is_good(&before, bytes, key) => return Ok(kept(name, before, term)),
-        Ok(_) => {}
-        Err(error) => term.detail(format_args!("sign {name} anew: {error:#}")),
+    if let Some(there) = good_before(name, bytes, before, key, term) {
+        return Ok(kept(name, there, term));
     }
     term.step("sign", name);
     sign::sign_file(bytes, key).with_context(|| format!("sign {name}"))
+}
+
+/// The bundle with a statement: the one `before`, where it is good, or else a new one.
+fn sign_statement(
+    name: &str,
+    statement: Vec<u8>,
+    before: &Path,
+    key: &PrivateKey,
+    term: &Term,
+) -> Result<Vec<u8>> {
+    let there = good_before(name, &statement, before, key, term);
+    if let Some(there) = there {
+        return Ok(kept(name, there, term));
+    }
+    term.step("sign", name);
+    sign::sign_payload(statement, key).with_context(|| format!("sign {name}"))
+}
+
+/// The signature of these bytes that is there already.
+fn good_before(
+    name: &str,
+    bytes: &[u8],
+    before: &Path,
+    key: &PrivateKey,
+    term: &Term,
+) -> Option<Vec<u8>> {
+    match files::read_foreign_if_there(before, LIMIT) {
+        Ok(there) => there.filter(|there| is_good(there, bytes, key)),
+        Err(error) => {
+            term.detail(format_args!("sign {name} anew: {error:#}"));
+            None
+        }
+    }
 }
 
 fn kept(name: &str, bundle: Vec<u8>, term: &Term) -> Vec<u8> {
@@ -104,17 +142,30 @@ fn is_good(bundle: &[u8], bytes: &[u8], key: &PrivateKey) -> bool {
     Bundle::parse(bundle).and_then(|it| it.verify_file(bytes, key.public())).is_ok()
 }
 
-/// Signs the images in all their repositories.
+/// What is said of an image, and with which key.
+pub struct Said<'a> {
+    pub key: &'a PrivateKey,
+    /// Whether it is signed as cosign did before bundles, too.
+    pub legacy: bool,
+    /// The statement of what it was made from.
+    pub provenance: Option<&'a [u8]>,
+}
+
+/// Signs the images in all their repositories, and attaches the statements about them.
 pub fn sign_images(
     images: &[PushedImage<'_>],
+    statements: &[&Provenance],
     key: &PrivateKey,
     legacy: bool,
     registry: &Registry<'_>,
     term: &Term,
 ) -> Result<()> {
     for pushed in images {
+        let image = pushed.image();
+        let own = statements.iter().find(|it| it.plan.package == image.plan.package);
+        let said = Said { key, legacy, provenance: own.map(|it| &*it.text) };
         for at in pushed.at() {
-            sign_image(&pushed.image().root, at.repository(), key, legacy, registry, term)?;
+            sign_image(&image.root, at.repository(), &said, registry, term)?;
         }
     }
     Ok(())
@@ -125,8 +176,7 @@ pub fn sign_images(
 pub fn sign_image(
     root: &Root,
     at: &Repository,
-    key: &PrivateKey,
-    legacy: bool,
+    said: &Said<'_>,
     registry: &Registry<'_>,
     term: &Term,
 ) -> Result<()> {
@@ -138,15 +188,19 @@ pub fn sign_image(
         }
     }
     let context = || format!("sign {}", at.at(&root.digest()));
+    let provenance = said.provenance.map(|text| sign::sign_payload(text.to_vec(), said.key));
+    let provenance = provenance.transpose().with_context(context)?;
     let mut unsigned = subjects.clone();
     for round in 0..=ROUNDS {
         let found = each(&unsigned, |subject| {
-            let (signed, keeper) = look(subject, at, key, registry)?;
+            let (missing, keeper) = missing(subject, at, said, registry)?;
             // A registry's own list may be late, and nobody overwrites it.
-            Ok(signed || round > 0 && keeper == Keeper::Registry)
+            let done = missing.is_empty() || round > 0 && keeper == Keeper::Registry;
+            Ok((subject.digest, if done { Vec::new() } else { missing }))
         });
-        let mut done = found.with_context(context)?.into_iter();
-        unsigned.retain(|_| !done.next().unwrap_or(false));
+        let found: BTreeMap<Digest, Vec<Claim>> =
+            found.with_context(context)?.into_iter().collect();
+        unsigned.retain(|subject| found.get(&subject.digest).is_some_and(|it| !it.is_empty()));
         if unsigned.is_empty() {
             let image = at.at(&root.digest());
             match round {
@@ -156,11 +210,24 @@ pub fn sign_image(
             break;
         }
         ensure!(round < ROUNDS, "{}: others overwrite what is written; run again", context());
-        let attached = each(&unsigned, |subject| attach(subject, at, key, registry));
+        let attached = each(&unsigned, |subject| {
+            // One after the other: where a tag lists them, each changes the same list.
+            let claims = found.get(&subject.digest).into_iter().flatten();
+            claims.into_iter().try_for_each(|claim| {
+                let (predicate, bundle) = match (claim, &provenance) {
+                    (Claim::Provenance, Some(bundle)) => (PREDICATE, bundle.clone()),
+                    _ => {
+                        let signature = Statement::signature(&subject.digest);
+                        (SIGNATURE, sign::sign_statement(&signature, said.key)?)
+                    }
+                };
+                attach(subject, at, predicate, bundle, registry)
+            })
+        });
         attached.with_context(context)?;
     }
-    if legacy {
-        let signed = each(&subjects, |subject| sign_by_tag(subject, at, key, registry));
+    if said.legacy {
+        let signed = each(&subjects, |subject| sign_by_tag(subject, at, said.key, registry));
         signed.with_context(context)?;
     }
     Ok(())
@@ -174,33 +241,47 @@ fn each<R: Send>(
     cause::all(parallel::map(subjects, AT_A_TIME, |subject| Ok(work(subject)))?)
 }
 
-/// Whether a manifest is signed, and who keeps the list of its signatures.
-fn look(
+/// What a bundle of an image says.
+#[derive(Clone, Copy, Debug)]
+enum Claim {
+    Signature,
+    Provenance,
+}
+
+/// What nothing of a manifest says yet, and who keeps the list of what does.
+fn missing(
     subject: &Descriptor,
     at: &Repository,
-    key: &PrivateKey,
+    said: &Said<'_>,
     registry: &Registry<'_>,
-) -> Result<(bool, Keeper)> {
-    let digest = &subject.digest;
+) -> Result<(Vec<Claim>, Keeper)> {
+    let (digest, key) = (&subject.digest, said.key.public());
     let attached = registry.attached(at, digest, MEDIA_TYPE)?;
-    let good = |bundle: &Vec<u8>| {
-        let bundle = Bundle::parse(bundle)?;
-        bundle.verify_about(digest, SIGNATURE, key.public())
-    };
-    Ok((attached.contents.iter().any(|bundle| good(bundle).is_ok()), attached.keeper))
+    let there: Vec<Bundle> =
+        attached.contents.iter().filter_map(|bundle| Bundle::parse(bundle).ok()).collect();
+    let mut missing = Vec::new();
+    if !there.iter().any(|it| it.verify_about(digest, SIGNATURE, key).is_ok()) {
+        missing.push(Claim::Signature);
+    }
+    if let Some(statement) = said.provenance
+        && !there.iter().any(|it| it.holds(statement, key))
+    {
+        missing.push(Claim::Provenance);
+    }
+    Ok((missing, attached.keeper))
 }
 
 fn attach(
     subject: &Descriptor,
     at: &Repository,
-    key: &PrivateKey,
+    predicate: &str,
+    content: Vec<u8>,
     registry: &Registry<'_>,
 ) -> Result<()> {
-    let content = sign::sign_statement(&Statement::signature(&subject.digest), key)?;
     // cosign writes both, and needs neither.
     let annotations = BTreeMap::from([
         ("dev.sigstore.bundle.content".to_owned(), "dsse-envelope".to_owned()),
-        ("dev.sigstore.bundle.predicateType".to_owned(), SIGNATURE.to_owned()),
+        ("dev.sigstore.bundle.predicateType".to_owned(), predicate.to_owned()),
     ]);
     let attachment = Attachment { kind: MEDIA_TYPE, content, annotations };
     registry.attach(at, subject, &attachment)

@@ -96,13 +96,8 @@ fn part(krate: &Crate, origin: &Origin) -> Part {
         None => Place::of_path(&krate.dir, origin),
         Some(source) => Place::of_source(source, krate),
     };
-    let purl = || {
-        let qualifiers = place.qualifier.iter().map(|(key, value)| (*key, &**value));
-        let purl = Purl::new("cargo", &krate.name, &krate.version).with(qualifiers);
-        purl.finish(place.subpath.as_deref())
-    };
     Part {
-        purl: place.is_known.then(purl),
+        purl: place.purl(krate),
         note: place.note.map(str::to_owned),
         download: place.download,
         license: krate.license.clone().filter(|license| !license.trim().is_empty()),
@@ -123,7 +118,19 @@ struct Place {
     note: Option<&'static str>,
 }
 
+/// The package URL of a crate that is not of a path.
+pub fn purl(krate: &Crate) -> Option<String> {
+    Place::of_source(krate.source.as_deref()?, krate).purl(krate)
+}
+
 impl Place {
+    /// The package URL of the crate that comes from here.
+    fn purl(&self, krate: &Crate) -> Option<String> {
+        let qualifiers = self.qualifier.iter().map(|(key, value)| (*key, &**value));
+        let purl = Purl::new("cargo", &krate.name, &krate.version).with(qualifiers);
+        self.is_known.then(|| purl.finish(self.subpath.as_deref()))
+    }
+
     fn of_source(source: &str, krate: &Crate) -> Place {
         let known = Place { is_known: true, ..Place::default() };
         if krate.is_of_crates_io() {

@@ -132,7 +132,17 @@ impl Bundle {
                 ensure!(found == *digest, "the bundle is of {digest}, and the file is {found}");
                 if key.verifies(bytes, signature) { Ok(()) } else { Err(not_by(key)) }
             }
+            // A file that is itself a statement is in its bundle.
+            Bundle::Statement(_) if self.holds(bytes, key) => Ok(()),
             Bundle::Statement(_) => self.verify_about(&Digest::of(bytes), SIGNATURE, key).map(drop),
+        }
+    }
+
+    /// Whether it holds exactly this statement, signed by the key.
+    pub fn holds(&self, statement: &[u8], key: &PublicKey) -> bool {
+        match self {
+            Bundle::Message { .. } => false,
+            Bundle::Statement(envelope) => envelope.verified(key) == Some(statement),
         }
     }
 
@@ -176,8 +186,12 @@ pub fn sign_file(bytes: &[u8], key: &PrivateKey) -> Result<Vec<u8>> {
 
 /// The bundle with the statement, signed by the key.
 pub fn sign_statement(statement: &Statement, key: &PrivateKey) -> Result<Vec<u8>> {
-    let envelope = Envelope::sign(json::bytes(statement)?, key)?;
-    write(key, None, Some(envelope.raw()))
+    sign_payload(json::bytes(statement)?, key)
+}
+
+/// The bundle with these bytes, which are a statement, signed by the key.
+pub fn sign_payload(statement: Vec<u8>, key: &PrivateKey) -> Result<Vec<u8>> {
+    write(key, None, Some(Envelope::sign(statement, key)?.raw()))
 }
 
 fn write(

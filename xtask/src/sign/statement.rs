@@ -34,7 +34,7 @@ pub struct Statement {
 }
 
 /// What a statement is about.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Subject {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,

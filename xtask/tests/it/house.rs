@@ -22,7 +22,7 @@ const ROOMS: [&str; 16] = [
     "archive dockerfile sbom",
     "krew",
     "artifacts",
-    "sign",
+    "sign > provenance",
     "github > forge",
     "check preflight resolve verify init",
     "release",
