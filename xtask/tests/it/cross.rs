@@ -6,8 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::world::{
-    AARCH64, HOST, Run, World, X86_64, assert_whole, contents, entry_names, judge,
-    missing, names, names_but_sboms, run, unpack,
+    AARCH64, HOST, Run, World, X86_64, assert_whole, contents, entry_names, judge, missing, names,
+    names_but_sboms, run, unpack,
 };
 
 mod driver;
