@@ -10,8 +10,7 @@ use crate::config::{ForgeKind, Slug};
 use crate::digest::Digest;
 use crate::finding::Help;
 use crate::github::{
-    self, Asset, File, GitHub, NewFile, NewPull, PlannedCall, Pull, Release, ReleaseChange,
-    Repository,
+    self, Asset, File, GitHub, NewFile, NewPull, PlannedCall, Pull, ReleaseChange, Repository,
 };
 use crate::http::{Http, HttpError, Patience, Url};
 use crate::process::{Env, OwnToken};
@@ -25,7 +24,7 @@ mod publish;
 pub use contribute::{Change, Edit, NewText, PullRequest, contribute, upstream};
 pub use publish::{Complete, Published};
 
-pub use crate::github::{NewRelease, ReleaseFile};
+pub use crate::github::{NewRelease, Release, ReleaseFile};
 
 /// The forges that are known: a closed set.
 pub enum Forge<'a> {

@@ -1,5 +1,7 @@
 //! Whether files and images are what their makers signed.
 
+use std::collections::BTreeSet;
+
 use serde::{Serialize, Serializer};
 
 use crate::digest::Digest;
@@ -7,9 +9,12 @@ use crate::finding::{Finding, Place};
 use crate::term::Table;
 
 mod files;
+mod folder;
 mod image;
+mod provenance;
 
-pub use files::{file, folder};
+pub use files::file;
+pub use folder::folder;
 pub use image::image;
 
 /// All that was looked at of a subject.
@@ -20,6 +25,9 @@ pub struct Report {
     /// The fingerprint of the key.
     pub key: Digest,
     pub proofs: Vec<Proof>,
+    /// The commits that proved statements name.
+    #[serde(skip)]
+    commits: BTreeSet<String>,
 }
 
 /// One property of one thing.
@@ -38,6 +46,12 @@ pub struct Proof {
 pub enum What {
     Checksum,
     Signature,
+    /// From what it was made.
+    Provenance,
+    /// That the tag of a release is still what the release was made of.
+    Tag,
+    /// The list of what is in it.
+    Sbom,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -74,6 +88,9 @@ impl What {
         match self {
             What::Checksum => "checksum",
             What::Signature => "signature",
+            What::Provenance => "provenance",
+            What::Tag => "tag",
+            What::Sbom => "SBOM",
         }
     }
 }
@@ -101,7 +118,26 @@ fn said(error: &anyhow::Error) -> String {
 
 impl Report {
     fn new(subject: String, key: Digest) -> Report {
-        Report { subject, key, proofs: Vec::new() }
+        Report { subject, key, proofs: Vec::new(), commits: BTreeSet::new() }
+    }
+
+    /// Compares the commit of a release's tag with those that the statements name.
+    pub fn add_tag(&mut self, tag: &str, commit: Option<&str>) {
+        let verdict = match commit {
+            None => Verdict::Failed { why: "there is no such tag any more".to_owned() },
+            Some(_) if self.commits.is_empty() => {
+                let why = "nothing says from which commit the release was made".to_owned();
+                Verdict::Absent { why, need: Need::Optional }
+            }
+            Some(commit) => match self.commits.iter().find(|made| *made != commit) {
+                Some(made) => {
+                    let why = format!("it is {commit}, and the release was made of {made}");
+                    Verdict::Failed { why }
+                }
+                None => Verdict::Proved { by: format!("it is {commit}, as the provenance says") },
+            },
+        };
+        self.add(tag, What::Tag, verdict);
     }
 
     fn add(&mut self, of: &str, what: What, verdict: Verdict) {

@@ -5,6 +5,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::check::database;
 use super::image::{location, opened, with_registry};
+use super::subject::{find_release, release};
 use super::{Common, NetworkArgs, World};
 use crate::cache::Cache;
 use crate::check::{Audit, Audited, Outcome, Reach, audited_table};
@@ -87,10 +88,8 @@ fn input(text: &str, world: &World) -> Result<Input> {
     if path.is_file() {
         return Ok(Input::File(path));
     }
-    if let Some((repository, tag)) = text.split_once('@')
-        && let (Some(repository), false) = (Slug::parse(repository), tag.starts_with("sha256:"))
-    {
-        return Ok(Input::Release(repository, tag.to_owned()));
+    if let Some((repository, tag)) = release(text) {
+        return Ok(Input::Release(repository, tag));
     }
     let help = "name a file that is there, or an image such as ghcr.io/acme/app:1.0 or oci:DIR";
     let context = || format!("there is no file {text}, and it names no image");
@@ -119,22 +118,20 @@ fn one(
             let http = world.http(&network, &args.network, common);
             let kind = ForgeKind::GitHub;
             let forge = Forge::open(kind, kind.token(), &http, &world.env)?;
-            release(audit, text, repository, tag, &forge)
+            of_release(audit, text, repository, tag, &forge)
         }
     }
 }
 
 /// Audits the files of a release, one after the other.
-fn release(
+fn of_release(
     audit: &Audit,
     text: &str,
     repository: &Slug,
     tag: &str,
     forge: &Forge<'_>,
 ) -> Result<Vec<Audited>> {
-    let (found, _) = forge.find_release(repository, tag)?;
-    let release = found.filter(|release| !release.draft);
-    let release = release.with_context(|| format!("{repository} has no release {tag}"))?;
+    let release = find_release(repository, tag, forge)?;
     let folder = files::temporary_dir()?;
     let path = folder.path().join("file");
     let mut audited = Vec::new();

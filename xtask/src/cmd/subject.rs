@@ -2,11 +2,14 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+use tempfile::TempDir;
 
 use super::World;
+use crate::config::{Slug, unfit};
 use crate::files;
 use crate::finding::failure;
+use crate::forge::{Forge, Release};
 use crate::reference::{Location, Reference, Stored};
 
 /// A subject, as the command line names it.
@@ -15,6 +18,49 @@ pub enum Subject {
     /// A folder with the files of a release.
     Folder(PathBuf),
     Image(Reference),
+    /// The release of a tag on GitHub.
+    Release(Slug, String),
+}
+
+/// The release that `OWNER/REPO@TAG` names.
+pub fn release(text: &str) -> Option<(Slug, String)> {
+    let (repository, tag) = text.split_once('@')?;
+    let is_digest = tag.starts_with("sha256:");
+    let repository = Slug::parse(repository).filter(|_| !is_digest && !tag.is_empty())?;
+    Some((repository, tag.to_owned()))
+}
+
+/// A release that is public. Anyone may read it, with or without a token.
+pub fn find_release(repository: &Slug, tag: &str, forge: &Forge<'_>) -> Result<Release> {
+    let (found, _) = forge.find_release(repository, tag)?;
+    let release = found.filter(|release| !release.draft);
+    release.with_context(|| format!("{repository} has no release {tag}"))
+}
+
+/// Downloads the files of a release whose names are wanted, into a folder of its own.
+pub fn download(
+    repository: &Slug,
+    tag: &str,
+    wanted: impl Fn(&str) -> bool,
+    forge: &Forge<'_>,
+    world: &World,
+) -> Result<(Release, TempDir)> {
+    let release = find_release(repository, tag, forge)?;
+    let folder = files::temporary_dir()?;
+    for asset in forge.assets(repository, release.id)? {
+        let name = &asset.name;
+        if !wanted(name) {
+            continue;
+        }
+        if let Some(why) = unfit(name) {
+            bail!(
+                "download the release {tag} of {repository}: {name:?} is no name of a file: {why}"
+            );
+        }
+        world.term.step("download", name);
+        forge.download_asset(repository, &asset, &folder.path().join(name))?;
+    }
+    Ok((release, folder))
 }
 
 impl Subject {
@@ -24,6 +70,9 @@ impl Subject {
         if files::exists(&path)? {
             let folder = files::is_own_dir(&files::resolve(&path)?);
             return Ok(if folder { Subject::Folder(path) } else { Subject::File(path) });
+        }
+        if let Some((repository, tag)) = release(text) {
+            return Ok(Subject::Release(repository, tag));
         }
         // A name without a host is far more often a file that is misspelt.
         let host = text.trim_start_matches("docker://").split_once('/').map(|(host, _)| host);

@@ -159,7 +159,7 @@ impl Forge<'_> {
         let bar = term.bar("upload", files.iter().map(|file| file.size).sum());
         let sent = parallel::map(&files, JOBS, |file| {
             let existing = existing.iter().find(|asset| asset.name == file.name);
-            self.upload_file(&draft, file, existing.cloned(), &bar, term)
+            self.upload_file(repo, release, file, existing.cloned(), &bar, term)
                 .with_context(|| format!("upload {} to {repo}", file.name))
         });
         bar.finish_and_clear();
@@ -168,16 +168,36 @@ impl Forge<'_> {
         Ok(Complete { draft, files, sent })
     }
 
+    /// Adds files to a release that is there already, one after the other. Those that it has are
+    /// compared and kept.
+    pub fn add_files(
+        &self,
+        repo: &Slug,
+        release: &Release,
+        files: &[ReleaseFile],
+        term: &Term,
+    ) -> Result<()> {
+        let existing = self.assets(repo, release.id)?;
+        let bar = term.bar("upload", files.iter().map(|file| file.size).sum());
+        for file in files {
+            let existing = existing.iter().find(|asset| asset.name == file.name).cloned();
+            self.upload_file(repo, release, file, existing, &bar, term)
+                .with_context(|| format!("upload {} to {repo}", file.name))?;
+        }
+        bar.finish_and_clear();
+        Ok(())
+    }
+
     /// Uploads one file and returns its size; `None` where it existed already.
     fn upload_file(
         &self,
-        draft: &Draft,
+        repo: &Slug,
+        release: &Release,
         file: &ReleaseFile,
         mut existing: Option<Asset>,
         bar: &indicatif::ProgressBar,
         term: &Term,
     ) -> Result<Option<u64>> {
-        let Draft { repo, release, .. } = draft;
         let to = self.upload_url(release)?;
         let name = &file.name;
         let mut patience = self.patience();

@@ -13,7 +13,7 @@ use crate::files::{self, Staging, limits};
 use crate::forge::Forge;
 use crate::oci::{Descriptor, Root};
 use crate::parallel;
-use crate::plan::{BUNDLE, PublishPlan, SignPlan};
+use crate::plan::{BUNDLE, PublishPlan, STATEMENT, SignPlan};
 use crate::provenance::PREDICATE;
 use crate::reference::Repository;
 use crate::registry::{Attachment, Keeper, Registry, SignedDocument};
@@ -69,14 +69,9 @@ pub fn files(
         let bytes = files::read_foreign(&staging.path(&artifact.path()), limits::PROGRAM)?;
         let public = signing.public.get(&format!("{}{BUNDLE}", artifact.name())).cloned();
         let before = staging.dist().join(format!("{}{BUNDLE}", artifact.path()));
-        let bundle = match (public, artifact) {
-            (Some(public), _) if is_good(&public, &bytes, key) => {
-                kept(artifact.name(), public, term)
-            }
-            (_, Artifact::Provenance(_)) => {
-                sign_statement(artifact.name(), bytes, &before, key, term)?
-            }
-            _ => sign_file(artifact.name(), &bytes, &before, key, term)?,
+        let bundle = match public {
+            Some(public) if is_good(&public, &bytes, key) => kept(artifact.name(), public, term),
+            _ => sign_file(artifact.name(), bytes, &before, key, term)?,
         };
         let fingerprint = key.public().fingerprint();
         let signature = Signature::write(artifact, &bundle, fingerprint, staging)?;
@@ -85,35 +80,23 @@ pub fn files(
     Ok(signatures)
 }
 
-/// The signature of a file: the one `before`, where it is good, or else a new one.
+/// The signature of a file: the one `before`, where it is good, or else a new one. A statement is
+/// within its own, as verifiers of provenance expect it.
 pub fn sign_file(
     name: &str,
-    bytes: &[u8],
+    bytes: Vec<u8>,
     before: &Path,
     key: &PrivateKey,
     term: &Term,
 ) -> Result<Vec<u8>> {
-    if let Some(there) = good_before(name, bytes, before, key, term) {
+    if let Some(there) = good_before(name, &bytes, before, key, term) {
         return Ok(kept(name, there, term));
     }
     term.step("sign", name);
-    sign::sign_file(bytes, key).with_context(|| format!("sign {name}"))
-}
-
-/// The bundle with a statement: the one `before`, where it is good, or else a new one.
-fn sign_statement(
-    name: &str,
-    statement: Vec<u8>,
-    before: &Path,
-    key: &PrivateKey,
-    term: &Term,
-) -> Result<Vec<u8>> {
-    let there = good_before(name, &statement, before, key, term);
-    if let Some(there) = there {
-        return Ok(kept(name, there, term));
-    }
-    term.step("sign", name);
-    sign::sign_payload(statement, key).with_context(|| format!("sign {name}"))
+    let is_statement = name.ends_with(STATEMENT) && Statement::parse(&bytes).is_ok();
+    let signed =
+        if is_statement { sign::sign_payload(bytes, key) } else { sign::sign_file(&bytes, key) };
+    signed.with_context(|| format!("sign {name}"))
 }
 
 /// The signature of these bytes that is there already.
