@@ -92,6 +92,18 @@ impl Artifact {
         }
     }
 
+    /// The package that it is of; `None` for what is of several.
+    pub fn package(&self) -> Option<&str> {
+        match self {
+            Artifact::Archive(it) => Some(&it.plan.package),
+            Artifact::Image(it) => Some(&it.plan.package),
+            Artifact::Krew(it) => Some(&it.package),
+            Artifact::Sbom(it) => Some(&it.plan.package),
+            Artifact::Provenance(it) => Some(&it.plan.package),
+            Artifact::Checksums(_) | Artifact::Signature(_) => None,
+        }
+    }
+
     /// Whether it is a file of the release on the forge. Images go to registries.
     pub fn is_release_file(&self) -> bool {
         match self {

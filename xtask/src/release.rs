@@ -142,7 +142,9 @@ pub fn make<'lock>(
     let making = provenance::Making { plan, project, binaries: &binaries, bases, toolchain };
     let statements = provenance::make(&making, &made, Some(&staging))?;
     made.extend(statements.into_iter().map(Artifact::Provenance));
+    provenance::keep(plan, &made, &staging)?;
     made.extend(artifacts::checksums(plan, &made, &staging)?);
+    provenance::keep_signature(plan, &staging)?;
     Ok(Made { staging, artifacts: made, left_out, cargo, dist: &locks.dist })
 }
 
@@ -217,18 +219,14 @@ fn keep_others(plan: &Plan, staging: &Staging<'_>, term: &Term) -> Result<()> {
     let folder = if plan.part == Part::Dockerfiles { DOCKER } else { IMAGES };
     let ours: Vec<String> =
         plan.images.iter().map(|image| format!("{folder}{}/", image.name)).collect();
-    // An image that is made again has another digest than its list says, and a statement tells of
-    // all that is made.
+    // An image that is made again has another digest than its list says.
     let outdated = |path: &str| {
-        let of = |image| plan::is_sbom_of(image, path);
-        let stale = plan::is_statement(path) || plan.images.iter().any(of);
-        plan.part == Part::Images && stale
+        plan.part == Part::Images && plan.images.iter().any(|image| plan::is_sbom_of(image, path))
     };
-    let listed = artifacts::listed(staging.dist())?;
-    let signature = format!("{CHECKSUMS}{BUNDLE}");
+    // What tells of several things is made anew, or kept once it is known to be true still.
     let is_described = |path: &str| {
-        let signed = path == signature && listed.keys().any(|name| outdated(name));
-        signed || ["artifacts.json", "metadata.json", CHECKSUMS].contains(&path)
+        let own = path.strip_suffix(BUNDLE).unwrap_or(path);
+        plan::is_statement(path) || ["artifacts.json", "metadata.json", CHECKSUMS].contains(&own)
     };
     let kept = |path: &str| {
         if plan.part == Part::Archives {

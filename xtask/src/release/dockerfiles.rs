@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use super::licenses;
 use super::{Source, bases, binaries, keep_others, lock_dist, lock_target, name, proved};
+use super::{licenses, provenance};
 use crate::artifacts;
 use crate::cache::Cache;
 use crate::dockerfile;
@@ -94,7 +94,9 @@ pub fn dockerfiles(
         dockerfile(image, beside, plan, project, &folder, &to)?;
         written.push(dist.path().join(&place).join("Dockerfile"));
     }
+    provenance::keep(plan, &[], &staging)?;
     let checksums = artifacts::checksums(plan, &[], &staging)?.into_iter().collect();
+    provenance::keep_signature(plan, &staging)?;
     artifacts::describe(plan, name(plan, project), checksums, &staging)?;
     staging.commit(plan.time)?;
     Ok(written)

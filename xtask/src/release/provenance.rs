@@ -3,16 +3,16 @@
 use anyhow::{Context, Result, ensure};
 
 use super::sboms::origin;
-use crate::artifacts::{Artifact, Image, Provenance};
+use crate::artifacts::{self, Artifact, Image, Of, Provenance};
 use crate::digest::Digest;
-use crate::files::{self, Staging};
+use crate::files::{self, Staging, limits};
 use crate::finding::Help;
 use crate::linkage::Binaries;
 use crate::oci::{self, Base};
-use crate::plan::Plan;
+use crate::plan::{BUNDLE, CHECKSUMS, Part, Plan, is_statement};
 use crate::project::Project;
 use crate::provenance::{self, Facts};
-use crate::sign::{SUBJECTS, Subject};
+use crate::sign::{LIMIT, SUBJECTS, Statement, Subject};
 use crate::toolchain::ToolchainPart;
 
 /// What was made, and with what.
@@ -32,8 +32,8 @@ pub fn make(
     staging: Option<&Staging<'_>>,
 ) -> Result<Vec<Provenance>> {
     let Making { plan, project, toolchain, .. } = making;
-    let path = project.root.join("Cargo.lock");
-    let lock = project.has_lock.then(|| files::read(&path)).transpose()?;
+    // Where there was none, cargo has made it by now.
+    let lock = files::read_if_there(&project.root.join("Cargo.lock"))?;
     let lock = lock.map(|text| Digest::of(&text));
     let mut statements = Vec::new();
     for planned in &plan.provenance {
@@ -71,6 +71,40 @@ pub fn make(
     Ok(statements)
 }
 
+/// Takes over the statements of the dist/ before that are true of what was made in it anew.
+pub fn keep(plan: &Plan, made: &[Artifact], staging: &Staging<'_>) -> Result<()> {
+    let dist = staging.dist();
+    let ours = |of: Option<Of>| of.is_some_and(|of| of.is_of(plan));
+    if plan.part == Part::All || !ours(Of::read(dist)?) {
+        return Ok(());
+    }
+    let names = artifacts::listed(dist)?.into_keys().filter(|name| is_statement(name));
+    let is_true = |name: &String| {
+        let text = files::read_foreign_if_there(&dist.join(name), LIMIT)?.unwrap_or_default();
+        let Ok(statement) = Statement::parse(&text) else { return Ok(false) };
+        let Ok(told) = provenance::Provenance::of(&statement) else { return Ok(false) };
+        let package = &told.build_definition.external_parameters.package;
+        let mut own = made.iter().filter(|it| it.package() == Some(package));
+        anyhow::Ok(own.all(|it| statement.is_about(&it.digest())))
+    };
+    for name in names {
+        if is_true(&name)? {
+            staging.adopt(&|path| path.strip_suffix(BUNDLE).unwrap_or(path) == name)?;
+        }
+    }
+    Ok(())
+}
+
+/// The same for the signature of the list of checksums.
+pub fn keep_signature(plan: &Plan, staging: &Staging<'_>) -> Result<()> {
+    let (before, now) = (staging.dist().join(CHECKSUMS), staging.path(CHECKSUMS));
+    let before = files::read_foreign_if_there(&before, limits::RELEASE)?;
+    if plan.part != Part::All && before.is_some() && before == files::read_if_there(&now)? {
+        staging.adopt(&|path| path.strip_suffix(BUNDLE) == Some(CHECKSUMS))?;
+    }
+    Ok(())
+}
+
 impl Making<'_> {
     /// All that was made of a package.
     fn subjects(&self, package: &str, made: &[Artifact]) -> Result<Vec<Subject>> {
@@ -82,23 +116,13 @@ impl Making<'_> {
                 subjects.push(Subject::new(Some(name), &binary.digest()?));
             }
         }
-        for artifact in made {
-            let of = match artifact {
-                Artifact::Archive(it) => &it.plan.package,
-                Artifact::Krew(it) => &it.package,
-                Artifact::Sbom(it) => &it.plan.package,
-                Artifact::Image(it) if it.plan.package == package => {
-                    subjects.extend(images(it));
-                    continue;
+        for artifact in made.iter().filter(|it| it.package() == Some(package)) {
+            match artifact {
+                Artifact::Image(image) => subjects.extend(images(image)),
+                _ => {
+                    let name = Some(artifact.name().to_owned());
+                    subjects.push(Subject::new(name, &artifact.digest()));
                 }
-                Artifact::Image(_)
-                | Artifact::Provenance(_)
-                | Artifact::Checksums(_)
-                | Artifact::Signature(_) => continue,
-            };
-            if of == package {
-                let name = Some(artifact.name().to_owned());
-                subjects.push(Subject::new(name, &artifact.digest()));
             }
         }
         Ok(subjects)

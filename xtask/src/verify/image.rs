@@ -59,6 +59,8 @@ struct Looked {
     statements: Vec<Statement>,
     /// Its SBOMs, by their digests and forms.
     sboms: Vec<(Digest, SbomFormat)>,
+    /// Why some cannot be read.
+    unread: Vec<String>,
     /// Why other bundles prove nothing.
     reasons: Vec<String>,
 }
@@ -98,12 +100,17 @@ impl Looked {
                 }
             }
         }
-        let mut sboms = Vec::new();
+        let (mut sboms, mut unread) = (Vec::new(), Vec::new());
         for form in SbomFormat::value_variants() {
-            let attached = registry.attached(at, digest, form.media_type())?;
-            sboms.extend(attached.contents.iter().map(|text| (Digest::of(text), *form)));
+            // Nothing depends on them, and anybody may list thousands.
+            match registry.attached(at, digest, form.media_type()) {
+                Ok(attached) => {
+                    sboms.extend(attached.contents.iter().map(|it| (Digest::of(it), *form)));
+                }
+                Err(error) => unread.push(said(&error)),
+            }
         }
-        Ok(Looked { signed, statements, sboms, reasons })
+        Ok(Looked { signed, statements, sboms, unread, reasons })
     }
 
     /// The verdict on its signature: one good one is enough, whatever else there is.
@@ -145,7 +152,10 @@ impl Looked {
             };
             report.add(name, What::Sbom, verdict);
         }
-        if self.sboms.is_empty() {
+        for why in &self.unread {
+            report.add(name, What::Sbom, absent(why));
+        }
+        if self.sboms.is_empty() && self.unread.is_empty() {
             report.add(name, What::Sbom, absent("its registry lists no SBOM of it"));
         }
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::world::is_sbom;
+use crate::world::is_told;
 
 /// The templates, with the dependency on this checkout in place of a release's.
 fn write(root: &Path) {
@@ -61,7 +61,7 @@ fn an_xtask_of_two_files_releases_its_workspace_and_not_itself() {
         .unwrap()
         .iter()
         .map(|made| made["name"].as_str().unwrap())
-        .filter(|name| !is_sbom(name))
+        .filter(|name| !is_told(name))
         .collect();
     let expected = [
         "checksums.txt",

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::world::{
     AARCH64, HOST, Run, World, X86_64, assert_whole, contents, entry_names, judge, missing, names,
-    names_but_sboms, run, unpack,
+    names_but_told, run, unpack,
 };
 
 mod driver;
@@ -278,7 +278,7 @@ fn a_snapshot_leaves_out_what_no_compiler_is_there_for() {
     snapshot.says("left out").says("c 0.1.0 (by cc)");
     let archive = format!("plain-v1.0.0-{HOST}.tar.gz");
     assert_eq!(
-        names_but_sboms(&world.dist()),
+        names_but_told(&world.dist()),
         ["artifacts.json", "checksums.txt", "images", "metadata.json", &archive]
     );
 }

@@ -26,6 +26,7 @@ fn a_package_without_config_or_git_becomes_archives_for_two_targets() {
         "tool-v0.3.1-x86_64-musl.image.spdx.json",
         "tool-v0.3.1-x86_64-musl.spdx.json",
         "tool-v0.3.1.image.spdx.json",
+        "tool-v0.3.1.intoto.json",
     ]
     .map(str::to_owned);
     let mut files = vec![archive(AARCH64), archive(X86_64)];
@@ -177,6 +178,21 @@ fn dist_describes_itself() {
             },
         })
     };
+    let statement = world.read("dist/tool-v1.2.3.intoto.json");
+    let statement = serde_json::json!({
+        "name": "tool-v1.2.3.intoto.json",
+        "path": "dist/tool-v1.2.3.intoto.json",
+        "target": null,
+        "goos": null,
+        "goarch": null,
+        "type": "Provenance",
+        "extra": {
+            "checksum": format!("sha256:{}", sha256(statement.as_bytes())),
+            "package": "tool",
+            "size": statement.len(),
+            "version": "1.2.3",
+        },
+    });
     let checksums = world.read("dist/checksums.txt");
     let checksums = serde_json::json!({
         "name": "checksums.txt",
@@ -196,6 +212,7 @@ fn dist_describes_itself() {
         archive(AARCH64, "arm64"),
         sbom(X86_64, "amd64"),
         archive(X86_64, "amd64"),
+        statement,
     ]);
     assert_eq!(artifacts, expected);
 
@@ -230,7 +247,8 @@ fn quiet_prints_results_and_verbose_prints_commands() {
             world.path("dist/images/tool"),
             world.dist().join(format!("{stem}.image.spdx.json")),
             world.dist().join(format!("{stem}.spdx.json")),
-            world.dist().join(archive)
+            world.dist().join(archive),
+            world.path("dist/tool-v1.0.0.intoto.json"),
         ]
     );
     let verbose = world.run("release --snapshot -v");

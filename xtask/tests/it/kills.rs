@@ -272,7 +272,8 @@ fn many_runs_at_once_all_succeed() {
             "metadata.json",
             &format!("{stem}.image.spdx.json"),
             &format!("{stem}.spdx.json"),
-            &archive
+            &archive,
+            "tool-v1.0.0.intoto.json"
         ]
     );
     world.run("clean").ends_with(0);

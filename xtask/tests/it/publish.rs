@@ -13,6 +13,7 @@ mod findings;
 mod index;
 mod meanwhile;
 mod nights;
+mod proofs;
 
 /// Nobody but GitHub may ever see it.
 const CANARY: &str = "ghp_canary0123456789abcdefghijklmnop";
@@ -124,9 +125,12 @@ impl Stage {
         let mut files = BTreeSet::from([archive, "checksums.txt".into(), "tool.yaml".into()]);
         let stem = format!("kubectl-tool-v{version}-{}", HOST.replace("-unknown-linux", ""));
         files.extend([".spdx.json", ".image.spdx.json"].map(|end| format!("{stem}{end}")));
+        let statement = format!("kubectl-tool-v{version}.intoto.json");
         if self.is_signed {
-            files.insert("checksums.txt.sigstore.json".into());
+            let signed = ["checksums.txt", &statement];
+            files.extend(signed.map(|name| format!("{name}.sigstore.json")));
         }
+        files.insert(statement);
         files
     }
 

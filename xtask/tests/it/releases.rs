@@ -31,7 +31,8 @@ fn a_tagged_commit_is_released() {
             "metadata.json",
             &format!("{stem}.image.spdx.json"),
             &format!("{stem}.spdx.json"),
-            &archive
+            &archive,
+            "tool-v1.2.3.intoto.json"
         ]
     );
     let metadata: serde_json::Value =

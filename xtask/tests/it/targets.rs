@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::world::{
-    HOST, Run, World, assert_whole, judge, names, names_but_sboms, only_host, run, skipped,
+    HOST, Run, World, assert_whole, judge, names, names_but_told, only_host, run, skipped,
 };
 
 /// A target that rustc knows and nobody has installed for these tests.
@@ -58,7 +58,7 @@ fn a_target_that_cannot_be_installed_is_left_out_of_a_snapshot_and_stops_the_res
     assert_whole(&world.dist());
     let archive = format!("tool-v1.0.0-{HOST}.tar.gz");
     assert_eq!(
-        names_but_sboms(&world.dist()),
+        names_but_told(&world.dist()),
         ["artifacts.json", "checksums.txt", "images", "metadata.json", &archive]
     );
 

@@ -14,6 +14,7 @@ use crate::world::keys::{
 use crate::world::{HOST, Run, World, assert_whole, contents, judge, names, run};
 
 mod bad_keys;
+mod provenance;
 
 /// Requires that cosign ends well, or does not.
 #[track_caller]
@@ -104,7 +105,8 @@ fn a_file_is_proved_by_its_signature_and_by_nothing_less() {
         let said = run(&mut world.with(openssl, args.split(' ')));
         assert_eq!(said.ends_with(0).line(), "Verified OK");
     }
-    assert_eq!(verdicts(as_json(&world, "data").ends_with(0)), ["proved signature data"]);
+    let expected = ["proved signature data", "absent provenance data"];
+    assert_eq!(verdicts(as_json(&world, "data").ends_with(0)), expected);
     let by_cosign =
         format!("verify-blob --key {key} --insecure-ignore-tlog --bundle data.sigstore.json data");
     cosign_says(&world, &by_cosign, true);
@@ -142,7 +144,8 @@ fn a_file_is_proved_by_its_signature_and_by_nothing_less() {
     run(&mut verify(&world, "data")).ends_with(1).says("data.sigstore.json");
     fs::remove_file(world.path("data.sigstore.json")).unwrap();
     let absent = as_json(&world, "data");
-    assert_eq!(verdicts(absent.ends_with(1)), ["absent signature data"]);
+    let expected = ["absent provenance data", "absent signature data"];
+    assert_eq!(verdicts(absent.ends_with(1)), expected);
     absent.says("nothing says who made it");
     run(&mut verify(&world, "nothing")).ends_with(1).no_result().says("there is no file");
     run(&mut verify(&world, "oci:x")).ends_with(1).no_result().says("they are in registries");
@@ -155,10 +158,13 @@ fn a_file_is_proved_by_its_signature_and_by_nothing_less() {
 fn a_release_is_signed_and_a_second_run_keeps_its_signature() {
     let world = World::quick("1.0.0");
     let archive = format!("tool-v1.0.0-{HOST}.tar.gz");
-    world.run("release --snapshot --skip sbom").ends_with(0).says("set COSIGN_PRIVATE_KEY");
+    world
+        .run("release --snapshot --skip sbom,provenance")
+        .ends_with(0)
+        .says("set COSIGN_PRIVATE_KEY");
     let place = world.dist().join("checksums.txt.sigstore.json");
     assert!(!place.exists());
-    let release = || run(&mut signing(&world, "release --snapshot --skip sbom"));
+    let release = || run(&mut signing(&world, "release --snapshot --skip sbom,provenance"));
     release().ends_with(0).says(" sign checksums.txt").never_says("COSIGN_PRIVATE_KEY");
     assert_whole(&world.dist());
     let before = contents(&world.dist());
@@ -172,11 +178,12 @@ fn a_release_is_signed_and_a_second_run_keeps_its_signature() {
     // The list vouches for the archive, and the signature for the list.
     let proved = as_json(&world, &format!("dist/{archive}"));
     let expected = [format!("proved checksum {archive}"), "proved signature checksums.txt".into()];
-    assert_eq!(verdicts(proved.ends_with(0)), expected);
+    assert_eq!(verdicts(proved.ends_with(0))[..2], expected);
     let all = verdicts(as_json(&world, "dist").ends_with(0));
     assert_eq!(all[..2], [expected[1].clone(), expected[0].clone()]);
     let rest = ["artifacts.json", "images", "metadata.json"];
-    assert_eq!(all[2..], rest.map(|name| format!("absent checksum {name}")));
+    assert_eq!(all[2..5], rest.map(|name| format!("absent checksum {name}")));
+    assert_eq!(all[5..], [format!("absent provenance {archive}")]);
     let key = outside(&world, "key.pub", PUBLIC);
     let by_cosign = format!(
         "verify-blob --key {} --insecure-ignore-tlog --bundle {} dist/checksums.txt",
@@ -206,7 +213,7 @@ fn a_release_is_signed_and_a_second_run_keeps_its_signature() {
     let other = outside(&world, "other.pub", OTHER_PUBLIC);
     let other = world.run(&format!("verify --key {} dist/{archive}", other.display()));
     other.ends_with(1).says("the signature is not by the key");
-    let skipped = run(&mut signing(&world, "release --snapshot --skip sign,sbom"));
+    let skipped = run(&mut signing(&world, "release --snapshot --skip sign,sbom,provenance"));
     skipped.ends_with(0).says("--skip sign");
     assert!(!place.exists());
     // What is there already is signed, too.
@@ -223,21 +230,22 @@ fn each_file_is_signed_where_the_settings_say_so() {
     let table = format!("[workspace.metadata.dockless.sign]\nfiles = \"all\"\nkey = {key:?}\n");
     world.file("Cargo.toml", &format!("{manifest}[workspace]\n{table}"));
     let archive = format!("tool-v1.0.0-{HOST}.tar.gz");
-    let plan = world.run("release --snapshot --skip sbom --dry-run --json");
+    let plan = world.run("release --snapshot --skip sbom,provenance --dry-run --json");
     assert_eq!(plan.ends_with(0).json()["sign"]["files"], json!(["checksums.txt", archive]));
     // Everybody may read this key.
-    let released = world.run("release --snapshot --skip sbom");
+    let released = world.run("release --snapshot --skip sbom,provenance");
     let warning = "everybody on this machine may read the private key";
     released.ends_with(0).says("warning: ").says(warning);
     assert_whole(&world.dist());
     let proved = as_json(&world, &format!("dist/{archive}"));
     assert_eq!(verdicts(proved.ends_with(0))[0], format!("proved signature {archive}"));
     fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
-    world.run("release --snapshot --skip sbom").ends_with(0).never_says(warning);
+    world.run("release --snapshot --skip sbom,provenance").ends_with(0).never_says(warning);
     // By itself the archive is proved, too.
     for name in [archive.clone(), format!("{archive}.sigstore.json")] {
         fs::copy(world.dist().join(&name), world.outside(&name)).unwrap();
     }
     let alone = as_json(&world, world.outside(&archive).to_str().unwrap());
-    assert_eq!(verdicts(alone.ends_with(0)), [format!("proved signature {archive}")]);
+    let expected = ["proved signature", "absent provenance"].map(|it| format!("{it} {archive}"));
+    assert_eq!(verdicts(alone.ends_with(0)), expected);
 }

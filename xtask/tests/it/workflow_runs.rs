@@ -292,7 +292,7 @@ fn the_release_workflow_releases() {
     let names: Vec<&str> = release.assets.iter().map(|it| &*it.name).collect();
     let expected = "checksums.txt tool-v1.0.0-aarch64-unknown-linux-musl.tar.gz \
                     tool-v1.0.0-aarch64-musl.spdx.json tool-v1.0.0-x86_64-unknown-linux-musl.tar.gz \
-                    tool-v1.0.0-x86_64-musl.spdx.json";
+                    tool-v1.0.0-x86_64-musl.spdx.json tool-v1.0.0.intoto.json";
     let sorted = |names: &[&str]| names.iter().map(|it| it.to_string()).collect::<BTreeSet<_>>();
     assert_eq!(sorted(&names), sorted(&expected.split(' ').collect::<Vec<_>>()));
     assert!(!release.draft, "{release:?}");

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{has_library, with_path};
 use crate::world::{
-    HOST, World, assert_whole, contents, judge, names, names_but_sboms, run, unpack,
+    HOST, World, assert_whole, contents, judge, names, names_but_told, run, unpack,
 };
 
 const DARWIN: [&str; 2] = ["aarch64-apple-darwin", "x86_64-apple-darwin"];
@@ -46,7 +46,7 @@ fn one_snapshot_holds_programs_for_macos_windows_and_an_old_glibc() {
     expected.extend([DARWIN[0], DARWIN[1], "universal2-apple-darwin", GLIBC].map(archive));
     expected.push(zip.clone());
     expected.sort();
-    assert_eq!(names_but_sboms(&world.dist()), expected);
+    assert_eq!(names_but_told(&world.dist()), expected);
     let artifacts: Value = serde_json::from_str(&world.read("dist/artifacts.json")).unwrap();
     for target in DARWIN {
         let linkage = linkage(&artifacts, &archive(target));

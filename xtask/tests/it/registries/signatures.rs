@@ -36,10 +36,14 @@ fn verified(world: &World, registry: &Registry, name: &str) -> Run {
     in_registry(verify, world, registry)
 }
 
-/// The verdicts on the image and on those of its platforms.
+/// The verdicts on the signatures of the image and of those of its platforms.
 fn verdicts(report: &Run) -> Vec<String> {
+    verdicts_on("signature", report)
+}
+
+fn verdicts_on(what: &str, report: &Run) -> Vec<String> {
     let report: Value = serde_json::from_str(&report.stdout).unwrap();
-    let proofs = report["proofs"].as_array().unwrap().iter();
+    let proofs = report["proofs"].as_array().unwrap().iter().filter(|it| it["what"] == what);
     proofs.map(|it| it["verdict"].as_str().unwrap().to_owned()).collect()
 }
 
@@ -186,15 +190,29 @@ fn an_image_is_signed_when_it_is_pushed() {
     let Some(registry) = Registry::shared() else { return };
     let world = project();
     let repository = format!("{}/pushed-signed", registry.host);
-    let args = format!("image --push --repository {repository}");
+    let args = format!("image --push --sbom --repository {repository}");
     let without = in_registry(world.tool(args.split(' ')), &world, registry);
     without.ends_with(0).says("set COSIGN_PRIVATE_KEY");
-    verified(&world, registry, "pushed-signed/tool:1.0.0").ends_with(1);
+    let unsigned = verified(&world, registry, "pushed-signed/tool:1.0.0");
+    unsigned.ends_with(1);
+    assert_eq!(verdicts_on("provenance", &unsigned), ["absent"; 3]);
+    assert_eq!(verdicts_on("sbom", &unsigned), ["absent"; 3], "nothing vouches for them");
     let push = || in_registry(signing(&world, &args), &world, registry);
     let pushed = push();
     pushed.ends_with(0).says(" sign ").never_says("COSIGN_PRIVATE_KEY");
     let report = verified(&world, registry, "pushed-signed/tool:1.0.0");
-    assert_eq!(verdicts(report.ends_with(0)), ["proved"; 3]);
+    for what in ["signature", "provenance", "sbom"] {
+        assert_eq!(verdicts_on(what, report.ends_with(0)), ["proved"; 3], "{what}");
+    }
+    let key = outside(&world, "key.pub", PUBLIC).display().to_string();
+    let vars: Vec<(&str, OsString)> = registry.vars(&world);
+    let attested = format!(
+        "verify-attestation --key {key} --insecure-ignore-tlog --type slsaprovenance1 \
+         {repository}/tool:1.0.0"
+    );
+    if let Some(mut cosign) = cosign(&world, &attested, &vars) {
+        run(&mut cosign).ends_with(0);
+    }
     let before = registry.all_requests("pushed-signed/tool").len();
     assert_eq!(push().ends_with(0).stdout, pushed.stdout);
     let asked = registry.all_requests("pushed-signed/tool").split_off(before);
@@ -204,7 +222,9 @@ fn an_image_is_signed_when_it_is_pushed() {
     let args = format!("image copy --referrers {repository}/tool:1.0.0 {copy}");
     run(&mut tool(&world, registry, &args)).ends_with(0);
     let report = verified(&world, registry, "pushed-signed/copy:1");
-    assert_eq!(verdicts(report.ends_with(0)), ["proved"; 3]);
+    for what in ["signature", "provenance", "sbom"] {
+        assert_eq!(verdicts_on(what, report.ends_with(0)), ["proved"; 3], "{what}");
+    }
 }
 
 /// Puts a manifest or a blob by its digest, which is returned with its size.

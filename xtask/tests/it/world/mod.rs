@@ -369,16 +369,16 @@ pub fn names(dir: &Path) -> Vec<String> {
     names
 }
 
-/// The same for a dist/, without SBOMs, whose names other tests pin.
-pub fn names_but_sboms(dist: &Path) -> Vec<String> {
+/// The same for a dist/, without SBOMs and statements, whose names other tests pin.
+pub fn names_but_told(dist: &Path) -> Vec<String> {
     let mut names = names(dist);
-    names.retain(|name| !is_sbom(name));
+    names.retain(|name| !is_told(name));
     names
 }
 
-/// Whether an SBOM is called so.
-pub fn is_sbom(name: &str) -> bool {
-    name.ends_with(".spdx.json")
+/// Whether it is the name of an SBOM or of a statement.
+pub fn is_told(name: &str) -> bool {
+    name.ends_with(".spdx.json") || name.ends_with(".intoto.json")
 }
 
 /// The files below a folder, by their paths in it.
