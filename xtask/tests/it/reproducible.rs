@@ -155,7 +155,7 @@ fn columns(dist: &Path) -> Columns {
         let column = match &*name {
             name if name.ends_with(".tar.gz") => "archives",
             name if name.starts_with("images/") => "image",
-            name if crate::world::is_sbom(name) => "SBOM",
+            name if name.ends_with(".spdx.json") => "SBOM",
             name if name.ends_with(".intoto.json") => "provenance",
             _ => "the rest",
         };
