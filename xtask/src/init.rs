@@ -2,39 +2,27 @@
 //! services on Kubernetes.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-
-use anyhow::Result;
+use std::path::Path;
 
 use crate::config::Config;
-use crate::finding::{Finding, Place, failure};
-use crate::plan::Plan;
+use crate::finding::{Finding, Place};
+use crate::plan::{ImagePlan, Plan};
 use crate::project::{Project, TagForm};
+use crate::reference::{Reference, Repository};
 use crate::target::Target;
-use crate::template;
 
 pub mod kubernetes;
+mod reusable;
+mod workflows;
+
+pub use reusable::Reusable;
+pub use workflows::{RELEASE, workflows};
 
 /// The text in the first line that marks a file as this tool's own.
 pub const MARK: &str = "Written by `dockless init`, which writes it anew";
 
 /// The path of the workflow for CI, relative to the workspace's root.
 pub const CI: &str = ".github/workflows/ci.yml";
-
-/// The actions by their names in the templates, each pinned to the commit of its tag. Dependabot
-/// updates both.
-const ACTIONS: [(&str, &str); 4] = [
-    ("checkout", "actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1"),
-    (
-        "upload-artifact",
-        "actions/upload-artifact@bbbca2ddaa5d8feaa63e36b76fdaad77386f024f # v7.0.0",
-    ),
-    (
-        "download-artifact",
-        "actions/download-artifact@3e5f45b2cfb9172054b4087a40e8e0b5a5461e7c # v8.0.1",
-    ),
-    ("attest", "actions/attest@1e69f48acb82d1966a394da916b4c1698aa569d6 # v4.2.2"),
-];
 
 /// The runners. Linux builds for Linux and, with zig, for Windows; Apple's and Microsoft's own
 /// linkers need theirs.
@@ -54,6 +42,10 @@ pub struct Facts {
     pub ghcr: bool,
     /// Whether images are pushed.
     pub images: bool,
+    /// Whether some are pushed to other registries than GitHub's.
+    pub others: bool,
+    /// The images that are audited at night, each by a tag that moves with releases.
+    pub audited: Vec<String>,
     /// Whether a plugin is submitted to an index.
     pub krew: bool,
     /// The default branch, as YAML.
@@ -62,6 +54,10 @@ pub struct Facts {
     pub tags: String,
     /// The project's own program that CI runs.
     pub script: Option<String>,
+    /// The workflow of another repository that releases it.
+    pub reusable: Option<Reusable>,
+    /// Whether it is this tool's own repository, which offers such workflows.
+    pub offers: bool,
 }
 
 /// How workflows get this tool.
@@ -74,7 +70,13 @@ pub enum Tool {
 }
 
 /// Collects the facts. `plan` covers all targets; `branch` is the default branch, as YAML.
-pub fn facts(project: &Project, config: &Config, plan: &Plan, branch: String) -> Facts {
+pub fn facts(
+    project: &Project,
+    config: &Config,
+    plan: &Plan,
+    branch: String,
+    reusable: Option<Reusable>,
+) -> Facts {
     let xtask =
         project.packages.iter().find(|package| package.is_xtask).or(project.package("dockless"));
     let bin = xtask.and_then(|package| package.bins.first().map(|bin| (package, bin)));
@@ -104,11 +106,31 @@ pub fn facts(project: &Project, config: &Config, plan: &Plan, branch: String) ->
         targets,
         ghcr: destinations().any(|to| to.registry() == "ghcr.io"),
         images: destinations().next().is_some(),
+        others: destinations().any(|to| to.registry() != "ghcr.io"),
+        audited: plan.images.iter().flat_map(|image| audited(image, config)).collect(),
         krew: !plan.krew.is_empty() && config.forge.index.is_some(),
         branch,
         tags: project.tag_form.as_ref().map_or_else(|| TAGS.to_owned(), TagForm::pattern),
         script: config.ci.clone(),
+        reusable,
+        offers: project.package("dockless").is_some(),
     }
+}
+
+/// The image in its registries, under a tag that moves with releases; nothing where all its tags
+/// have a version in them.
+fn audited(image: &ImagePlan, config: &Config) -> Vec<String> {
+    let package = config.packages.iter().find(|package| package.name == image.package);
+    let typed: Vec<&String> = package.iter().flat_map(|package| &package.image.tags).collect();
+    let moving = |name: &&Reference| {
+        let tag = name.tag.as_ref().map(|tag| tag.as_str());
+        tag.is_some_and(|tag| typed.iter().any(|typed| *typed == tag))
+    };
+    let first = |to: &Repository| {
+        let mut names = image.names.iter().filter(|name| name.repository == *to);
+        names.find(moving).map(Reference::to_string)
+    };
+    image.destinations().into_iter().filter_map(first).collect()
 }
 
 /// The pattern of all default forms of release tags.
@@ -163,178 +185,6 @@ pub fn branch_in(text: &str) -> Option<&str> {
     let named =
         text.lines().find_map(|line| line.trim().strip_prefix("branches: [")?.strip_suffix(']'));
     named.filter(|branch| !branch.contains(',') && text.contains(MARK))
-}
-
-/// Checks that a name is a plain word, because it is used in scripts, paths and patterns: no
-/// quoting works in all of them, and GitHub expands `${{` everywhere.
-fn word<'a>(what: &str, name: &'a str) -> Result<&'a str> {
-    let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if !name.is_empty() && name.chars().all(plain) && !name.starts_with(['-', '.']) {
-        return Ok(name);
-    }
-    Err(failure(
-        format!("{what} {name:?} is not a plain word, so workflows cannot run it"),
-        "rename it: letters, digits, `-`, `_` and `.`",
-    ))
-}
-
-/// A name in the templates, and what it stands for.
-type Value = (&'static str, String);
-
-/// The files, by their paths relative to the workspace's root.
-pub fn workflows(facts: &Facts) -> Result<Vec<(PathBuf, String)>> {
-    let values = values(facts)?;
-    let files = [
-        (CI, include_str!("../templates/workflows/ci.yml")),
-        (".github/workflows/release.yml", include_str!("../templates/workflows/release.yml")),
-        (".github/dependabot.yml", include_str!("../templates/workflows/dependabot.yml")),
-    ];
-    let file = |(path, text): (&str, &str)| {
-        Ok((PathBuf::from(path), render(text, &values)?.trim_end().to_owned() + "\n"))
-    };
-    files.into_iter().map(file).collect()
-}
-
-fn render(text: &str, values: &[Value]) -> Result<String> {
-    let values: Vec<(&str, &str)> = values.iter().map(|(name, it)| (*name, &**it)).collect();
-    template::render_workflow(text, &values)
-}
-
-/// The values of the templates.
-fn values(facts: &Facts) -> Result<Vec<Value>> {
-    let mut values: Vec<Value> = ACTIONS.map(|(name, uses)| (name, uses.to_owned())).into();
-    let mut runners = vec![LINUX];
-    for (target, _) in &facts.targets {
-        if !runners.contains(&runner(target)) {
-            runners.push(runner(target));
-        }
-    }
-    let (folder, bin, build) = match &facts.tool {
-        Tool::Package { package, bin } => {
-            let (package, bin) = (word("the package", package)?, word("the program", bin)?);
-            let build = format!("cargo build --locked --package {package} --bin {bin}");
-            ("target/debug", bin, build)
-        }
-        Tool::Installed { version } => {
-            let build = format!("cargo install --locked --root tool dockless@{version}");
-            ("tool/bin", "cargo-dockless", build)
-        }
-    };
-    let windows = if runners.contains(&WINDOWS) { "*" } else { "" };
-    let (here, elsewhere): (Vec<_>, Vec<_>) =
-        facts.targets.iter().partition(|(target, _)| runner(target) == LINUX);
-    let tool = format!("{folder}/{bin}");
-    let steps = match &facts.script {
-        Some(script) => step("run the project's CI", &yaml(&shell_word(script))),
-        None => tried(&tool, &build, &here, !elsewhere.is_empty()),
-    };
-    values.extend([
-        ("mark", MARK.to_owned()),
-        ("main-runner", LINUX.to_owned()),
-        ("branch", facts.branch.clone()),
-        ("tags", facts.tags.clone()),
-        ("build-tool", build),
-        ("tool-bin", bin.to_owned()),
-        ("tool-path", format!("{tool}{windows}")),
-        ("tool-here", tool),
-        ("matrix", entries(facts.targets.iter())),
-        ("try-matrix", entries(elsewhere.iter().copied())),
-        ("steps", steps),
-        ("rust", include_str!("../templates/workflows/rust.yml").to_owned()),
-    ]);
-    values.extend(machines(&runners));
-    values.extend(taken(&values)?);
-    values.extend(parts(facts, &values)?);
-    Ok(values)
-}
-
-/// The steps by which a job takes the tool, on the main runner and on those of a matrix.
-fn taken(values: &[Value]) -> Result<[Value; 2]> {
-    let take = |name, runner: &str, os: &str| {
-        let own = [("tool-name", format!("tool-{runner}")), ("tool-os", os.to_owned())];
-        let values: Vec<Value> = values.iter().cloned().chain(own).collect();
-        anyhow::Ok((name, render(include_str!("../templates/workflows/tool.yml"), &values)?))
-    };
-    let matrix = take("take-matrix-tool", "${{ matrix.runner }}", "${{ matrix.os }}")?;
-    Ok([take("take-tool", LINUX, os(LINUX))?, matrix])
-}
-
-/// The parts that are empty in the workflows of projects that have no use for them.
-fn parts(facts: &Facts, values: &[Value]) -> Result<Vec<Value>> {
-    let part = |wanted: bool, text: &str, values: &[Value]| {
-        if wanted { render(text, values) } else { Ok(String::new()) }
-    };
-    let zig = facts.targets.iter().any(|(_, zig)| *zig);
-    let elsewhere = facts.targets.iter().any(|(target, _)| runner(target) != LINUX);
-    let tries = facts.script.is_none() && elsewhere;
-    let token = "          KREW_GITHUB_TOKEN: ${{ secrets.KREW_GITHUB_TOKEN }}\n";
-    let mut parts = vec![
-        ("zig", part(zig, include_str!("../templates/workflows/zig.yml"), values)?),
-        ("login", part(facts.ghcr, include_str!("../templates/workflows/login.yml"), values)?),
-        ("try", part(tries, include_str!("../templates/workflows/try.yml"), values)?),
-        ("packages", part(facts.ghcr, "      packages: write # images\n", values)?),
-        ("krew-token", part(facts.krew, token, values)?),
-    ];
-    // It logs in, too.
-    let values = [values, &parts].concat();
-    let attest = include_str!("../templates/workflows/attest-images.yml");
-    parts.push(("attest-images", part(facts.ghcr, attest, &values)?));
-    Ok(parts)
-}
-
-/// The lines of a matrix, one per target.
-fn entries<'a>(targets: impl Iterator<Item = &'a (Target, bool)>) -> String {
-    let entry = |(target, zig): &(Target, bool)| {
-        format!("          - {{ target: {target}, {}, zig: {zig} }}", on(runner(target)))
-    };
-    targets.map(entry).collect::<Vec<_>>().join("\n")
-}
-
-/// A runner in a matrix.
-fn on(runner: &str) -> String {
-    format!("runner: {runner}, os: {}", os(runner))
-}
-
-/// The values for each runner: the matrix of the tool's builds, and their digests.
-fn machines(runners: &[&str]) -> Vec<(&'static str, String)> {
-    let each = |line: &dyn Fn(&str) -> String| {
-        runners.iter().map(|runner| line(runner)).collect::<Vec<_>>().join("\n")
-    };
-    let sum = |os: &str| format!("      {os}: ${{{{ steps.tool.outputs.{os} }}}}");
-    let wanted = |os: &str| format!("          sha256_{os}: ${{{{ needs.tool.outputs.{os} }}}}");
-    vec![
-        ("tool-matrix", each(&|runner| format!("          - {{ {} }}", on(runner)))),
-        ("tool-sums", each(&|runner| sum(os(runner)))),
-        ("tool-wanted", each(&|runner| wanted(os(runner)))),
-    ]
-}
-
-/// A step that runs a command, which is YAML.
-fn step(name: &str, command: &str) -> String {
-    format!("      - name: {name}\n        run: {command}")
-}
-
-/// The steps of CI: it checks, tests, and makes a snapshot for the targets `here`, those of its own
-/// runner. `others` says whether there are targets of other runners.
-fn tried(tool: &str, build: &str, here: &[&(Target, bool)], others: bool) -> String {
-    let mut steps =
-        vec![step("build the tool", build), step("check and test", &format!("{tool} ci --locked"))];
-    if here.iter().any(|(_, zig)| *zig) {
-        steps.push(step("install zig", &format!("{tool} setup --zig")));
-    }
-    let named = here.iter().filter(|_| others).map(|(target, _)| format!(" --target {target}"));
-    let release = format!("{tool} release --snapshot{}", named.collect::<String>());
-    if !here.is_empty() {
-        steps.push(step("try a release", &release));
-    }
-    steps.join("\n")
-}
-
-/// A text as one word of a shell.
-fn shell_word(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._/-".contains(&byte);
-    let quoted = || format!("'{}'", text.replace('\'', r"'\''"));
-    if text.bytes().all(plain) { text.to_owned() } else { quoted() }
 }
 
 /// A file's text with the pins of the existing file, which Dependabot updates.

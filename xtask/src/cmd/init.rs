@@ -7,15 +7,20 @@ use clap::ArgGroup;
 use super::{Common, Drafted, Selection, World};
 use crate::files::{self, limits};
 use crate::finding::{Findings, failure};
-use crate::init;
+use crate::init::{self, Reusable};
 use crate::plan::{Mode, Part, Skip};
 use crate::project::{Project, git};
 
 /// Write GitHub workflows that release the project, and Kubernetes manifests
 ///
 /// The workflows follow the project's settings: one job builds each target on a runner that has
-/// its linker, one job merges and publishes, and one attests what was published. Actions are
-/// pinned by commit, and Dependabot updates the pins.
+/// its linker, one job merges and publishes, and others attest what was published. Every night
+/// audit.yml audits the latest release. Actions are pinned by commit, and Dependabot updates the
+/// pins.
+///
+/// With --reusable, release.yml calls a workflow of another repository that builds, publishes and
+/// attests, which this repository cannot change: SLSA Build L3 instead of L2. It is called by its
+/// commit, and stays until release.yml is removed.
 ///
 /// A service is a package that is released and whose image has `ports` in its settings, or one
 /// named with --package. Its manifest, deploy/NAME.yaml, has a Deployment, a PodDisruptionBudget
@@ -30,13 +35,17 @@ use crate::project::{Project, git};
     after_help = "Examples:
   cargo dockless init --workflows
   cargo dockless init --workflows --check          fail if a file is outdated
+  cargo dockless init --workflows --reusable acme/dockless@COMMIT
   cargo dockless init --kubernetes                 all services
   cargo dockless init --kubernetes --package api   this one, whatever its settings are"
 )]
 pub struct Args {
-    /// Write .github/workflows/ci.yml and release.yml, and .github/dependabot.yml
+    /// Write .github/workflows/ci.yml, release.yml and audit.yml, and .github/dependabot.yml
     #[arg(long)]
     workflows: bool,
+    /// Let the workflow of this repository, at this commit, build, publish and attest releases
+    #[arg(long, value_name = "OWNER/REPO@COMMIT", requires = "workflows")]
+    reusable: Option<Reusable>,
     /// Write deploy/NAME.yaml for each service
     #[arg(long)]
     kubernetes: bool,
@@ -100,7 +109,15 @@ fn workflows(args: &Args, common: &Common, world: &World) -> Result<ExitCode> {
     let Some(plan) = plan else { bail!(Findings(errors)) };
     let mut wrong = Vec::new();
     let branch = branch(&project, world)?;
-    for (path, text) in init::workflows(&init::facts(&project, &config, &plan, branch))? {
+    let reusable = match &args.reusable {
+        Some(reusable) => Some(reusable.clone()),
+        None => {
+            let there = existing(&project, &project.root.join(init::RELEASE))?;
+            there.and_then(|there| Reusable::of(&String::from_utf8_lossy(&there)))
+        }
+    };
+    let facts = init::facts(&project, &config, &plan, branch, reusable);
+    for (path, text) in init::workflows(&facts)? {
         let place = project.root.join(&path);
         let there = existing(&project, &place)?;
         let ours = there.as_deref().map(String::from_utf8_lossy);

@@ -9,6 +9,8 @@ use super::{Common, Drafted, NetworkArgs, Selection, World, check};
 use crate::cache::Cache;
 use crate::check as checks;
 use crate::config::Config;
+use crate::digest::Digest;
+use crate::files;
 use crate::finding::{Finding, Findings, Place, failure};
 use crate::forge::{Forge, index};
 use crate::plan::{BuildPlan, Mode, Part, Plan, Request, Skip};
@@ -243,6 +245,7 @@ fn split(args: &Args, common: &Common, world: &World) -> Result<ExitCode> {
     let (cache, term) = (&world.cache, &world.term);
     let shard = release::split(&plan, targets, &digest, &project, network, cache, term)?;
     world.output("version", &plan.version.to_string())?;
+    world.output("shard", &Digest::of(&files::read(&shard)?).hex())?;
     world.term.result(shard.display())?;
     Ok(ExitCode::SUCCESS)
 }

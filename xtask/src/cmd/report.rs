@@ -11,6 +11,8 @@ use crate::plan::{Plan, Skip};
 use crate::release::{Outcome, Public};
 use crate::term::Table;
 
+mod attested;
+
 /// What a release made, and what of it is public.
 #[derive(Serialize)]
 struct Shown<'a> {
@@ -88,12 +90,15 @@ fn outputs(
     let paths = outcome.artifacts.iter().map(|it| format!("dist/{}", it.path()));
     let artifacts: Vec<String> = paths.collect();
     world.output("artifacts", &json!(artifacts).to_string())?;
-    let images = public.iter().flat_map(|public| &public.images);
-    let images: Vec<_> = images
-        .filter_map(|it| it.reference.split_once('@'))
-        .map(|(name, digest)| json!({ "name": name, "digest": digest }))
-        .collect();
-    world.output("images", &json!(images).to_string())?;
+    let checksums = outcome.artifacts.iter().find(|it| matches!(it, Artifact::Checksums(_)));
+    world.output("checksums", &checksums.map_or(String::new(), |it| it.digest().hex()))?;
+    let attested = attested::of(outcome, public);
+    world.output("sboms", &json!(attested.files).to_string())?;
+    world.output("images", &json!(attested.images).to_string())?;
+    if !attested.skipped.is_empty() {
+        world.term.table(&attested.skipped);
+        world.summary(&attested.skipped.markdown("Not attested"))?;
+    }
     let release = public.and_then(|public| public.release.as_ref());
     world.output("url", release.map_or("", |it| &it.url))
 }

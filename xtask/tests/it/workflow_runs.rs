@@ -1,250 +1,104 @@
-//! The workflows, run: what their steps say is done by bash on fresh clones, and what
-//! actions would do is played.
+//! The workflows, run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::world::github::{GitHub, Token};
-use crate::world::{Run, World, contents, run};
+use crate::world::registries::{Access, PASSWORD, Registry, Software, USER, encoded};
+use crate::world::{World, judge, run, sha256};
+use runner::{Attested, Runner};
 
-/// A runner of workflows, for one repository at one tag.
-struct Runner<'a> {
-    world: &'a World,
-    github: &'a GitHub,
-    /// What jobs hand to each other.
-    artifacts: PathBuf,
-    /// What jobs said, by `JOB.NAME`.
-    outputs: BTreeMap<String, String>,
-    /// How many steps were run by bash.
-    steps: usize,
-    attested: Vec<String>,
+mod expression;
+mod runner;
+
+/// The workflow of another repository, as this one offers it to projects with images at GitHub's
+/// registry or without.
+fn offered(ghcr: bool) -> (String, String) {
+    let file = if ghcr { "reusable-release-ghcr.yml" } else { "reusable-release.yml" };
+    let path = format!(".github/workflows/{file}");
+    let text = fs::read_to_string(here().join(&path)).unwrap();
+    (format!("acme/dockless/{path}@{COMMIT}"), text)
 }
 
-/// One job on its machine.
-struct Job {
-    dir: PathBuf,
-    temp: PathBuf,
-    /// What `${{ … }}` stands for.
-    values: BTreeMap<String, String>,
+/// Where the workflow of another repository is called.
+const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+
+/// This repository.
+fn here() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
-impl Job {
-    /// The text with what is between the braces put in.
-    fn text(&self, text: &str) -> String {
-        let mut out = String::new();
-        let mut rest = text;
-        while let Some((before, after)) = rest.split_once("${{") {
-            let (name, after) = after.split_once("}}").unwrap();
-            let name = name.trim();
-            let value = self.values.get(name).map(String::as_str);
-            // What a step did not say is empty.
-            let value = value.or(name.starts_with("steps.").then_some(""));
-            out.push_str(before);
-            out.push_str(value.unwrap_or_else(|| panic!("nobody knows {name:?}")));
-            rest = after;
-        }
-        out + rest
-    }
-
-    fn holds(&self, condition: &str) -> bool {
-        if let Some(args) = condition.strip_prefix("startsWith(") {
-            let (name, start) = args.strip_suffix(')').unwrap().split_once(", ").unwrap();
-            return self.values[name].starts_with(start.trim_matches('\''));
-        }
-        match condition.split_once(" != ") {
-            Some((name, other)) => self.values[name] != other.trim_matches('\''),
-            None => self.values[condition] == "true",
-        }
-    }
+/// A GitHub that has the project at its tag, and knows the tokens of its workflows.
+fn pushed(world: &World, github: &GitHub) {
+    github.push("acme/tool", world.root());
+    let mut state = github.state();
+    let workflow = Token::Workflow { repository: "acme/tool".to_owned() };
+    state.tokens.insert("workflow".to_owned(), workflow);
+    let reader = Token::FineGrained { login: "reader".to_owned(), repositories: Vec::new() };
+    state.tokens.insert("reader".to_owned(), reader);
+    drop(state);
+    stand_ins(world);
+    advisories(&world.outside("advisories"), "nothing", ">= 1.0.0");
 }
 
-impl Runner<'_> {
-    /// Runs all jobs of a workflow; they stand in the order of their needs.
-    fn run(&mut self, workflow: &str) {
-        let text = self.world.read(workflow);
-        let workflow: Value = serde_yaml::from_str(&text).unwrap();
-        assert_eq!(workflow["permissions"], serde_json::json!({}), "{text}");
-        // As a map they would stand in the order of their names.
-        let jobs = text.lines().filter_map(|line| line.strip_prefix("  ")?.strip_suffix(':'));
-        for name in jobs.filter(|name| workflow["jobs"].get(name).is_some()) {
-            let job = &workflow["jobs"][name];
-            for matrix in matrix(job, &self.outputs) {
-                self.job(name, job, matrix);
-            }
-        }
-    }
-
-    fn job(&mut self, name: &str, job: &Value, mut values: BTreeMap<String, String>) {
-        let place = self.world.outside("jobs").join(format!("{name}-{}", self.steps));
-        let (dir, temp) = (place.join("checkout"), place.join("temp"));
-        fs::create_dir_all(&temp).unwrap();
-        fs::create_dir_all(&dir).unwrap();
-        values.insert("runner.temp".to_owned(), temp.display().to_string());
-        values.insert("github.token".to_owned(), "workflow".to_owned());
-        values.insert("github.actor".to_owned(), "acme".to_owned());
-        values.insert("secrets.KREW_GITHUB_TOKEN".to_owned(), "robot".to_owned());
-        // What nobody has set is empty, and nothing is signed then.
-        for name in ["COSIGN_PRIVATE_KEY", "COSIGN_PASSWORD"] {
-            values.insert(format!("secrets.{name}"), String::new());
-        }
-        for (known, value) in &self.outputs {
-            values.insert(format!("needs.{known}"), value.clone());
-        }
-        let mut job_here = Job { dir, temp, values };
-        if job["if"].as_str().is_some_and(|condition| !job_here.holds(condition)) {
-            return;
-        }
-        for step in job["steps"].as_array().unwrap() {
-            if step["if"].as_str().is_some_and(|condition| !job_here.holds(condition)) {
-                continue;
-            }
-            match (step["uses"].as_str(), step["run"].as_str()) {
-                (Some(action), None) => self.action(action, &step["with"], &job_here),
-                (None, Some(script)) => self.script(script, step, &mut job_here),
-                _ => panic!("{step}"),
-            }
-        }
-        for (output, value) in job["outputs"].as_object().into_iter().flatten() {
-            let value = job_here.text(value.as_str().unwrap());
-            // One machine's outputs are not emptied by the next one's.
-            if !value.is_empty() {
-                self.outputs.insert(format!("{name}.outputs.{output}"), value);
-            }
-        }
-    }
-
-    fn script(&mut self, script: &str, step: &Value, job: &mut Job) {
-        // Values come through the environment, and never into the text of a script.
-        assert!(!script.contains("${{"), "{script}");
-        let output = job.temp.join(format!("output-{}", self.steps));
-        let mut bash =
-            self.world.with("bash", ["--noprofile", "--norc", "-eo", "pipefail", "-c", script]);
-        let dir = step["working-directory"].as_str().map(|dir| PathBuf::from(job.text(dir)));
-        bash.current_dir(dir.as_ref().unwrap_or(&job.dir))
-            .env("PATH", self.world.path_with("stand-ins"));
-        for (name, value) in step["env"].as_object().into_iter().flatten() {
-            bash.env(name, job.text(&value.as_str().map_or(value.to_string(), str::to_owned)));
-        }
-        bash.envs([
-            ("BUILT", env!("CARGO_BIN_EXE_cargo-dockless")),
-            ("GITHUB_ACTIONS", "true"),
-            ("GITHUB_REPOSITORY", "acme/tool"),
-            ("GITHUB_API_URL", &self.github.api()),
-            ("GITHUB_SERVER_URL", &format!("http://{}", self.github.host)),
-            ("GITHUB_OUTPUT", output.to_str().unwrap()),
-            ("GITHUB_STEP_SUMMARY", job.temp.join("summary").to_str().unwrap()),
-        ]);
-        // The advisories of the tests' own: none.
-        bash.env("DOCKLESS_ADVISORY_DB", self.world.outside("advisories"));
-        let ran: Run = run(&mut bash);
-        assert_eq!(ran.code, Some(0), "{script}\n{}{}", ran.stdout, ran.stderr);
-        self.steps += 1;
-        if let (Some(id), Ok(text)) = (step["id"].as_str(), fs::read_to_string(output)) {
-            for (name, value) in text.lines().filter_map(|line| line.split_once('=')) {
-                job.values.insert(format!("steps.{id}.outputs.{name}"), value.to_owned());
-            }
-        }
-    }
-
-    /// What an action does, as far as others notice it.
-    fn action(&mut self, action: &str, with: &Value, job: &Job) {
-        let input = |name: &str| with[name].as_str().map(|text| job.text(text));
-        let (action, pin) = action.split_once('@').unwrap();
-        assert!(
-            pin.len() == 40 && pin.bytes().all(|byte| byte.is_ascii_hexdigit()),
-            "{action}@{pin}"
-        );
-        match action {
-            "actions/checkout" => {
-                assert_eq!(with["persist-credentials"], false);
-                let (from, to) = (self.world.root().to_str().unwrap(), job.dir.to_str().unwrap());
-                self.world.git(["clone", "--quiet", "--no-hardlinks", from, to]);
-            }
-            "actions/upload-artifact" => {
-                let from = job.dir.join(input("path").unwrap().trim_end_matches('*'));
-                let to = self.artifacts.join(input("name").unwrap());
-                carry(&from, &to);
-            }
-            "actions/download-artifact" => {
-                let to = input("path").map_or(job.dir.clone(), PathBuf::from);
-                match (input("name"), input("pattern")) {
-                    (Some(name), None) => carry(&self.artifacts.join(name), &to),
-                    (None, Some(pattern)) => {
-                        let start = pattern.strip_suffix('*').unwrap();
-                        for name in crate::world::names(&self.artifacts) {
-                            if name.starts_with(start) {
-                                carry(&self.artifacts.join(&name), &to.join(&name));
-                            }
-                        }
-                    }
-                    other => panic!("{other:?}"),
-                }
-            }
-            "actions/attest" => {
-                let file = input("subject-checksums").map(|file| job.dir.join(file));
-                let subject = file.map(|file| fs::read_to_string(file).unwrap());
-                self.attested.push(subject.or(input("subject-digest")).unwrap());
-            }
-            other => panic!("nobody plays {other}"),
-        }
-    }
+/// The files of the only release, by their names.
+fn released(github: &GitHub) -> BTreeMap<String, Vec<u8>> {
+    let state = github.state();
+    let [release] = &state.repositories["acme/tool"].releases[..] else { panic!("one release") };
+    assert!(!release.draft, "{release:?}");
+    release.assets.iter().map(|it| (it.name.clone(), it.bytes.to_vec())).collect()
 }
 
-/// Carries a file, or what a folder holds, as artifacts are carried: nothing can be run then.
-fn carry(from: &Path, to: &Path) {
-    let files = match from.is_dir() {
-        true => contents(from),
-        false => {
-            let name = from.file_name().unwrap().to_str().unwrap().to_owned();
-            BTreeMap::from([(name, fs::read(from).unwrap())])
-        }
+/// Requires the attestations of the files: provenance of all that the checksums list, and the SBOM
+/// of each program for its archive. Returns the other ones.
+fn attested_files(runner: &Runner<'_>, by: &str) -> Vec<Attested> {
+    let files = released(runner.github);
+    let mut expected = vec![Attested {
+        by: by.to_owned(),
+        subjects: subjects(&files["checksums.txt"]),
+        sbom: None,
+        pushed: false,
+    }];
+    for (name, bytes) in files.iter().filter(|(name, _)| name.ends_with(".tar.gz")) {
+        let target = name.trim_end_matches(".tar.gz").replace("-unknown-linux-", "-");
+        expected.push(Attested {
+            by: by.to_owned(),
+            subjects: vec![(name.clone(), format!("sha256:{}", sha256(bytes)))],
+            sbom: Some(files[&format!("{target}.spdx.json")].clone()),
+            pushed: false,
+        });
+    }
+    let mut others = runner.attested.clone();
+    for one in expected {
+        let at = others.iter().position(|it| *it == one);
+        others.remove(at.unwrap_or_else(|| panic!("{:?} are not attested", one.subjects)));
+    }
+    others
+}
+
+/// The lines of a list of checksums.
+fn subjects(checksums: &[u8]) -> Vec<(String, String)> {
+    let line = |line: &str| {
+        let (digest, name) = line.split_once("  ").unwrap();
+        (name.to_owned(), format!("sha256:{digest}"))
     };
-    assert!(!files.is_empty(), "nothing at {}", from.display());
-    for (name, bytes) in files {
-        let to = to.join(name);
-        fs::create_dir_all(to.parent().unwrap()).unwrap();
-        fs::write(&to, bytes).unwrap();
-        fs::set_permissions(&to, fs::Permissions::from_mode(0o644)).unwrap();
-    }
+    std::str::from_utf8(checksums).unwrap().lines().map(line).collect()
 }
 
-/// The values of each of a job's machines.
-fn matrix(job: &Value, outputs: &BTreeMap<String, String>) -> Vec<BTreeMap<String, String>> {
-    let text = |value: &Value| value.as_str().map_or(value.to_string(), str::to_owned);
-    let Some(matrix) = job["strategy"]["matrix"].as_object() else {
-        return vec![BTreeMap::new()];
-    };
-    let (name, values) = matrix.iter().next().unwrap();
-    match (&**name, values) {
-        ("include", Value::Array(entries)) => {
-            let entry = |entry: &Value| {
-                let values = entry.as_object().unwrap().iter();
-                values.map(|(name, value)| (format!("matrix.{name}"), text(value))).collect()
-            };
-            entries.iter().map(entry).collect()
-        }
-        (name, Value::Array(values)) => {
-            let one = |value: &Value| BTreeMap::from([(format!("matrix.{name}"), text(value))]);
-            values.iter().map(one).collect()
-        }
-        (name, Value::String(from)) => {
-            let from = from.strip_prefix("${{ fromJSON(needs.").unwrap();
-            let said = &outputs[from.strip_suffix(") }}").unwrap()];
-            let values: Vec<Value> = serde_json::from_str(said).unwrap();
-            let one = |value: &Value| {
-                let fields = value.as_object().unwrap().iter();
-                fields
-                    .map(|(field, value)| (format!("matrix.{name}.{field}"), text(value)))
-                    .collect()
-            };
-            values.iter().map(one).collect()
-        }
-        other => panic!("{other:?}"),
-    }
+/// The scripts of a workflow, as `JOB: STEP`.
+fn scripts(text: &str) -> BTreeSet<String> {
+    let workflow: Value = serde_yaml::from_str(text).unwrap();
+    let jobs = workflow["jobs"].as_object().unwrap().iter();
+    let scripts = jobs.flat_map(|(job, its)| {
+        let steps = its["steps"].as_array().into_iter().flatten();
+        let scripts = steps.filter(|step| step["run"].is_string());
+        scripts.map(move |step| format!("{job}: {}", step["name"].as_str().unwrap()))
+    });
+    scripts.collect()
 }
 
 #[test]
@@ -266,41 +120,156 @@ fn the_release_workflow_releases() {
     world.run("init --workflows").ends_with(0);
     world.commit();
     world.git(["tag", "v1.0.0"]);
-    github.push("acme/tool", world.root());
-    let workflow = Token::Workflow { repository: "acme/tool".to_owned() };
-    github.state().tokens.insert("workflow".to_owned(), workflow);
-    // A registry of crates would have it by its version; here it is what was built.
-    world.script(
-        "stand-ins/cargo",
-        "if [ \"$1\" = install ]; then mkdir -p tool/bin && cp \"$BUILT\" tool/bin/; exit; fi\n\
-         PATH=${PATH#*:} exec cargo \"$@\"\n",
-    );
-    no_newer_rust(&world);
-    advisories(&world.outside("advisories"));
-    let artifacts = world.outside("artifacts");
-    let (outputs, attested) = (BTreeMap::new(), Vec::new());
-    let mut runner =
-        Runner { world: &world, github: &github, artifacts, outputs, steps: 0, attested };
-    runner.run(".github/workflows/release.yml");
-    assert_eq!(
-        runner.steps, 14,
-        "the tool and its digest; a check, two targets and the release, each with its Rust and a \
-         look at the tool"
-    );
-    let state = github.state();
-    let release = &state.repositories["acme/tool"].releases[0];
-    let names: Vec<&str> = release.assets.iter().map(|it| &*it.name).collect();
+    pushed(&world, &github);
+    let mut runner = Runner::new(&world, &github);
+    let workflow = ".github/workflows/release.yml";
+    runner.run(workflow).unwrap();
+    assert_eq!(runner.ran.iter().cloned().collect::<BTreeSet<_>>(), scripts(&world.read(workflow)));
+    let names: BTreeSet<String> = released(&github).into_keys().collect();
     let expected = "checksums.txt tool-v1.0.0-aarch64-unknown-linux-musl.tar.gz \
                     tool-v1.0.0-aarch64-musl.spdx.json tool-v1.0.0-x86_64-unknown-linux-musl.tar.gz \
-                    tool-v1.0.0-x86_64-musl.spdx.json tool-v1.0.0.intoto.json";
-    let sorted = |names: &[&str]| names.iter().map(|it| it.to_string()).collect::<BTreeSet<_>>();
-    assert_eq!(sorted(&names), sorted(&expected.split(' ').collect::<Vec<_>>()));
-    assert!(!release.draft, "{release:?}");
-    let checksums = release.assets.iter().find(|it| it.name == "checksums.txt").unwrap();
-    assert_eq!(runner.attested, [String::from_utf8(checksums.bytes.to_vec()).unwrap()]);
-    drop(state);
-    runner.run(".github/workflows/ci.yml");
-    assert_eq!(runner.steps, 18, "a Rust; installed, checked and tested, tried");
+                    tool-v1.0.0-x86_64-musl.spdx.json";
+    assert_eq!(names, expected.split(' ').map(str::to_owned).collect());
+    assert_eq!(attested_files(&runner, workflow), []);
+    runner.ran.clear();
+    runner.run(".github/workflows/ci.yml").unwrap();
+    let ci = scripts(&world.read(".github/workflows/ci.yml"));
+    assert_eq!(runner.ran.iter().cloned().collect::<BTreeSet<_>>(), ci);
+}
+
+/// A workflow of another repository builds, publishes and attests; what the project brings runs in no
+/// job that may write or sign. Later, an advisory appears.
+#[test]
+fn a_workflow_of_another_repository_releases() {
+    let Some(registry) = Registry::of(Software::V3, Access::Basic) else { return };
+    if judge("curl").is_none() || judge("jq").is_none() {
+        return;
+    }
+    let github = GitHub::start();
+    let world = World::empty();
+    let image = format!("{}/workflows-{}/tool", registry.host, std::process::id());
+    let more = format!(
+        "description = \"A tool\"\nlicense = \"MIT\"\nrepository = \"http://{}/acme/tool\"\n\
+         [dependencies]\nnothing = \"1\"\n\
+         [package.metadata.dockless.image]\nrepositories = [\"{image}\"]\n[workspace]\n",
+        github.host
+    );
+    world.package("", "tool", "1.0.0", &more);
+    let ran = world.outside("ran");
+    fs::write(&ran, "").unwrap();
+    let build = format!(
+        "use std::fs::OpenOptions;\nuse std::io::Write;\n\nconst RAN: &str = {ran:?};\n\n\
+         fn main() {{\n    let mut ran = OpenOptions::new().append(true).open(RAN).unwrap();\n    \
+         let here = std::env::current_dir().unwrap();\n    \
+         writeln!(ran, \"build.rs in {{}}\", here.display()).unwrap();\n}}\n"
+    );
+    let wrapper = format!("echo \"wrapper in $PWD\" >> {}\nexec \"$@\"\n", ran.display());
+    let wrapper = world.script("wrapper", &wrapper);
+    let config = format!(
+        "[build]\nrustc-wrapper = {wrapper:?}\n[source.crates-io]\nreplace-with = \"vendored\"\n\
+         [source.vendored]\ndirectory = \"vendor\"\n"
+    );
+    let nothing = "[package]\nname = \"nothing\"\nversion = \"1.5.0\"\nlicense = \"MIT\"\n\
+                   edition = \"2021\"\n";
+    let sums = format!("{{\"files\":{{}},\"package\":\"{}\"}}", "0".repeat(64));
+    world
+        .file("LICENSE", "free\n")
+        .file("build.rs", &build)
+        .file(".cargo/config.toml", &config)
+        .file("vendor/nothing/Cargo.toml", nothing)
+        .file("vendor/nothing/LICENSE", "free\n")
+        .file("vendor/nothing/src/lib.rs", "pub fn nothing() {}\n")
+        .file("vendor/nothing/.cargo-checksum.json", &sums)
+        .file("src/main.rs", "fn main() {\n    nothing::nothing();\n}\n")
+        .lock();
+    let workflow = ".github/workflows/release.yml";
+    world.run(&format!("init --workflows --reusable acme/dockless@{COMMIT}")).ends_with(0);
+    world.commit();
+    world.git(["tag", "v1.0.0"]);
+    pushed(&world, &github);
+
+    let mut runner = Runner::new(&world, &github);
+    let audit = ".github/workflows/audit.yml";
+    runner.run(audit).unwrap();
+    assert_eq!(runner.summary, "There is no release yet.\n");
+
+    let (uses, text) = offered(false);
+    runner.ran.clear();
+    runner.elsewhere.insert(uses.clone(), text.clone());
+    let logins = json!({ "auths": { &*registry.host: { "auth": encoded(USER, PASSWORD) } } });
+    runner.secrets.insert("DOCKER_AUTH_CONFIG".to_owned(), logins.to_string());
+    runner.run(workflow).unwrap();
+    let mut expected = scripts(&text);
+    expected.remove("build: install zig");
+    assert_eq!(runner.ran.iter().cloned().collect::<BTreeSet<_>>(), expected);
+
+    let others = attested_files(&runner, &uses);
+    let digest = others[0].subjects[0].1.clone();
+    let sbom = released(&github).remove("tool-v1.0.0.image.spdx.json").unwrap();
+    assert!(std::str::from_utf8(&sbom).unwrap().contains(&digest["sha256:".len()..]));
+    let of_image = |sbom: Option<Vec<u8>>| Attested {
+        by: uses.clone(),
+        subjects: vec![(image.clone(), digest.clone())],
+        sbom,
+        pushed: true,
+    };
+    assert_eq!(others, [of_image(None), of_image(Some(sbom))]);
+
+    // The build jobs ran what the project brings, and nothing that may write or sign did.
+    let ran = fs::read_to_string(&ran).unwrap();
+    let in_job = |job: &str| ran.lines().filter(|it| it.contains(&format!("/jobs/{job}"))).count();
+    assert!(in_job("build-") > 0 && ran.contains("build.rs in") && ran.contains("wrapper in"));
+    assert_eq!((in_job("tool-"), in_job("release-"), in_job("attest")), (0, 0, 0), "{ran}");
+
+    runner.summary.clear();
+    let ours = world.read(audit).replace(&format!("{image}:latest"), "");
+    world.file(audit, &ours);
+    runner.run(audit).unwrap();
+    assert!(
+        runner.summary.contains("v1.0.0 tool-v1.0.0-x86_64-unknown-linux-musl.tar.gz"),
+        "{}",
+        runner.summary
+    );
+    advisories(&world.outside("advisories"), "nothing", ">= 2.0.0");
+    let failed = runner.run(audit).unwrap_err();
+    assert!(failed.contains("RUSTSEC-2020-0001"), "{failed}");
+}
+
+/// GitHub starts nothing that asks for more than its caller may do, or is called with other things
+/// than it takes.
+#[test]
+fn a_call_that_lacks_something_starts_nothing() {
+    let github = GitHub::start();
+    for (ghcr, lacks) in
+        [(false, ["id-token", "attestations", "contents"]), (true, ["packages"; 3])]
+    {
+        let world = World::empty();
+        let at = if ghcr { "ghcr.io/acme/tool" } else { "registry.example/acme/tool" };
+        let more = format!("[package.metadata.dockless.image]\nrepositories = [\"{at}\"]\n");
+        world.package("", "tool", "1.0.0", &more).file("LICENSE", "free\n").lock().commit();
+        world.run(&format!("init --workflows --reusable acme/dockless@{COMMIT}")).ends_with(0);
+        let workflow = ".github/workflows/release.yml";
+        let good = world.read(workflow);
+        let (uses, text) = offered(ghcr);
+        assert!(good.contains(&format!("    uses: {uses}\n")), "{good}");
+        let fails = |change: &str, by: &str, why: &str| {
+            let changed = good.replace(change, by);
+            assert_ne!(changed, good, "{change}");
+            world.file(workflow, &changed);
+            let mut runner = Runner::new(&world, &github);
+            runner.elsewhere.insert(uses.clone(), text.clone());
+            let failed = runner.run(workflow).unwrap_err();
+            assert!(failed.contains(why) && runner.ran.is_empty(), "{failed}");
+        };
+        for permission in lacks {
+            fails(&format!("      {permission}: write"), "      actions: write", permission);
+        }
+        fails(&uses, &uses.replace(COMMIT, &"5".repeat(40)), "nobody has");
+        fails("      targets: |", "      target: |", "the input targets is not given");
+        fails("    with:\n", "    with:\n      runner: mine\n", "has no input runner");
+        fails("    with:\n", "    with:\n      macos: 'true'\n", "the input macos is no boolean");
+        fails("    secrets:\n", "    secrets:\n      OTHER: x\n", "has no secret OTHER");
+    }
 }
 
 /// This repository's own, on clones of it: it compiles the tool and all that it ships, for
@@ -313,42 +282,44 @@ fn our_own_release_workflow_releases() {
     }
     let github = GitHub::start();
     let world = World::empty();
-    let here = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    world.git(["clone", "--quiet", "--no-hardlinks", here.to_str().unwrap(), "."]);
+    world.git(["clone", "--quiet", "--no-hardlinks", here().to_str().unwrap(), "."]);
     world.git(["tag", concat!("v", env!("CARGO_PKG_VERSION"))]);
-    github.push("acme/tool", world.root());
-    {
-        let mut state = github.state();
-        let workflow = Token::Workflow { repository: "acme/tool".to_owned() };
-        state.tokens.insert("workflow".to_owned(), workflow);
-    }
-    advisories(&world.outside("advisories"));
-    no_newer_rust(&world);
-    let artifacts = world.outside("artifacts");
-    let (outputs, attested) = (BTreeMap::new(), Vec::new());
-    let mut runner =
-        Runner { world: &world, github: &github, artifacts, outputs, steps: 0, attested };
-    runner.run(".github/workflows/release.yml");
-    let state = github.state();
-    let release = &state.repositories["acme/tool"].releases[0];
-    assert!(!release.draft && release.assets.len() == 9, "{release:?}");
-    assert_eq!(runner.attested.len(), 1);
+    pushed(&world, &github);
+    let mut runner = Runner::new(&world, &github);
+    let workflow = ".github/workflows/release.yml";
+    runner.run(workflow).unwrap();
+    // TODO
+    assert_eq!(attested_files(&runner, workflow), []);
 }
 
-/// What is here is the newest one.
-fn no_newer_rust(world: &World) {
-    let script = "case \"$1 $2\" in update*|'toolchain install') exit;; esac\nPATH=${PATH#*:} exec rustup \"$@\"\n";
-    world.script("stand-ins/rustup", script);
+/// What a runner of GitHub's has, and what is not asked for here: a registry of crates would have the
+/// tool by its version, and what is installed is the newest Rust.
+fn stand_ins(world: &World) {
+    world.script(
+        "stand-ins/cargo",
+        "if [ \"$1\" = install ]; then mkdir -p tool/bin && cp \"$BUILT\" tool/bin/; exit; fi\n\
+         PATH=${PATH#*:} exec cargo \"$@\"\n",
+    );
+    world.script(
+        "stand-ins/rustup",
+        "case \"$1 $2\" in update*|'toolchain install') exit;; esac\nPATH=${PATH#*:} exec rustup \"$@\"\n",
+    );
+    world.script(
+        "stand-ins/gh",
+        "[ \"$1 $3\" = 'api --jq' ] || exit 2\n\
+         curl --silent --fail --header \"authorization: Bearer $GITHUB_TOKEN\" \"$GITHUB_API_URL/$2\" |\n\
+         jq --raw-output \"$4\"\n",
+    );
 }
 
-/// A database with one advisory, which is of nobody here.
-fn advisories(folder: &Path) {
-    let crates = folder.join("crates/nothing");
+/// A database with one advisory.
+fn advisories(folder: &Path, krate: &str, patched: &str) {
+    let crates = folder.join("crates").join(krate);
     fs::create_dir_all(&crates).unwrap();
     let day = jiff::Timestamp::now().to_string()[..10].to_owned();
     let text = format!(
-        "```toml\n[advisory]\nid = \"RUSTSEC-2020-0001\"\npackage = \"nothing\"\ndate = \"{day}\"\n\
-         [versions]\npatched = [\">= 1.0.0\"]\n```\n\n# Nothing\n\nNothing.\n"
+        "```toml\n[advisory]\nid = \"RUSTSEC-2020-0001\"\npackage = \"{krate}\"\ndate = \"{day}\"\n\
+         [versions]\npatched = [\"{patched}\"]\n```\n\n# Nothing\n\nNothing.\n"
     );
     fs::write(crates.join("RUSTSEC-2020-0001.md"), text).unwrap();
 }
@@ -367,14 +338,14 @@ fn a_tool_that_was_changed_is_not_started() {
         let tool = serde_json::json!("tool");
         assert!(needs == "tool" || needs.as_array().unwrap().contains(&tool), "{job}");
         let steps = workflow["jobs"][job]["steps"].as_array().unwrap();
-        let looks = steps.iter().find(|it| it["env"].get("sha256_linux").is_some()).unwrap()["run"]
-            .as_str();
+        let looks =
+            steps.iter().find(|it| it["name"] == "verify its SHA-256").unwrap()["run"].as_str();
         let tool = world.script("tool/cargo-dockless", "exit 0\n");
         let digest = crate::world::sha256(&fs::read(&tool).unwrap());
         for (digest, code) in [(&*digest, 0), ("", 1), (&digest[1..], 1)] {
             fs::set_permissions(&tool, fs::Permissions::from_mode(0o644)).unwrap();
             let mut bash = world.with("bash", ["-eo", "pipefail", "-c", looks.unwrap()]);
-            bash.env("TOOL", &tool).env("sha256_linux", digest).env("OS", "linux");
+            bash.env("TOOL", &tool).env("SHA256", digest);
             run(&mut bash).ends_with(code);
             let mode = fs::metadata(&tool).unwrap().permissions().mode();
             assert_eq!(mode & 0o111 != 0, code == 0, "{job}: {digest}");
@@ -384,6 +355,81 @@ fn a_tool_that_was_changed_is_not_started() {
     let steps = workflow["jobs"]["release"]["steps"].as_array().unwrap();
     let release = steps.iter().find(|it| it["env"].get("GITHUB_TOKEN").is_some()).unwrap();
     assert!(release["run"].as_str().unwrap().starts_with("exec \"$TOOL\" "), "{release}");
+}
+
+/// Only what the jobs of this workflow built is released, and only their SBOMs are attested: every job of
+/// a run can upload artifacts, also one of the caller's.
+#[test]
+fn what_others_uploaded_is_not_taken() {
+    if judge("jq").is_none() {
+        return;
+    }
+    let (_, text) = offered(false);
+    let workflow: Value = serde_yaml::from_str(&text).unwrap();
+    let script = |job: &str, name: &str| {
+        let steps = workflow["jobs"][job]["steps"].as_array().unwrap();
+        let step = steps.iter().find(|step| step["name"] == name).unwrap();
+        step["run"].as_str().unwrap().to_owned()
+    };
+    let world = World::empty();
+    let bash = |script: &str, vars: &[(&str, &str)], code: i32| {
+        let mut bash = world.with("bash", ["-eo", "pipefail", "-c", script]);
+        run(bash.envs(vars.iter().copied())).ends_with(code);
+    };
+    let shards = script("release", "verify that the build jobs built them");
+    let (one, two) = (sha256(b"one"), sha256(b"two"));
+    let built = |digests: [&str; 3]| {
+        let of = |(at, digest): (usize, &&str)| (format!("shard{at}"), json!(digest));
+        Value::Object(digests.iter().enumerate().map(of).collect()).to_string()
+    };
+    let place = world.path("shards");
+    let check = |digests: [&str; 3], code: i32| {
+        let vars = [("SHARDS", place.to_str().unwrap()), ("BUILT", &*built(digests))];
+        bash(&shards, &vars, code);
+    };
+    world.file("shards/shard-a/shard.json", "one").file("shards/shard-b/shard.json", "two");
+    check([&one, &two, ""], 0);
+    check([&two, &one, ""], 0);
+    for digests in [[&*one, "", ""], ["", "", ""], [&one, &one, ""], [&one, &two, &two]] {
+        check(digests, 1);
+    }
+    world.file("shards/shard-c/shard.json", "three");
+    check([&one, &two, ""], 1);
+
+    world.file("sbom.json", "one").file("checksums.txt", "one");
+    for (job, name) in [
+        ("attest", "verify the checksums"),
+        ("attest-sboms", "verify the SBOM"),
+        ("attest-images", "verify the SBOM"),
+    ] {
+        let script = script(job, name);
+        for (digest, code) in [(&*one, 0), (&two, 1), ("", 1), (&one[1..], 1)] {
+            bash(&script, &[("SHA256", digest), ("SBOM", "sbom.json")], code);
+        }
+    }
+}
+
+/// A toolchain in a folder of the project's choice would be its code in the job that publishes.
+#[test]
+fn a_toolchain_of_the_project_is_refused() {
+    let (_, text) = offered(false);
+    let workflow: Value = serde_yaml::from_str(&text).unwrap();
+    let steps = workflow["jobs"]["release"]["steps"].as_array().unwrap();
+    let position = |name: &str| steps.iter().position(|step| step["name"] == name).unwrap();
+    let refuses = position("refuse a toolchain that is a folder");
+    assert!(refuses < position("release"));
+    let world = World::empty();
+    let script = steps[refuses]["run"].as_str().unwrap();
+    let bash = |code: i32| {
+        let mut bash = world.with("bash", ["-eo", "pipefail", "-c", script]);
+        run(bash.env_remove("RUSTUP_TOOLCHAIN")).ends_with(code);
+    };
+    bash(0);
+    let toolchain = world.outside("toolchain");
+    world.script("toolchain/bin/cargo", "exit 0\n");
+    world.script("toolchain/bin/rustc", "exit 0\n");
+    world.file("rust-toolchain.toml", &format!("[toolchain]\npath = {toolchain:?}\n"));
+    bash(1);
 }
 
 /// The password of a registry comes by a pipe, and is no argument.

@@ -23,18 +23,21 @@ fn judged(world: &World, root: &Path) {
     }
 }
 
+/// Copies a file of this repository.
+fn ours(world: &World, file: &str) {
+    let text = std::fs::read_to_string(here().join(file)).unwrap();
+    world.file(file, &text);
+}
+
 #[test]
 fn our_own_are_current_and_nobody_finds_anything() {
     let world = World::empty();
     let check = ["init", "--workflows", "--check"];
     run(world.tool(check).current_dir(here())).ends_with(0).no_result();
-    let files =
-        [".github/workflows/ci.yml", ".github/workflows/release.yml", ".github/dependabot.yml"];
-    for file in files {
-        let to = world.path(file);
-        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
-        std::fs::copy(here().join(file), to).unwrap();
+    for file in ["ci", "release", "audit", "reusable-release", "reusable-release-ghcr"] {
+        ours(&world, &format!(".github/workflows/{file}.yml"));
     }
+    ours(&world, ".github/dependabot.yml");
     world.git(["init", "--quiet"]);
     judged(&world, world.root());
 }
@@ -55,17 +58,27 @@ fn each_project_gets_what_it_needs() {
             &[
                 "cargo install --locked --root tool dockless@",
                 "          - { runner: ubuntu-24.04, os: linux }\n    #",
+                "SLSA Build L2",
                 "zig: false",
                 "rustup toolchain install --no-self-update",
             ][..],
-            &[login, krew, "attest-images", "setup --zig", "packages: write", "macos"][..],
+            &[
+                login,
+                krew,
+                "attest-images",
+                "setup --zig",
+                "packages: write",
+                "macos",
+                "DOCKER_AUTH_CONFIG",
+            ][..],
         ),
         (
             "tool",
             format!("{all}{ghcr}"),
             &[
                 "          - { runner: windows-2025, os: windows }\n",
-                "      macos: ${{ steps.tool.outputs.macos }}\n",
+                "      macos: ${{ matrix.os == 'macos' && steps.tool.outputs.sha256 || '' }}\n",
+                "      shard3: ${{ strategy.job-index == 3 && steps.build.outputs.shard || '' }}\n",
                 "{ target: universal2-apple-darwin, runner: macos-15, os: macos, zig: false }",
                 "{ target: x86_64-pc-windows-msvc, runner: windows-2025, os: windows, zig: false }",
                 "{ target: x86_64-unknown-linux-gnu, runner: ubuntu-24.04, os: linux, zig: true }",
@@ -75,7 +88,7 @@ fn each_project_gets_what_it_needs() {
                 "attest-images",
                 "packages: write",
             ],
-            &[krew],
+            &[krew, "DOCKER_AUTH_CONFIG", "shard4"],
         ),
         ("kubectl-tool", about.to_owned(), &[krew], &[login]),
     ] {
@@ -83,7 +96,7 @@ fn each_project_gets_what_it_needs() {
         world.package("", package, "1.0.0", &more);
         world.file("LICENSE", "free\n").lock().commit();
         let made = world.run("init --workflows");
-        assert_eq!(made.ends_with(0).stdout.lines().count(), 3, "{}", made.stdout);
+        assert_eq!(made.ends_with(0).stdout.lines().count(), 4, "{}", made.stdout);
         let release = world.read(".github/workflows/release.yml");
         held.iter().for_each(|text| assert!(release.contains(text), "no {text:?} in\n{release}"));
         not_held.iter().for_each(|text| assert!(!release.contains(text), "{text:?} in\n{release}"));
@@ -283,4 +296,185 @@ fn a_name_that_is_more_than_a_word_is_refused() {
     world.package("xtask", "xtask", "0.0.0", &more);
     world.run("init --workflows").ends_with(0);
     judged(&world, world.root());
+}
+
+const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+
+/// A caller of each kind: what it hands over, that what it calls takes it, and what others find.
+#[test]
+fn a_caller_hands_over_what_is_needed() {
+    let targets = |list: &str| format!("[package.metadata.dockless]\ntargets = [{list}]\n");
+    let images =
+        |list: &str| format!("[package.metadata.dockless.image]\nrepositories = [{list}]\n");
+    let musl = "\"x86_64-unknown-linux-musl\"";
+    let about = "description = \"A tool\"\nrepository = \"https://github.com/acme/tool\"\n";
+    let logins = "DOCKER_AUTH_CONFIG: ${{ secrets.DOCKER_AUTH_CONFIG }}";
+    let krew = "KREW_GITHUB_TOKEN: ${{ secrets.KREW_GITHUB_TOKEN }}";
+    let (plain, ghcr) = ("reusable-release.yml", "reusable-release-ghcr.yml");
+    for (package, more, file, held, not_held) in [
+        (
+            "tool",
+            targets(musl),
+            plain,
+            vec![
+                "{ \"target\": \"x86_64-unknown-linux-musl\", \"os\": \"linux\", \"zig\": false }\n",
+                "SLSA Build L3",
+                "      COSIGN_PRIVATE_KEY: ${{ secrets.COSIGN_PRIVATE_KEY }}\n",
+            ],
+            vec!["packages:", logins, krew, "macos", "windows", "inherit", "runs-on"],
+        ),
+        (
+            "tool",
+            targets(&format!("{musl}, \"aarch64-apple-darwin\", \"x86_64-pc-windows-gnu\""))
+                + &images("\"ghcr.io/acme/tool\""),
+            ghcr,
+            vec!["      packages: write # images\n", "      macos: true\n", "\"zig\": true }"],
+            vec![logins, krew, "windows: true"],
+        ),
+        (
+            "tool",
+            targets(&format!("{musl}, \"x86_64-pc-windows-msvc\""))
+                + &images("\"ghcr.io/a/t\", \"registry.example/a/t\""),
+            ghcr,
+            vec!["      packages: write # images\n", "      windows: true\n", logins],
+            vec![krew, "macos"],
+        ),
+        ("kubectl-tool", about.to_owned(), plain, vec![krew], vec!["packages:", logins]),
+    ] {
+        let world = World::empty();
+        world.package("", package, "1.0.0", &more);
+        world.file("LICENSE", "free\n").lock().commit();
+        world.run(&format!("init --workflows --reusable acme/dockless@{COMMIT}")).ends_with(0);
+        let caller = world.read(".github/workflows/release.yml");
+        let uses = format!("    uses: acme/dockless/.github/workflows/{file}@{COMMIT}\n");
+        held.iter().for_each(|text| assert!(caller.contains(text), "no {text:?} in\n{caller}"));
+        assert!(caller.contains(&uses), "{caller}");
+        not_held.iter().for_each(|text| assert!(!caller.contains(text), "{text:?} in\n{caller}"));
+        judged(&world, world.root());
+        // It stays so until it is removed, and nobody has to say it again.
+        world.run("init --workflows --check").ends_with(0);
+        world.run("init --workflows").ends_with(0).no_result();
+        // What it calls, as a file of its own repository, whose inputs and secrets others know.
+        let local = uses.replace("acme/dockless/", "./").replace(&format!("@{COMMIT}"), "");
+        world.file(".github/workflows/release.yml", &caller.replace(&uses, &local));
+        ours(&world, &format!(".github/workflows/{file}"));
+        if judge("actionlint").is_some() {
+            let mut actionlint = world.with("actionlint", ["-no-color"]);
+            assert_eq!(run(&mut actionlint).ends_with(0).stdout, "");
+        }
+    }
+}
+
+/// The commit is kept, whoever raised it; another one is named on purpose; and without the file it is a
+/// workflow of the repository itself again.
+#[test]
+fn the_commit_of_a_reusable_workflow_stays() {
+    let world = World::quick("1.0.0");
+    world.commit();
+    world.run(&format!("init --workflows --reusable acme/dockless@{COMMIT}")).ends_with(0);
+    let path = ".github/workflows/release.yml";
+    let raised = world.read(path).replace(COMMIT, &format!("{} # v9.9.9", "5".repeat(40)));
+    world.file(path, &raised);
+    world.run("init --workflows --check").ends_with(0);
+    world.run("init --workflows").ends_with(0).no_result();
+    judged(&world, world.root());
+    let moved = raised.replace(&"5".repeat(40), "main");
+    world.file(path, &moved);
+    world.run("init --workflows --check").ends_with(1).says("release.yml: it is outdated");
+    world.file(path, &raised);
+    world.run(&format!("init --workflows --check --reusable acme/other@{COMMIT}")).ends_with(1);
+    world.run(&format!("init --workflows --reusable acme/other@{COMMIT}")).ends_with(0);
+    assert!(
+        world.read(path).contains(&format!(
+            "uses: acme/other/.github/workflows/reusable-release.yml@{COMMIT}\n"
+        ))
+    );
+    std::fs::remove_file(world.path(path)).unwrap();
+    world.run("init --workflows").ends_with(0);
+    assert!(world.read(path).contains("  attest:\n"), "{}", world.read(path));
+}
+
+/// What is not one commit of one repository is refused, and nothing of it gets into a workflow.
+#[test]
+fn only_a_commit_of_a_repository_is_called() {
+    let world = World::quick("1.0.0");
+    world.commit();
+    let commit =
+        |start: &str| format!("acme/dockless@{}", start.to_owned() + &COMMIT[start.len()..]);
+    for (reusable, why) in [
+        ("acme/dockless@v1.0.0".to_owned(), "tags and branches can be moved to other code"),
+        ("acme/dockless@main".to_owned(), "git ls-remote https://github.com/acme/dockless"),
+        (format!("acme/dockless@{}", &COMMIT[1..]), "is not a commit"),
+        (format!("acme/dockless@{COMMIT}0"), "is not a commit"),
+        (commit("G"), "is not a commit"),
+        (commit("A"), "is not a commit"),
+        (format!("acme/dockless@{COMMIT} # v1"), "is not a commit"),
+        (format!("acme/dockless@{COMMIT}\n    if: false"), "is not a commit"),
+        ("acme/dockless".to_owned(), "it is OWNER/REPO@COMMIT"),
+        (format!("dockless@{COMMIT}"), "is not a repository on GitHub"),
+        (format!("acme/dock/less@{COMMIT}"), "is not a repository on GitHub"),
+        (format!("./acme@{COMMIT}"), "is not a repository on GitHub"),
+        (format!("acme/a: b@{COMMIT}"), "is not a repository on GitHub"),
+        (format!("acme/$(id)@{COMMIT}"), "is not a repository on GitHub"),
+        (format!("acme/${{{{ github.token }}}}@{COMMIT}"), "is not a repository on GitHub"),
+        (format!("acme/x\n    secrets: inherit@{COMMIT}"), "is not a repository on GitHub"),
+    ] {
+        let refused = run(&mut world.tool(["init", "--workflows", "--reusable", &reusable]));
+        refused.ends_with(2).says(why);
+        assert!(!world.path(".github").exists(), "{reusable:?}");
+    }
+    let named = ["init", "--kubernetes", "--reusable", &commit("")];
+    run(&mut world.tool(named)).ends_with(2).says("--workflows");
+    // Forty digits of targets are more than the outputs that it has.
+    let targets: Vec<String> =
+        (1..=33).map(|at| format!("x86_64-unknown-linux-gnu.2.{at}")).collect();
+    let more = format!("[package.metadata.dockless]\ntargets = {targets:?}\n");
+    world.package("", "tool", "1.0.0", &more);
+    let many = run(&mut world.tool(["init", "--workflows", "--reusable", &commit("")]));
+    many.ends_with(1).says("at most 32 targets, and there are 33");
+}
+
+/// The images that are audited at night are those whose tag moves with releases.
+#[test]
+fn the_nightly_audit_names_what_settings_name() {
+    for (image, branch, audited, read) in [
+        ("", "main", "audited=()\n", false),
+        ("ship = false\n", "a b", "audited=()\n", false),
+        (
+            "repositories = [\"ghcr.io/acme/tool\"]\n",
+            "main",
+            "audited=(ghcr.io/acme/tool:latest)\n",
+            true,
+        ),
+        (
+            "repositories = [\"ghcr.io/acme/tool\", \"registry.example:5000/tool\"]\ntags = [\"{{ version }}\", \"stable\"]\n",
+            "main",
+            "audited=(ghcr.io/acme/tool:stable registry.example:5000/tool:stable)\n",
+            true,
+        ),
+        (
+            "repositories = [\"registry.example/tool\"]\ntags = [\"{{ version }}\"]\n",
+            "main",
+            "audited=()\n",
+            false,
+        ),
+    ] {
+        let world = World::empty();
+        world.package("", "tool", "1.0.0", &format!("[package.metadata.dockless.image]\n{image}"));
+        world.file("LICENSE", "free\n").file("ci run", "#!/bin/sh\n").lock().commit();
+        if branch != "main" {
+            // git has no such branch, but its remote may say that it has one.
+            let head = world.path(".git/refs/remotes/origin/HEAD");
+            std::fs::create_dir_all(head.parent().unwrap()).unwrap();
+            std::fs::write(head, format!("ref: refs/remotes/origin/{branch}\n")).unwrap();
+        }
+        for reusable in ["", " --reusable acme/dockless@0123456789abcdef0123456789abcdef01234567"] {
+            world.run(&format!("init --workflows{reusable}")).ends_with(0);
+            let audit = world.read(".github/workflows/audit.yml");
+            assert!(audit.contains(audited), "no {audited:?} in\n{audit}");
+            assert_eq!(audit.contains("packages: read"), read, "{audit}");
+            assert!(!audit.contains("secrets."), "{audit}");
+            judged(&world, world.root());
+        }
+    }
 }
