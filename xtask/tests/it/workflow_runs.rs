@@ -24,6 +24,12 @@ fn offered(ghcr: bool) -> (String, String) {
     (format!("acme/dockless/{path}@{COMMIT}"), text)
 }
 
+/// The version that these tests release.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The default targets.
+const MUSL: [&str; 2] = ["x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl"];
+
 /// Where the workflow of another repository is called.
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
@@ -53,24 +59,32 @@ fn released(github: &GitHub) -> BTreeMap<String, Vec<u8>> {
     release.assets.iter().map(|it| (it.name.clone(), it.bytes.to_vec())).collect()
 }
 
-/// Requires the attestations of the files: provenance of all that the checksums list, and the SBOM
-/// of each program for its archive. Returns the other ones.
-fn attested_files(runner: &Runner<'_>, by: &str) -> Vec<Attested> {
+/// The SBOMs and archives of a package of one program for these targets, as the names of both say.
+fn archives(package: &str, targets: &[&str]) -> Vec<(String, String)> {
+    let one = |target: &&str| {
+        let end = if target.contains("windows") { "zip" } else { "tar.gz" };
+        let short =
+            target.replace("-unknown-linux", "").replace("-darwin", "").replace("-windows", "");
+        let stem = format!("{package}-v{VERSION}");
+        (format!("{stem}-{short}.spdx.json"), format!("{stem}-{target}.{end}"))
+    };
+    targets.iter().map(one).collect()
+}
+
+/// Requires the attestations of the files: provenance of all that the checksums list, and each SBOM of a
+/// program for its archive. Returns the other ones.
+fn attested_files(runner: &Runner<'_>, by: &str, sboms: &[(String, String)]) -> Vec<Attested> {
     let files = released(runner.github);
-    let mut expected = vec![Attested {
+    let attested = |subjects: Vec<(String, String)>, sbom: Option<&Vec<u8>>| Attested {
         by: by.to_owned(),
-        subjects: subjects(&files["checksums.txt"]),
-        sbom: None,
+        subjects,
+        sbom: sbom.cloned(),
         pushed: false,
-    }];
-    for (name, bytes) in files.iter().filter(|(name, _)| name.ends_with(".tar.gz")) {
-        let target = name.trim_end_matches(".tar.gz").replace("-unknown-linux-", "-");
-        expected.push(Attested {
-            by: by.to_owned(),
-            subjects: vec![(name.clone(), format!("sha256:{}", sha256(bytes)))],
-            sbom: Some(files[&format!("{target}.spdx.json")].clone()),
-            pushed: false,
-        });
+    };
+    let mut expected = vec![attested(subjects(&files["checksums.txt"]), None)];
+    for (sbom, archive) in sboms {
+        let digest = format!("sha256:{}", sha256(&files[archive]));
+        expected.push(attested(vec![(archive.clone(), digest)], Some(&files[sbom])));
     }
     let mut others = runner.attested.clone();
     for one in expected {
@@ -111,7 +125,7 @@ fn the_release_workflow_releases() {
          [workspace.metadata.dockless.audit]\ndatabase = \"../advisories\"\n[workspace]\n",
         github.host
     );
-    world.package("", "tool", "1.0.0", &more);
+    world.package("", "tool", VERSION, &more);
     world.file("LICENSE", "free\n").lock();
     world.file(
         "src/main.rs",
@@ -119,18 +133,18 @@ fn the_release_workflow_releases() {
     );
     world.run("init --workflows").ends_with(0);
     world.commit();
-    world.git(["tag", "v1.0.0"]);
+    world.git(["tag", concat!("v", env!("CARGO_PKG_VERSION"))]);
     pushed(&world, &github);
     let mut runner = Runner::new(&world, &github);
     let workflow = ".github/workflows/release.yml";
     runner.run(workflow).unwrap();
     assert_eq!(runner.ran.iter().cloned().collect::<BTreeSet<_>>(), scripts(&world.read(workflow)));
+    let sboms = archives("tool", &MUSL);
+    let mut expected = vec!["checksums.txt".to_owned(), format!("tool-v{VERSION}.intoto.json")];
+    expected.extend(sboms.iter().flat_map(|(sbom, archive)| [sbom.clone(), archive.clone()]));
     let names: BTreeSet<String> = released(&github).into_keys().collect();
-    let expected = "checksums.txt tool-v1.0.0-aarch64-unknown-linux-musl.tar.gz \
-                    tool-v1.0.0-aarch64-musl.spdx.json tool-v1.0.0-x86_64-unknown-linux-musl.tar.gz \
-                    tool-v1.0.0-x86_64-musl.spdx.json";
-    assert_eq!(names, expected.split(' ').map(str::to_owned).collect());
-    assert_eq!(attested_files(&runner, workflow), []);
+    assert_eq!(names, expected.into_iter().collect());
+    assert_eq!(attested_files(&runner, workflow, &sboms), []);
     runner.ran.clear();
     runner.run(".github/workflows/ci.yml").unwrap();
     let ci = scripts(&world.read(".github/workflows/ci.yml"));
@@ -154,7 +168,7 @@ fn a_workflow_of_another_repository_releases() {
          [package.metadata.dockless.image]\nrepositories = [\"{image}\"]\n[workspace]\n",
         github.host
     );
-    world.package("", "tool", "1.0.0", &more);
+    world.package("", "tool", VERSION, &more);
     let ran = world.outside("ran");
     fs::write(&ran, "").unwrap();
     let build = format!(
@@ -185,7 +199,7 @@ fn a_workflow_of_another_repository_releases() {
     let workflow = ".github/workflows/release.yml";
     world.run(&format!("init --workflows --reusable acme/dockless@{COMMIT}")).ends_with(0);
     world.commit();
-    world.git(["tag", "v1.0.0"]);
+    world.git(["tag", concat!("v", env!("CARGO_PKG_VERSION"))]);
     pushed(&world, &github);
 
     let mut runner = Runner::new(&world, &github);
@@ -203,9 +217,9 @@ fn a_workflow_of_another_repository_releases() {
     expected.remove("build: install zig");
     assert_eq!(runner.ran.iter().cloned().collect::<BTreeSet<_>>(), expected);
 
-    let others = attested_files(&runner, &uses);
+    let others = attested_files(&runner, &uses, &archives("tool", &MUSL));
     let digest = others[0].subjects[0].1.clone();
-    let sbom = released(&github).remove("tool-v1.0.0.image.spdx.json").unwrap();
+    let sbom = released(&github).remove(&format!("tool-v{VERSION}.image.spdx.json")).unwrap();
     assert!(std::str::from_utf8(&sbom).unwrap().contains(&digest["sha256:".len()..]));
     let of_image = |sbom: Option<Vec<u8>>| Attested {
         by: uses.clone(),
@@ -225,11 +239,7 @@ fn a_workflow_of_another_repository_releases() {
     let ours = world.read(audit).replace(&format!("{image}:latest"), "");
     world.file(audit, &ours);
     runner.run(audit).unwrap();
-    assert!(
-        runner.summary.contains("v1.0.0 tool-v1.0.0-x86_64-unknown-linux-musl.tar.gz"),
-        "{}",
-        runner.summary
-    );
+    assert!(runner.summary.contains(&archives("tool", &MUSL)[0].1), "{}", runner.summary);
     advisories(&world.outside("advisories"), "nothing", ">= 2.0.0");
     let failed = runner.run(audit).unwrap_err();
     assert!(failed.contains("RUSTSEC-2020-0001"), "{failed}");
@@ -288,8 +298,30 @@ fn our_own_release_workflow_releases() {
     let mut runner = Runner::new(&world, &github);
     let workflow = ".github/workflows/release.yml";
     runner.run(workflow).unwrap();
-    // TODO
-    assert_eq!(attested_files(&runner, workflow), []);
+    let kubectl = ["x86_64-apple-darwin", "aarch64-apple-darwin", "x86_64-pc-windows-gnu"];
+    let mut sboms = archives("dockless", &MUSL);
+    sboms.extend(archives("kubectl-view-secret", &[&MUSL[..], &kubectl].concat()));
+    sboms.extend(archives("source-ip", &MUSL));
+    // A package of two programs has two SBOMs.
+    for (sbom, archive) in archives("oauth2-proxy", &MUSL) {
+        for bin in ["alerts", "prom"] {
+            let sbom = sbom.replace("oauth2-proxy", &format!("oauth2-proxy.{bin}"));
+            sboms.push((sbom, archive.clone()));
+        }
+    }
+    let mut expected: BTreeSet<String> =
+        ["checksums.txt", "view-secret.yaml"].map(str::to_owned).into();
+    expected.extend(sboms.iter().flat_map(|(sbom, archive)| [sbom.clone(), archive.clone()]));
+    for package in ["dockless", "kubectl-view-secret", "oauth2-proxy", "source-ip"] {
+        expected.insert(format!("{package}-v{VERSION}.intoto.json"));
+    }
+    for package in ["kubectl-view-secret", "oauth2-proxy", "source-ip"] {
+        for image in ["", "-x86_64-musl", "-aarch64-musl"] {
+            expected.insert(format!("{package}-v{VERSION}{image}.image.spdx.json"));
+        }
+    }
+    assert_eq!(released(&github).into_keys().collect::<BTreeSet<_>>(), expected);
+    assert_eq!(attested_files(&runner, workflow, &sboms), []);
 }
 
 /// What a runner of GitHub's has, and what is not asked for here: a registry of crates would have the

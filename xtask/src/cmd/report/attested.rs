@@ -37,30 +37,36 @@ pub struct Attested {
 /// Finds the subjects of a release and their SBOMs.
 pub fn of(outcome: &Outcome<'_>, public: Option<&Public>) -> Attested {
     let mut skipped = Table::new(&["not attested", "why"]);
-    let mut fits = |sbom: &Sbom| {
-        let small = sbom.size <= MAX_SBOM;
-        if !small {
-            let limit = term::size(MAX_SBOM);
-            let why = format!("it has {}, and GitHub takes {limit}", term::size(sbom.size));
-            skipped.row([sbom.plan.name.clone(), why]);
-        }
-        small
-    };
-    let fitting: Vec<&Sbom> = outcome.sboms().filter(|sbom| fits(sbom)).collect();
+    let fitting: Vec<&Sbom> =
+        outcome.sboms().filter(|sbom| fits(&sbom.plan.name, sbom.size(), &mut skipped)).collect();
     let mut files: Vec<Subject> = fitting.iter().filter_map(|sbom| file(outcome, sbom)).collect();
     let pushed = public.iter().flat_map(|public| &public.images);
     let mut images: Vec<Subject> = pushed
         .filter_map(|it| it.reference.split_once('@'))
         .map(|(name, digest)| image(outcome, &fitting, name, digest))
         .collect();
-    for all in [&mut files, &mut images] {
-        for subject in all.drain(MAX_JOBS.min(all.len())..) {
-            let why = format!("GitHub makes at most {MAX_JOBS} jobs of a matrix");
-            let name = if subject.sbom.is_empty() { subject.name } else { subject.sbom };
-            skipped.row([name, why]);
-        }
-    }
+    cut(&mut files, &mut skipped);
+    cut(&mut images, &mut skipped);
     Attested { files, images, skipped }
+}
+
+/// Whether an SBOM is small enough to be attested; lists it otherwise.
+fn fits(name: &str, size: u64, skipped: &mut Table) -> bool {
+    let fits = size <= MAX_SBOM;
+    if !fits {
+        let (size, limit) = (term::size(size), term::size(MAX_SBOM));
+        skipped.row([name.to_owned(), format!("it has {size}, and GitHub takes {limit}")]);
+    }
+    fits
+}
+
+/// Leaves as many as a matrix can have, and lists the others.
+fn cut(subjects: &mut Vec<Subject>, skipped: &mut Table) {
+    for subject in subjects.drain(MAX_JOBS.min(subjects.len())..) {
+        let why = format!("GitHub makes at most {MAX_JOBS} jobs of a matrix");
+        let name = if subject.sbom.is_empty() { subject.name } else { subject.sbom };
+        skipped.row([name, why]);
+    }
 }
 
 /// The archive that has the program of an SBOM.
@@ -97,5 +103,30 @@ fn subject(name: &str, digest: &str, sbom: Option<&Sbom>) -> Subject {
         digest: digest.to_owned(),
         sbom: sbom.map_or_else(String::new, |it| it.plan.name.clone()),
         sbom_sha256: sbom.map_or_else(String::new, |it| it.digest.hex()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What GitHub would refuse is left out, and listed.
+    #[test]
+    fn what_is_too_much_is_listed() {
+        for (size, expected) in [(0, true), (MAX_SBOM, true), (MAX_SBOM + 1, false)] {
+            let mut skipped = Table::new(&["not attested", "why"]);
+            assert_eq!(fits("a.spdx.json", size, &mut skipped), expected);
+            assert_eq!(skipped.is_empty(), expected, "{size}");
+        }
+        for (count, left, listed) in [(0, 0, ""), (256, 256, ""), (257, 256, "256.spdx.json")] {
+            let mut skipped = Table::new(&["not attested", "why"]);
+            let one =
+                |at: usize| Subject { sbom: format!("{at}.spdx.json"), ..subject("a", "b", None) };
+            let mut subjects: Vec<Subject> = (0..count).map(one).collect();
+            cut(&mut subjects, &mut skipped);
+            assert_eq!(subjects.len(), left);
+            assert_eq!(skipped.is_empty(), listed.is_empty(), "{count}");
+            assert!(skipped.to_string().contains(listed), "{skipped}");
+        }
     }
 }

@@ -250,7 +250,7 @@ impl<'a> Runner<'a> {
                 "token": if writes { "workflow" } else { "reader" },
                 "actor": "acme",
                 "repository": "acme/tool",
-                "ref": "refs/tags/v1.0.0",
+                "ref": concat!("refs/tags/v", env!("CARGO_PKG_VERSION")),
             },
             "inputs": workflow.inputs,
             "secrets": workflow.secrets,
