@@ -5,7 +5,7 @@ use std::io::{Cursor, Read, Write};
 use std::path::Path;
 
 use flate2::Compression;
-use flate2::write::GzEncoder;
+use flate2::write::{GzEncoder, ZlibEncoder};
 use oci_spec::image::MediaType;
 
 use crate::digest::Digest;
@@ -19,6 +19,7 @@ use crate::reference::{Reference, Repository};
 use crate::registry::{parse_challenge, parse_logins};
 use crate::resolve::{self, Manifest, Named};
 use crate::sign::{Bundle, KeyText, PublicKey, Statement};
+use crate::stamp::{self, Kind, List};
 use crate::target::Target;
 use crate::yaml::{self, Node, NodeKind};
 
@@ -62,6 +63,74 @@ pub fn linkage(bytes: &[u8]) {
         }
         Err(findings) => assert!(errors(findings), "refused without an error: {findings:?}"),
     }
+}
+
+/// Reads all bytes but the last as a program with lists of crates, and puts one into it; or, as
+/// that byte chooses, reads them as a list, or as the JSON in one, which no mutation packs. What
+/// was put in is found again, and what is accepted is written and read as the same.
+pub fn stamp(bytes: &[u8]) {
+    let Some((choice, bytes)) = bytes.split_last() else { return };
+    match choice % 3 {
+        0 => stamp_program(bytes),
+        1 => list(bytes),
+        _ => {
+            let mut packed = ZlibEncoder::new(Vec::new(), Compression::none());
+            packed.write_all(bytes).expect("memory takes it");
+            list(&packed.finish().expect("memory takes it"));
+        }
+    }
+}
+
+/// A list of the root alone.
+const LIST: &[u8] =
+    br#"{"packages":[{"name":"a","version":"1.0.0","source":"local","root":true}],"format":1}"#;
+
+fn stamp_program(bytes: &[u8]) {
+    let mut packed = ZlibEncoder::new(Vec::new(), Compression::none());
+    packed.write_all(LIST).expect("memory takes it");
+    let packed = packed.finish().expect("memory takes it");
+    let own = List::unpack(&packed).expect("the list above is one");
+    let before = stamp::lists(bytes);
+    if let Ok(Some(lists)) = &before {
+        lists.iter().flatten().for_each(check_list);
+    }
+    let Ok(stamped) = stamp::put(bytes.to_vec(), &packed) else { return };
+    if stamped == bytes {
+        // It has one already, which may be damaged.
+        assert!(!matches!(before, Ok(None)), "no program is taken for one with a list");
+        return;
+    }
+    assert!(stamped.len() >= bytes.len(), "nothing is taken away");
+    let after = stamp::lists(&stamped[..]).expect("what was written is read");
+    assert_eq!(after, Some(vec![Some(own)]));
+}
+
+fn list(section: &[u8]) {
+    if let Ok(list) = List::unpack(section) {
+        check_list(&list);
+    }
+}
+
+fn check_list(list: &List) {
+    let all = list.packages.len();
+    assert!(list.root().is_some_and(|root| root.root), "{list:?}");
+    assert!(list.packages.iter().flat_map(|it| &it.dependencies).all(|at| *at < all), "{list:?}");
+    let through = list.through();
+    assert_eq!(through.len(), all);
+    for (at, mut from) in through.iter().enumerate() {
+        // The way back to the root ends.
+        let mut steps = 0;
+        while let Some(next) = *from {
+            assert!(list.packages[next].dependencies.contains(&at) || steps > 0, "{list:?}");
+            from = &through[next];
+            steps += 1;
+            assert!(steps < all, "{list:?}");
+        }
+    }
+    let runtime = list.packages.iter().filter(|it| it.kind == Kind::Runtime).count();
+    assert_eq!(list.runtime().count(), runtime);
+    let again = List::unpack(&list.pack().expect("what was read is written"));
+    assert_eq!(&again.expect("what was written is read"), list);
 }
 
 /// Parses any text as a reference. What is accepted is written and parsed to the

@@ -15,6 +15,49 @@ fn root(name: &str, dependencies: &[usize]) -> Listed {
     Listed { source: "local".to_owned(), root: true, ..krate(name, dependencies) }
 }
 
+/// The fuzz target's properties, on what is almost a list.
+#[test]
+fn any_list_is_read_or_refused() {
+    let word = ["a", "1.0.0", "build", "\\u0000", "", "crates.io"];
+    arbtest::arbtest(|random| {
+        let all = random.int_in_range(0..=6_usize)?;
+        let mut packages = Vec::new();
+        for at in 0..all {
+            let mut numbers = Vec::new();
+            while numbers.len() < 4 && random.ratio(2, 3)? {
+                // Most lists have no cycle.
+                let most = if random.ratio(1, 20)? { all + 1 } else { at.max(1) - 1 };
+                numbers.push(random.int_in_range(0..=most)?.to_string());
+            }
+            let dependencies = numbers.join(",");
+            let (name, version) = (random.choose(&word)?, random.choose(&word)?);
+            let kind = if random.ratio(1, 3)? { ",\"kind\":\"build\"" } else { "" };
+            let root = if at + 1 == all || random.ratio(1, 20)? { ",\"root\":true" } else { "" };
+            packages.push(format!(
+                "{{\"name\":\"{name}\",\"version\":\"{version}\",\"source\":\"git\"{kind}{root},\
+                 \"dependencies\":[{dependencies}]}}"
+            ));
+        }
+        let mut bytes =
+            format!("{{\"packages\":[{}],\"format\":1}}", packages.join(",")).into_bytes();
+        if random.ratio(1, 4)? {
+            let at = random.int_in_range(0..=bytes.len() - 1)?;
+            bytes[at] = random.arbitrary()?;
+        }
+        // As JSON, and as a section.
+        crate::fuzzing::stamp(&[&bytes[..], &[2]].concat());
+        let mut section = packed(&String::from_utf8_lossy(&bytes));
+        if random.ratio(1, 4)? {
+            let at = random.int_in_range(0..=section.len() - 1)?;
+            section[at] = random.arbitrary()?;
+        }
+        section.push(1);
+        crate::fuzzing::stamp(&section);
+        Ok(())
+    })
+    .budget_ms(200);
+}
+
 fn packed(json: &str) -> Vec<u8> {
     let mut packed = ZlibEncoder::new(Vec::new(), Compression::fast());
     packed.write_all(json.as_bytes()).unwrap();
