@@ -8,6 +8,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::world::github::{GitHub, Token};
+use crate::world::keys::KEY;
 use crate::world::registries::{Access, PASSWORD, Registry, Software, USER, encoded};
 use crate::world::{World, judge, run, sha256};
 use runner::{Attested, Runner};
@@ -212,7 +213,9 @@ fn a_workflow_of_another_repository_releases() {
     runner.elsewhere.insert(uses.clone(), text.clone());
     let logins = json!({ "auths": { &*registry.host: { "auth": encoded(USER, PASSWORD) } } });
     runner.secrets.insert("DOCKER_AUTH_CONFIG".to_owned(), logins.to_string());
+    runner.secrets.insert("COSIGN_PRIVATE_KEY".to_owned(), KEY.to_owned());
     runner.run(workflow).unwrap();
+    assert!(released(&github).contains_key("checksums.txt.sigstore.json"));
     let mut expected = scripts(&text);
     expected.remove("build: install zig");
     assert_eq!(runner.ran.iter().cloned().collect::<BTreeSet<_>>(), expected);

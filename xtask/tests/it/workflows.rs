@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use serde_json::Value;
+
 use crate::world::{World, judge, run};
 
 /// This repository.
@@ -434,6 +436,61 @@ fn only_a_commit_of_a_repository_is_called() {
     many.ends_with(1).says("at most 32 targets, and there are 33");
 }
 
+/// Where something may sign or write, nothing of the project is built or run; and what a caller says
+/// chooses what is built, and neither runners nor commands.
+#[test]
+fn jobs_that_sign_run_nothing_of_the_project() {
+    for file in ["release", "reusable-release", "reusable-release-ghcr"] {
+        let text = std::fs::read_to_string(here().join(format!(".github/workflows/{file}.yml")));
+        let text = text.unwrap();
+        let workflow: Value = serde_yaml::from_str(&text).unwrap();
+        let mut signing = 0;
+        for (name, job) in workflow["jobs"].as_object().unwrap() {
+            let permissions = job["permissions"].as_object().unwrap();
+            let steps = job["steps"].as_array().unwrap();
+            let does = |text: &str| {
+                let of = |step: &Value| {
+                    [&step["uses"], &step["run"]]
+                        .iter()
+                        .any(|it| it.as_str().is_some_and(|it| it.contains(text)))
+                };
+                steps.iter().any(of)
+            };
+            let writes = permissions.values().any(|it| it == "write");
+            if !writes {
+                assert!(
+                    permissions.len() == 1 && permissions["contents"] == "read",
+                    "{file}: {name}"
+                );
+                continue;
+            }
+            // What a release starts is the tool, which another job built.
+            for command in ["cargo ", "release --split", " check ", "setup --zig"] {
+                assert!(!does(command), "{file}: {name} does {command:?}");
+            }
+            if permissions.contains_key("id-token") {
+                signing += 1;
+                assert!(!permissions.contains_key("contents"), "{file}: {name}");
+                assert!(!does("checkout@") && !does("$TOOL") && !does("rustup"), "{file}: {name}");
+            } else {
+                assert_eq!(name, "release", "{file}");
+            }
+        }
+        assert!(signing >= 2, "{file}");
+        if file.starts_with("reusable") {
+            let inputs: Vec<&str> = text.lines().filter(|line| line.contains("inputs.")).collect();
+            let names = |line: &&str| line.trim().split(':').next().unwrap().to_owned();
+            assert_eq!(inputs.iter().map(names).collect::<Vec<_>>(), ["os", "include"], "{text}");
+            assert!(!text.contains("matrix.runner"), "{text}");
+            assert!(
+                text.contains(concat!(" dockless@", env!("CARGO_PKG_VERSION"), "\n")),
+                "{text}"
+            );
+            assert_eq!(text.contains("packages: write"), file.ends_with("ghcr"), "{text}");
+        }
+    }
+}
+
 /// The images that are audited at night are those whose tag moves with releases.
 #[test]
 fn the_nightly_audit_names_what_settings_name() {
@@ -460,13 +517,17 @@ fn the_nightly_audit_names_what_settings_name() {
         ),
     ] {
         let world = World::empty();
-        world.package("", "tool", "1.0.0", &format!("[package.metadata.dockless.image]\n{image}"));
+        let script = if branch == "main" { "" } else { "./ci run" };
+        let more = format!(
+            "[package.metadata.dockless.image]\n{image}[workspace]\n\
+             [workspace.metadata.dockless.ci]\nrun = {script:?}\n"
+        );
+        world.package("", "tool", "1.0.0", &more);
         world.file("LICENSE", "free\n").file("ci run", "#!/bin/sh\n").lock().commit();
+        // git has no such branch, but a person may have written it.
+        let ci = "# Written by `dockless init`, which writes it anew\non:\n  push:\n    branches: [\"a b\"]\n";
         if branch != "main" {
-            // git has no such branch, but its remote may say that it has one.
-            let head = world.path(".git/refs/remotes/origin/HEAD");
-            std::fs::create_dir_all(head.parent().unwrap()).unwrap();
-            std::fs::write(head, format!("ref: refs/remotes/origin/{branch}\n")).unwrap();
+            world.file(".github/workflows/ci.yml", ci);
         }
         for reusable in ["", " --reusable acme/dockless@0123456789abcdef0123456789abcdef01234567"] {
             world.run(&format!("init --workflows{reusable}")).ends_with(0);
@@ -474,6 +535,9 @@ fn the_nightly_audit_names_what_settings_name() {
             assert!(audit.contains(audited), "no {audited:?} in\n{audit}");
             assert_eq!(audit.contains("packages: read"), read, "{audit}");
             assert!(!audit.contains("secrets."), "{audit}");
+            let ci = world.read(".github/workflows/ci.yml");
+            assert_eq!(ci.contains("branches: [\"a b\"]\n"), branch != "main", "{ci}");
+            assert_eq!(ci.contains("run: \"'./ci run'\"\n"), branch != "main", "{ci}");
             judged(&world, world.root());
         }
     }
