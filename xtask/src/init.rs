@@ -184,7 +184,9 @@ pub fn branch_pattern(branch: &str) -> String {
 pub fn branch_in(text: &str) -> Option<&str> {
     let named =
         text.lines().find_map(|line| line.trim().strip_prefix("branches: [")?.strip_suffix(']'));
-    named.filter(|branch| !branch.contains(',') && text.contains(MARK))
+    // Git allows no branch with these; GitHub would refuse the workflow.
+    let is_one = |branch: &&str| !branch.contains([',', ' ', '~', '^', ':']);
+    named.filter(|branch| is_one(branch) && text.contains(MARK))
 }
 
 /// A file's text with the pins of the existing file, which Dependabot updates.

@@ -524,7 +524,7 @@ fn the_nightly_audit_names_what_settings_name() {
         );
         world.package("", "tool", "1.0.0", &more);
         world.file("LICENSE", "free\n").file("ci run", "#!/bin/sh\n").lock().commit();
-        // git has no such branch, but a person may have written it.
+        // No branch can be called so: the one of git counts.
         let ci = "# Written by `dockless init`, which writes it anew\non:\n  push:\n    branches: [\"a b\"]\n";
         if branch != "main" {
             world.file(".github/workflows/ci.yml", ci);
@@ -536,7 +536,7 @@ fn the_nightly_audit_names_what_settings_name() {
             assert_eq!(audit.contains("packages: read"), read, "{audit}");
             assert!(!audit.contains("secrets."), "{audit}");
             let ci = world.read(".github/workflows/ci.yml");
-            assert_eq!(ci.contains("branches: [\"a b\"]\n"), branch != "main", "{ci}");
+            assert!(ci.contains("    branches: [main]\n"), "{ci}");
             assert_eq!(ci.contains("run: \"'./ci run'\"\n"), branch != "main", "{ci}");
             judged(&world, world.root());
         }
