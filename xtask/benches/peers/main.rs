@@ -2,7 +2,7 @@
 //!
 //! `cargo bench -p dockless -- PART…` runs parts of it: `release`, `large`,
 //! `build`, `version`, `alias`, `krew`, `check`,
-//! `cold`. Without a part all run but `cold`, which
+//! `trust`, `cold`. Without a part all run but `cold`, which
 //! compiles the tool itself anew. The projects that are measured are made in a
 //! temporary folder. With DOCKLESS_BENCH_DIR they are made there, and the next
 //! run uses them again as they are, until the folder is removed.
@@ -19,6 +19,7 @@ mod parts;
 #[path = "../shared/race.rs"]
 mod race;
 mod table;
+mod trust;
 
 use std::process::ExitCode;
 
@@ -26,7 +27,8 @@ use anyhow::{Context, Result};
 
 use crate::bench::Bench;
 
-const PARTS: [&str; 8] = ["release", "large", "build", "version", "alias", "krew", "check", "cold"];
+const PARTS: [&str; 9] =
+    ["release", "large", "build", "version", "alias", "krew", "check", "trust", "cold"];
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -70,6 +72,7 @@ fn measure(wanted: impl Fn(&str) -> bool) -> Result<()> {
             "alias" => parts::alias(&bench),
             "krew" => parts::krew(&bench),
             "check" => parts::check(&bench),
+            "trust" => trust::trust(&bench),
             _ => parts::cold(&bench),
         };
         println!("{}", report.with_context(|| format!("measure {part}"))?);

@@ -128,3 +128,63 @@ fn every_fault_while_signing_ends_well_or_in_one_clear_error() {
     assert!(wrong.is_empty(), "{} cells:\n{}", wrong.len(), wrong.join("\n"));
     assert!(met > cells.len() / 2, "{met} of {}", cells.len());
 }
+
+/// What a run asks for that pushes an image with all that is said of it, at the steps that are not
+/// those of its blobs.
+const ATTACHING: [Step; 5] =
+    [Step::Referrers, Step::Post, Step::Put, Step::ManifestPut, Step::TagPut];
+
+/// Whether the image and those of its platforms have signature, provenance and SBOM.
+fn is_all_said(world: &World, image: &str) -> bool {
+    let report = crate::world::run(verify(world, image).arg("--json"));
+    let text: Value = serde_json::from_str(&report.stdout).unwrap_or_default();
+    let proofs = text["proofs"].as_array().cloned().unwrap_or_default();
+    report.code == Some(0)
+        && !proofs.is_empty()
+        && proofs.iter().all(|it| it["verdict"] == "proved")
+}
+
+/// A push with SBOMs, provenance and signatures is overcome by no single fault, and the run after one
+/// that lasts has all of it; a third writes nothing.
+#[test]
+fn every_fault_while_attaching_leaves_what_the_next_run_completes() {
+    let Some(registry) = Registry::shared() else { return };
+    let world = impatient();
+    let (mut cells, mut met) = (0, 0);
+    for step in ATTACHING {
+        for (name, fault) in [
+            ("reset", Fault::Reset),
+            ("answer lost", Fault::AnswerLost),
+            ("500", Fault::status(500)),
+        ] {
+            let folder = format!("faults/said-{cells}");
+            cells += 1;
+            let proxy = Proxy::before(&registry.host).with_tokens(USER, PASSWORD);
+            // The image itself goes up before, so that what is attached is what the fault befalls.
+            let push = |more: &str| {
+                let args = format!("image --push{more} --repository {}/{folder}", proxy.host);
+                let mut tool = tool(&world, &proxy, &args);
+                if !more.is_empty() {
+                    tool.env("COSIGN_PRIVATE_KEY", KEY);
+                }
+                ended(&mut tool)
+            };
+            push("").ends_with(0);
+            proxy.inject(step, ONCE, fault);
+            let first = push(" --sbom");
+            met += usize::from(proxy.seen().iter().any(|seen| seen.faulted));
+            assert_eq!(first.code, Some(0), "{name} at {step:?}:\n{}", first.stderr);
+            let image = first.line().replace(&proxy.host, &registry.host);
+            assert!(is_all_said(&world, &image), "{name} at {step:?}: not all is said");
+            proxy.renew();
+            let before = registry.all_requests(&format!("{folder}/tool")).len();
+            push(" --sbom").ends_with(0);
+            let asked = registry.all_requests(&format!("{folder}/tool")).split_off(before);
+            let is_read = |it: &String| it.starts_with("HEAD ") || it.starts_with("GET ");
+            assert!(asked.iter().all(is_read), "{name} at {step:?}: {asked:#?}");
+            assert!(is_all_said(&world, &image));
+        }
+    }
+    said(&format!("{cells} faults while attaching, {met} of which befell a request"));
+    assert!(met >= cells / 2, "{met} of {cells}");
+}
