@@ -116,6 +116,11 @@ impl Env {
         self
     }
 
+    /// Keeps only these variables.
+    pub fn retain(&mut self, keep: impl Fn(&str) -> bool) {
+        self.vars.retain(|name, _| keep(&name.to_string_lossy()));
+    }
+
     /// This environment with absolute paths in cargo's and rustup's own variables. Relative ones
     /// start at the folder that the command was typed in; children are started elsewhere.
     pub fn anchored(mut self, dir: &Path) -> Env {

@@ -228,15 +228,17 @@ fn arguments(build: &BuildPlan) -> impl Iterator<Item = &String> {
 
 /// The variables by which rustc, cargo's profiles and C compilers make other code.
 fn environment(env: &Env) -> BTreeMap<String, String> {
-    let counts = |name: &str| {
-        let starts = ["CARGO_PROFILE_", "CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS"];
-        name.ends_with("RUSTFLAGS")
-            || name == "SOURCE_DATE_EPOCH"
-            || starts.iter().any(|start| name.starts_with(start))
-    };
     let set = env.iter().filter_map(|(name, value)| Some((name.to_str()?, value)));
-    let set = set.filter(|(name, value)| counts(name) && !value.is_empty());
+    let set = set.filter(|(name, value)| is_recorded(name) && !value.is_empty());
     set.map(|(name, value)| (name.to_owned(), value.to_string_lossy().into_owned())).collect()
+}
+
+/// Whether a variable changes what compilers make, so that it is recorded where it is set.
+pub fn is_recorded(name: &str) -> bool {
+    let starts = ["CARGO_PROFILE_", "CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS"];
+    name.ends_with("RUSTFLAGS")
+        || name == "SOURCE_DATE_EPOCH"
+        || starts.iter().any(|start| name.starts_with(start))
 }
 
 fn source(facts: &Facts<'_>) -> Resource {

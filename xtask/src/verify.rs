@@ -8,14 +8,22 @@ use crate::digest::Digest;
 use crate::finding::{Finding, Place};
 use crate::term::Table;
 
+mod compare;
 mod files;
 mod folder;
 mod image;
 mod provenance;
+mod rebuild;
+mod rebuilt;
+mod record;
 
+#[cfg(any(fuzzing, test))]
+pub use compare::{Found, contents};
 pub use files::file;
 pub use folder::folder;
 pub use image::image;
+pub use rebuild::Workshop;
+pub use rebuilt::{Rebuild, rebuilt};
 
 /// All that was looked at of a subject.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -15,10 +15,12 @@ use crate::secret::Address;
 use crate::version::{Head, ReleaseTag};
 
 mod ask;
+mod clone;
 mod tree;
 
 pub use ask::program;
 use ask::{fields, lines, query, read, stdout, text};
+pub use clone::{Moved, Wanted as WantedCommit, clone, files_named};
 pub use tree::{Change, ChangeKind, Tree, look as tree};
 
 /// The file that cargo adds to packaged sources.

@@ -61,6 +61,8 @@ mod publish;
 #[cfg(target_os = "linux")]
 mod published;
 #[cfg(target_os = "linux")]
+mod rebuild;
+#[cfg(target_os = "linux")]
 mod registries;
 #[cfg(target_os = "linux")]
 mod registry_faults;

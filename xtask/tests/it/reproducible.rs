@@ -11,7 +11,7 @@ use object::{Object, ObjectSection};
 use crate::cross::{BUILD, C, LIB};
 use crate::world::{AARCH64, World, X86_64, assert_whole, contents, entries, judge, run, said};
 
-mod varied;
+pub mod varied;
 
 use varied::{Change, Variation};
 

@@ -194,7 +194,7 @@ fn processors() -> Option<Change> {
 
 /// PATH with a rustc that is told the real time: faketime's library and rustc's
 /// allocator wait for each other for ever. cargo and this tool see the other date.
-fn without_faketime(world: &World) -> OsString {
+pub fn without_faketime(world: &World) -> OsString {
     let sysroot = run(&mut world.with("rustc", ["--print", "sysroot"]));
     let rustc = Path::new(sysroot.ends_with(0).line()).join("bin/rustc");
     let script = format!("unset LD_PRELOAD\nexec '{}' \"$@\"\n", rustc.display());
