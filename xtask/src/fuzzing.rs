@@ -21,8 +21,11 @@ use crate::resolve::{self, Manifest, Named};
 use crate::sign::{Bundle, KeyText, PublicKey, Statement};
 use crate::stamp::{self, Kind, List};
 use crate::target::Target;
-use crate::verify;
 use crate::yaml::{self, Node, NodeKind};
+
+mod compare;
+
+pub use compare::compare;
 
 /// One target of each width and byte order, one without IRELATIVE, two with glibc,
 /// each kind of Mach-O and PE file, and one without proof.
@@ -482,24 +485,5 @@ pub fn krew(bytes: &[u8]) {
             "{finding:?}"
         );
         assert!(!finding.why.is_empty() && !finding.fix.is_empty(), "{finding:?}");
-    }
-}
-
-/// Compares two halves, and the first with itself and with one of its bytes flipped, which the
-/// last byte chooses. What is equal has no difference, and anything else has one.
-pub fn compare(bytes: &[u8]) {
-    let Some((choice, rest)) = bytes.split_last() else { return };
-    let (one, other) = rest.split_at(rest.len() / 2);
-    let mut flipped = one.to_vec();
-    if let Some(byte) = flipped.get_mut(usize::from(*choice) * one.len() / 256) {
-        *byte ^= 1;
-    }
-    for after in [one, other, &flipped] {
-        let mut found = verify::Found::default();
-        verify::contents("file", one, after, &mut found);
-        assert_eq!(found.is_empty(), one == after);
-        for it in found.listed() {
-            assert!(!it.place.is_empty() && !it.what.is_empty() && !it.reason.is_empty());
-        }
     }
 }

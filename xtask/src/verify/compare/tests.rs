@@ -185,6 +185,7 @@ fn any_two_contents_compare_without_a_panic() {
             side.truncate(u.int_in_range(0..=most)?.max(most.saturating_sub(200)));
         }
         of(&sides[0], &sides[1]);
+        crate::fuzzing::compare(&[&sides[0][..], &sides[1], &[u.arbitrary()?]].concat());
         Ok(())
     });
 }
