@@ -16,6 +16,7 @@ use crate::world::{Run, World, judge, run, sha256};
 mod bases;
 mod contents;
 mod copies;
+mod discovered;
 mod helpers;
 mod logins;
 mod proxies;
