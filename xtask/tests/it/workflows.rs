@@ -1,5 +1,6 @@
 //! The workflows that projects get, and this one's own: what others find wrong with them.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::Value;
@@ -25,10 +26,19 @@ fn judged(world: &World, root: &Path) {
     }
 }
 
-/// Copies a file of this repository.
-fn ours(world: &World, file: &str) {
+/// Copies a file of this repository, and returns it.
+fn ours(world: &World, file: &str) -> String {
     let text = std::fs::read_to_string(here().join(file)).unwrap();
     world.file(file, &text);
+    text
+}
+
+/// What the jobs of a workflow may write, all together; reading goes without saying there.
+fn permissions(workflow: &str) -> BTreeSet<String> {
+    let workflow: Value = serde_yaml::from_str(workflow).unwrap();
+    let jobs = workflow["jobs"].as_object().unwrap().values();
+    let all = jobs.flat_map(|job| job["permissions"].as_object().unwrap());
+    all.filter(|(_, may)| *may == "write").map(|(name, _)| name.clone()).collect()
 }
 
 #[test]
@@ -356,10 +366,10 @@ fn a_caller_hands_over_what_is_needed() {
         // It stays so until it is removed, and nobody has to say it again.
         world.run("init --workflows --check").ends_with(0);
         world.run("init --workflows").ends_with(0).no_result();
+        assert_eq!(permissions(&caller), permissions(&ours(&world, &format!(".github/workflows/{file}"))));
         // What it calls, as a file of its own repository, whose inputs and secrets others know.
         let local = uses.replace("acme/dockless/", "./").replace(&format!("@{COMMIT}"), "");
         world.file(".github/workflows/release.yml", &caller.replace(&uses, &local));
-        ours(&world, &format!(".github/workflows/{file}"));
         if judge("actionlint").is_some() {
             let mut actionlint = world.with("actionlint", ["-no-color"]);
             assert_eq!(run(&mut actionlint).ends_with(0).stdout, "");
