@@ -12,6 +12,7 @@ mod compare;
 mod files;
 mod folder;
 mod image;
+mod list;
 mod provenance;
 mod rebuild;
 mod rebuilt;

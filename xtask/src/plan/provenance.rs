@@ -12,7 +12,7 @@ pub const STATEMENT: &str = ".intoto.json";
 pub fn plan(config: &Config, request: &Request, builds: &[BuildPlan]) -> Vec<ProvenancePlan> {
     let part = match request.part {
         Part::All => request.archives() || request.images(),
-        Part::Images => super::sign::has_key(config, request),
+        Part::Images => request.has_key(&config.sign),
         Part::Archives | Part::Dockerfiles | Part::Programs => false,
     };
     let wanted = config.provenance.ship && !request.skips(Skip::Provenance);

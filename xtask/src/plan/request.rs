@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::config::{ForgeKind, Slug};
+use crate::config::{ForgeKind, SignConfig, Slug};
 use crate::http::Network;
 use crate::reference::Above;
 use crate::target::Platform;
@@ -131,6 +131,11 @@ impl Request {
     pub fn sboms(&self) -> bool {
         let part = matches!(self.part, Part::All | Part::Archives | Part::Images);
         self.mode != Mode::Local && part && !self.skips(Skip::Sbom)
+    }
+
+    /// Whether there is a key to sign with.
+    pub fn has_key(&self, config: &SignConfig) -> bool {
+        self.publish.has_key || config.key.is_some()
     }
 
     /// Whether nothing is made but images, or what goes into them.

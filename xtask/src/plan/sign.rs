@@ -3,16 +3,10 @@
 use super::{CHECKSUMS, Part, Request, STATEMENT, SignPlan, Skip};
 use crate::config::{Config, SignedFiles};
 
-/// Whether there is a key to sign with.
-pub fn has_key(config: &Config, request: &Request) -> bool {
-    request.publish.has_key || config.sign.key.is_some()
-}
-
 /// Decides what is signed. `files` are those of the release.
 pub fn plan(config: &Config, request: &Request, files: &[String]) -> Option<SignPlan> {
-    let has_key = has_key(config, request);
     let config = &config.sign;
-    if !has_key || request.skips(Skip::Sign) {
+    if !request.has_key(config) || request.skips(Skip::Sign) {
         return None;
     }
     let signed = |name: &&String| match config.files {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::files::{List, compared, name, own_signature};
+use super::list::{List, compared, name, own_signature};
 use super::{Need, Report, Verdict, What, provenance};
 use crate::files::{self, EntryKind};
 use crate::plan::{BUNDLE, CHECKSUMS};

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 
-use super::files::{List, compared, name};
+use super::list::{List, compared, name};
 use super::{Need, Report, Verdict, What, said};
 use crate::digest::Digest;
 use crate::files::{self, EntryKind};
