@@ -28,6 +28,7 @@ mod logins;
 mod pull;
 mod push;
 mod referrers;
+mod sboms;
 mod tag;
 mod upload;
 

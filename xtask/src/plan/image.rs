@@ -157,7 +157,10 @@ fn pinned(base: &Base, project: &Project) -> Result<Base, String> {
         return Ok(base.clone());
     }
     match project.bases.get(reference) {
-        Some(digest) => Ok(Base::Named(Reference { digest: Some(*digest), ..reference.clone() })),
+        Some(pinned) => {
+            let digest = Some(pinned.digest);
+            Ok(Base::Named(Reference { digest, ..reference.clone() }))
+        }
         None => Err(format!("dockless.lock does not say which image {reference} is")),
     }
 }

@@ -59,7 +59,7 @@ impl Registry<'_> {
         reads.of(raw, only)
     }
 
-    fn manifest(&self, site: &Site, url: &Url, reference: &Reference) -> Result<Raw> {
+    pub(super) fn manifest(&self, site: &Site, url: &Url, reference: &Reference) -> Result<Raw> {
         let headers = &[("accept", MANIFEST_TYPES)];
         let call = Call { headers, ..Call::new(Method::GET, url, limits::MANIFEST) };
         let response = self.find(site, &call)?.ok_or_else(|| absent(reference))?;

@@ -1,6 +1,6 @@
 //! The lists of what is in the programs and images that were made.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
 
@@ -12,7 +12,7 @@ use crate::oci::{Base, Descriptor, Root};
 use crate::parallel;
 use crate::plan::{ImagePlatform, Plan, SbomOf, SbomPlan};
 use crate::project::Project;
-use crate::reference::Repository;
+use crate::reference::{Reference, Repository};
 use crate::registry::{Attachment, Registry};
 use crate::sbom::{self, Document, Origin, Program};
 use crate::target::Target;
@@ -182,6 +182,17 @@ impl Making<'_> {
         Ok(Program { bin, version, target, sha256: Some(binary.digest()?), graphs, origin })
     }
 
+    /// Where dockless.lock says that the SBOMs of a base are.
+    fn sboms_of_base(&self, name: &Reference, digest: Digest) -> Vec<String> {
+        let pinned = self.project.bases.iter();
+        let pinned = pinned.filter(|(base, _)| base.repository == name.repository);
+        let own = pinned.flat_map(|(base, pinned)| pinned.sboms.iter().map(move |it| (base, it)));
+        let own = own.filter(|(_, sbom)| sbom.of == digest);
+        let places: BTreeSet<String> =
+            own.map(|(base, sbom)| format!("oci://{}", base.repository.at(&sbom.at))).collect();
+        places.into_iter().collect()
+    }
+
     fn image<'a>(
         &'a self,
         image: &'a Image,
@@ -199,7 +210,8 @@ impl Making<'_> {
             Base::Builtin => sbom::Base::Builtin,
             Base::Stored { .. } => {
                 let (name, digest) = base.foreign(&it.platform).context("find the base's image")?;
-                sbom::Base::Foreign { name, digest }
+                let sboms = name.map_or_else(Vec::new, |name| self.sboms_of_base(name, digest));
+                sbom::Base::Foreign { name, digest, sboms }
             }
         };
         Ok(sbom::Image {

@@ -30,6 +30,8 @@ pub enum Base<'a> {
     Foreign {
         name: Option<&'a Reference>,
         digest: Digest,
+        /// Where the SBOMs of its own makers are, `oci://REPOSITORY@DIGEST`.
+        sboms: Vec<String>,
     },
 }
 
@@ -100,7 +102,10 @@ fn add(draft: &mut Draft, plan: &ImagePlan, image: &Image<'_>) -> usize {
             }
             base
         }
-        Base::Foreign { name, digest } => draft.add(foreign(*name, digest, image.platform)),
+        Base::Foreign { name, digest, sboms } => {
+            let base = foreign(*name, digest, image.platform);
+            draft.add(Part { sboms: sboms.clone(), ..base })
+        }
     };
     draft.relate(own, RelationKind::Contains, base);
     own

@@ -127,7 +127,11 @@ fn documents(u: &mut Unstructured<'_>) -> Result<Vec<Document>> {
     let platforms = ["linux/amd64", "linux/arm64"].map(|name| Platform::parse(name).unwrap());
     let base: Reference = Reference::parse("gcr.io/distroless/static:nonroot").unwrap();
     let digest = Digest::of(b"base");
-    let bases = [Base::Builtin, Base::Foreign { name: Some(&base), digest }, Base::Scratch];
+    let bases = [
+        Base::Builtin,
+        Base::Foreign { name: Some(&base), digest, sboms: Vec::new() },
+        Base::Scratch,
+    ];
     let images = platforms.iter().zip([&one, &two]).map(|(platform, graph)| {
         let programs = vec![program(graph)];
         let digest = Digest::of(platform.to_string().as_bytes());

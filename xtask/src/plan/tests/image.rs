@@ -190,7 +190,9 @@ fn a_base_in_a_registry_is_what_was_pinned_and_nothing_else() {
 fn a_line_of_the_lock_that_nothing_needs_stops_a_release() {
     let mut facts = project(vec![package("tool", "1.0.0", None)], None);
     let base = Reference::parse("alpine:3").unwrap();
-    facts.bases.insert(base.clone(), crate::digest::Digest::of(b"an image"));
+    let digest = crate::digest::Digest::of(b"an image");
+    let pinned = crate::project::bases::Pinned { digest, sboms: Vec::new() };
+    facts.bases.insert(base.clone(), pinned);
     let mut settings = config(&facts);
     for (mode, severity) in [(Mode::Snapshot, Severity::Warning), (Mode::Release, Severity::Error)]
     {

@@ -1,7 +1,12 @@
 //! Bases that are in a registry: pinned in `dockless.lock`, kept in the cache, and
 //! moved from registry to registry with as little as it takes.
 
+use std::collections::BTreeSet;
+
+use super::signatures::put_bytes;
 use super::*;
+use crate::world::proxy::ask;
+use crate::world::sketch::MANIFEST;
 use crate::world::{contents, flat, only_host};
 
 /// A package for both platforms that stands on a base.
@@ -321,4 +326,86 @@ fn a_base_may_take_a_login() {
     let made = run(&mut tool(&world, registry, "image -vv"));
     discreet(made.ends_with(0));
     assert_on(&world, "private", &digest);
+}
+
+/// The SBOMs of the image in dist/ for a platform: what they say of the SBOMs of the base.
+fn sboms_of_the_base(world: &World) -> BTreeSet<String> {
+    let names = crate::world::names(&world.dist()).into_iter();
+    let mut named = BTreeSet::new();
+    for name in names.filter(|name| name.ends_with(".image.spdx.json")) {
+        let text: Value = serde_json::from_str(&world.read(&format!("dist/{name}"))).unwrap();
+        let parts = text["packages"].as_array().unwrap().iter();
+        let references = parts.filter_map(|part| part["externalRefs"].as_array()).flatten();
+        let sboms = references.filter(|it| it["referenceType"] == "sbom");
+        named.extend(sboms.map(|it| it["referenceLocator"].as_str().unwrap().to_owned()));
+    }
+    named
+}
+
+#[test]
+fn the_sboms_of_a_base_are_noted_with_it() {
+    for software in [Software::V3, Software::Referrers] {
+        let Some(registry) = Registry::of(software, Access::Open) else { continue };
+        let host = &*registry.host;
+        let theirs = project();
+        let args = format!("image -q --push --sbom --repository {host}/bases/told");
+        run(&mut tool(&theirs, registry, &args)).ends_with(0);
+        let base = format!("{host}/bases/told/tool:1.0.0");
+        let world = based(&base);
+        run(&mut tool(&world, registry, "image -q --update-base")).ends_with(0);
+        let lock = world.read("dockless.lock");
+        assert_eq!(lock.matches(" sbom sha256:").count(), 4, "two of each platform: {lock}");
+        let named = sboms_of_the_base(&world);
+        assert_eq!(named.len(), 3, "{named:?}");
+        for place in &named {
+            let (repository, digest) =
+                place.strip_prefix("oci://").unwrap().split_once('@').unwrap();
+            assert_eq!(repository, format!("{host}/bases/told/tool"));
+            assert!(lock.contains(digest), "{digest} in {lock}");
+            let path = format!("/v2/bases/told/tool/manifests/{digest}");
+            let found = ask(host, "GET", &path, &[("accept", MANIFEST)], b"");
+            assert_eq!(found.status, 200, "{place}");
+        }
+        // The same without the network, and without those that the base gets later.
+        run(&mut tool(&world, registry, "image -q")).ends_with(0);
+        assert_eq!(sboms_of_the_base(&world), named);
+        // BuildKit keeps an attestation beside the image in its index.
+        let path = "/v2/bases/told/tool/manifests/1.0.0";
+        let index = ask(host, "GET", path, &[("accept", INDEX)], b"");
+        let mut index: Value = serde_json::from_slice(&index.body).unwrap();
+        let of = index["manifests"][0]["digest"].as_str().unwrap().to_owned();
+        let config = put_bytes(host, "bases/told/tool", "application/vnd.oci.empty.v1+json", b"{}");
+        let kind = "application/vnd.in-toto+json";
+        let mut layer = put_bytes(host, "bases/told/tool", kind, b"{\"a\":1}");
+        layer["annotations"] =
+            serde_json::json!({ "in-toto.io/predicate-type": "https://spdx.dev/Document" });
+        let manifest = serde_json::json!({ "schemaVersion": 2, "mediaType": MANIFEST,
+                                           "config": config, "layers": [layer] });
+        let text = manifest.to_string();
+        let mut entry = put_bytes(host, "bases/told/tool", MANIFEST, text.as_bytes());
+        entry["platform"] = serde_json::json!({ "os": "unknown", "architecture": "unknown" });
+        entry["annotations"] = serde_json::json!({
+            "vnd.docker.reference.type": "attestation-manifest",
+            "vnd.docker.reference.digest": of,
+        });
+        index["manifests"].as_array_mut().unwrap().push(entry.clone());
+        let put = ask(
+            host,
+            "PUT",
+            "/v2/bases/told/tool/manifests/2.0.0",
+            &[("content-type", INDEX)],
+            index.to_string().as_bytes(),
+        );
+        assert_eq!(put.status, 201);
+        rebase(&world, &base.replace("1.0.0", "2.0.0"));
+        run(&mut tool(&world, registry, "image -q --update-base")).ends_with(0);
+        let expected = format!("    {of} sbom {}\n", entry["digest"].as_str().unwrap());
+        let lock = world.read("dockless.lock");
+        assert!(lock.contains(&expected), "{expected} in {lock}");
+        // A lock that is no longer one.
+        world.file("dockless.lock", &lock.replace(" sbom sha256:", " sbom sha512:"));
+        world.run("image").ends_with(1).says("dockless.lock line ").says("--update-base");
+        world.file("dockless.lock", &expected);
+        world.run("image").ends_with(1).says("dockless.lock line 1: it is of no base");
+    }
 }

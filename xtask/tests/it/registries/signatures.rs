@@ -228,7 +228,7 @@ fn an_image_is_signed_when_it_is_pushed() {
 }
 
 /// Puts a manifest or a blob by its digest, which is returned with its size.
-fn put_bytes(host: &str, repository: &str, media_type: &str, bytes: &[u8]) -> Value {
+pub fn put_bytes(host: &str, repository: &str, media_type: &str, bytes: &[u8]) -> Value {
     let digest = format!("sha256:{}", sha256(bytes));
     if media_type == MANIFEST {
         let path = format!("/v2/{repository}/manifests/{digest}");
