@@ -6,12 +6,12 @@
 //!
 //! Statements of provenance ([SLSA 1](https://slsa.dev/spec/v1.2/build-provenance)) name this heading
 //! as their `buildType`. Each is about what `dockless release` made of one package: its programs
-//! (`TARGET/PROGRAM`), archives, SBOMs, krew manifest, and images (`REPOSITORY@DIGEST`).
+//! (`TARGET/PROGRAM`), archives, SBOMs, krew manifest, and images (`NAME@DIGEST`).
 //!
 //! `externalParameters` are what the user chose: `source` (the repository and the commit; changed
 //! sources have no commit), `tag`, `package`, `version`, `bins`, `targets`, `profile`, `arguments`
-//! (cargo's, for features and profile), `images` (their names), and `environment` (the variables that
-//! change what compilers make, where they are set). `internalParameters` are the digest of the
+//! (cargo's, for features and profile), and `environment` (the variables that change what compilers
+//! make, where they are set). `internalParameters` are the digest of the
 //! package's plan and the time that outputs carry. `resolvedDependencies` are the sources, Cargo.lock,
 //! each crate with the checksum of its `.crate` file or its commit, the compiler, the standard
 //! libraries and zig by digests of their files, and the bases of images. A digest over several files

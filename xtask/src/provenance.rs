@@ -65,9 +65,6 @@ pub struct Parameters {
     pub profile: String,
     /// cargo's, for the features and the profile.
     pub arguments: Vec<String>,
-    /// The names of the images, with their tags.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub images: Vec<String>,
     /// The variables that change what compilers make, where they are set.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub environment: BTreeMap<String, String>,
@@ -201,11 +198,10 @@ fn parameters(facts: &Facts<'_>) -> Parameters {
     let Facts { plan, build, .. } = facts;
     let own = |package: &String| *package == build.package;
     let archives = plan.archives.iter().filter(|it| own(&it.package));
-    let images = || plan.images.iter().filter(|it| own(&it.package));
-    let platforms = images().flat_map(|image| &image.platforms);
+    let images = plan.images.iter().filter(|it| own(&it.package));
+    let platforms = images.flat_map(|image| &image.platforms);
     let targets: BTreeSet<&Target> =
         archives.map(|it| &it.target).chain(platforms.map(|it| &it.target)).collect();
-    let names = images().flat_map(|image| &image.names).map(ToString::to_string);
     Parameters {
         source: source(facts),
         tag: plan.tag.clone(),
@@ -215,7 +211,6 @@ fn parameters(facts: &Facts<'_>) -> Parameters {
         targets: targets.into_iter().map(ToString::to_string).collect(),
         profile: build.profile.clone(),
         arguments: arguments(build).cloned().collect(),
-        images: names.collect(),
         environment: environment(facts.env),
     }
 }
@@ -309,7 +304,7 @@ fn plan_digest(plan: &Plan, build: &BuildPlan) -> Result<Digest> {
         let files = it.files.iter().map(|file| (&file.to, file.mode, &file.owner));
         let files: Vec<_> = files.collect();
         json!({ "base": base, "bins": it.bins, "config": it.config, "files": files,
-                "licenses": it.licenses, "names": it.names, "platforms": it.platforms })
+                "licenses": it.licenses, "platforms": it.platforms })
     });
     let sboms = plan.sboms.iter().filter(|it| own(&it.package));
     let planned = json!({

@@ -1,9 +1,10 @@
 //! The SBOMs that the makers of an image published beside it: referrers, attestations that BuildKit
 //! keeps in the index, and what cosign keeps under tags.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
+use oci_spec::image::MediaType;
 
 use super::{Access, Registry, Site};
 use crate::digest::Digest;
@@ -22,6 +23,9 @@ const PREDICATES: [&str; 2] = ["https://spdx.dev/Document", "https://cyclonedx.o
 /// <https://github.com/moby/buildkit/blob/master/docs/attestations/attestation-storage.md>
 const ANNOTATIONS: [&str; 3] =
     ["dev.sigstore.bundle.predicateType", "predicateType", "in-toto.io/predicate-type"];
+
+/// The most referrers of one manifest that are looked at.
+const LOOKED_AT: usize = 100;
 
 /// The most SBOMs of one image that are noted. Anybody may list thousands.
 const MOST: usize = 8;
@@ -76,11 +80,9 @@ impl Registry<'_> {
         digest: &Digest,
     ) -> Result<BTreeSet<Digest>> {
         let mut found = BTreeSet::new();
-        for entry in self.listed(site, digest)?.0 {
-            let kind = entry.other.get("artifactType").and_then(|it| it.as_str());
-            let descriptor = entry.parse()?;
-            if kind.is_some_and(|kind| KINDS.contains(&kind)) || is_told(&entry) {
-                found.insert(descriptor.digest);
+        for entry in self.listed(site, digest)?.0.into_iter().take(LOOKED_AT) {
+            if found.len() < MOST && self.is_sbom(site, &entry)? {
+                found.insert(entry.parse()?.digest);
             }
         }
         let tag = |end: &str| Tag::parse(&format!("sha256-{}.{end}", digest.hex()));
@@ -89,12 +91,28 @@ impl Registry<'_> {
         }
         if let Some(Root::Image(image)) = self.under_tag(repository, &tag("att")?)? {
             let mut layers = image.layers.iter().map(|layer| &layer.descriptor.annotations);
-            if layers.any(|annotations| ANNOTATIONS.iter().any(|key| holds(annotations.get(*key))))
-            {
+            if layers.any(is_predicate) {
                 found.insert(image.manifest.digest());
             }
         }
         Ok(found)
+    }
+
+    /// Whether a referrer is an SBOM. Some registries list it by the type of its config.
+    fn is_sbom(&self, site: &Site, entry: &RawDescriptor) -> Result<bool> {
+        let named = entry.other.get("artifactType").and_then(|it| it.as_str()).unwrap_or_default();
+        if !named.is_empty() && named != MediaType::EmptyJSON.as_ref() {
+            return Ok(KINDS.contains(&named) || is_told(entry));
+        }
+        let descriptor = entry.parse()?;
+        if !media::is_image(&descriptor.media_type) {
+            return Ok(false);
+        }
+        let bytes = self.json(&|| Ok(site.clone()), &descriptor, limits::MANIFEST)?;
+        let manifest: RawManifest = oci::parse(&bytes, &descriptor.digest.to_string())?;
+        let mut layers = manifest.layers.iter().map(|layer| layer.media_type.as_ref());
+        let told = manifest.annotations.as_ref().is_some_and(is_predicate);
+        Ok(told || layers.any(|kind| KINDS.contains(&kind)))
     }
 
     /// The attestations in an index that hold an SBOM of a manifest.
@@ -121,11 +139,11 @@ impl Registry<'_> {
 
 /// Whether the annotations say that it holds an SBOM.
 fn is_told(entry: &RawDescriptor) -> bool {
-    let annotations = entry.annotations.as_ref();
-    annotations.is_some_and(|all| ANNOTATIONS.iter().any(|key| holds(all.get(*key))))
+    entry.annotations.as_ref().is_some_and(is_predicate)
 }
 
-/// Whether a type of statements is one with an SBOM.
-fn holds(predicate: Option<&String>) -> bool {
-    predicate.is_some_and(|it| PREDICATES.iter().any(|start| it.starts_with(start)))
+/// Whether annotations name a type of statements that hold an SBOM.
+fn is_predicate(annotations: &BTreeMap<String, String>) -> bool {
+    let named = ANNOTATIONS.iter().filter_map(|key| annotations.get(*key));
+    named.into_iter().any(|it| PREDICATES.iter().any(|start| it.starts_with(start)))
 }

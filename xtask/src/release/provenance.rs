@@ -150,12 +150,11 @@ impl Making<'_> {
     }
 }
 
-/// An image and those of its platforms, under each of its names.
+/// An image and those of its platforms. Where they are pushed is not said: the same image goes to
+/// several places.
 fn images(image: &Image) -> Vec<Subject> {
     let mut digests = vec![image.root.digest()];
     digests.extend(image.root.images().iter().map(|(_, it)| it.manifest.digest()));
-    let named = image.plan.repositories().into_iter().flat_map(|repository| {
-        digests.iter().map(move |digest| (repository.at(digest).to_string(), digest))
-    });
+    let named = digests.iter().map(|digest| (format!("{}@{digest}", image.plan.name), digest));
     named.map(|(name, digest)| Subject::new(Some(name), digest)).collect()
 }

@@ -217,7 +217,7 @@ fn of_two_runs_at_once_the_second_waits_and_says_for_whom() {
     said.read_to_string(&mut rest).unwrap();
     let second = ended(second);
     assert_eq!(second.code, Some(0), "{rest}");
-    assert_eq!(second.stdout.lines().count(), 5);
+    assert_eq!(second.stdout.lines().count(), 6);
     assert_whole(&world.dist());
     assert!(!world.names().iter().any(|name| name.starts_with(".dist")), "{:?}", world.names());
 }

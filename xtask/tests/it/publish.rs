@@ -326,7 +326,7 @@ fn a_draft_is_left_to_a_person_and_then_published() {
     {
         let mut state = stage.github.state();
         let release = &mut state.repository(REPOSITORY).releases[0];
-        assert!(release.draft && release.assets.len() == 5, "{release:?}");
+        assert!(release.draft && release.assets.len() == 6, "{release:?}");
         release.body = "a person wrote this".to_owned();
         assert!(!state.repositories.contains_key(FORK));
     }

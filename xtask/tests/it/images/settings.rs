@@ -104,7 +104,9 @@ annotations = { "com.acme.note" = "{{ name }}" }"#,
     let manifest = blob(&layout, descriptor["digest"].as_str().unwrap());
     assert_eq!(manifest["annotations"]["com.acme.note"], "tool");
     assert_eq!(manifest["annotations"].get("com.acme.version"), None);
-    let names = &json(&world.path("dist/artifacts.json"))[0]["extra"]["references"];
+    let artifacts = json(&world.path("dist/artifacts.json"));
+    let image = artifacts.as_array().unwrap().iter().find(|it| it["type"] == "Image").unwrap();
+    let names = &image["extra"]["references"];
     let repositories = ["ghcr.io/acme/tool", "quay.io/acme/tool"];
     let tagged = repositories.iter().flat_map(|it| [format!("{it}:v1.0.0"), format!("{it}:edge")]);
     assert_eq!(names, &serde_json::json!(tagged.collect::<Vec<_>>()));
