@@ -366,7 +366,10 @@ fn a_caller_hands_over_what_is_needed() {
         // It stays so until it is removed, and nobody has to say it again.
         world.run("init --workflows --check").ends_with(0);
         world.run("init --workflows").ends_with(0).no_result();
-        assert_eq!(permissions(&caller), permissions(&ours(&world, &format!(".github/workflows/{file}"))));
+        assert_eq!(
+            permissions(&caller),
+            permissions(&ours(&world, &format!(".github/workflows/{file}")))
+        );
         // What it calls, as a file of its own repository, whose inputs and secrets others know.
         let local = uses.replace("acme/dockless/", "./").replace(&format!("@{COMMIT}"), "");
         world.file(".github/workflows/release.yml", &caller.replace(&uses, &local));
