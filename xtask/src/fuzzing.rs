@@ -15,6 +15,7 @@ use crate::krew::{self, Archives};
 use crate::linkage::{Suspect, inspect};
 use crate::oci::tar_reader::{TarMember, check_layer, walk, walk_file};
 use crate::oci::{At, BaseTree, Blob, Descriptor, Raw, Reads, Zstd};
+use crate::provenance::Provenance;
 use crate::reference::{Reference, Repository};
 use crate::registry::{parse_challenge, parse_logins};
 use crate::resolve::{self, Manifest, Named};
@@ -147,7 +148,7 @@ pub fn reference(bytes: &[u8]) {
     assert_eq!(familiar.expect("the short form parses"), reference.repository);
 }
 
-/// Reads any bytes as a bundle, a statement and a key, in PEM form and without it. A public key
+/// Reads any bytes as a bundle, a statement, its provenance and a key, in PEM form and without it. A public key
 /// that is accepted is written and read as the same.
 pub fn sign(bytes: &[u8]) {
     if let Ok(bundle) = Bundle::parse(bytes) {
@@ -156,6 +157,9 @@ pub fn sign(bytes: &[u8]) {
     if let Ok(statement) = Statement::parse(bytes) {
         let again = serde_json::to_vec(&statement).expect("a statement is JSON");
         assert!(Statement::parse(&again).is_ok(), "what was written parses");
+        if let Ok(provenance) = Provenance::of(&statement) {
+            assert!(!provenance.summary().is_empty(), "what is accepted can be said");
+        }
     }
     let pem = |label: &str| {
         let base64 = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, bytes);

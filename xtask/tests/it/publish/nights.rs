@@ -90,7 +90,8 @@ impl Night {
             let image = format!("{image}/kubectl-tool:1.0.0");
             let said = run(verify(world, &image).envs(self.stage.registry.vars(world)));
             let stdout = &said.ends_with(0).stdout;
-            assert_eq!(stdout.matches("proved ").count(), 1, "{stdout}");
+            // Its signature, its provenance and its SBOM.
+            assert_eq!(stdout.matches("proved ").count(), 3, "{stdout}");
         }
     }
 }
