@@ -14,6 +14,7 @@ mod index;
 mod meanwhile;
 mod nights;
 mod proofs;
+mod rebuilt;
 
 /// Nobody but GitHub may ever see it.
 const CANARY: &str = "ghp_canary0123456789abcdefghijklmnop";

@@ -361,6 +361,30 @@ fn a_build_that_takes_in_its_folder_and_its_day_is_found() {
     );
 }
 
+/// The compiler of the record is taken, not the one that is active, also in an xtask: cargo hands
+/// its own choice on.
+#[test]
+fn the_recorded_compiler_makes_it_again() {
+    let world = project();
+    let published = published(&world, world.tool(["release", "--skip", "publish,check"]));
+    let sysroot = run(&mut world.with("rustc", ["--print", "sysroot"]));
+    let sysroot = sysroot.ends_with(0).line().to_owned();
+    let said = run(&mut world.with("rustc", ["-vV"])).ends_with(0).stdout.clone();
+    let version = said.lines().find_map(|line| line.strip_prefix("release: ")).unwrap();
+    // As rustup's: another compiler where the variable asks for another, or for none. What the
+    // record asks for is there, and is later named by its folder.
+    let script = format!(
+        "case \"$RUSTUP_TOOLCHAIN\" in\n{version} | *-*) exec '{sysroot}/bin/rustc' \"$@\";;\nesac\n\
+         case \"$1\" in\n-vV) echo 'release: 1.60.0';;\n*) exit 1;;\nesac\n"
+    );
+    world.script("proxies/rustc", &script);
+    world.script("proxies/cargo", &format!("exec '{sysroot}/bin/cargo' \"$@\"\n"));
+    let mut tool = rebuild(&world, &published);
+    tool.env("PATH", world.path_with("proxies")).env("RUSTUP_TOOLCHAIN", "another");
+    tool.env("CARGO", "/nowhere/cargo").env("CARGO_MANIFEST_DIR", world.root());
+    run(&mut tool).ends_with(0);
+}
+
 /// A record that cannot be followed is refused before anything is built.
 #[test]
 fn what_cannot_be_made_again_is_said_with_the_fix() {
