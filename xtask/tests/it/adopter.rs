@@ -46,13 +46,25 @@ fn an_xtask_of_two_files_releases_its_workspace_and_not_itself() {
     write(&root);
     // Kept between runs, for the library takes a while to compile.
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("adopter");
-    let output = Command::new("cargo")
-        .args(["xtask", "release", "--snapshot", "--json", "--color", "never"])
-        .current_dir(&root)
-        .env("CARGO_TARGET_DIR", &target)
-        .env("DOCKLESS_CACHE", root.join(".cache"))
-        .output()
-        .unwrap();
+    // cargo takes out of the lock file what only this checkout needs.
+    let mut cargo = Command::new("cargo");
+    let resolved = cargo.args(["metadata", "--format-version=1"]).current_dir(&root).output();
+    assert!(resolved.unwrap().status.success());
+    std::fs::write(root.join(".gitignore"), "/.cache\n").unwrap();
+    for args in ["init -q", "add -A", "commit -qm all", "tag v0.3.0"] {
+        let own = ["user.name=a", "user.email=a@example.com", "commit.gpgsign=false"];
+        let own = own.into_iter().flat_map(|setting| ["-c", setting]);
+        let mut git = Command::new("git");
+        let status = git.args(own).args(args.split(' ')).current_dir(&root).status();
+        assert!(status.unwrap().success(), "git {args}");
+    }
+    let xtask = |args: &str| {
+        let mut cargo = Command::new("cargo");
+        cargo.arg("xtask").args(args.split(' ')).args(["--json", "--color", "never"]);
+        cargo.current_dir(&root).env("CARGO_TARGET_DIR", &target);
+        cargo.env("DOCKLESS_CACHE", root.join(".cache")).output().unwrap()
+    };
+    let output = xtask("release --snapshot");
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{stderr}");
     let outcome: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -80,4 +92,11 @@ fn an_xtask_of_two_files_releases_its_workspace_and_not_itself() {
         .map(|entry| entry.unwrap().path().unwrap().display().to_string())
         .collect();
     assert_eq!(names, ["LICENSE", "tool"]);
+
+    // The xtask makes the release again, too, from a clone.
+    let output = xtask("verify --rebuild --source . dist");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(said["rebuild"]["differences"], serde_json::json!([]));
 }

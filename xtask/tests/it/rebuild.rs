@@ -385,6 +385,37 @@ fn the_recorded_compiler_makes_it_again() {
     run(&mut tool).ends_with(0);
 }
 
+/// Several packages, with other targets and features, of a commit without a tag.
+#[test]
+fn a_snapshot_of_several_packages_is_made_again() {
+    let world = World::workspace(&[("one", "1.0.0"), ("two", "2.1.0")], "");
+    let features = "[features]\nmore = []\n[package.metadata.dockless]\nfeatures = [\"more\"]\n";
+    let two = world.read("two/Cargo.toml");
+    world.file("two/Cargo.toml", &format!("{two}{features}targets = [\"{HOST}\"]\n")).commit();
+    world.run("release --snapshot").ends_with(0);
+    let published = world.outside("published");
+    fs::rename(world.dist(), &published).unwrap();
+    // What was tagged later does not change what the release was.
+    world.git(["tag", "v9.0.0"]);
+    let said = run(rebuild(&world, &published).arg("--json"));
+    assert_eq!(said.ends_with(0).json()["rebuild"]["differences"], json!([]));
+    let archives = |name: &String| name.ends_with(".tar.gz");
+    assert_eq!(compared(&said, "equal").into_iter().filter(archives).count(), 3);
+    // A package's record that is of another commit is no record of this release.
+    let statement = names_of(&published, ".intoto.json").remove(0);
+    let text = fs::read_to_string(&statement).unwrap();
+    let commit = world.git(["rev-parse", "HEAD"]);
+    fs::write(&statement, text.replace(&commit, &"4".repeat(40))).unwrap();
+    let said = run(&mut rebuild(&world, &published));
+    said.ends_with(1).no_result().says("it records another release than the statements beside it");
+}
+
+/// The files of a folder whose names end so.
+fn names_of(dir: &Path, end: &str) -> Vec<PathBuf> {
+    let names = crate::world::names(dir).into_iter().filter(|name| name.ends_with(end));
+    names.map(|name| dir.join(name)).collect()
+}
+
 /// A record that cannot be followed is refused before anything is built.
 #[test]
 fn what_cannot_be_made_again_is_said_with_the_fix() {
