@@ -290,11 +290,12 @@ fn used_crate(krate: &Crate) -> Option<Resource> {
 }
 
 /// The digest of what is planned of a package, but for what a machine has of its own, such as
-/// folders and linkers.
+/// folders and linkers. The order in which targets were named changes nothing.
 fn plan_digest(plan: &Plan, build: &BuildPlan) -> Result<Digest> {
     let own = |package: &String| *package == build.package;
     let archives = plan.archives.iter().filter(|it| own(&it.package));
-    let archives: Vec<_> = archives.map(|it| (&it.name, it.entry_names(&plan.generate))).collect();
+    let archives: BTreeMap<_, _> =
+        archives.map(|it| (&it.name, it.entry_names(&plan.generate))).collect();
     let images = plan.images.iter().filter(|it| own(&it.package)).map(|it| {
         let base = match &it.base {
             // Its path is this machine's; its digest is among what was used.
@@ -303,8 +304,10 @@ fn plan_digest(plan: &Plan, build: &BuildPlan) -> Result<Digest> {
         };
         let files = it.files.iter().map(|file| (&file.to, file.mode, &file.owner));
         let files: Vec<_> = files.collect();
+        let platforms: BTreeMap<String, &Target> =
+            it.platforms.iter().map(|it| (it.platform.to_string(), &it.target)).collect();
         json!({ "base": base, "bins": it.bins, "config": it.config, "files": files,
-                "licenses": it.licenses, "platforms": it.platforms })
+                "licenses": it.licenses, "platforms": platforms })
     });
     let sboms = plan.sboms.iter().filter(|it| own(&it.package));
     let planned = json!({
@@ -315,7 +318,7 @@ fn plan_digest(plan: &Plan, build: &BuildPlan) -> Result<Digest> {
         "environment": build.env,
         "images": images.collect::<Vec<_>>(),
         "package": build.package,
-        "sboms": sboms.map(|it| (&it.name, &it.format)).collect::<Vec<_>>(),
+        "sboms": sboms.map(|it| (&it.name, &it.format)).collect::<BTreeMap<_, _>>(),
         "version": build.version,
     });
     let text = serde_json::to_vec(&planned).context("write the plan")?;

@@ -96,7 +96,8 @@ fn an_xtask_of_two_files_releases_its_workspace_and_not_itself() {
     // The xtask makes the release again, too, from a clone.
     let output = xtask("verify --rebuild --source . dist");
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{stderr}");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{stdout}{stderr}");
     let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(said["rebuild"]["differences"], serde_json::json!([]));
 }
