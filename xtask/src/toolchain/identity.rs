@@ -85,8 +85,7 @@ fn compiler(project: &Project, cache: &Cache) -> Result<ToolchainPart> {
     };
     let program = |name: &str| name.trim_end_matches(std::env::consts::EXE_SUFFIX) == "rustc";
     let (lib, bin) = (sysroot.join("lib"), sysroot.join("bin"));
-    let places: [(&Path, &dyn Fn(&str) -> bool); 3] =
-        [(&lib, &library), (&bin, &library), (&bin, &program)];
+    let places: [(&Path, Wanted<'_>); 3] = [(&lib, &library), (&bin, &library), (&bin, &program)];
     let mut found = None;
     for (dir, wanted) in places {
         if !stamps(dir, wanted).unwrap_or_default().is_empty() {
@@ -131,11 +130,14 @@ fn ask(project: &Project) -> Result<Compiler> {
     })
 }
 
+/// Which files of a folder count, by their names.
+type Wanted<'a> = &'a dyn Fn(&str) -> bool;
+
 /// Name, size and time of a file, by which a changed one is recognized.
 type Stamp = (String, u64, u128);
 
 /// The files of a folder that are wanted, by their names, sorted.
-fn stamps(dir: &Path, wanted: &dyn Fn(&str) -> bool) -> Result<Vec<Stamp>> {
+fn stamps(dir: &Path, wanted: Wanted<'_>) -> Result<Vec<Stamp>> {
     let mut stamps = Vec::new();
     for entry in files::list(dir)? {
         let name = entry.path.file_name().and_then(|name| name.to_str());
@@ -151,7 +153,7 @@ fn stamps(dir: &Path, wanted: &dyn Fn(&str) -> bool) -> Result<Vec<Stamp>> {
 }
 
 /// The digest over the names and the digests of those files of a folder.
-fn digest_of(dir: &Path, wanted: &dyn Fn(&str) -> bool, cache: &Cache) -> Result<Digest> {
+fn digest_of(dir: &Path, wanted: Wanted<'_>, cache: &Cache) -> Result<Digest> {
     let stamps = stamps(dir, wanted)?;
     let text = serde_json::to_vec(&stamps).context("write the list of files")?;
     let place = dir.as_os_str().as_encoded_bytes();

@@ -35,15 +35,12 @@ pub fn file(path: &Path, key: &PublicKey) -> Result<Report> {
     };
     let listed = list.as_ref().and_then(|list| Some((list, list.digests.get(&name)?)));
     let mut vouched = None;
-    match listed {
-        Some((list, digest)) => {
-            report.add(&name, What::Checksum, compared(path, digest));
-            let need = if signed { Need::Optional } else { Need::Expected };
-            let signature = list.signature(dir, need, key);
-            vouched = matches!(signature, Verdict::Proved { .. }).then_some(list);
-            report.add(CHECKSUMS, What::Signature, signature);
-        }
-        None => {}
+    if let Some((list, digest)) = listed {
+        report.add(&name, What::Checksum, compared(path, digest));
+        let need = if signed { Need::Optional } else { Need::Expected };
+        let signature = list.signature(dir, need, key);
+        vouched = matches!(signature, Verdict::Proved { .. }).then_some(list);
+        report.add(CHECKSUMS, What::Signature, signature);
     }
     let is_statement = name.ends_with(STATEMENT);
     let told = !is_statement && provenance::of_file(path, dir, vouched, key, &mut report)?;
