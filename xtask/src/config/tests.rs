@@ -17,7 +17,7 @@ fn the_default_file_is_the_schema() {
     assert_eq!(findings, []);
     assert_eq!(workspace.targets, crate::project::rustc::DEFAULT_TARGETS);
     assert!(package.ship && package.default_features);
-    for (of_package, keys) in [(false, 12), (true, 11)] {
+    for (of_package, keys) in [(false, 13), (true, 11)] {
         assert_eq!(schema::defaults(of_package).as_object().unwrap().len(), keys);
     }
 }
