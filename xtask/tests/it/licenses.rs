@@ -1,16 +1,14 @@
 //! The licence texts of crates in what is shipped, and `check` by cargo-deny's rules.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::process::Command;
 
 use serde_json::Value;
 
 use crate::world::flat::{self, What};
-use crate::world::{
-    AARCH64, HOST, Run, World, X86_64, entries, entry_names, only_host, run, said, sha256, skipped,
-};
+use crate::world::{HOST, Run, World, entries, entry_names, only_host, run, sha256};
+
+mod published;
 
 const NAME: &str = "THIRD-PARTY-LICENSES";
 
@@ -206,60 +204,6 @@ fn a_dockerfile_goes_with_the_texts() {
     run(world.with("tar", ["-C"]).arg(&to).arg("-xf").arg(&tar)).ends_with(0);
     let text = fs::read_to_string(to.join(format!("usr/share/doc/tool/{NAME}"))).unwrap();
     assert!(text.ends_with("terms\n"), "{text}");
-}
-
-/// Programs that link C.
-const PROGRAMS: [(&str, &str); 3] = [("bat", "0.25.0"), ("ripgrep", "14.1.1"), ("xh", "0.24.1")];
-
-/// All crates that are linked into what people shipped have a text. `dockerfile` collects them
-/// without a build.
-#[test]
-fn each_crate_of_published_programs_has_a_text() {
-    if std::env::var_os("DOCKLESS_PUBLISHED").is_none() {
-        return skipped("published programs are fetched only with DOCKLESS_PUBLISHED=1");
-    }
-    for (package, version) in PROGRAMS {
-        let world = World::empty();
-        let sources = crate::published::fetch(package, version, &world.outside("fetch"));
-        let copy = world.outside("copy");
-        run(world.with("cp", ["-r"]).arg(&sources).arg(&copy)).ends_with(0);
-        let online = |command: &mut Command| {
-            run(command.current_dir(&copy).env("CARGO_NET_OFFLINE", "false"))
-        };
-        let made = online(&mut world.tool(["dockerfile"]));
-        made.ends_with(0).never_says("warning: ");
-        let to = world.outside("rootfs");
-        fs::create_dir_all(&to).unwrap();
-        let tar = copy.join(format!("dist/docker/{package}/rootfs.tar"));
-        run(world.with("tar", ["-C"]).arg(&to).arg("-xf").arg(&tar)).ends_with(0);
-        let text = fs::read_to_string(to.join(format!("usr/share/doc/{package}/{NAME}"))).unwrap();
-        let (head, texts) = text.split_once(&format!("\n{}\n", "=".repeat(80))).unwrap();
-        let mut linked = BTreeSet::new();
-        for target in [X86_64, AARCH64] {
-            let edges = ["tree", "--edges", "normal,no-proc-macro", "--prefix", "none"];
-            let mut tree = world.with("cargo", edges);
-            tree.args(["--locked", "--no-dedupe", "--format", "{p}", "--target", target]);
-            let tree = online(&mut tree);
-            let crates = tree.ends_with(0).stdout.lines().map(|line| {
-                let mut words = line.split(' ');
-                let name = words.next().unwrap();
-                format!("{name} {}", words.next().unwrap().trim_start_matches('v'))
-            });
-            linked.extend(crates);
-        }
-        linked.remove(&format!("{package} {version}"));
-        assert!(linked.len() > 20, "{linked:?}");
-        for of in &linked {
-            assert!(head.contains(&format!("\n{of}: ")), "{package} does not list {of}");
-            let label = format!("{of}: ");
-            let has = texts.lines().any(|line| line.starts_with(&label));
-            assert!(has, "{package} has no text of {of}");
-        }
-        let lines = head.lines().skip(6).filter(|line| !line.is_empty()).count();
-        assert_eq!(lines, linked.len(), "{head}");
-        let standard = texts.matches(": the standard text of ").count();
-        said(&format!("{package} {version}: {lines} crates, {standard} standard texts"));
-    }
 }
 
 /// `check` of licences alone.

@@ -4,11 +4,47 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::world;
+use crate::world::{self, HOST, World};
+
+mod peers;
 
 /// Package, version, binary.
 const PROGRAMS: [(&str, &str, &str); 3] =
     [("hexyl", "0.17.0", "hexyl"), ("fd-find", "10.5.0", "fd"), ("tokei", "15.0.0", "tokei")];
+
+/// The same, of programs with C: assembly and C of ring, of blake3, and libgit2 with zlib.
+pub const WITH_C: [(&str, &str, &str); 3] =
+    [("tealdeer", "1.8.1", "tldr"), ("just", "1.59.0", "just"), ("eza", "0.23.5", "eza")];
+
+/// Whether published programs are asked for; if not, that is said.
+pub fn asked() -> bool {
+    let asked = std::env::var_os("DOCKLESS_PUBLISHED").is_some();
+    if !asked {
+        world::skipped("published programs are fetched only with DOCKLESS_PUBLISHED=1");
+    }
+    asked
+}
+
+/// The sources of a package as published, in a new folder `to`.
+pub fn copied(world: &World, package: &str, version: &str, to: &Path) {
+    let sources = fetch(package, version, &world.outside(&format!("fetch-{package}")));
+    world::run(world.with("cp", ["-r"]).arg(&sources).arg(to)).ends_with(0);
+}
+
+/// The profile's settings under which programs compile soon. Those that are shipped are stripped
+/// all the same.
+const SOON: [(&str, &str); 5] = [
+    ("CARGO_NET_OFFLINE", "false"),
+    ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0"),
+    ("CARGO_PROFILE_RELEASE_LTO", "off"),
+    ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "64"),
+    ("CARGO_PROFILE_RELEASE_DEBUG", "0"),
+];
+
+/// A folder of the target folder, which later runs of the tests find again.
+fn kept(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("published").join(name)
+}
 
 /// Lets cargo fetch a package's sources and returns where its registry put them.
 pub fn fetch(package: &str, version: &str, dir: &Path) -> PathBuf {
