@@ -13,7 +13,10 @@ fn what_is_signed_is_decided_by_the_key_and_the_settings() {
         let sign = plan(&config, &project, &request).unwrap().sign;
         sign.map(|it| it.files.len().to_string() + &it.bundles().collect::<Vec<_>>().join(" "))
     };
-    let list = Some("1checksums.txt.sigstore.json".to_owned());
+    let statement =
+        &plan(&config(&project), &project, &request(Mode::Snapshot)).unwrap().provenance;
+    let list = format!("2checksums.txt.sigstore.json {}.sigstore.json", statement[0].name);
+    let list = Some(list);
     assert_eq!(names(&|_, _| {}), list);
     assert_eq!(names(&|_, request| request.publish.has_key = false), None);
     let by_setting = names(&|config, request| {
