@@ -41,8 +41,6 @@ struct Shard {
     dockless: String,
     /// The version of rustc, as it prints it.
     rustc: String,
-    /// What the programs were made with.
-    toolchain: Vec<ToolchainPart>,
     commit: String,
     version: Version,
     /// The digest of the whole release's plan.
@@ -50,6 +48,8 @@ struct Shard {
     programs: Vec<Program>,
     /// What programs wrote on this machine.
     generated: Vec<File>,
+    /// What the programs were made with.
+    toolchain: Vec<ToolchainPart>,
 }
 
 /// A program in a shard.
@@ -163,12 +163,12 @@ pub fn split(
     let shard = Shard {
         dockless: env!("CARGO_PKG_VERSION").to_owned(),
         rustc: project.rustc.version(&project.root, &project.env)?,
-        toolchain: toolchain::identity(&plan.builds, project, cache)?,
         commit,
         version: plan.version.clone(),
         plan: *whole,
         programs,
         generated,
+        toolchain: toolchain::identity(&plan.builds, project, cache)?,
     };
     staging.write(SHARD, &artifacts::document(&shard)?)?;
     artifacts::describe(plan, name(plan, project), Vec::new(), &staging)?;

@@ -49,6 +49,10 @@ pub fn identity(
     for target in targets {
         let name = format!("rust-std for {target}");
         let dir = project.rustc.library(target.triple()).join("lib");
+        // Nothing was built for a target without one, which was listed.
+        if !files::exists(&dir)? {
+            continue;
+        }
         let digest = digest_of(&dir, &|_| true, cache);
         parts.push(ToolchainPart {
             digest: digest.with_context(|| format!("identify {name}"))?,
