@@ -82,7 +82,7 @@ fn names(found: &[[String; 3]], place: &str, what: &str, reason: &str) {
 }
 
 /// The names of what was compared, by how they compare.
-fn compared(said: &Run, result: &str) -> Vec<String> {
+pub fn compared(said: &Run, result: &str) -> Vec<String> {
     let said = said.json();
     let all = said["rebuild"]["compared"].as_array().unwrap().iter();
     let some = all.filter(|it| it["result"] == result);

@@ -1,5 +1,6 @@
 //! Releases on GitHub that are made again, by their names.
 
+use crate::rebuild::compared;
 use serde_json::{Value, json};
 
 use super::{REPOSITORY, Stage};
@@ -14,14 +15,6 @@ fn rebuild(stage: &Stage) -> Run {
     let said = run(&mut tool);
     assert_eq!(names(&elsewhere), [""; 0], "nothing is left behind");
     said
-}
-
-/// What was compared, by how it compares.
-fn compared(said: &Run, result: &str) -> Vec<String> {
-    let said = said.json();
-    let all = said["rebuild"]["compared"].as_array().unwrap().iter();
-    let some = all.filter(|it| it["result"] == result);
-    some.map(|it| it["name"].as_str().unwrap().to_owned()).collect()
 }
 
 #[test]
