@@ -10,6 +10,8 @@ mod docs;
 mod house;
 
 #[cfg(target_os = "linux")]
+mod book;
+#[cfg(target_os = "linux")]
 mod caches;
 #[cfg(target_os = "linux")]
 mod check;

@@ -46,7 +46,7 @@ fn our_own_are_current_and_nobody_finds_anything() {
     let world = World::empty();
     let check = ["init", "--workflows", "--check"];
     run(world.tool(check).current_dir(here())).ends_with(0).no_result();
-    for file in ["ci", "release", "audit", "reusable-release", "reusable-release-ghcr"] {
+    for file in ["ci", "release", "audit", "reusable-release", "reusable-release-ghcr", "docs"] {
         ours(&world, &format!(".github/workflows/{file}.yml"));
     }
     ours(&world, ".github/dependabot.yml");
