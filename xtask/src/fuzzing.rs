@@ -25,8 +25,10 @@ use crate::target::Target;
 use crate::yaml::{self, Node, NodeKind};
 
 mod compare;
+mod init_from;
 
 pub use compare::compare;
+pub use init_from::{init_from, init_from_text};
 
 /// One target of each width and byte order, one without IRELATIVE, two with glibc,
 /// each kind of Mach-O and PE file, and one without proof.

@@ -1,17 +1,26 @@
 //! Reads the files by which other tools release or run the project, and says which settings of
 //! this tool mean the same, and what has none. Nothing is written here.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use anyhow::Result;
 
-use crate::files::{Boundary, limits};
+use crate::files::{self, Boundary, limits};
 use crate::finding::{Finding, Place, said};
 use crate::project::Package;
 use crate::yaml::{Node, SyntaxError};
 
 mod cross;
+mod dist;
+mod dockerfile;
+mod flags;
+mod goreleaser;
+mod ko;
+mod merge;
+mod metadata;
 mod tree;
+
+pub use merge::{Merged, merge};
 
 /// The tools whose files are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -113,8 +122,72 @@ impl Value {
 pub fn read(root: &Path, boundary: &Boundary, members: &[Member]) -> Result<Vec<Foreign>> {
     let scene = Scene { root, boundary, members };
     let mut found = Vec::new();
+    for name in [".goreleaser.yaml", ".goreleaser.yml", "goreleaser.yaml", "goreleaser.yml"] {
+        found.extend(scene.tree(Kind::GoReleaser, Path::new(name), goreleaser::read));
+    }
+    found.extend(scene.tree(Kind::CargoDist, Path::new("dist-workspace.toml"), dist::file));
+    found.extend(scene.manifest(Kind::CargoDist, "dist", None, |table, _, sheet| {
+        dist::read(table, None, sheet);
+    }));
+    for member in members {
+        found.extend(scene.manifest(Kind::CargoDist, "dist", Some(member), |table, it, sheet| {
+            dist::read(table, it, sheet);
+        }));
+    }
+    found.extend(scene.tree(Kind::Ko, Path::new(".ko.yaml"), ko::read));
+    found.extend(scene.dockerfiles());
     found.extend(scene.tree(Kind::Cross, Path::new("Cross.toml"), cross::read));
+    for member in members {
+        found.extend(scene.manifest(Kind::Deb, "deb", Some(member), |table, it, sheet| {
+            it.into_iter().for_each(|it| metadata::deb(table, it, sheet));
+        }));
+        found.extend(scene.manifest(
+            Kind::Binstall,
+            "binstall",
+            Some(member),
+            |table, it, sheet| {
+                it.into_iter().for_each(|it| metadata::binstall(table, it, sheet));
+            },
+        ));
+    }
     Ok(found)
+}
+
+/// Reads a text as a file of a tool, in a workspace of one package without other files.
+#[cfg(any(fuzzing, test))]
+pub fn read_text(kind: Kind, text: &str) -> Foreign {
+    let root = Path::new("/nowhere");
+    let member = Member {
+        name: "tool".to_owned(),
+        manifest: root.join("Cargo.toml"),
+        bins: vec!["tool".to_owned()],
+    };
+    let members = [member];
+    let scene = Scene { root, boundary: &Boundary::default(), members: &members };
+    let tree = |path, read: fn(&Node, &mut Sheet<'_>)| {
+        scene.of_text(kind, path, text, |text, sheet| of_tree(path, text, sheet, read))
+    };
+    let table = |name: &'static str, member: Option<&Member>| {
+        let path = Path::new("Cargo.toml");
+        scene.of_text(kind, path, text, |text, sheet| {
+            let Some(root) = tree::toml(text)? else { return Ok(()) };
+            match (member, name) {
+                (None, _) => dist::read(&root, None, sheet),
+                (Some(it), "deb") => metadata::deb(&root, it, sheet),
+                (Some(it), _) => metadata::binstall(&root, it, sheet),
+            }
+            Ok(())
+        })
+    };
+    match kind {
+        Kind::GoReleaser => tree(Path::new("a.yaml"), goreleaser::read),
+        Kind::Ko => tree(Path::new("a.yaml"), ko::read),
+        Kind::Cross => tree(Path::new("a.toml"), cross::read),
+        Kind::Dockerfile => scene.of_text(kind, Path::new("Dockerfile"), text, dockerfile::read),
+        Kind::CargoDist => table("dist", None),
+        Kind::Deb => table("deb", members.first()),
+        Kind::Binstall => table("binstall", members.first()),
+    }
 }
 
 /// The workspace that is looked at.
@@ -132,6 +205,19 @@ fn syntax(file: &Path) -> fn(&str) -> Result<Option<Node>, SyntaxError> {
     }
 }
 
+/// Reads a text of YAML or TOML.
+fn of_tree(
+    path: &Path,
+    text: &str,
+    sheet: &mut Sheet<'_>,
+    read: impl FnOnce(&Node, &mut Sheet<'_>),
+) -> Result<(), SyntaxError> {
+    if let Some(node) = syntax(path)(text)? {
+        read(&node, sheet);
+    }
+    Ok(())
+}
+
 impl Scene<'_> {
     /// Reads a file of YAML or TOML, where it is there. `path` is relative to the root.
     fn tree(
@@ -140,12 +226,81 @@ impl Scene<'_> {
         path: &Path,
         read: impl FnOnce(&Node, &mut Sheet<'_>),
     ) -> Option<Foreign> {
-        self.file(kind, path, |text, sheet| {
-            if let Some(node) = syntax(path)(text)? {
-                read(&node, sheet);
+        self.file(kind, path, |text, sheet| of_tree(path, text, sheet, read))
+    }
+
+    /// Reads `metadata.NAME` of the workspace's Cargo.toml, or of a package's, where it is there.
+    fn manifest(
+        &self,
+        kind: Kind,
+        name: &str,
+        member: Option<&Member>,
+        read: impl FnOnce(&Node, Option<&Member>, &mut Sheet<'_>),
+    ) -> Option<Foreign> {
+        let of_root = self.root.join("Cargo.toml");
+        let manifest = member.map_or(&of_root, |it| &it.manifest);
+        let path = manifest.strip_prefix(self.root).unwrap_or(manifest).to_owned();
+        let scope = if member.is_some() { "package" } else { "workspace" };
+        let mut is_there = false;
+        let found = self.file(kind, &path, |text, sheet| {
+            // A manifest that cargo reads is read here too.
+            let root = tree::toml(text)?;
+            let table = root.as_ref().and_then(|it| it.get(scope)?.get("metadata")?.get(name));
+            if let Some(table) = table {
+                is_there = true;
+                read(table, member, sheet);
             }
             Ok(())
-        })
+        });
+        found.filter(|found| is_there || found.broken.is_some())
+    }
+
+    /// The Dockerfiles at the root and beside packages.
+    fn dockerfiles(&self) -> Vec<Foreign> {
+        let mut folders = vec![PathBuf::new()];
+        for member in self.members {
+            let folder = member.manifest.parent().and_then(|it| it.strip_prefix(self.root).ok());
+            folders.extend(folder.map(Path::to_owned));
+        }
+        folders.sort();
+        folders.dedup();
+        let mut found = Vec::new();
+        for folder in folders {
+            for name in ["Dockerfile", "Containerfile"] {
+                found.extend(self.file(Kind::Dockerfile, &folder.join(name), dockerfile::read));
+            }
+        }
+        found
+    }
+
+    /// Whether the workspace has a file of this name or pattern, relative to its root.
+    fn has(&self, name: &str) -> bool {
+        self.has_in(self.root, name)
+    }
+
+    /// The same, relative to a folder.
+    fn has_in(&self, folder: &Path, name: &str) -> bool {
+        let inside = Path::new(name)
+            .components()
+            .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+        if !inside {
+            return false;
+        }
+        if folder.join(name).exists() {
+            return self.boundary.admit(&folder.join(name)).is_ok();
+        }
+        // A pattern in the last part is looked for; one in a folder's name is taken as it is.
+        let (above, last) = name.rsplit_once('/').unwrap_or(("", name));
+        if above.contains(['*', '?', '[', '{']) {
+            return true;
+        }
+        let Ok(pattern) = glob::Pattern::new(last) else { return false };
+        let entries = files::list(&folder.join(above)).unwrap_or_default();
+        let fits = |path: &Path| {
+            path.file_name().and_then(|name| name.to_str()).is_some_and(|it| pattern.matches(it))
+        };
+        last.contains(['*', '?', '['])
+            && entries.iter().any(|it| fits(&it.path) && self.boundary.admit(&it.path).is_ok())
     }
 
     /// Reads a file, where it is there. What is wrong with it becomes a finding.
@@ -163,14 +318,26 @@ impl Scene<'_> {
                 return Some(Foreign { kind, file, settings: vec![], notes: vec![], broken });
             }
         };
+        Some(self.of_text(kind, path, &text, read))
+    }
+
+    fn of_text(
+        &self,
+        kind: Kind,
+        path: &Path,
+        text: &str,
+        read: impl FnOnce(&str, &mut Sheet<'_>) -> Result<(), SyntaxError>,
+    ) -> Foreign {
         let (settings, notes) = (Vec::new(), Vec::new());
         let mut sheet = Sheet { scene: self, file: path, settings, notes };
-        let broken = read(&text, &mut sheet).err().map(|error| {
+        let broken = read(text, &mut sheet).err().map(|error| {
             let place = Place::at(&self.root.join(path), error.line, error.column);
             Finding::error("init-from", place, error.why, FIX)
         });
-        let Sheet { settings, notes, .. } = sheet;
-        Some(Foreign { kind, file: path.to_owned(), settings, notes, broken })
+        let Sheet { settings, mut notes, .. } = sheet;
+        notes.sort_by_key(|(line, _)| *line);
+        let notes = notes.into_iter().map(|(_, note)| note).collect();
+        Foreign { kind, file: path.to_owned(), settings, notes, broken }
     }
 
     fn text(&self, path: &Path) -> Result<Option<String>, Box<Finding>> {
@@ -201,7 +368,8 @@ struct Sheet<'a> {
     /// As in [`Foreign`].
     file: &'a Path,
     settings: Vec<Setting>,
-    notes: Vec<String>,
+    /// Each with its line.
+    notes: Vec<(usize, String)>,
 }
 
 impl Sheet<'_> {
@@ -216,9 +384,20 @@ impl Sheet<'_> {
         self.settings.push(Setting { package: package.map(str::to_owned), key, value, why });
     }
 
-    /// What is not taken over, and why.
+    /// The same, unless a line before says it.
+    fn once(&mut self, package: Option<&str>, key: &[&str], value: Value, line: usize) {
+        let is_it = |it: &Setting| it.package.as_deref() == package && it.key == key;
+        if !self.settings.iter().any(is_it) {
+            self.set(package, key, value, line);
+        }
+    }
+
+    /// What is not taken over, and why. The same is said once.
     fn note(&mut self, line: usize, text: impl AsRef<str>) {
-        self.notes.push(format!("{}:{line}: {}", self.file.display(), text.as_ref()));
+        let note = (line, format!("{}:{line}: {}", self.file.display(), text.as_ref()));
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
     }
 }
 
