@@ -11,7 +11,7 @@ use crate::project::{Project, TagForm};
 use crate::reference::{Reference, Repository};
 use crate::target::Target;
 
-#[allow(dead_code, reason = "the command `init` does not call it yet")]
+#[allow(dead_code, unused_imports, reason = "the command `init` does not call it yet")]
 pub mod from;
 pub mod kubernetes;
 mod reusable;

@@ -104,9 +104,9 @@ pub fn binstall(table: &Node, member: &Member, sheet: &mut Sheet<'_>) {
         let text = filled(url.text().unwrap_or_default());
         let wanted = format!("REPO/releases/download/v1.2.3/{ours}");
         if text != wanted {
-            sheet.note(url.line, format!(
-                "`pkg-url` does not name our archives: write \"{{ repo }}/releases/download/v{{ version }}/{{ name }}-v{{ version }}-{{ target }}.tar.gz\", or remove the table"
-            ));
+            let why = "`pkg-url` does not name our archives: write \"{ repo }/releases/download/\
+                       v{ version }/{ name }-v{ version }-{ target }.tar.gz\", or remove the table";
+            sheet.note(url.line, why);
         }
     }
     if let Some(format) = table.get("pkg-fmt").filter(|it| it.text() != Some("tgz")) {

@@ -145,10 +145,10 @@ fn a_file_of_goreleaser_for_rust_becomes_settings() {
     assert_eq!(
         settings,
         [
-            r#"targets = ["x86_64-unknown-linux-musl", "universal2-apple-darwin"]"#,
             r#"tool: default-features = false"#,
             r#"tool: features = ["json", "yaml"]"#,
             r#"tool: env = { "APP_VERSION" = "{{ version }}" }"#,
+            r#"targets = ["x86_64-unknown-linux-musl", "universal2-apple-darwin"]"#,
             r#"tool: archive.files = ["LICENSE", "docs/*.md"]"#,
             r#"github.repository = "acme/tool""#,
             r#"tool: image.repositories = ["ghcr.io/acme/tool"]"#,
@@ -423,7 +423,7 @@ fn files_of_debian_packages_go_into_archives_and_binstall_is_judged() {
             "Cargo.toml:5: `depends` is not taken over",
             "Cargo.toml:6: \"gone\" is not taken over",
             "Cargo.toml:6: archives are flat",
-            "Cargo.toml:9: `pkg-url` does not name our archives",
+            "Cargo.toml:8: `pkg-url` does not name our archives",
         ],
     );
 }
