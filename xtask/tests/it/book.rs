@@ -9,6 +9,8 @@ use crate::world::{World, judge, run};
 use markdown::{pages, root};
 
 mod markdown;
+mod reference;
+mod shell;
 
 const SUMMARY: &str = "docs/SUMMARY.md";
 
