@@ -70,7 +70,8 @@ fn sources(folder: &Path, text: &mut String) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_stem().unwrap().to_str().unwrap();
-        if name == "tests" {
+        // `init` reads files of other tools, whose words these are.
+        if name == "tests" || name == "init" {
             continue;
         } else if path.is_dir() {
             sources(&path, text);
