@@ -11,7 +11,6 @@ const PUBLISHED: &str =
     "it needs a program that somebody published; trust:: and registries:: do this";
 
 pub const NOT_RUN: &[(&str, &str, &str)] = &[
-    ("README.md", "cargo xtask release --snapshot\n", HERE),
     ("README.md", "cargo xtask release --snapshot    #", HERE),
     (
         "README.md",
