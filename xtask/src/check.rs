@@ -19,6 +19,7 @@ use crate::project::Project;
 use crate::term::{Table, Term, tame};
 
 mod advisories;
+mod advisory;
 mod audit;
 mod database;
 mod inside;
@@ -28,6 +29,7 @@ mod programs;
 mod rules;
 mod sarif;
 mod tools;
+mod unaffected;
 mod updates;
 mod yanked;
 

@@ -4,9 +4,9 @@
 use std::io::{Cursor, Read, Write};
 use std::path::Path;
 
+use crate::oci::MediaType;
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
-use oci_spec::image::MediaType;
 
 use crate::digest::Digest;
 use crate::finding::{Finding, Place, Severity};

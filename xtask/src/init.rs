@@ -26,6 +26,9 @@ pub const MARK: &str = "Written by `dockless init`, which writes it anew";
 /// The path of the workflow for CI, relative to the workspace's root.
 pub const CI: &str = ".github/workflows/ci.yml";
 
+/// The profile in which a workspace compiles its xtask, where it has such a one.
+const PROFILE: &str = "xtask";
+
 /// The runners. Linux builds for Linux and, with zig, for Windows; Apple's and Microsoft's own
 /// linkers need theirs.
 /// <https://docs.github.com/en/actions/reference/runners/github-hosted-runners>
@@ -65,8 +68,8 @@ pub struct Facts {
 /// How workflows get this tool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Tool {
-    /// It is built from a package of the workspace.
-    Package { package: String, bin: String },
+    /// It is built from a package of the workspace, in a profile of its own where there is one.
+    Package { package: String, bin: String, own_profile: bool },
     /// It is installed from crates.io, in this version.
     Installed { version: String },
 }
@@ -84,7 +87,8 @@ pub fn facts(
     let bin = xtask.and_then(|package| package.bins.first().map(|bin| (package, bin)));
     let tool = match bin {
         Some((package, bin)) => {
-            Tool::Package { package: package.name.clone(), bin: bin.name.clone() }
+            let own_profile = project.profiles.iter().any(|profile| profile.name == PROFILE);
+            Tool::Package { package: package.name.clone(), bin: bin.name.clone(), own_profile }
         }
         None => Tool::Installed { version: env!("CARGO_PKG_VERSION").to_owned() },
     };

@@ -9,7 +9,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
-use oci_spec::image::MediaType;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -34,6 +33,7 @@ pub mod limits;
 pub mod media;
 mod rootfs;
 mod source;
+mod spec;
 pub mod tar_reader;
 mod tree;
 mod validate;
@@ -50,6 +50,7 @@ pub use descriptor::{CONTAINERD_NAME, Descriptor, REF_NAME, RawDescriptor, RawIn
 pub use json::parse;
 pub use rootfs::{BuiltinData, data as builtin_data, labels as builtin_labels};
 pub use source::{index_of, open};
+pub use spec::MediaType;
 pub use tree::{names_folders, rootfs_tar};
 pub use validate::validate;
 #[cfg(any(fuzzing, test))]
@@ -215,7 +216,7 @@ impl Root {
         own.or_else(|| {
             let images = self.images();
             let config = images.first()?.1.parsed().ok()?;
-            config.config().as_ref()?.labels().as_ref()?.get(VERSION).cloned()
+            config.config?.labels?.get(VERSION).cloned()
         })
     }
 }

@@ -2,8 +2,7 @@
 //!
 //! `cargo bench -p dockless -- PART…` runs parts of it: `release`, `large`,
 //! `build`, `version`, `alias`, `krew`, `check`,
-//! `trust`, `cold`. Without a part all run but `cold`, which
-//! compiles the tool itself anew. The projects that are measured are made in a
+//! `trust`. Without a part all run. The projects that are measured are made in a
 //! temporary folder. With DOCKLESS_BENCH_DIR they are made there, and the next
 //! run uses them again as they are, until the folder is removed.
 #![expect(
@@ -27,8 +26,8 @@ use anyhow::{Context, Result};
 
 use crate::bench::Bench;
 
-const PARTS: [&str; 9] =
-    ["release", "large", "build", "version", "alias", "krew", "check", "trust", "cold"];
+const PARTS: [&str; 8] =
+    ["release", "large", "build", "version", "alias", "krew", "check", "trust"];
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -42,10 +41,7 @@ fn main() -> ExitCode {
         eprintln!("error: there is no part `{unknown}`; there are {}", PARTS.join(", "));
         return ExitCode::from(2);
     }
-    let wanted = |part: &str| match named.is_empty() {
-        true => part != "cold",
-        false => named.contains(&part),
-    };
+    let wanted = |part: &str| named.is_empty() || named.contains(&part);
     match measure(wanted) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -72,8 +68,7 @@ fn measure(wanted: impl Fn(&str) -> bool) -> Result<()> {
             "alias" => parts::alias(&bench),
             "krew" => parts::krew(&bench),
             "check" => parts::check(&bench),
-            "trust" => trust::trust(&bench),
-            _ => parts::cold(&bench),
+            _ => trust::trust(&bench),
         };
         println!("{}", report.with_context(|| format!("measure {part}"))?);
     }

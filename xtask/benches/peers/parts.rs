@@ -263,31 +263,3 @@ fn first_output(mut run: Run) -> Result<Duration> {
     ensure!(status.success() && read > 0, "{:?} failed ({status})", run.0);
     Ok(time)
 }
-
-/// What a first `cargo xtask` costs on a fresh machine, downloads not counted.
-pub fn cold(bench: &Bench) -> Result<String> {
-    let cargo = |subcommand: &str| bench.command("cargo", &bench.repository).arg(subcommand);
-    cargo("fetch").read()?;
-    let target = tempfile::tempdir_in(&bench.dir).context("make a temporary folder")?;
-    let before = children()?;
-    let build = cargo("build").args(["--package", "dockless"]);
-    let time = build.env("CARGO_TARGET_DIR", target.path()).time()?;
-    let spent = children()?.saturating_sub(before);
-    Ok(format!(
-        "`cargo build -p dockless` in an empty target folder: {:.0} CPU-seconds, {:.0} s, 1 run\n",
-        spent.as_secs_f64(),
-        time.as_secs_f64()
-    ))
-}
-
-/// The CPU time of all children that have ended, and of theirs: fields 16 and 17
-/// of proc_pid_stat(5), in hundredths of a second, which is what Linux counts in
-/// on every architecture that this is run on.
-fn children() -> Result<Duration> {
-    let stat = std::fs::read_to_string("/proc/self/stat").context("read /proc/self/stat")?;
-    // The name in field 2 may hold anything, but it ends at the last bracket.
-    let (_, fields) = stat.rsplit_once(')').context("read /proc/self/stat")?;
-    let ticks = fields.split_whitespace().skip(13).take(2).map(str::parse::<u64>);
-    let ticks = ticks.sum::<Result<u64, _>>().context("read /proc/self/stat")?;
-    Ok(Duration::from_millis(ticks * 10))
-}

@@ -104,15 +104,23 @@ impl Bench {
         profile.and_then(Path::parent).context("find the target folder")
     }
 
-    /// The tool as the alias runs it: the dev profile, in the repository's own
+    /// The tool as the alias runs it: in its own profile, in the repository's own
     /// target folder, where it is built first.
     pub fn unoptimised(&self) -> Result<PathBuf> {
         let target_dir = self.target_dir()?;
         self.command("cargo", &self.repository)
-            .args(["build", "--package", "dockless", "--bin", "cargo-dockless"])
+            .args([
+                "build",
+                "--profile",
+                "xtask",
+                "--package",
+                "dockless",
+                "--bin",
+                "cargo-dockless",
+            ])
             .env("CARGO_TARGET_DIR", target_dir)
             .read()?;
-        Ok(target_dir.join("debug/cargo-dockless"))
+        Ok(target_dir.join("xtask/cargo-dockless"))
     }
 
     /// A new commit, and with it a new version.

@@ -1,11 +1,12 @@
 //! Reads the advisories of a database: <https://github.com/RustSec/advisory-db>.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
-use rustsec::Advisory;
-use rustsec::advisory::Date;
+use jiff::civil::Date;
 
+use super::advisory::{Advisory, PLACEHOLDER};
 use crate::files::{self, limits};
 use crate::finding::{Finding, Place, failure};
 use crate::parallel;
@@ -25,8 +26,8 @@ pub struct Advisories {
 
 impl Advisories {
     /// The date of the newest advisory.
-    pub fn newest(&self) -> Option<&Date> {
-        self.all.iter().map(Advisory::date).max()
+    pub fn newest(&self) -> Option<Date> {
+        self.all.iter().map(|advisory| advisory.date).max()
     }
 }
 
@@ -56,7 +57,7 @@ pub fn load(database: &Path) -> Result<Advisories> {
     let mut advisories = Advisories { all: Vec::new(), faults: Vec::new() };
     for (path, advisory) in read {
         match advisory {
-            Ok(advisory) if advisory.id().is_placeholder() => {}
+            Ok(advisory) if advisory.id == PLACEHOLDER => {}
             Ok(advisory) => advisories.all.push(advisory),
             Err(error) => advisories.faults.push(malformed(&path, &error)),
         }
@@ -65,7 +66,7 @@ pub fn load(database: &Path) -> Result<Advisories> {
         let why = format!("the advisory database {} is empty", database.display());
         bail!(failure(why, "remove it with `cargo dockless clean --cache`, or name another one"));
     }
-    advisories.all.sort_by(|a, b| a.id().cmp(b.id()));
+    advisories.all.sort_by(|a, b| a.id.cmp(&b.id));
     Ok(advisories)
 }
 
@@ -80,23 +81,12 @@ fn read(path: &Path) -> Result<Advisory> {
     ensure!(!path.is_symlink(), "it is a link");
     let text = String::from_utf8(files::read_foreign(path, limits::ADVISORY)?)
         .context("it is not UTF-8")?;
-    let advisory: Advisory = text.parse().map_err(|error: rustsec::Error| in_one_line(&error))?;
+    let advisory = Advisory::parse(&text)?;
+    let Advisory { id, package, .. } = &advisory;
+    let file = path.file_name().map(OsStr::to_string_lossy).unwrap_or_default();
+    let is_draft = file.starts_with(&format!("{PLACEHOLDER}."));
+    ensure!(is_draft || file == format!("{id}.md"), "it is {id}, but its file has another name");
     let folder = path.parent().and_then(Path::file_name);
-    let (id, package) = (advisory.id().as_str(), advisory.metadata.package.as_str());
-    let named = path.file_name().is_some_and(|name| name == format!("{id}.md").as_str());
-    ensure!(named || Advisory::is_draft(path), "it is {id}, but its file has another name");
-    ensure!(folder.is_some_and(|it| it == package), "it is about {package}, its folder is not");
+    ensure!(folder.is_some_and(|it| it == &**package), "it is about {package}, its folder is not");
     Ok(advisory)
-}
-
-/// An error with its sources in one line.
-fn in_one_line(error: &rustsec::Error) -> anyhow::Error {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    anyhow::Error::msg(lines.join(" "))
 }

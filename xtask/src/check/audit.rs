@@ -3,16 +3,14 @@
 use std::collections::BTreeSet;
 
 use jiff::civil::Date;
-use rustsec::advisory::{Informational, Severity as Cvss};
-use rustsec::database::Query;
-use rustsec::package::Package;
-use rustsec::{Advisory, VersionReq};
+use semver::VersionReq;
 
 use super::CheckFinding;
-use super::lock::Lock;
+use super::advisory::{Advisory, Informational};
+use super::lock::{Lock, Package};
 use super::rules::Rules;
 use super::updates::{self, Updates};
-use crate::config::{AuditKind, Ignore, Rating};
+use crate::config::{AuditKind, Ignore};
 use crate::finding::{Finding, Severity};
 
 /// A package of the lock file with an advisory, or one that was yanked.
@@ -36,10 +34,10 @@ pub fn matches<'a>(
     let mut matches = Vec::new();
     for (at, package) in lock.packages.iter().enumerate() {
         // Advisories are about crates of crates.io, and not about others of the same name.
-        if !package.source.as_ref().is_some_and(|source| source.is_default_registry()) {
+        if !package.is_of_crates_io() {
             continue;
         }
-        for advisory in advisories.iter().filter(|it| it.metadata.package == package.name) {
+        for advisory in advisories.iter().filter(|it| it.package == package.name) {
             if let Some(kind) = concerns(advisory, package, rules) {
                 matches.push(Match { package: at, kind, advisory: Some(advisory) });
             }
@@ -54,34 +52,28 @@ pub fn matches<'a>(
 /// The kind of an advisory about a package; `None` where it is not about it, or the rules
 /// silence it.
 fn concerns(advisory: &Advisory, package: &Package, rules: &Rules) -> Option<AuditKind> {
-    let kind = match &advisory.metadata.informational {
+    let kind = match &advisory.informational {
         None => AuditKind::Vulnerability,
         Some(Informational::Unmaintained) => AuditKind::Unmaintained,
         Some(Informational::Unsound) => AuditKind::Unsound,
         Some(Informational::Notice) => AuditKind::Notice,
         Some(_) => return None,
     };
-    let query = Query::new()
-        .package(package)
-        .withdrawn(false)
-        .target_arch(rules.arch.clone())
-        .target_os(rules.os.clone());
-    let is_severe = match (rules.severity, advisory.severity().map(rating)) {
+    let is_severe = match (rules.severity, advisory.rating) {
         (Some(least), Some(rating)) => rating >= least,
         // An advisory without a rating counts.
         _ => true,
     };
-    (is_severe && !rules.silent.contains(&kind) && query.matches(advisory)).then_some(kind)
+    let is_here = is_about(&advisory.arch, &rules.arch) && is_about(&advisory.os, &rules.os);
+    let is_there = advisory.of_crates_io && !advisory.withdrawn;
+    let concerns = is_there && is_here && advisory.unaffected.lacks(&package.version);
+    (is_severe && concerns && !rules.silent.contains(&kind)).then_some(kind)
 }
 
-fn rating(severity: Cvss) -> Rating {
-    match severity {
-        Cvss::None => Rating::None,
-        Cvss::Low => Rating::Low,
-        Cvss::Medium => Rating::Medium,
-        Cvss::High => Rating::High,
-        Cvss::Critical => Rating::Critical,
-    }
+/// Whether an advisory about these systems, or about all, is about one of those that are asked
+/// about, or all are.
+fn is_about<T: PartialEq>(concerned: &[T], asked: &[T]) -> bool {
+    concerned.is_empty() || asked.is_empty() || asked.iter().any(|one| concerned.contains(one))
 }
 
 /// The findings: each match that is not ignored, and each entry of the ignore list that is not
@@ -98,7 +90,7 @@ pub fn findings(
     for ignore in &rules.ignore {
         let fitting = |one: &Match<'_>| fits(ignore, one, &lock.packages[one.package]);
         let used = matches.iter().any(fitting);
-        let known = advisories.iter().any(|it| it.id().as_str() == ignore.id);
+        let known = advisories.iter().any(|it| it.id == ignore.id);
         let say = |rule, severity, why: String, fix: &str| {
             let place = ignore.place.clone();
             let finding = Finding { rule, severity, place, why, fix: fix.to_owned() };
@@ -148,15 +140,11 @@ fn expired(ignore: &Ignore, today: Date) -> bool {
 fn fits(ignore: &Ignore, one: &Match<'_>, package: &Package) -> bool {
     let id = &*ignore.id;
     match one.advisory {
-        Some(advisory) => {
-            let mut names = advisory.metadata.aliases.iter().chain([advisory.id()]);
-            names.any(|name| name.as_str() == id)
-        }
+        Some(advisory) => advisory.aliases.iter().chain([&advisory.id]).any(|name| name == id),
         None => {
             let (name, version) = id.split_once('@').unwrap_or((id, ""));
             let version = version.trim_start_matches('=');
-            name == package.name.as_str()
-                && (version.is_empty() || version == package.version.to_string())
+            name == package.name && (version.is_empty() || version == package.version.to_string())
         }
     }
 }
@@ -174,15 +162,15 @@ fn describe(lock: &Lock, one: &Match<'_>, rules: &Rules, updates: &Updates) -> C
             ("yanked".to_owned(), None, why, &[])
         }
         Some(advisory) => {
-            let id = advisory.id().as_str();
-            let kind = match (one.kind, advisory.severity()) {
-                (AuditKind::Vulnerability, Some(cvss)) => rating(cvss).name(),
+            let id = &advisory.id;
+            let kind = match (one.kind, advisory.rating) {
+                (AuditKind::Vulnerability, Some(rating)) => rating.name(),
                 (kind, _) => kind.name(),
             };
-            let title = advisory.title();
+            let title = &advisory.title;
             let why = format!("{name} {version}: {id} ({kind}): {title} ({path})");
             let url = format!("https://rustsec.org/advisories/{id}");
-            (id.to_owned(), Some(url), why, advisory.versions.patched())
+            (id.clone(), Some(url), why, &advisory.patched)
         }
     };
     let fix = if lock.is_file() {

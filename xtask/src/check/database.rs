@@ -177,8 +177,7 @@ fn opened(
     env: &Env,
 ) -> Result<Box<Database>> {
     let advisories = advisories::load(&path)?;
-    let newest = advisories.newest().and_then(|day| day.as_str().parse().ok());
-    let as_of = committed(&path, env).or(newest);
+    let as_of = committed(&path, env).or(advisories.newest());
     Ok(Box::new(Database { advisories, path, as_of, old, _temporary: temporary }))
 }
 

@@ -223,9 +223,9 @@ fn programs(
 
 /// What the image starts: the first words of its entrypoint and of its command.
 fn started(image: &Image) -> Result<Vec<String>> {
-    let config = image.parsed()?.config().clone().unwrap_or_default();
+    let config = image.parsed()?.config.unwrap_or_default();
     let first = |list: &Option<Vec<String>>| list.iter().flatten().next().cloned();
-    Ok([first(config.entrypoint()), first(config.cmd())].into_iter().flatten().collect())
+    Ok([first(&config.entrypoint), first(&config.cmd)].into_iter().flatten().collect())
 }
 
 /// Whether a path is what a word starts: the path itself, or a name that is looked for on PATH.

@@ -126,8 +126,7 @@ fn place(package: &Package, lock: &Lock) -> (Place, String) {
         it.name.as_str() == package.name.as_str() && it.version.to_string() == version
     });
     let first = named.clone().next();
-    let own =
-        named.find(|(_, it)| it.source.as_ref().map(ToString::to_string).as_deref() == source);
+    let own = named.find(|(_, it)| it.source.as_deref() == source);
     match own.or(first) {
         Some((at, _)) => (lock.place(at), lock.path_to(at)),
         None => (Place::file(Path::new(LOCK)), format!("{} {version}", package.name)),

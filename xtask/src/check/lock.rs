@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail, ensure};
 use cargo_metadata::Metadata;
-use rustsec::Lockfile;
-use rustsec::package::{Package, SourceId};
+use semver::Version;
+use serde::Deserialize;
 
 use super::CheckFinding;
 use crate::files::{self, limits};
@@ -15,6 +15,93 @@ use crate::stamp::{CRATES_IO, List, Listed};
 
 /// Its path in findings: code scanning knows files by their paths in the workspace's folder.
 pub const LOCK: &str = "Cargo.lock";
+
+/// The newest known version of the format.
+/// <https://doc.rust-lang.org/cargo/reference/resolver.html#lockfile-versions>
+const NEWEST: u32 = 4;
+
+/// crates.io, as lock files name it: by the index in git, which stands for both; and by the
+/// sparse one.
+const CRATES_IO_INDEX: &str = "registry+https://github.com/rust-lang/crates.io-index";
+const SPARSE: &str = "sparse+https://index.crates.io/";
+
+/// Whether a source in a lock file is crates.io.
+pub fn is_crates_io(source: &str) -> bool {
+    [CRATES_IO_INDEX, SPARSE].contains(&source)
+}
+
+/// A package of a lock file.
+#[derive(Debug)]
+pub struct Package {
+    pub name: String,
+    pub version: Version,
+    /// As the lock file says it; `None` for a path.
+    pub source: Option<String>,
+    /// The positions of the packages that it depends on.
+    needs: Vec<usize>,
+}
+
+impl Package {
+    /// Whether it is a crate of crates.io, which advisories and yanked versions are about.
+    pub fn is_of_crates_io(&self) -> bool {
+        self.source.as_deref().is_some_and(is_crates_io)
+    }
+}
+
+/// What a lock file is parsed as.
+#[derive(Deserialize)]
+struct Parsed {
+    version: Option<u32>,
+    #[serde(default)]
+    package: Vec<ParsedPackage>,
+}
+
+#[derive(Deserialize)]
+struct ParsedPackage {
+    name: String,
+    version: Version,
+    source: Option<String>,
+    #[serde(default)]
+    dependencies: Vec<String>,
+}
+
+impl Parsed {
+    /// The packages with the positions of those that they depend on.
+    fn packages(self) -> Result<Vec<Package>> {
+        let version = self.version.unwrap_or(1);
+        ensure!(version <= NEWEST, "its version {version} is not known");
+        let mut named: HashMap<&str, Vec<usize>> = HashMap::new();
+        for (at, package) in self.package.iter().enumerate() {
+            named.entry(&package.name).or_default().push(at);
+        }
+        // `NAME`, `NAME VERSION` or `NAME VERSION (SOURCE)`, as much as makes it the only one.
+        let find = |dependency: &String| -> Result<usize> {
+            let mut parts = dependency.split_whitespace();
+            let name = parts.next().unwrap_or_default();
+            let version = parts.next();
+            let source = parts.next().map(|it| it.trim_start_matches('(').trim_end_matches(')'));
+            let fits = |at: &&usize| {
+                let package = &self.package[**at];
+                let is_version =
+                    version.is_none_or(|version| package.version.to_string() == version);
+                // There without the commit that a source in git is locked at.
+                let known = package.source.as_deref().and_then(|it| it.split('#').next());
+                is_version && source.is_none_or(|it| known == Some(it))
+            };
+            let Some(at) = named.get(name).and_then(|all| all.iter().find(fits)) else {
+                bail!("it has no package {dependency:?}, which another depends on");
+            };
+            Ok(*at)
+        };
+        let needs = |package: &ParsedPackage| package.dependencies.iter().map(find).collect();
+        let needs: Vec<Vec<usize>> = self.package.iter().map(needs).collect::<Result<_>>()?;
+        let package = |(parsed, needs): (ParsedPackage, Vec<usize>)| {
+            let ParsedPackage { name, version, source, .. } = parsed;
+            Package { name, version, source, needs }
+        };
+        Ok(self.package.into_iter().zip(needs).map(package).collect())
+    }
+}
 
 /// The crates of a lock file, or those that are listed in a program.
 #[derive(Debug)]
@@ -44,8 +131,8 @@ impl Lock {
     /// Parses a lock file of any known version.
     pub fn parse(path: &Path, text: &str) -> Result<Lock> {
         let fix = "run `cargo generate-lockfile`, or update dockless";
-        let parsed: Lockfile = text.parse().context(Help(fix.to_owned()))?;
-        let packages = parsed.packages;
+        let parsed = || toml::from_str::<Parsed>(text)?.packages();
+        let packages = parsed().context(Help(fix.to_owned()))?;
         // A package's table begins with its name and version.
         let mut tables: HashMap<(&str, &str), usize> = HashMap::new();
         let lines: Vec<&str> = text.lines().collect();
@@ -61,9 +148,7 @@ impl Lock {
         }
         let lines = packages
             .iter()
-            .map(|it| {
-                tables.get(&(it.name.as_str(), &*it.version.to_string())).copied().unwrap_or(1)
-            })
+            .map(|it| tables.get(&(&*it.name, &*it.version.to_string())).copied().unwrap_or(1))
             .collect();
         let through = through(&packages);
         Ok(Lock { path: path.to_owned(), packages, lines, program: None, through })
@@ -75,13 +160,11 @@ impl Lock {
             let Listed { name, version, source, .. } = listed;
             let what = || format!("read the crate {name:?} {version:?}");
             Ok(Package {
-                name: name.parse().with_context(what)?,
+                name: name.clone(),
                 version: version.parse().with_context(what)?,
                 // Advisories are about crates of this source alone.
-                source: (source == CRATES_IO).then(SourceId::default),
-                checksum: None,
-                dependencies: Vec::new(),
-                replace: None,
+                source: (source == CRATES_IO).then(|| CRATES_IO_INDEX.to_owned()),
+                needs: Vec::new(),
             })
         };
         let packages = list.packages.iter().map(package).collect::<Result<_>>()?;
@@ -115,18 +198,12 @@ impl Lock {
 
     /// The packages that depend on this one directly.
     pub fn dependents(&self, package: usize) -> impl Iterator<Item = &Package> {
-        let needed = &self.packages[package];
-        self.packages.iter().filter(|it| it.dependencies.iter().any(|one| one.matches(needed)))
+        self.packages.iter().filter(move |it| it.needs.contains(&package))
     }
 }
 
 /// The dependent by which each package is reached first from those of the workspace.
 fn through(packages: &[Package]) -> Vec<Option<usize>> {
-    let at: HashMap<_, usize> = packages
-        .iter()
-        .enumerate()
-        .map(|(at, it)| ((&it.name, &it.version, &it.source), at))
-        .collect();
     let mut through = vec![None; packages.len()];
     let mut seen = vec![false; packages.len()];
     let mut next: VecDeque<usize> = VecDeque::new();
@@ -137,10 +214,7 @@ fn through(packages: &[Package]) -> Vec<Option<usize>> {
         }
     }
     while let Some(from) = next.pop_front() {
-        for needed in &packages[from].dependencies {
-            let Some(&to) = at.get(&(&needed.name, &needed.version, &needed.source)) else {
-                continue;
-            };
+        for &to in &packages[from].needs {
             if !seen[to] {
                 seen[to] = true;
                 through[to] = Some(from);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use rustsec::platforms::target::{Arch, OS};
+use platforms::target::{Arch, OS};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 

@@ -309,7 +309,7 @@ fn a_malformed_advisory_hides_no_other_and_no_database_is_an_error() {
     let other = advisory("RUSTSEC-2024-0002", "new", "", "");
     let long = format!("{good}{}", "x".repeat(2 << 20));
     for (path, text, why) in [
-        ("old/RUSTSEC-2024-0009.md", "", "unexpected start"),
+        ("old/RUSTSEC-2024-0009.md", "", "it does not begin with TOML"),
         ("old/RUSTSEC-2024-0009.md", "```toml\n[advisory]\n```\n\n# x\n\ny\n", "missing field"),
         ("old/RUSTSEC-2024-0009.md", &*good, "its file has another name"),
         ("old/RUSTSEC-2024-0002.md", &*other, "it is about new, its folder is not"),

@@ -3,11 +3,9 @@
 use std::collections::BTreeMap;
 
 use cargo_metadata::Metadata;
-use rustsec::package::{Name, Package};
-use rustsec::semver::{Comparator, Op};
-use rustsec::{Version, VersionReq};
+use semver::{Comparator, Op, Version, VersionReq};
 
-use super::lock::Lock;
+use super::lock::{Lock, Package};
 use crate::config::AuditKind;
 
 /// The version requirements of all packages.
@@ -60,8 +58,8 @@ impl Updates {
     fn refuses(&self, lock: &Lock, at: usize, candidate: &Version) -> Option<String> {
         let package = &lock.packages[at];
         for dependent in lock.dependents(at) {
-            let (name, version) = (dependent.name.as_str(), &dependent.version);
-            let key = (name.to_owned(), version.clone(), package.name.as_str().to_owned());
+            let Package { name, version, .. } = dependent;
+            let key = (name.clone(), version.clone(), package.name.clone());
             let asked = self.required.get(&key).map(Vec::as_slice).unwrap_or_default();
             // Only the requirements that the locked version satisfies concern this package.
             let about = |req: &&VersionReq| req.matches(&package.version);
@@ -74,7 +72,7 @@ impl Updates {
 }
 
 /// What to do about a crate that is in a program already.
-pub fn take(name: &Name, patched: &[VersionReq]) -> String {
+pub fn take(name: &str, patched: &[VersionReq]) -> String {
     match patched {
         [] => format!("no version fixes it: look for another crate than {name}"),
         _ => format!("take {name} {}", listed(patched)),
@@ -90,7 +88,7 @@ fn listed(patched: &[VersionReq]) -> String {
 fn spec(lock: &Lock, package: &Package) -> String {
     let same = lock.packages.iter().filter(|it| it.name == package.name).count();
     match same {
-        1 => package.name.to_string(),
+        1 => package.name.clone(),
         _ => format!("{}@{}", package.name, package.version),
     }
 }

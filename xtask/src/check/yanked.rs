@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, ensure};
-use rustsec::package::Package;
 use serde::{Deserialize, Serialize};
 
-use super::lock::Lock;
+use super::lock::{Lock, Package};
 use crate::cache::{Cache, CacheKind};
 use crate::digest::Digest;
 use crate::files::{self, limits};
@@ -50,7 +49,7 @@ pub fn look(lock: &Lock, text: &[u8], project: &Project, cache: &Cache) -> Resul
     let indexes = indexes(&home.join("registry/index"))?;
     let mut yanked = Yanked { asked: files::now(), ..Yanked::default() };
     for (at, package) in lock.packages.iter().enumerate() {
-        if !package.source.as_ref().is_some_and(|source| source.is_default_registry()) {
+        if !package.is_of_crates_io() {
             continue;
         }
         match is_yanked(package, &indexes)? {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
-use super::{CI, Facts, LINUX, MACOS, MARK, Reusable, Tool, WINDOWS, os, runner, yaml};
+use super::{CI, Facts, LINUX, MACOS, MARK, PROFILE, Reusable, Tool, WINDOWS, os, runner, yaml};
 use crate::finding::failure;
 use crate::target::Target;
 use crate::template;
@@ -97,10 +97,14 @@ struct Made {
 impl Made {
     fn of(tool: &Tool) -> Result<Made> {
         Ok(match tool {
-            Tool::Package { package, bin } => {
+            Tool::Package { package, bin, own_profile } => {
                 let (package, bin) = (word("the package", package)?, word("the program", bin)?);
                 let build = format!("cargo build --locked --package {package} --bin {bin}");
-                Made { build, folder: "target/debug", bin: bin.to_owned() }
+                let (build, folder) = match own_profile {
+                    true => (format!("{build} --profile {PROFILE}"), "target/xtask"),
+                    false => (build, "target/debug"),
+                };
+                Made { build, folder, bin: bin.to_owned() }
             }
             Tool::Installed { version } => {
                 let build = format!("cargo install --locked --root tool dockless@{version}");

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use super::spec::MediaType;
 use anyhow::{Context, Result, bail, ensure};
-use oci_spec::image::MediaType;
 use serde::{Deserialize, Serialize};
 
 use super::descriptor::RawManifest;

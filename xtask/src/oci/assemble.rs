@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::spec::ImageConfiguration;
 use anyhow::{Context, Result, bail, ensure};
-use oci_spec::image::ImageConfiguration;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
@@ -222,7 +222,7 @@ impl Image {
         parse(&self.config.bytes, &self.config.digest().to_string())
     }
 
-    /// The config as it is written, with the fields that oci-spec does not model.
+    /// The config as it is written, with the fields that are not modelled.
     pub fn config_json(&self) -> Result<Value> {
         parse(&self.config.bytes, &self.config.digest().to_string())
     }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::spec::{Config, MediaType};
 use anyhow::{Context, Result, bail};
 use indicatif::ProgressBar;
 use jiff::Timestamp;
-use oci_spec::image::{Config, MediaType};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -307,7 +307,7 @@ impl Making<'_> {
     fn set_container(&self, container: &mut Value) -> Result<()> {
         let known = Option::<Config>::deserialize(&*container).context("read the base's config")?;
         let (known, ours) = (known.unwrap_or_default(), &self.plan.config);
-        let mut env = known.env().clone().unwrap_or_default();
+        let mut env = known.env.unwrap_or_default();
         let named = |entry: &String| entry.split('=').next().unwrap_or(entry).to_owned();
         let set: Vec<String> = env.iter().map(named).collect();
         let defaults = ours.default_env.iter().filter(|(name, _)| !set.contains(name));
@@ -315,25 +315,25 @@ impl Making<'_> {
         env.retain(|entry| !variables.contains_key(&named(entry)));
         env.extend(variables.iter().map(|(name, value)| format!("{name}={value}")));
         // In Go a set is a map to empty objects.
-        let union = |base: &Option<Vec<String>>, own: &[String]| {
-            let names = base.iter().flatten().chain(own);
+        let union = |base: &[String], own: &[String]| {
+            let names = base.iter().chain(own);
             let all: Map<_, _> = names.map(|name| (name.clone(), json!({}))).collect();
             if all.is_empty() { Value::Null } else { Value::Object(all) }
         };
         let list = |list: &[String]| if list.is_empty() { Value::Null } else { json!(list) };
-        let workdir = ours.workdir.as_ref().or(known.working_dir().as_ref());
-        let signal = ours.stop_signal.as_ref().or(known.stop_signal().as_ref());
+        let workdir = ours.workdir.as_ref().or(known.working_dir.as_ref());
+        let signal = ours.stop_signal.as_ref().or(known.stop_signal.as_ref());
         set_fields(
             container,
             [
                 ("Cmd", list(&ours.cmd)),
                 ("Entrypoint", list(&ours.entrypoint)),
                 ("Env", json!(env)),
-                ("ExposedPorts", union(known.exposed_ports(), &ours.ports)),
+                ("ExposedPorts", union(&known.exposed_ports, &ours.ports)),
                 ("Labels", json!(self.with_provenance(&ours.labels))),
                 ("StopSignal", json!(signal)),
                 ("User", json!(ours.user)),
-                ("Volumes", union(known.volumes(), &ours.volumes)),
+                ("Volumes", union(&known.volumes, &ours.volumes)),
                 ("WorkingDir", json!(workdir)),
             ],
         );

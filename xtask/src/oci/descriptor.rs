@@ -1,14 +1,14 @@
 //! Descriptors, manifests and indexes. The raw types hold all fields as they are written,
-//! with those that oci-spec does not model; a [`Descriptor`] is parsed from them once.
+//! with those that are not modelled; a [`Descriptor`] is parsed from them once.
 //! <https://github.com/opencontainers/image-spec/blob/main/descriptor.md>
 
 use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
-use oci_spec::image::{DigestAlgorithm, MediaType, Sha256Digest};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::spec::{AnyDigest, MediaType};
 use crate::digest::Digest;
 use crate::target::Platform;
 
@@ -38,7 +38,7 @@ pub struct Descriptor {
 #[serde(rename_all = "camelCase")]
 pub struct RawDescriptor {
     pub media_type: MediaType,
-    pub digest: oci_spec::image::Digest,
+    pub digest: AnyDigest,
     pub size: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub platform: Option<RawPlatform>,
@@ -99,7 +99,7 @@ impl RawDescriptor {
     /// The blob's descriptor, without the names that a layout gives it.
     pub fn parse(&self) -> Result<Descriptor> {
         let (digest, algorithm) = (&self.digest, self.digest.algorithm());
-        if *algorithm != DigestAlgorithm::Sha256 {
+        if algorithm != "sha256" {
             bail!("{digest} is a {algorithm} digest, and only sha256 is read");
         }
         let digest = Digest::parse(digest.as_ref())?;
@@ -129,10 +129,9 @@ impl RawDescriptor {
 
 impl From<&Descriptor> for RawDescriptor {
     fn from(of: &Descriptor) -> RawDescriptor {
-        let digest = of.digest.hex().parse::<Sha256Digest>();
         RawDescriptor {
             media_type: of.media_type.clone(),
-            digest: digest.expect("64 hex digits are a SHA-256 digest").into(),
+            digest: of.digest.into(),
             size: of.size,
             platform: None,
             annotations: Some(of.annotations.clone()).filter(|it| !it.is_empty()),

@@ -2,9 +2,9 @@
 
 use std::io::{BufWriter, Write};
 
+use super::spec::MediaType;
 use anyhow::{Context, Result, bail};
 use indicatif::ProgressBar;
-use oci_spec::image::MediaType;
 use serde::{Deserialize, Serialize};
 use tar::{EntryType, Header};
 

@@ -1,6 +1,6 @@
 //! Media types: OCI's, and Docker's older names for the same.
 
-use oci_spec::image::MediaType;
+use super::spec::MediaType;
 
 /// How a layer's tar is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

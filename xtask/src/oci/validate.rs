@@ -108,9 +108,9 @@ fn config(image: &Image, platform: Option<&Platform>) -> Vec<Finding> {
         findings.push(fault("image-platform", place(), why));
     }
     let steps = config
-        .history()
+        .history
         .as_ref()
-        .map(|steps| steps.iter().filter(|step| step.empty_layer() != Some(true)).count());
+        .map(|steps| steps.iter().filter(|step| step.empty_layer != Some(true)).count());
     let layers = image.layers.len();
     if let Some(steps) = steps.filter(|steps| *steps != 0 && *steps != layers) {
         let why = format!("its history has {steps} layers, and the image has {layers}");

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::oci::MediaType;
 use anyhow::{Context, Result, bail, ensure};
-use oci_spec::image::MediaType;
 use serde_json::{Value, json};
 
 use super::referrers::Keeper;
@@ -124,7 +124,7 @@ impl Registry<'_> {
 /// registries name the config's.
 fn may_be(entry: &RawDescriptor, kind: &str) -> bool {
     let named = entry.other.get("artifactType").and_then(Value::as_str).unwrap_or_default();
-    named.is_empty() || named == kind || named == MediaType::EmptyJSON.as_ref()
+    named.is_empty() || named == kind || named == MediaType::EmptyJson.as_ref()
 }
 
 /// Whether an error says nothing about what was asked for.
@@ -138,7 +138,7 @@ fn is_of_the_network(error: &anyhow::Error) -> bool {
 /// The artifact as an image.
 fn artifact(subject: &Descriptor, attachment: &Attachment<'_>) -> Result<Root> {
     let Attachment { kind, content, annotations } = attachment;
-    let config = Raw::new(b"{}".to_vec(), MediaType::EmptyJSON, Digest::of(b"{}"));
+    let config = Raw::new(b"{}".to_vec(), MediaType::EmptyJson, Digest::of(b"{}"));
     let digest = Digest::of(content);
     let descriptor = Descriptor::new(MediaType::from(*kind), digest, content.len() as u64);
     let mut manifest = RawManifest::new(&config.descriptor, [&descriptor].into_iter());

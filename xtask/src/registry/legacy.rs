@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::oci::MediaType;
 use anyhow::{Context, Result, ensure};
-use oci_spec::image::MediaType;
 use serde_json::json;
 
 use super::{Access, Registry};

@@ -1,7 +1,7 @@
 //! Images read from registries: manifests and configs. Layers are not downloaded.
 
+use crate::oci::MediaType;
 use anyhow::{Context, Result, bail, ensure};
-use oci_spec::image::MediaType;
 
 use super::answers;
 use super::{Access, MANIFEST_TYPES, Registry, Site};

@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::oci::MediaType;
 use anyhow::{Context, Result, ensure};
-use oci_spec::image::MediaType;
 
 use super::{Access, Registry, Site, answers, locked, status};
 use crate::digest::Digest;

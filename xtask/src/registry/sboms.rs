@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::oci::MediaType;
 use anyhow::{Context, Result};
-use oci_spec::image::MediaType;
 
 use super::{Access, Registry, Site};
 use crate::digest::Digest;
@@ -101,7 +101,7 @@ impl Registry<'_> {
     /// Whether a referrer is an SBOM. Some registries list it by the type of its config.
     fn is_sbom(&self, site: &Site, entry: &RawDescriptor) -> Result<bool> {
         let named = entry.other.get("artifactType").and_then(|it| it.as_str()).unwrap_or_default();
-        if !named.is_empty() && named != MediaType::EmptyJSON.as_ref() {
+        if !named.is_empty() && named != MediaType::EmptyJson.as_ref() {
             return Ok(KINDS.contains(&named) || is_told(entry));
         }
         let descriptor = entry.parse()?;

@@ -15,7 +15,8 @@ fn write(root: &Path) {
     let files = [
         (
             "Cargo.toml",
-            "[workspace]\nmembers = [\"tool\", \"xtask\"]\nresolver = \"3\"\n".to_owned(),
+            "[workspace]\nmembers = [\"tool\", \"xtask\"]\nresolver = \"3\"\n\n".to_owned()
+                + include_str!("../../templates/xtask/profile.toml.tmpl"),
         ),
         (".cargo/config.toml", include_str!("../../templates/xtask/config.toml.tmpl").to_owned()),
         ("xtask/Cargo.toml", manifest.replace(released, &by_path)),

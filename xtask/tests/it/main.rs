@@ -20,6 +20,7 @@ mod cluster;
 #[cfg(target_os = "linux")]
 mod commands;
 #[cfg(target_os = "linux")]
+mod costs;
 mod cross;
 #[cfg(target_os = "linux")]
 mod dockerfile;

@@ -222,18 +222,15 @@ fn of_one(platform: Option<&Platform>, image: &Image) -> Result<Table> {
     row("name", platform.map_or_else(|| "an artifact".to_owned(), Platform::to_string));
     row("digest", image.manifest.digest().to_string());
     if let Ok(parsed) = image.parsed() {
-        let config = parsed.config().clone().unwrap_or_default();
-        let list = |list: &Option<Vec<String>>| list.clone().unwrap_or_default();
-        row("created", parsed.created().clone().unwrap_or_default());
-        row("user", config.user().clone().unwrap_or_default());
-        row("entrypoint", list(config.entrypoint()).join(" "));
-        row("cmd", list(config.cmd()).join(" "));
-        row("workdir", config.working_dir().clone().unwrap_or_default());
-        row("ports", list(config.exposed_ports()).join(", "));
-        list(config.env()).into_iter().for_each(|env| row("env", env));
-        let mut labels: Vec<(String, String)> =
-            config.labels().clone().unwrap_or_default().into_iter().collect();
-        labels.sort();
+        let config = parsed.config.unwrap_or_default();
+        row("created", parsed.created.unwrap_or_default());
+        row("user", config.user.unwrap_or_default());
+        row("entrypoint", config.entrypoint.unwrap_or_default().join(" "));
+        row("cmd", config.cmd.unwrap_or_default().join(" "));
+        row("workdir", config.working_dir.unwrap_or_default());
+        row("ports", config.exposed_ports.join(", "));
+        config.env.unwrap_or_default().into_iter().for_each(|env| row("env", env));
+        let labels = config.labels.unwrap_or_default();
         labels.into_iter().for_each(|(name, value)| row("label", format!("{name}={value}")));
     }
     for layer in &image.layers {
