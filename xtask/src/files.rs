@@ -309,6 +309,12 @@ pub fn is_executable(path: &Path) -> Result<bool> {
     has_mode(path, 0o100)
 }
 
+/// Whether nobody may write a file.
+pub fn is_read_only(path: &Path) -> Result<bool> {
+    let meta = fs::metadata(path).with_context(|| format!("look at {}", path.display()))?;
+    Ok(meta.permissions().readonly())
+}
+
 /// Whether everybody may read a file.
 pub fn is_public(path: &Path) -> Result<bool> {
     has_mode(path, 0o004)

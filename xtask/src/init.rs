@@ -11,9 +11,12 @@ use crate::project::{Project, TagForm};
 use crate::reference::{Reference, Repository};
 use crate::target::Target;
 
-#[allow(dead_code, unused_imports, reason = "the command `init` does not call it yet")]
+mod diff;
+mod edit;
 pub mod from;
 pub mod kubernetes;
+pub mod next;
+pub mod plan;
 mod reusable;
 mod workflows;
 
@@ -216,6 +219,21 @@ fn pin(line: &str) -> Option<(&str, &str)> {
         && commit.bytes().all(|byte| byte.is_ascii_hexdigit())
         && tag.bytes().all(plain);
     fits.then_some((action, uses))
+}
+
+/// The host of a git remote: `https://HOST/…`, `ssh://git@HOST/…` or `git@HOST:…`. A path has none.
+pub fn host(remote: &str) -> Option<String> {
+    let (rest, end) = match remote.split_once("://") {
+        Some(("file", _)) => return None,
+        Some((_, rest)) => (rest, ['/', ':']),
+        None => (
+            remote.split_once(':').filter(|(host, _)| !host.contains('/')).map(|_| remote)?,
+            [':', ':'],
+        ),
+    };
+    let host = rest.split(end).next()?;
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    (host.len() > 1).then(|| host.to_ascii_lowercase())
 }
 
 /// A file that is outdated or missing.

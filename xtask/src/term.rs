@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::finding::{self, Finding, Findings, Severity};
 
+mod confirm;
 mod password;
 pub mod table;
 mod tame;
@@ -172,6 +173,13 @@ impl Term {
     pub fn trace(&self, what: impl Display) {
         if self.settings.verbosity == Verbosity::Trace {
             self.detail(what);
+        }
+    }
+
+    /// Says lines that are no step, such as what to do next.
+    pub fn tell(&self, text: &str) {
+        if self.settings.verbosity > Verbosity::Quiet {
+            self.say(format_args!("{}", lines(text)));
         }
     }
 

@@ -1,19 +1,29 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::ArgGroup;
 
-use super::{Common, Drafted, Selection, World};
+use super::{Common, World};
 use crate::files::{self, limits};
-use crate::finding::{Findings, failure};
 use crate::init::{self, Reusable};
-use crate::plan::{Mode, Part, Skip};
-use crate::project::{Project, git};
+use crate::project::Project;
 
-/// Write GitHub workflows that release the project, and Kubernetes manifests
+mod setup;
+mod workflows;
+
+/// Set a project up: an xtask, settings, GitHub workflows, Kubernetes manifests
 ///
-/// The workflows follow the project's settings: one job builds each target on a runner that has
+/// Without --workflows and --kubernetes it writes what a project needs to be released by
+/// `cargo xtask`: the package `xtask` of two files with its alias, `/dist` in .gitignore, and the
+/// settings that differ from the defaults. It shows all changes as a diff, and asks. What you wrote
+/// stays: files of your own, other values, order, comments and line ends; it says what differs and
+/// how to take it over. Running it again changes nothing.
+///
+/// With --from it takes over what the files of other tools say: GoReleaser, cargo-dist, ko, a
+/// Dockerfile, cross, cargo-deb and cargo-binstall. What has no counterpart is listed.
+///
+/// --workflows and --kubernetes write only what they name. The workflows follow the project's settings: one job builds each target on a runner that has
 /// its linker, one job merges and publishes, and others attest what was published. Every night
 /// audit.yml audits the latest release. Actions are pinned by commit, and Dependabot updates the
 /// pins.
@@ -31,8 +41,12 @@ use crate::project::{Project, git};
 /// Workflows are written anew. Manifests are yours to change: one that exists is left alone.
 #[derive(Debug, clap::Args)]
 #[command(
-    group = ArgGroup::new("what").args(["workflows", "kubernetes"]).required(true).multiple(true),
+    group = ArgGroup::new("what").args(["workflows", "kubernetes"]).multiple(true),
     after_help = "Examples:
+  cargo dockless init                              show what is written, and ask
+  cargo dockless init --yes --from auto            write it, with what other tools' files say
+  cargo dockless init --no-xtask --toolchain       no xtask, and pin the installed Rust
+  cargo dockless init --check                      fail if a file is missing or outdated
   cargo dockless init --workflows
   cargo dockless init --workflows --check          fail if a file is outdated
   cargo dockless init --workflows --reusable acme/dockless@COMMIT
@@ -40,6 +54,18 @@ use crate::project::{Project, git};
   cargo dockless init --kubernetes --package api   this one, whatever its settings are"
 )]
 pub struct Args {
+    /// Write without asking
+    #[arg(short, long)]
+    yes: bool,
+    /// Take over what this file of another tool says; `auto`: all such files
+    #[arg(long, value_name = "FILE", conflicts_with = "what")]
+    from: Option<PathBuf>,
+    /// Write no xtask: the tool is installed, and run as `cargo dockless`
+    #[arg(long, conflicts_with = "what")]
+    no_xtask: bool,
+    /// Write rust-toolchain.toml, which pins the installed Rust
+    #[arg(long, conflicts_with = "what")]
+    toolchain: bool,
     /// Write .github/workflows/ci.yml, release.yml and audit.yml, and .github/dependabot.yml
     #[arg(long)]
     workflows: bool,
@@ -52,16 +78,19 @@ pub struct Args {
     /// Write the manifest of this package only; may be repeated
     #[arg(short, long, value_name = "NAME", requires = "kubernetes")]
     package: Vec<String>,
-    /// Write nothing, and fail if a workflow is outdated
+    /// Write nothing, and fail if a file is missing or outdated
     #[arg(long, conflicts_with = "kubernetes")]
     check: bool,
 }
 
 pub fn run(args: &Args, common: &Common, world: &World) -> Result<ExitCode> {
+    if !args.workflows && !args.kubernetes {
+        return setup::run(args, common, world);
+    }
     if args.kubernetes {
         manifests(args, common, world)?;
     }
-    if args.workflows { workflows(args, common, world) } else { Ok(ExitCode::SUCCESS) }
+    if args.workflows { workflows::write(args, common, world) } else { Ok(ExitCode::SUCCESS) }
 }
 
 /// Writes the manifests that do not exist yet. Everything is read before anything is written.
@@ -96,71 +125,4 @@ fn existing(project: &Project, place: &Path) -> Result<Option<Vec<u8>>> {
         project.boundary.admit(above)?;
     }
     project.boundary.read_if_there(place, limits::SETTINGS)
-}
-
-fn workflows(args: &Args, common: &Common, world: &World) -> Result<ExitCode> {
-    let mut request = Selection::default().request(Mode::Snapshot, Part::All, common);
-    request.select.skip = vec![Skip::Publish];
-    // They are for other machines, whatever this one has.
-    request.build.elsewhere = true;
-    request.publish.repository = world.repository(None)?;
-    let Drafted { project, plan, config, errors } = world.drafted(common, &request)?;
-    // What keeps this commit from being released is of no account to its workflows.
-    let Some(plan) = plan else { bail!(Findings(errors)) };
-    let mut wrong = Vec::new();
-    let branch = branch(&project, world)?;
-    let reusable = match &args.reusable {
-        Some(reusable) => Some(reusable.clone()),
-        None => {
-            let there = existing(&project, &project.root.join(init::RELEASE))?;
-            there.and_then(|there| Reusable::of(&String::from_utf8_lossy(&there)))
-        }
-    };
-    let facts = init::facts(&project, &config, &plan, branch, reusable);
-    for (path, text) in init::workflows(&facts)? {
-        let place = project.root.join(&path);
-        let there = existing(&project, &place)?;
-        let ours = there.as_deref().map(String::from_utf8_lossy);
-        let text = ours.as_ref().map_or(text.clone(), |there| init::keep_pins(&text, there));
-        if there.as_deref() == Some(text.as_bytes()) {
-            continue;
-        }
-        if args.check {
-            wrong.push(init::stale(&path, there.is_some()));
-            continue;
-        }
-        if ours.is_some_and(|text| !text.lines().next().unwrap_or_default().contains(init::MARK)) {
-            bail!(failure(
-                format!("{} was not written by dockless, so it is not replaced", path.display()),
-                "move it away, and take what is yours over",
-            ));
-        }
-        files::write(&place, text.as_bytes())?;
-        world.term.result(place.display())?;
-    }
-    if wrong.is_empty() { Ok(ExitCode::SUCCESS) } else { Err(Findings(wrong).into()) }
-}
-
-/// The branch that others are merged into, as YAML: that of the remote `origin`; or the one
-/// that the workflow names, because a workflow's clone does not know it; or the one that is
-/// checked out, or that git would make.
-fn branch(project: &Project, world: &World) -> Result<String> {
-    if let Some(branch) = git::default_branch(&project.root, &world.env)? {
-        return Ok(init::branch_pattern(&branch));
-    }
-    let ci = project.root.join(init::CI);
-    let there = project.boundary.read_if_there(&ci, limits::SETTINGS)?.unwrap_or_default();
-    if let Some(branch) = init::branch_in(&String::from_utf8_lossy(&there)) {
-        return Ok(branch.to_owned());
-    }
-    if project.git.is_none() {
-        return Ok(init::branch_pattern(&git::new_branch(&project.root, &world.env)?));
-    }
-    match git::current_branch(&project.root, &world.env)? {
-        Some(branch) => Ok(init::branch_pattern(&branch)),
-        None => bail!(failure(
-            "git knows no branch that others are merged into, which CI is to look at",
-            "check one out, or `git remote set-head origin --auto`",
-        )),
-    }
 }

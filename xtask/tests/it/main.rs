@@ -42,6 +42,7 @@ mod hostile_images;
 mod image_faults;
 #[cfg(target_os = "linux")]
 mod images;
+mod init;
 mod inputs;
 #[cfg(target_os = "linux")]
 mod joined;

@@ -1,0 +1,87 @@
+//! The workflows of a project.
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+use super::{Args, existing};
+use crate::cmd::{Common, Drafted, Selection, World};
+use crate::files::{self, limits};
+use crate::finding::{Findings, failure};
+use crate::init::{self, Reusable};
+use crate::plan::{Mode, Part, Skip};
+use crate::project::{Project, git};
+
+/// Writes the workflows anew; or only says which are outdated.
+pub fn write(args: &Args, common: &Common, world: &World) -> Result<ExitCode> {
+    let mut request = Selection::default().request(Mode::Snapshot, Part::All, common);
+    request.select.skip = vec![Skip::Publish];
+    // They are for other machines, whatever this one has.
+    request.build.elsewhere = true;
+    request.publish.repository = world.repository(None)?;
+    let Drafted { project, plan, config, errors } = world.drafted(common, &request)?;
+    // What keeps this commit from being released is of no account to its workflows.
+    let Some(plan) = plan else { bail!(Findings(errors)) };
+    let mut wrong = Vec::new();
+    let branch = branch(&project, world)?;
+    let reusable = match &args.reusable {
+        Some(reusable) => Some(reusable.clone()),
+        None => {
+            let there = existing(&project, &project.root.join(init::RELEASE))?;
+            there.and_then(|there| Reusable::of(&String::from_utf8_lossy(&there)))
+        }
+    };
+    let facts = init::facts(&project, &config, &plan, branch, reusable);
+    for (path, text) in init::workflows(&facts)? {
+        let place = project.root.join(&path);
+        let there = existing(&project, &place)?;
+        let ours = there.as_deref().map(String::from_utf8_lossy);
+        let text = ours.as_ref().map_or(text.clone(), |there| init::keep_pins(&text, there));
+        if there.as_deref() == Some(text.as_bytes()) {
+            continue;
+        }
+        if args.check {
+            wrong.push(init::stale(&path, there.is_some()));
+            continue;
+        }
+        if ours.is_some_and(|text| !text.lines().next().unwrap_or_default().contains(init::MARK)) {
+            bail!(failure(
+                format!("{} was not written by dockless, so it is not replaced", path.display()),
+                "move it away, and take what is yours over",
+            ));
+        }
+        files::write(&place, text.as_bytes())?;
+        world.term.result(place.display())?;
+    }
+    if wrong.is_empty() { Ok(ExitCode::SUCCESS) } else { Err(Findings(wrong).into()) }
+}
+
+/// The branch that others are merged into, as YAML: that of the remote `origin`; or the one
+/// that the workflow names, because a workflow's clone does not know it; or the one that is
+/// checked out, or that git would make.
+fn branch(project: &Project, world: &World) -> Result<String> {
+    if let Some(branch) = git::default_branch(&project.root, &world.env)? {
+        return Ok(init::branch_pattern(&branch));
+    }
+    let ci = project.root.join(init::CI);
+    let there = project.boundary.read_if_there(&ci, limits::SETTINGS)?.unwrap_or_default();
+    if let Some(branch) = init::branch_in(&String::from_utf8_lossy(&there)) {
+        return Ok(branch.to_owned());
+    }
+    if project.git.is_none() {
+        return Ok(init::branch_pattern(&git::new_branch(&project.root, &world.env)?));
+    }
+    match git::current_branch(&project.root, &world.env)? {
+        Some(branch) => Ok(init::branch_pattern(&branch)),
+        None => bail!(failure(
+            "git knows no branch that others are merged into, which CI is to look at",
+            "check one out, or `git remote set-head origin --auto`",
+        )),
+    }
+}
+
+/// Whether the project has workflows of this tool.
+pub fn are_ours(project: &Project) -> Result<bool> {
+    let there = existing(project, &project.root.join(init::CI))?;
+    Ok(there.is_some_and(|text| String::from_utf8_lossy(&text).contains(init::MARK)))
+}
