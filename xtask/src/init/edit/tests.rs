@@ -102,8 +102,9 @@ fn what_is_laid_under_changes_nothing_that_is_there() {
             "[workspace]\n\n# all\n[profile.dev.package]\nsha2.opt-level = 3\ntar.opt-level = 3\n",
         ),
         (
-            "[profile.dev.package.sha2]\nopt-level = 1\n",
-            "[profile.dev.package.sha2]\nopt-level = 1\n\n[profile.dev.package.tar]\nopt-level = 3\n",
+            "[workspace]\n\n[profile.dev.package.sha2]\nopt-level = 1\n",
+            "[workspace]\n\n[profile.dev.package]\ntar.opt-level = 3\n\n\
+             [profile.dev.package.sha2]\nopt-level = 1\n",
         ),
         (
             "[profile.dev]\ndebug = 0\n",
