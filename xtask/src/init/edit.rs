@@ -207,8 +207,14 @@ fn lay(at: &mut Item, more: &Table) -> Result<()> {
             }
             Item::Table(more) => lay(child(at, key)?, more)?,
             Item::Value(value) if !table.contains_key(key) => {
-                let table = at.as_table_like_mut().with_context(|| not_a_table(key))?;
-                table.insert(key, Item::Value(value.clone()));
+                let mut value = value.clone();
+                value.decor_mut().clear();
+                if let Item::Value(Value::InlineTable(table)) = at {
+                    hand_over_space(table, &mut value);
+                    table.insert(key, value);
+                } else if let Some(table) = at.as_table_mut() {
+                    table.insert(key, Item::Value(value));
+                }
             }
             _ => {}
         }

@@ -121,8 +121,9 @@ fn taken_over(
         let fix = "nothing in dockless stands for it; do it by hand where you need it";
         Finding::warning("init-from", Place::default(), text, fix)
     };
-    let notes = found.iter().flat_map(|it| &it.notes).map(note).collect();
-    Ok((found.into_iter().flat_map(|it| it.settings).collect(), notes))
+    let merged = from::merge(&found);
+    let notes = found.iter().flat_map(|it| &it.notes).chain(&merged.notes).map(note).collect();
+    Ok((merged.settings, notes))
 }
 
 /// Collects what is known of the project.
