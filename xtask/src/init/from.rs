@@ -20,7 +20,7 @@ mod merge;
 mod metadata;
 mod tree;
 
-pub use merge::{Merged, merge};
+pub use merge::merge;
 
 /// The tools whose files are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -55,6 +55,16 @@ pub const NOT_RUN: &[(&str, &str, &str)] = &[
     ("docs/how-to/helm.md", "helm upgrade", "it needs Helm; renderers:: does this"),
     ("docs/how-to/helm.md", "helm plugin", "it needs Helm; renderers:: does this"),
     (
+        "docs/how-to/init.md",
+        "cargo install dockless",
+        "it needs crates.io, and asks a person; init:: does the rest",
+    ),
+    (
+        "docs/how-to/init.md",
+        "cargo dockless init --from auto",
+        "it needs files of another tool; init:: does this",
+    ),
+    (
         "docs/how-to/images.md",
         "docker run",
         "it needs engines, and root; images::engines does this with each",
