@@ -1,3 +1,4 @@
+use super::merge::Merged;
 use super::*;
 
 /// A workspace with these files, of which the packages have binaries of their names. A package
