@@ -83,14 +83,19 @@ fn cold(bench: &Bench) -> Result<String> {
     rows.push(("cargo xtask --help".to_owned(), alias(bench, &bench.repository)?));
     let root = fresh(bench, "cargo-dist")?;
     let [name, version] = CARGO_DIST;
-    let crates = ["install", "--locked", "--quiet", "--version", version, "--root"];
-    // A first, failing look downloads what is to be compiled.
-    let install = || {
-        let target = root.join("target");
-        let install = bench.command("cargo", &bench.dir).args(crates).arg(&root).arg(name);
-        install.env("CARGO_TARGET_DIR", target)
-    };
-    rows.push((format!("cargo install {name} {version}"), Spent::by(install())?));
+    // What is to be compiled is downloaded before, as the dependency of another package.
+    let manifest = format!(
+        "[package]\nname = \"none\"\nedition = \"2024\"\n[lib]\npath = \"none.rs\"\n\
+         [dependencies]\n{name} = \"={version}\"\n[workspace]\n"
+    );
+    bench::write(&root.join("Cargo.toml"), &manifest)?;
+    bench::write(&root.join("none.rs"), "")?;
+    bench.command("cargo", &root).arg("fetch").read()?;
+    let install =
+        bench.command("cargo", &bench.dir).args(["install", "--quiet", "--version", version]);
+    let install = install.arg("--root").arg(root.join("installed")).arg(name);
+    let install = install.env("CARGO_TARGET_DIR", root.join("target"));
+    rows.push((format!("cargo install {name} {version}"), Spent::by(install)?));
     if bench.installed("go", &["version"])?.is_some() {
         let root = fresh(bench, "ko")?;
         let go = |cache: &str| {
