@@ -27,7 +27,7 @@ use crate::bench::Bench;
 use crate::spent::Spent;
 
 /// The peers in the versions that are measured.
-const CARGO_DIST: [&str; 2] = ["cargo-dist", "0.30.0"];
+const CARGO_DIST: [&str; 2] = ["cargo-dist", "0.34.0"];
 const KO: &str = "github.com/google/ko@v0.19.1";
 
 fn main() -> ExitCode {
