@@ -122,6 +122,31 @@ fn the_book_builds_and_its_own_links_lead_somewhere() {
     assert!(std::fs::read_to_string(index).unwrap().contains("musl"), "search knows the word");
 }
 
+/// Pictures are seen on light and dark pages, and show nothing of who made them.
+#[test]
+fn pictures_follow_the_page_and_name_no_machine() {
+    let links = pages().into_values().flat_map(|page| page.links).map(|(_, link)| link);
+    let names: BTreeSet<String> = links.filter(|link| link.ends_with(".svg")).collect();
+    let mut seen = 0;
+    for folder in ["", "explanation", "recording"] {
+        for entry in std::fs::read_dir(root().join("docs").join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_none_or(|extension| extension != "svg") {
+                continue;
+            }
+            let (name, text) = (path.file_name().unwrap(), std::fs::read_to_string(&path).unwrap());
+            let name = name.to_str().unwrap();
+            assert!(names.iter().any(|link| link.ends_with(name)), "no page shows {name}");
+            assert!(text.contains("prefers-color-scheme: dark"), "{name}");
+            for place in ["/tmp/", "/home/", "/root/", "/Users/", "/work/"] {
+                assert!(!text.contains(place), "{name} names {place}");
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen >= 4, "{seen} pictures");
+}
+
 /// The table of a manifest in which a kind of settings is.
 fn settings<'a>(manifest: &'a Table, scope: &str) -> Option<&'a Value> {
     manifest.get(scope)?.get("metadata")?.get("dockless")
