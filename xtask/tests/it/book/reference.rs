@@ -115,6 +115,21 @@ fn variables_that_are_read_are_on_their_page() {
     assert!(stale.is_empty(), "in NOT_READ, and not in the sources: {stale:?}");
 }
 
+/// Who makes an xtask by hand makes the one that `init` writes.
+#[test]
+fn the_xtask_is_on_its_page() {
+    let page = fs::read_to_string(root().join("docs/start/install.md")).unwrap();
+    for entry in fs::read_dir(root().join("xtask/templates/xtask")).unwrap() {
+        let path = entry.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(
+            page.contains(&text),
+            "docs/start/install.md has not the text of {}",
+            path.display()
+        );
+    }
+}
+
 #[test]
 fn files_of_a_release_are_on_their_page() {
     let Some(registry) = Registry::shared() else { return };
