@@ -191,6 +191,18 @@ impl Cache {
         self.root().map(|root| root.join(kind.folder()).join(name.hex()))
     }
 
+    /// The folder and its size in bytes. An error says why nothing can be kept.
+    pub fn look(&self) -> Result<(PathBuf, u64)> {
+        let untold = || {
+            let why = self.trouble.get().map_or("there is no cache folder", |why| why);
+            anyhow::Error::msg(why.to_owned())
+        };
+        let root = self.root().ok_or_else(untold)?;
+        place::mark(root)?;
+        drop(files::temporary(root)?);
+        Ok((root.to_owned(), place::size(root)))
+    }
+
     /// Where a program of this name and version is installed for the tool's own use. It need not
     /// exist yet.
     pub fn tool(&self, name: &str) -> Option<PathBuf> {

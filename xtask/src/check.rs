@@ -293,23 +293,52 @@ fn database(rules: &rules::Rules, subject: &Subject<'_>) -> Result<database::Ope
     database::open(named.unwrap_or(&config.database), &reach)
 }
 
-/// Why a required audit would fail: the database is out of reach, unusable or too old. This is
-/// known before the audit runs.
-pub fn preflight(subject: &Subject<'_>) -> Option<Finding> {
+/// An advisory database, before anything is compared with it.
+pub struct DatabaseLook {
+    pub as_of: Option<Date>,
+    pub advisories: usize,
+    /// Its age, or why it is not newer.
+    pub finding: Option<Finding>,
+}
+
+/// Opens the database of the audit; fetches it where it is not there, or is no longer recent.
+pub fn look_at_database(subject: &Subject<'_>) -> Result<DatabaseLook, Box<Finding>> {
     let Subject { project, config, options, .. } = *subject;
-    let look = || -> Result<Option<Finding>> {
+    let look = || -> Result<DatabaseLook> {
         let rules = rules::rules(config, &project.root, &project.boundary)?;
         match database(&rules, subject)? {
-            database::Opening::Opened(database) => Ok(stale(&database, options.strict, today()?)),
+            database::Opening::Opened(database) => Ok(DatabaseLook {
+                as_of: database.as_of,
+                advisories: database.advisories.all.len(),
+                finding: stale(&database, options.strict, today()?),
+            }),
             database::Opening::OutOfReach(why) => anyhow::bail!("no advisory database: {why}"),
         }
     };
-    let place = || Place::item("audit");
     let fix = "set DOCKLESS_ADVISORY_DB to a folder or a git repository with the advisories";
-    match options.runs(Check::Audit).then(look)? {
-        Ok(found) => found.filter(|it| it.severity == Severity::Error),
-        Err(error) => Some(Finding::error("advisories", place(), finding::said(&error).0, fix)),
+    let unusable = |error| {
+        let why = finding::said(&error).0;
+        Box::new(Finding::error("advisories", Place::item("audit"), why, fix))
+    };
+    look().map_err(unusable)
+}
+
+/// Why a required audit would fail: the database is out of reach, unusable or too old. This is
+/// known before the audit runs.
+pub fn preflight(subject: &Subject<'_>) -> Option<Finding> {
+    if !subject.options.runs(Check::Audit) {
+        return None;
     }
+    match look_at_database(subject) {
+        Ok(look) => look.finding.filter(|it| it.severity == Severity::Error),
+        Err(finding) => Some(*finding),
+    }
+}
+
+/// What is wrong with Cargo.lock, in a line.
+pub fn look_at_lock(subject: &Subject<'_>) -> Result<Option<String>> {
+    let Report { passed, detail, .. } = lock_is_current(subject)?;
+    Ok((!passed).then_some(detail))
 }
 
 /// Compares the lock file with the advisory database and with the index.

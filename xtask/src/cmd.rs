@@ -22,6 +22,7 @@ mod ci;
 mod clean;
 mod cross;
 mod dockerfile;
+mod doctor;
 mod image;
 mod init;
 mod keygen;
@@ -111,6 +112,7 @@ enum Command {
     Sign(sign::Args),
     Verify(verify::Args),
     Setup(setup::Args),
+    Doctor(doctor::Args),
     Init(init::Args),
     Clean(clean::Args),
     #[command(hide = true)]
@@ -223,6 +225,7 @@ impl Command {
             Command::Sign(args) => sign::run(&args, common, world),
             Command::Verify(args) => verify::run(&args, common, world),
             Command::Setup(args) => setup::run(args, common, world),
+            Command::Doctor(args) => doctor::run(&args, common, world),
             Command::Init(args) => init::run(&args, common, world),
             Command::Clean(args) => clean::run(args, common, world),
             Command::Cross(args) => cross::run(args, world),

@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Result;
 use indicatif::ProgressBar;
@@ -35,7 +35,7 @@ pub use error::{Fault, HttpError, RateLimit};
 #[cfg(test)]
 pub use location::tests::offline;
 pub use pages::Pages;
-pub use proxy::Proxies;
+pub use proxy::{NamedProxy, Proxies};
 pub use retry::Patience;
 pub use tls::Trust;
 pub use ureq::http::Method;
@@ -69,6 +69,13 @@ impl Network {
     pub fn cargo_arg(self) -> Option<&'static str> {
         (self == Network::Offline).then_some("--offline")
     }
+}
+
+/// What a server's clock says.
+#[derive(Clone, Debug)]
+pub struct Clock {
+    pub origin: Origin,
+    pub time: SystemTime,
 }
 
 /// Idle connections that are kept for each server.
@@ -139,13 +146,31 @@ pub struct Http<'a> {
     reaches: Mutex<BTreeMap<String, Vec<location::Reach>>>,
     /// Waits that servers asked for.
     waits: Mutex<retry::Waits>,
+    /// What the last server's clock says.
+    clock: Mutex<Option<Clock>>,
     stopped: AtomicBool,
 }
 
 impl<'a> Http<'a> {
     pub fn new(settings: Settings, term: &'a Term) -> Http<'a> {
         let (agents, reaches, waits) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Http { settings, term, agents, reaches, waits, stopped: AtomicBool::new(false) }
+        let (clock, stopped) = (Mutex::default(), AtomicBool::new(false));
+        Http { settings, term, agents, reaches, waits, clock, stopped }
+    }
+
+    /// The certificates that are trusted: how many, and from where.
+    pub fn trust(&self) -> Result<(usize, String)> {
+        tls::look(&self.settings.trust)
+    }
+
+    /// The proxies of the environment.
+    pub fn proxies(&self) -> &Proxies {
+        &self.settings.proxies
+    }
+
+    /// The clock of the server that answered last, of those that say their time.
+    pub fn clock(&self) -> Option<Clock> {
+        locked(&self.clock).clone()
     }
 
     /// Makes the requests and waits of all threads fail, because another one failed.
@@ -271,9 +296,13 @@ impl<'a> Http<'a> {
         let answer = self.exchange(call, url);
         let seconds = started.elapsed().as_secs_f64();
         match &answer {
-            Ok(it) => self
-                .term
-                .trace(format_args!("{} {url}: {} in {seconds:.3} s", call.method, it.status)),
+            Ok(it) => {
+                if let Some(time) = retry::server_time(&it.headers) {
+                    *locked(&self.clock) = Some(Clock { origin: url.origin.clone(), time });
+                }
+                self.term
+                    .trace(format_args!("{} {url}: {} in {seconds:.3} s", call.method, it.status));
+            }
             Err(error) => self.term.trace(format_args!("{error}, after {seconds:.3} s")),
         }
         answer

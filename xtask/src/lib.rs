@@ -75,6 +75,8 @@ mod preflight;
 mod resolve;
 mod verify;
 
+mod doctor;
+
 mod release;
 
 mod cmd;

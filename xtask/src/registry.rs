@@ -22,6 +22,7 @@ mod attach;
 mod auth;
 mod challenge;
 mod download;
+mod grants;
 mod host;
 mod legacy;
 mod logins;
@@ -33,6 +34,7 @@ mod tag;
 mod upload;
 
 pub use attach::Attachment;
+pub use auth::Login;
 #[cfg(any(fuzzing, test))]
 pub use challenge::parse as parse_challenge;
 pub use legacy::SignedDocument;
@@ -143,8 +145,9 @@ impl<'a> Registry<'a> {
     }
 
     /// Fails if the registry cannot be reached or rejects the login. A token server has
-    /// checked the login when the site is known; a password is checked by a request.
-    pub fn check_access(&self, to: &Repository) -> Result<()> {
+    /// checked the login when the site is known; a password is checked by a request. Returns
+    /// what the push would log in with.
+    pub fn check_access(&self, to: &Repository) -> Result<Login> {
         let context = || format!("prepare the push to {to}");
         let site = self.site(to, Access::Push, &[]).with_context(context)?;
         if site.server.challenge == Some(challenge::Challenge::Basic) {
@@ -152,7 +155,14 @@ impl<'a> Registry<'a> {
             let call = Call::new(Method::GET, &url, HEADERS_ONLY_LIMIT);
             self.find(&site, &call).with_context(context)?;
         }
-        Ok(())
+        let used = self.authorization(&site, None)?;
+        let login = used.login(to);
+        if login.grants_push == Some(false) {
+            let why = "the token server grants no push";
+            return Err(anyhow::anyhow!(why).context(Help(used.refused_help(&site))))
+                .with_context(context);
+        }
+        Ok(login)
     }
 
     /// The repository on its server, with an authorization. `sources` are repositories that

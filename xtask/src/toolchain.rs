@@ -87,8 +87,7 @@ pub fn prepare(
             let tools = build.tools.get(target).copied().unwrap_or(Tools::Rustc);
             let Some((mut linker, lld)) = linker(target, &cargo, project, &mut ready.warnings)?
             else {
-                let why = "no linker: the toolchain has no rust-lld, and ld.lld is not on PATH";
-                ready.left_out.push(left_out(build, target, why, project));
+                ready.left_out.push(left_out(build, target, NO_LINKER, project));
                 continue;
             };
             if matches!(tools, Tools::Cross | Tools::Zig) {
@@ -122,6 +121,38 @@ pub fn prepare(
     }
     Ok(ready)
 }
+
+/// What a target needs, as far as it is there already.
+pub struct Look {
+    /// Whether its standard library is there; otherwise a build has rustup add it.
+    pub has_library: bool,
+    /// What links its programs; `None` for the choice of rustc or of the user.
+    pub linker: Option<String>,
+}
+
+/// Looks for what a build needs for one of its targets, and changes nothing. What cannot be built
+/// is left out, as by [`prepare`].
+pub fn look(
+    build: &BuildPlan,
+    target: &Target,
+    project: &Project,
+    network: Network,
+) -> Result<Result<Look, LeftOut>> {
+    let library = library(target, project, network);
+    if let Library::OutOfReach(why) = &library {
+        return Ok(Err(left_out(build, target, why, project)));
+    }
+    let cargo = cargo_config::read(project)?;
+    let Some((_, path)) = linker(target, &cargo, project, &mut Vec::new())? else {
+        return Ok(Err(left_out(build, target, NO_LINKER, project)));
+    };
+    let zig = build.tools.get(target) == Some(&Tools::Zig);
+    let name = path.as_ref().and_then(|path| path.file_stem()).map(|name| name.to_string_lossy());
+    let linker = name.map(|name| name.into_owned()).or_else(|| zig.then(|| "zig".to_owned()));
+    Ok(Ok(Look { has_library: library == Library::Present, linker }))
+}
+
+const NO_LINKER: &str = "no linker: the toolchain has no rust-lld, and ld.lld is not on PATH";
 
 /// The linker for the target, and its path for the wrapper that may call it; `None` where there
 /// is none. Only musl's is chosen here: others are rustc's or zig's choice.
@@ -158,19 +189,43 @@ fn left_out(build: &BuildPlan, target: &Target, why: &str, project: &Project) ->
     LeftOut::forced(&*build.package, Some(target), why, fix)
 }
 
+/// A target's standard library.
+#[derive(Debug, PartialEq, Eq)]
+enum Library {
+    Present,
+    /// rustup can be asked for it.
+    Addable,
+    /// It cannot be had, and why.
+    OutOfReach(String),
+}
+
+fn library(target: &Target, project: &Project, network: Network) -> Library {
+    if has_library(target, project) {
+        return Library::Present;
+    }
+    if network == Network::Offline {
+        let why = format!("{}, and --offline forbids downloading it", missing(target));
+        return Library::OutOfReach(why);
+    }
+    if process::find("rustup", &project.env).is_none() {
+        return Library::OutOfReach(format!("{}, and rustup is not on PATH", missing(target)));
+    }
+    Library::Addable
+}
+
+fn missing(target: &Target) -> String {
+    format!("the toolchain has no standard library for {target}")
+}
+
 /// Why the target cannot be compiled for; `None` where it can. Installs a missing standard
 /// library.
 fn unusable(target: &Target, project: &Project, network: Network, term: &Term) -> Option<String> {
-    if has_library(target, project) {
-        return None;
+    match library(target, project, network) {
+        Library::Present => return None,
+        Library::OutOfReach(why) => return Some(why),
+        Library::Addable => {}
     }
-    let missing = format!("the toolchain has no standard library for {target}");
-    if network == Network::Offline {
-        return Some(format!("{missing}, and --offline forbids downloading it"));
-    }
-    if process::find("rustup", &project.env).is_none() {
-        return Some(format!("{missing}, and rustup is not on PATH"));
-    }
+    let missing = missing(target);
     term.step("install", format_args!("standard library for {target} (rustup target add)"));
     let added = Program::new("rustup", &project.root, &project.env)
         .args(["target", "add", target.triple()])

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::{ADVISORIES, BLOBS, CacheKind, PRUNED, TOOLS};
-use crate::files;
+use crate::files::{self, EntryKind};
 use crate::finding::failure;
 
 /// The file that marks a folder as a cache for backup programs, and as this tool's for itself.
@@ -89,6 +89,17 @@ fn name(path: &Path) -> &str {
 
 fn is_hex(name: &str, digits: usize) -> bool {
     name.len() == digits && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// The size of all files below a folder, in bytes. What cannot be read counts nothing.
+pub fn size(folder: &Path) -> u64 {
+    let entries = files::list(folder).unwrap_or_default();
+    let size = |entry: &files::DirEntry| match entry.kind {
+        EntryKind::Folder => size(&entry.path),
+        EntryKind::File => entry.size,
+        EntryKind::Other => 0,
+    };
+    entries.iter().map(size).sum()
 }
 
 /// Removes what this tool made in its cache, and the folders that are empty then.

@@ -21,28 +21,32 @@ impl World {
     /// The key to sign with; `None` where neither the environment nor the settings have one. The
     /// user may be asked for its password.
     pub fn private_key(&self, config: &SignConfig) -> Result<Option<PrivateKey>> {
-        let (text, name) = if let Some(text) = self.env.token(OwnToken::SigningKey) {
-            (text, OwnToken::SigningKey.variable().to_owned())
-        } else if let Some(path) = &config.key {
-            (self.key_file(path)?, path.display().to_string())
-        } else {
-            return Ok(None);
-        };
+        let Some((text, name)) = self.key_text(config)? else { return Ok(None) };
+        let file = config.key.as_ref().filter(|_| !self.has_key());
+        file.and_then(|path| public(path)).iter().for_each(|it| self.term.finding(it));
         let password = || self.password(&format!("password of {name}"));
         let key = KeyText::parse(text.expose()).and_then(|key| key.open(password));
         key.map(Some).with_context(|| format!("read the key in {name}"))
     }
 
-    /// Reads a private key, and warns where others may do so too.
-    fn key_file(&self, path: &Path) -> Result<Secret> {
-        if files::is_public(path)? {
-            let why = "everybody on this machine may read the private key";
-            let fix = format!("run `chmod 600 {}`", path.display());
-            self.term.finding(&Finding::warning("key-public", Place::file(path), why, fix));
+    /// Where the key is and what is wrong with that, without its password.
+    pub fn look_at_key(&self, config: &SignConfig) -> Result<Option<(String, Option<Finding>)>> {
+        let Some((text, name)) = self.key_text(config)? else { return Ok(None) };
+        KeyText::parse(text.expose()).with_context(|| format!("read the key in {name}"))?;
+        let of_file = config.key.as_ref().filter(|_| !self.has_key());
+        Ok(Some((format!("in {name}"), of_file.and_then(|path| public(path)))))
+    }
+
+    /// The text of the private key, and its name.
+    fn key_text(&self, config: &SignConfig) -> Result<Option<(Secret, String)>> {
+        if let Some(text) = self.env.token(OwnToken::SigningKey) {
+            return Ok(Some((text, OwnToken::SigningKey.variable().to_owned())));
         }
+        let Some(path) = &config.key else { return Ok(None) };
         let bytes = files::read_foreign(path, KEY_LIMIT)?;
         let text = String::from_utf8(bytes).ok();
-        Ok(Secret::new(text.with_context(|| format!("{} is no PEM", path.display()))?))
+        let text = text.with_context(|| format!("{} is no PEM", path.display()))?;
+        Ok(Some((Secret::new(text), path.display().to_string())))
     }
 
     /// The password of a key: the environment's, or the user's.
@@ -80,4 +84,12 @@ impl World {
         let text = String::from_utf8(bytes).ok().context("it is no PEM").with_context(context)?;
         PublicKey::parse(&text).with_context(context)
     }
+}
+
+/// Warns of a private key that others may read. What cannot be looked at was read by now.
+fn public(path: &Path) -> Option<Finding> {
+    let is_public = files::is_public(path).unwrap_or(false);
+    let why = "everybody on this machine may read the private key";
+    let fix = format!("run `chmod 600 {}`", path.display());
+    is_public.then(|| Finding::warning("key-public", Place::file(path), why, fix))
 }

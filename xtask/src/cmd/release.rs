@@ -13,7 +13,7 @@ use crate::digest::Digest;
 use crate::files;
 use crate::finding::{Finding, Findings, Place, failure};
 use crate::forge::{Forge, index};
-use crate::plan::{BuildPlan, Mode, Part, Plan, Request, Skip};
+use crate::plan::{BuildPlan, Mode, Part, Plan, PublishOptions, Request, Skip};
 use crate::preflight::{self, Sites};
 use crate::project::Project;
 use crate::release::{self, Signing, Source};
@@ -141,13 +141,16 @@ fn request(args: &Args, common: &Common, world: &World) -> Result<Request> {
     let mut request = args.selection.request(mode(args), Part::All, common);
     request.select.skip = args.skip.clone();
     request.build.elsewhere = !args.merge.is_empty();
-    if request.mode == Mode::Release {
-        request.publish = world.publish_options()?;
-    }
-    request.publish.repository = world.repository(None)?;
+    request.publish = publish_options(request.mode, world)?;
     request.publish.draft = args.draft;
-    request.publish.has_key = world.has_key();
     Ok(request)
+}
+
+/// Where what is made goes, by the environment and git.
+pub fn publish_options(mode: Mode, world: &World) -> Result<PublishOptions> {
+    let publish =
+        if mode == Mode::Release { world.publish_options()? } else { PublishOptions::default() };
+    Ok(PublishOptions { repository: world.repository(None)?, has_key: world.has_key(), ..publish })
 }
 
 /// The key, and what is signed already; `None` where nothing is signed. What is wrong with either

@@ -175,12 +175,25 @@ impl World {
     }
 
     fn is_in_project(&self, common: &Common) -> bool {
+        self.project_dir(common).is_some()
+    }
+
+    /// The folder of the manifest that is meant, where there is one.
+    pub fn project_dir(&self, common: &Common) -> Option<PathBuf> {
+        if let Some(named) = &common.manifest_path {
+            let named = self.dir.join(named);
+            return if named.is_dir() { Some(named) } else { named.parent().map(Path::to_owned) };
+        }
         let mut above = self.dir.ancestors();
-        common.manifest_path.is_some() || above.any(|dir| dir.join("Cargo.toml").is_file())
+        above.find(|dir| dir.join("Cargo.toml").is_file()).map(Path::to_owned)
     }
 
     /// The project and the tables that configure it; `targets` are those of the command line.
-    fn discover(&self, common: &Common, targets: &[String]) -> Result<(Project, Vec<RawConfig>)> {
+    pub fn discover(
+        &self,
+        common: &Common,
+        targets: &[String],
+    ) -> Result<(Project, Vec<RawConfig>)> {
         let invocation = Invocation {
             dir: self.dir.clone(),
             manifest_path: common.manifest_path.clone(),

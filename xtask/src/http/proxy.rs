@@ -1,9 +1,10 @@
 //! The proxy for an origin, read from the environment as curl and Go do.
 //! <https://pkg.go.dev/golang.org/x/net/http/httpproxy>
 
-use std::net::IpAddr;
+use std::net::{IpAddr, TcpStream, ToSocketAddrs};
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 
 use super::url::{Origin, Scheme};
 use crate::secret::Secret;
@@ -90,6 +91,49 @@ impl Proxies {
         proxy.map(Some).with_context(|| {
             format!("{name} does not name an HTTP proxy, such as http://proxy.example:3128")
         })
+    }
+}
+
+/// A proxy of the environment.
+pub struct NamedProxy {
+    /// The variable that names it.
+    pub variable: &'static str,
+    /// `host:port`; an error where the variable names no proxy.
+    pub place: Result<String>,
+}
+
+impl Proxies {
+    /// All that are named, each once, without their logins.
+    pub fn named(&self) -> Vec<NamedProxy> {
+        let mut all = Vec::new();
+        for route in [Route::ForHttps, Route::ForHttp] {
+            let Some(variable) = self.variable(route) else { continue };
+            if all.iter().any(|it: &NamedProxy| it.variable == variable) {
+                continue;
+            }
+            let proxy = self.proxy(route);
+            let place = |it: Option<ureq::Proxy>| {
+                it.map_or_else(String::new, |it| format!("{}:{}", it.host(), it.port()))
+            };
+            all.push(NamedProxy { variable, place: proxy.map(place) });
+        }
+        all
+    }
+}
+
+impl NamedProxy {
+    /// Fails where nothing listens there.
+    pub fn reach(&self, within: Duration) -> Result<()> {
+        let Ok(place) = &self.place else { return Ok(()) };
+        let context = || format!("connect to {place}");
+        let mut tried = None;
+        for address in place.to_socket_addrs().with_context(context)? {
+            match TcpStream::connect_timeout(&address, within) {
+                Ok(_) => return Ok(()),
+                Err(error) => tried = Some(error),
+            }
+        }
+        Err(tried.map_or_else(|| anyhow!("it has no address"), Into::into)).with_context(context)
     }
 }
 

@@ -5,6 +5,7 @@ use std::hash::{BuildHasher, Hasher};
 use std::time::{Duration, Instant, SystemTime};
 
 use jiff::fmt::rfc2822;
+use ureq::http::HeaderMap;
 
 use super::limits::{LONGEST_WAIT, TOTAL_WAIT};
 use super::{Fault, Http, HttpError, locked};
@@ -135,6 +136,12 @@ impl HttpError {
     }
 }
 
+/// The time that a server says it is.
+/// <https://www.rfc-editor.org/rfc/rfc9110#section-6.6.1>
+pub fn server_time(headers: &HeaderMap) -> Option<SystemTime> {
+    date(headers.get("date")?.to_str().ok()?)
+}
+
 fn date(text: &str) -> Option<SystemTime> {
     let zoned = rfc2822::parse(text.trim()).ok()?;
     Some(SystemTime::from(zoned.timestamp()))
@@ -142,7 +149,7 @@ fn date(text: &str) -> Option<SystemTime> {
 
 #[cfg(test)]
 mod tests {
-    use ureq::http::{HeaderMap, HeaderName, HeaderValue};
+    use ureq::http::{HeaderName, HeaderValue};
 
     use super::super::{Origin, Scheme};
     use super::*;

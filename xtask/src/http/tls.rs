@@ -26,24 +26,38 @@ pub struct Trust {
     pub besides: Vec<PathBuf>,
 }
 
-/// The TLS configuration. Its roots are those of SSL_CERT_FILE, else the machine's, else
-/// Mozilla's, which are compiled in; and those of the settings.
+/// The TLS configuration.
 pub fn config(trust: &Trust) -> Result<TlsConfig> {
-    let mut roots = match &trust.instead {
-        Some(path) => read(path).context("read SSL_CERT_FILE")?,
+    let roots = RootCerts::Specific(Arc::new(roots(trust)?.0));
+    Ok(TlsConfig::builder().root_certs(roots).build())
+}
+
+/// How many certificates are trusted, and from where they are.
+pub fn look(trust: &Trust) -> Result<(usize, String)> {
+    let (roots, of) = roots(trust)?;
+    let besides = trust.besides.iter().map(|path| path.display().to_string());
+    Ok((roots.len(), std::iter::once(of).chain(besides).collect::<Vec<_>>().join(" and ")))
+}
+
+/// The certificates of SSL_CERT_FILE, else the machine's, else Mozilla's, which are compiled in,
+/// and the name of where they are from; and those of the settings.
+fn roots(trust: &Trust) -> Result<(Vec<Certificate<'static>>, String)> {
+    let named = |path: &Path| Ok::<_, anyhow::Error>((read(path)?, path.display().to_string()));
+    let (mut roots, of) = match &trust.instead {
+        Some(path) => named(path).context("read SSL_CERT_FILE")?,
         None => match SYSTEM.iter().map(Path::new).find(|path| path.is_file()) {
-            Some(path) => read(path)?,
-            None => webpki_root_certs::TLS_SERVER_ROOT_CERTS
-                .iter()
-                .map(|der| Certificate::from_der(der).to_owned())
-                .collect(),
+            Some(path) => named(path)?,
+            None => {
+                let builtin = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
+                let roots = builtin.map(|der| Certificate::from_der(der).to_owned()).collect();
+                (roots, "Mozilla's list, which is compiled in".to_owned())
+            }
         },
     };
     for path in &trust.besides {
         roots.extend(read(path)?);
     }
-    let roots = RootCerts::Specific(Arc::new(roots));
-    Ok(TlsConfig::builder().root_certs(roots).build())
+    Ok((roots, of))
 }
 
 /// The certificates of a PEM file. An empty file is an error: nobody means to trust no one.

@@ -20,6 +20,11 @@ const OLDEST: Version = Version::new(0, 14, 0);
 /// Time enough for a query, unless the program is broken.
 const TIME_OUT: Duration = Duration::from_secs(20);
 
+/// How much a program may print that is asked for its version, in bytes.
+const OUTPUT: u64 = 64 * 1024;
+/// The longest version that is shown, in characters.
+const LONGEST: usize = 60;
+
 /// rustc's and Linux's names of the architectures for which distributions package musl.
 const ARCHES: [(&str, &str); 3] = [("x86_64", "x86_64"), ("aarch64", "aarch64"), ("i686", "i386")];
 
@@ -86,9 +91,10 @@ pub fn look(dir: &Path, env: &Env, cache: &Cache) -> Cross {
 
 /// The version that a zig prints.
 pub fn version(program: &Path, dir: &Path, env: &Env) -> Result<Version> {
-    let text = Program::new(program, dir, env).arg("version").time_out(TIME_OUT).read()?;
-    let version = text.trim();
-    Version::parse(version).with_context(|| format!("`zig version` says {version:?}"))
+    let asked = Program::new(program, dir, env).arg("version").confined(TIME_OUT, OUTPUT);
+    let text = asked.read()?;
+    let version: String = text.trim().chars().take(LONGEST).collect();
+    Version::parse(&version).with_context(|| format!("`zig version` says {version:?}"))
 }
 
 /// The folder of Python's package `ziglang`.

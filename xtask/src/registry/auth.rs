@@ -6,10 +6,11 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
 use super::challenge::Challenge;
-use super::logins::{self, Login, Search};
-use super::{Registry, Site, TOKEN, locked};
+use super::logins::{self, Login as Stored, Search};
+use super::{Registry, Site, TOKEN, grants, locked};
 use crate::finding::Help;
 use crate::http::{Body, Call, HttpError, Method, Url, escaped};
+use crate::reference::Repository;
 use crate::secret::Secret;
 
 /// What authorizes the requests at a site.
@@ -28,9 +29,38 @@ impl Authorization {
         self.header.as_ref()
     }
 
+    /// What is known of the login, of what may be shown.
+    pub fn login(&self, repository: &Repository) -> Login {
+        let granted = self.header.as_ref().and_then(|header| grants::push(header, repository));
+        Login { about: self.known.then(|| self.about.clone()), grants_push: granted }
+    }
+
+    /// What helps where the registry refuses it.
+    pub fn refused_help(&self, site: &Site) -> String {
+        if !self.known {
+            return self.about.clone();
+        }
+        format!(
+            "the login for {} kept {} has no access: check the rights of its user or token, and \
+             the spelling of {}",
+            site.repository.registry(),
+            self.about,
+            site.repository
+        )
+    }
+
     pub fn differs(&self, other: &Authorization) -> bool {
         self.header != other.header
     }
+}
+
+/// What a push would log in with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Login {
+    /// Where it is kept; `None` where there is none, or none is asked for.
+    pub about: Option<String>,
+    /// Whether the token server grants pushing; `None` where its token does not tell.
+    pub grants_push: Option<bool>,
 }
 
 /// A token server's response. Servers use either name.
@@ -81,10 +111,10 @@ impl Registry<'_> {
             logins::find(&site.repository, self.github, self.env, self.term)?;
         let known = login.is_some();
         let header = match (challenge, login) {
-            (Challenge::Basic, Some(Login::Password { user, password })) => {
+            (Challenge::Basic, Some(Stored::Password { user, password })) => {
                 Some(basic(&user, &password))
             }
-            (Challenge::Basic, Some(Login::Identity(_))) => {
+            (Challenge::Basic, Some(Stored::Identity(_))) => {
                 anyhow::bail!(
                     "it needs a password, but the login kept {about} is an identity token"
                 )
@@ -114,13 +144,13 @@ impl Registry<'_> {
         realm: &Url,
         service: Option<&str>,
         scopes: &[String],
-        login: Option<Login>,
+        login: Option<Stored>,
         (known, about): (bool, &str),
     ) -> Result<Secret> {
         let limited = |method, url| Call::new(method, url, TOKEN);
         let response = match &login {
             // https://distribution.github.io/distribution/spec/auth/oauth/
-            Some(Login::Identity(token)) => {
+            Some(Stored::Identity(token)) => {
                 let fields = [
                     ("grant_type", "refresh_token"),
                     ("client_id", "dockless"),
@@ -141,7 +171,7 @@ impl Registry<'_> {
                 }
                 url = scopes.iter().fold(url, |url, scope| url.with("scope", scope));
                 let header = match login {
-                    Some(Login::Password { user, password }) => {
+                    Some(Stored::Password { user, password }) => {
                         url = url.with("account", user);
                         Some(basic(user, password))
                     }
@@ -189,18 +219,7 @@ pub(super) fn explain(error: HttpError, site: &Site, used: &Authorization) -> an
     if !denied {
         return error;
     }
-    let help = if used.known {
-        format!(
-            "the login for {} kept {} has no access: check the rights of its user or token, and \
-             the spelling of {}",
-            site.repository.registry(),
-            used.about,
-            site.repository
-        )
-    } else {
-        used.about.clone()
-    };
-    error.context(Help(help))
+    error.context(Help(used.refused_help(site)))
 }
 
 #[cfg(test)]
@@ -214,7 +233,6 @@ mod tests {
     use crate::cache::Cache;
     use crate::http::{Fault, Origin, Proxies, Scheme, offline};
     use crate::process::Env;
-    use crate::reference::Repository;
     use crate::term::Term;
 
     /// How often a call is tried, and whether it succeeds, where the first `expired` tokens are

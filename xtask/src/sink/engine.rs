@@ -31,7 +31,8 @@ pub enum Engine {
 const ANSWER: Duration = Duration::from_secs(30);
 
 impl Engine {
-    fn program(self) -> &'static str {
+    /// The program that is started.
+    pub fn program(self) -> &'static str {
         match self {
             Engine::Docker => "docker",
             Engine::Podman => "podman",

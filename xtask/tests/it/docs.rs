@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-const COMMANDS: [&str; 22] = [
+const COMMANDS: [&str; 23] = [
     "build",
     "run",
     "archive",
@@ -25,6 +25,7 @@ const COMMANDS: [&str; 22] = [
     "sign",
     "verify",
     "setup",
+    "doctor",
     "clean",
 ];
 

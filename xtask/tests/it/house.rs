@@ -10,7 +10,7 @@ mod source;
 
 /// The rooms in order. Those of one line know nothing of each other, except
 /// along an arrow (`>`), where one knows those to its left.
-const ROOMS: [&str; 16] = [
+const ROOMS: [&str; 17] = [
     "version target digest reference secret finding parallel",
     "process files term",
     "http",
@@ -25,6 +25,7 @@ const ROOMS: [&str; 16] = [
     "sign > provenance",
     "github > forge",
     "check preflight resolve verify init",
+    "doctor",
     "release",
     "cmd",
 ];

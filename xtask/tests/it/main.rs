@@ -25,6 +25,8 @@ mod cross;
 #[cfg(target_os = "linux")]
 mod dockerfile;
 #[cfg(target_os = "linux")]
+mod doctor;
+#[cfg(target_os = "linux")]
 mod example_ingress;
 #[cfg(target_os = "linux")]
 mod examples;
