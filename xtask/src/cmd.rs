@@ -23,6 +23,7 @@ mod clean;
 mod cross;
 mod dockerfile;
 mod doctor;
+mod explain;
 mod image;
 mod init;
 mod keygen;
@@ -114,6 +115,7 @@ enum Command {
     Setup(setup::Args),
     Doctor(doctor::Args),
     Init(init::Args),
+    Explain(explain::Args),
     Clean(clean::Args),
     #[command(hide = true)]
     Cross(cross::Args),
@@ -227,6 +229,7 @@ impl Command {
             Command::Setup(args) => setup::run(args, common, world),
             Command::Doctor(args) => doctor::run(&args, common, world),
             Command::Init(args) => init::run(&args, common, world),
+            Command::Explain(args) => explain::run(&args, common, world),
             Command::Clean(args) => clean::run(args, common, world),
             Command::Cross(args) => cross::run(args, world),
         }

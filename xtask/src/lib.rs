@@ -25,6 +25,7 @@
 //! itself it is SLSA Build L1. Attestations of GitHub's workflows name their own builder.
 
 mod digest;
+mod explain;
 mod finding;
 mod parallel;
 mod reference;

@@ -1,9 +1,10 @@
 //! The pages of docs/ that are made from what the program itself says.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
-const COMMANDS: [&str; 23] = [
+const COMMANDS: [&str; 24] = [
     "build",
     "run",
     "archive",
@@ -26,6 +27,7 @@ const COMMANDS: [&str; 23] = [
     "verify",
     "setup",
     "doctor",
+    "explain",
     "clean",
 ];
 
@@ -100,4 +102,76 @@ fn the_settings_have_their_page() {
          Cargo.toml.\n\n```toml\n{default}```\n"
     );
     golden("docs/config.md", &page);
+}
+
+/// `explain` prints the same text.
+#[test]
+fn the_rules_have_their_page() {
+    golden("docs/rules.md", include_str!("../../src/explain/rules.md"));
+}
+
+/// A rule that a finding has, and a file that names it.
+fn rules_in_sources() -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    let explained = include_str!("../../src/explain/rules.md");
+    let explained: BTreeSet<&str> =
+        explained.lines().filter_map(|line| line.strip_prefix("### ")).collect();
+    let families: BTreeSet<&str> = explained
+        .iter()
+        .filter_map(|name| name.split_once('-'))
+        .map(|(family, _)| family)
+        .collect();
+    for (module, text) in super::house::sources() {
+        if module.iter().any(|name| name == "tests") || module[0] == "fuzzing" {
+            continue;
+        }
+        let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        let file = module.join("/");
+        for (at, _) in text.match_indices('"') {
+            let Some(end) = text[at + 1..].find('"') else { continue };
+            let (name, before) = (&text[at + 1..at + 1 + end], text[..at].trim_end());
+            let parts: Vec<&str> = name.split('-').collect();
+            let plain = |part: &&str| {
+                !part.is_empty()
+                    && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+            };
+            if !parts.iter().all(plain) {
+                continue;
+            }
+            let is_argument = |callee: &&str| before.ends_with(*callee);
+            let said = CALLS.iter().any(is_argument)
+                || (parts.len() > 1 && OTHER_CALLS.iter().any(is_argument))
+                || (parts.len() > 1 && families.contains(parts[0]) && is_finder(text));
+            if said && !NO_RULES.contains(&name) {
+                found.insert(name.to_owned(), file.clone());
+            }
+        }
+    }
+    found
+}
+
+/// What takes a rule as its first argument.
+const CALLS: [&str; 5] =
+    ["Finding::error(", "Finding::warning(", "Finding::of(", "Problem::new(", "schema::fault("];
+
+/// What may take one: a method or a closure of the file's own.
+const OTHER_CALLS: [&str; 6] = [".error(", ".warning(", "fault(", "say(", "finding(", "rule: "];
+
+/// Whether a file makes findings.
+fn is_finder(text: &str) -> bool {
+    ["Finding", "Problem", "Report"].iter().any(|name| text.contains(name))
+}
+
+/// What has the form of a rule, and is none: a key of the settings, the name of a folder.
+const NO_RULES: [&str; 2] = ["plain-http", "krew-downloads"];
+
+#[test]
+fn every_rule_is_explained() {
+    let explained = include_str!("../../src/explain/rules.md");
+    let explained: BTreeSet<&str> =
+        explained.lines().filter_map(|line| line.strip_prefix("### ")).collect();
+    let found = rules_in_sources();
+    assert!(found.len() > 150, "the rules were found: {}", found.len());
+    let missing: Vec<_> = found.iter().filter(|(name, _)| !explained.contains(&***name)).collect();
+    assert!(missing.is_empty(), "explain these in src/explain/rules.md: {missing:?}");
 }

@@ -31,6 +31,8 @@ mod example_ingress;
 #[cfg(target_os = "linux")]
 mod examples;
 #[cfg(target_os = "linux")]
+mod explain;
+#[cfg(target_os = "linux")]
 mod failures;
 #[cfg(target_os = "linux")]
 mod first_run;
