@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde::de::DeserializeOwned;
 use serde::ser::SerializeStruct;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value, json};
 
 use crate::archive::Archive;
@@ -20,6 +20,7 @@ use crate::krew::Manifest;
 use crate::oci;
 use crate::plan::{BUNDLE, CHECKSUMS, ImagePlatform, Part, Plan};
 use crate::target::Target;
+use crate::term::SCHEMA;
 
 mod image;
 mod metadata;
@@ -280,10 +281,20 @@ pub fn describe(
     out: &Staging<'_>,
 ) -> Result<Vec<Artifact>> {
     artifacts.sort_by(|a, b| a.name().cmp(b.name()));
-    out.write("artifacts.json", &document(&with_others(plan, &artifacts, out)?)?)?;
+    out.write(
+        "artifacts.json",
+        &document(&Listed { schema: SCHEMA, artifacts: with_others(plan, &artifacts, out)? })?,
+    )?;
     // The mark of a dist/ of this tool's own comes last.
     metadata::write(plan, project, out)?;
     Ok(artifacts)
+}
+
+/// What `artifacts.json` holds.
+#[derive(Serialize, Deserialize)]
+struct Listed {
+    schema: u32,
+    artifacts: Vec<Value>,
 }
 
 /// The artifacts with those of the dist/ before that stay: the other part's.
@@ -292,7 +303,7 @@ fn with_others(plan: &Plan, artifacts: &[Artifact], out: &Staging<'_>) -> Result
     let mut all: Vec<Value> = own.collect::<Result<_, _>>().context("write JSON")?;
     let path = out.dist().join("artifacts.json");
     if plan.part != Part::All
-        && let Some(before) = read_document::<Vec<Value>>(&path)?
+        && let Some(before) = read_document::<Listed>(&path)?
     {
         let text = |of: &Value, key: &str| of[key].as_str().unwrap_or("").to_owned();
         let stays = |of: &Value| {
@@ -301,7 +312,7 @@ fn with_others(plan: &Plan, artifacts: &[Artifact], out: &Staging<'_>) -> Result
                 out.path(path).exists() && artifacts.iter().all(|own| own.path() != path)
             })
         };
-        all.extend(before.into_iter().filter(stays));
+        all.extend(before.artifacts.into_iter().filter(stays));
         all.sort_by_key(|of| text(of, "name"));
     }
     Ok(all)

@@ -56,7 +56,6 @@ impl Verdict {
 /// What `--json` prints.
 #[derive(Serialize)]
 pub struct Report {
-    schema: u32,
     /// The worst of the rows.
     verdict: Verdict,
     rows: Vec<Row>,
@@ -120,7 +119,7 @@ impl Row {
 impl Report {
     pub fn new(rows: Vec<Row>) -> Report {
         let verdict = rows.iter().map(|row| row.verdict).max().unwrap_or(Verdict::Ok);
-        Report { schema: 1, verdict, rows }
+        Report { verdict, rows }
     }
 
     pub fn fails(&self) -> bool {

@@ -13,7 +13,6 @@ use crate::target::Target;
 
 mod diff;
 mod edit;
-#[allow(dead_code, reason = "its readers are still being written")]
 pub mod from;
 pub mod kubernetes;
 pub mod next;

@@ -1,5 +1,6 @@
 //! All output: progress and problems on stderr, results on stdout.
 
+use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
 use std::fmt::Display;
 use std::hash::{BuildHasher, Hasher};
@@ -61,6 +62,15 @@ const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const HELP: Style = AnsiColor::Cyan.on_default().bold();
 const STEP: Style = AnsiColor::Green.on_default().bold();
+
+/// The version of all JSON that is printed or written to dist/. Fields may be added to one; it is
+/// raised where one is removed or changes its meaning.
+pub const SCHEMA: u32 = 1;
+
+/// A list as an object with one field, for `--json`: other fields can join it later.
+pub fn list<T: Serialize>(name: &'static str, items: T) -> BTreeMap<&'static str, T> {
+    BTreeMap::from([(name, items)])
+}
 
 impl Term {
     pub fn new(settings: Settings) -> Term {
@@ -133,13 +143,17 @@ impl Term {
         }
     }
 
-    /// Prints the value as a JSON document on stdout where `--json` asks for it.
+    /// Prints the value, which is an object, as a JSON document on stdout where `--json` asks for
+    /// it. The version of its schema is its first field.
     pub fn json(&self, value: &impl Serialize) -> Result<()> {
         if !self.json_wanted() {
             return Ok(());
         }
         let text = serde_json::to_string_pretty(value).context("write JSON")?;
-        self.exactly(&tame::json(&text))
+        // Put in as text, so that the other fields keep their order.
+        let fields = text.strip_prefix('{').context("write JSON: it is no object")?;
+        let comma = if fields.trim_start().starts_with('}') { "\n" } else { "," };
+        self.exactly(&tame::json(&format!("{{\n  \"schema\": {SCHEMA}{comma}{fields}")))
     }
 
     /// Prints the value as JSON where `--json` asks for it, otherwise these lines.
@@ -273,6 +287,7 @@ impl Term {
             Severity::Warning => (WARNING, "warning"),
         };
         self.problem(style, word, &finding.to_string(), Some(&finding.fix), &properties(finding));
+        self.detail(format_args!("the rule {}: see `explain {0}`", finding.rule));
     }
 
     /// Prints the error that `main` ends with: the chain joined by `: `, then its help.

@@ -10,6 +10,7 @@ use super::{document, read_document};
 use crate::files::Staging;
 use crate::plan::{Mode, Plan};
 use crate::project::About;
+use crate::term::SCHEMA;
 use crate::version::Version;
 
 /// What `metadata.json` says that a dist/ is of.
@@ -58,6 +59,7 @@ const METADATA: &str = "metadata.json";
 /// What `metadata.json` says of a release.
 #[derive(Debug, Serialize)]
 struct Metadata<'a> {
+    schema: u32,
     project_name: &'a str,
     tag: Option<&'a str>,
     version: &'a Version,
@@ -86,6 +88,7 @@ pub fn write(plan: &Plan, project: &str, out: &Staging<'_>) -> Result<()> {
         about: &build.about,
     });
     let metadata = Metadata {
+        schema: SCHEMA,
         project_name: project,
         tag: plan.tag.as_deref(),
         version: &plan.version,

@@ -14,6 +14,7 @@ use crate::files;
 use crate::finding::{Help, Severity};
 use crate::forge::Forge;
 use crate::reference::Location;
+use crate::term;
 
 /// Audit programs that are out there, by the lists of crates inside them
 ///
@@ -76,7 +77,7 @@ pub fn run(args: &Args, common: &Common, world: &World) -> Result<ExitCode> {
     let table = audited_table(&audited);
     world.term.table(&table);
     world.summary(&table.markdown("Audit"))?;
-    world.term.json(&audited)?;
+    world.term.json(&term::list("audited", &audited))?;
     let failed = audited.iter().any(|it| it.result != Outcome::Passed)
         || faults.iter().any(|finding| finding.severity == Severity::Error);
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })

@@ -8,6 +8,7 @@ use crate::linkage::{Binaries, Binary};
 use crate::plan::{Mode, Part, Request};
 use crate::release::binaries;
 use crate::target::Target;
+use crate::term;
 
 /// Build a static binary for this machine and print its path
 ///
@@ -43,7 +44,7 @@ pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
     let built = build(&request, common, world)?;
     if world.term.json_wanted() {
         let built = built.iter().map(Built::of).collect::<Result<Vec<_>>>()?;
-        world.term.json(&built)?;
+        world.term.json(&term::list("programs", &built))?;
         return Ok(ExitCode::SUCCESS);
     }
     for binary in &built {

@@ -10,6 +10,7 @@ use crate::config::{self, Check};
 use crate::files;
 use crate::plan::Mode;
 use crate::project::Project;
+use crate::term;
 
 /// Run fmt, clippy, the lock file check, an audit and a check of licences, as one verdict
 ///
@@ -45,7 +46,7 @@ pub struct Args {
 pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
     let (project, config) = world.project_and_config(common, &[])?;
     let verdicts = verdicts(&args, &project, &config, Mode::Local, common, world)?;
-    world.term.json(&verdicts)?;
+    world.term.json(&term::list("checks", &verdicts))?;
     Ok(if verdicts.iter().any(Verdict::fails) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 

@@ -10,6 +10,7 @@ use crate::plan::{Mode, Part};
 use crate::project::Project;
 use crate::release::{self, Source};
 use crate::target::Platform;
+use crate::term;
 
 /// Write a Dockerfile that builds the same image, for BuildKit and buildah
 ///
@@ -58,7 +59,9 @@ pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
         &registry,
         &world.term,
     )?;
-    world.term.results(&written, written.iter().map(|path| path.display()))?;
+    world
+        .term
+        .results(&term::list("files", &written), written.iter().map(|path| path.display()))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -7,10 +7,11 @@ use super::{Common, World};
 use crate::config;
 use crate::explain::{self, Rule};
 use crate::finding::failure;
+use crate::term;
 
 /// Explain a rule: what is wrong, why, and an example
 ///
-/// Each finding names its rule in brackets, and as `rule` with --json. Without a rule all are listed.
+/// A finding names its rule with --json, as `rule`, and with -v. Without a rule all are listed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo dockless explain                 list all rules
@@ -31,7 +32,7 @@ pub fn run(args: &Args, _: &Common, world: &World) -> Result<ExitCode> {
         [rule] => vec![format!("{}: {}", rule.name, rule.text)],
         all => listed(all),
     };
-    world.term.results(&json!({ "rules": all }), lines)?;
+    world.term.results(&term::list("rules", &all), lines)?;
     Ok(ExitCode::SUCCESS)
 }
 

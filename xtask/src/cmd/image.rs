@@ -15,6 +15,7 @@ use crate::registry::Registry;
 use crate::release::{self, Published, Source};
 use crate::sink::{self, Engine, Sink};
 use crate::target::Platform;
+use crate::term;
 
 mod bases;
 mod places;
@@ -203,7 +204,10 @@ fn make(args: &Make, common: &Common, world: &World) -> Result<ExitCode> {
         world.summary(&table.markdown("Pushed"))?;
         skipped(&[], Signed::of(key.as_ref()), world)?;
     }
-    term.results(&printed, printed.iter().flat_map(|image| &image.references))?;
+    term.results(
+        &term::list("images", &printed),
+        printed.iter().flat_map(|image| &image.references),
+    )?;
     Ok(ExitCode::SUCCESS)
 }
 

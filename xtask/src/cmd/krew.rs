@@ -9,6 +9,7 @@ use crate::files::{self, limits};
 use crate::finding::{Finding, Place};
 use crate::krew::{self, Archives};
 use crate::plan::{Mode, Part};
+use crate::term;
 
 mod bump;
 mod pr;
@@ -105,7 +106,7 @@ fn validate(args: &Validate, world: &World) -> Result<ExitCode> {
             }
         }
     }
-    world.term.json(&findings)?;
+    world.term.json(&term::list("findings", &findings))?;
     world.term.verdict(findings)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
+use serde_json::json;
 
 use super::report::{Signed, report, skipped};
 use super::{Common, Drafted, NetworkArgs, Selection, World, check};
@@ -249,7 +250,8 @@ fn split(args: &Args, common: &Common, world: &World) -> Result<ExitCode> {
     let shard = release::split(&plan, targets, &digest, &project, network, cache, term)?;
     world.output("version", &plan.version.to_string())?;
     world.output("shard", &Digest::of(&files::read(&shard)?).hex())?;
-    world.term.result(shard.display())?;
+    let shown = json!({ "shard": shard });
+    world.term.results(&shown, [shard.display()])?;
     Ok(ExitCode::SUCCESS)
 }
 

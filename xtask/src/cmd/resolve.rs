@@ -19,6 +19,7 @@ use crate::release::{self, Outcome};
 use crate::resolve::{self, Document, Manifest, Named, Selector, Wanted};
 use crate::sink::{self, Engine, Sink};
 use crate::target::Platform;
+use crate::term;
 
 mod sources;
 use sources::Depth;
@@ -131,7 +132,7 @@ pub fn run(args: &Args, common: &Common, world: &World) -> Result<ExitCode> {
     let documents = images.documents(&manifests)?;
     images.record(&args.what, world)?;
     if world.term.json_wanted() {
-        world.term.json(&images.resolved(&manifests))?;
+        world.term.json(&term::list("images", images.resolved(&manifests)))?;
     } else {
         world.term.documents(&documents)?;
     }

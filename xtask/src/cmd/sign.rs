@@ -14,6 +14,7 @@ use crate::plan::{BUNDLE, CHECKSUMS, STATEMENT};
 use crate::reference::Reference;
 use crate::release::{self, Said};
 use crate::sign::PrivateKey;
+use crate::term;
 
 /// Sign files, the folder of a release, a release on GitHub, and images in registries
 ///
@@ -81,7 +82,7 @@ pub fn run(args: &Args, common: &Common, world: &World) -> Result<ExitCode> {
         };
         signed.push(made);
     }
-    world.term.results(&signed, &signed)?;
+    world.term.results(&term::list("signatures", &signed), &signed)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -73,7 +73,6 @@ pub struct Setting {
 pub enum Value {
     Text(String),
     Bool(bool),
-    Integer(i64),
     List(Vec<Value>),
     /// In their order. No key is there twice.
     Table(Vec<(String, Value)>),

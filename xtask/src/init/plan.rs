@@ -210,7 +210,6 @@ fn toml(value: &Value) -> toml_edit::Value {
     match value {
         Value::Text(text) => text.as_str().into(),
         Value::Bool(value) => (*value).into(),
-        Value::Integer(number) => (*number).into(),
         Value::List(list) => list.iter().map(toml).collect(),
         Value::Table(table) => table.iter().map(|(key, value)| (key, toml(value))).collect(),
     }

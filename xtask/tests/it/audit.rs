@@ -46,7 +46,7 @@ fn what_is_released_passes_and_what_cargo_made_has_no_list() {
     let mut all = vec![own.to_str().unwrap(), "oci:dist/images/tool"];
     all.extend(archives.iter().map(String::as_str));
     let audited = audit(&world, &database, &[&["--json"], &all[..]].concat());
-    let audited = audited.ends_with(0).json();
+    let audited = audited.ends_with(0).list();
     assert_eq!(audited.as_array().unwrap().len(), all.len(), "{audited}");
     for one in audited.as_array().unwrap() {
         assert_eq!((&one["result"], &one["package"]), (&"passed".into(), &"tool 1.0.0".into()));
@@ -94,7 +94,7 @@ fn what_cannot_be_audited_fails_and_the_others_are_audited() {
     fs::write(&cut, &bytes[..bytes.len() - 100]).unwrap();
     let inputs = ["text", "empty", "a.txt", cut.to_str().unwrap(), own.to_str().unwrap()];
     let audited = audit(&world, &database, &[&["--json"], &inputs[..]].concat());
-    let audited = audited.ends_with(1).json();
+    let audited = audited.ends_with(1).list();
     let results: Vec<&str> =
         audited.as_array().unwrap().iter().map(|one| one["result"].as_str().unwrap()).collect();
     assert_eq!(results, ["failed", "failed", "failed", "failed", "passed"], "{audited}");
@@ -129,7 +129,7 @@ fn cargo_audit_finds_the_same_in_a_program() {
     let theirs = run(theirs.arg(&db).arg("bin").arg(&own));
     let theirs: Value = serde_json::from_str(&theirs.stdout).unwrap();
     let ours = audit(&world, &db, &["--json", own.to_str().unwrap()]);
-    let ours = ours.ends_with(1).json();
+    let ours = ours.ends_with(1).list();
     assert_eq!(theirs["lockfile"]["dependency-count"], 2, "{theirs}");
     assert!(ours[0]["detail"].as_str().unwrap().starts_with("2 crates, 1 error"), "{ours}");
     let id = &theirs["vulnerabilities"]["list"][0]["advisory"]["id"];

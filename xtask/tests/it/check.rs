@@ -44,7 +44,7 @@ fn row(run: &Run, name: &str) -> String {
 /// The results of all checks, by their names.
 fn results(run: &Run) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
-    let verdicts = run.json();
+    let verdicts = run.list();
     verdicts
         .as_array()
         .unwrap()
@@ -381,7 +381,7 @@ fn a_clippy_that_crashes_and_code_that_does_not_compile_fail() {
     let world = tidy();
     world.file("src/main.rs", "fn main() {\n    let x: u32 = \"text\";\n}\n");
     let broken = check(&world, "check --json --only clippy");
-    let verdicts = broken.ends_with(1).json();
+    let verdicts = broken.ends_with(1).list();
     assert_eq!(verdicts[2]["findings"][0]["id"], "E0308");
     assert_eq!(verdicts[2]["findings"][0]["place"]["at"], serde_json::json!([2, 18]));
     broken.says("mismatched types");
@@ -517,7 +517,7 @@ fn an_audit_finds_what_cargo_audit_finds() {
         let theirs: Value = serde_json::from_str(&run(&mut theirs).stdout).unwrap();
         let mut ours =
             world.tool(["check", "--json", "--only", "audit", "--offline", "--manifest-path"]);
-        let ours = run(ours.arg(&copy).env("DOCKLESS_ADVISORY_DB", &db)).json();
+        let ours = run(ours.arg(&copy).env("DOCKLESS_ADVISORY_DB", &db)).list();
         let listed = theirs["vulnerabilities"]["list"].as_array().unwrap().iter();
         let warned = theirs["warnings"].as_object().unwrap().values();
         let warned = warned.flat_map(|it| it.as_array().unwrap());

@@ -22,7 +22,7 @@ fn build_prints_a_path_that_runs() {
 
     let released = world.run("build --release -q");
     assert!(released.ends_with(0).line().ends_with(&format!("{HOST}/dist/tool")));
-    let described = world.run("build --json").ends_with(0).json();
+    let described = world.run("build --json").ends_with(0).list();
     let [binary] = &described.as_array().unwrap()[..] else { panic!("{described}") };
     assert_eq!((&binary["name"], &binary["package"]), (&"tool".into(), &"tool".into()));
     assert_eq!((&binary["target"], &binary["path"]), (&HOST.into(), &path.into()));
@@ -185,7 +185,7 @@ fn check_is_one_verdict_of_all_checks() {
     let verdicts = world.run("check --json");
     let results: Vec<_> = verdicts
         .ends_with(1)
-        .json()
+        .list()
         .as_array()
         .unwrap()
         .iter()
@@ -202,7 +202,7 @@ fn check_is_one_verdict_of_all_checks() {
 
     world.file("src/main.rs", "fn main() { println!(\"good\"); }\n");
     let format = world.run("check --json");
-    assert_eq!(format.ends_with(1).json()[2]["result"], "passed");
+    assert_eq!(format.ends_with(1).list()[2]["result"], "passed");
     // What Cargo.toml allows is allowed.
     let lints = format!("{}[lints.clippy]\nclone_on_copy = \"allow\"\n", only_host());
     world.package("", "tool", "1.0.0", &lints);

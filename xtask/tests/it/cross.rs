@@ -146,8 +146,7 @@ fn zig_compiles_the_c_of_both_musl_targets() {
         let names = format!("{target}-cc {target}-ar");
         assert_eq!(lines[1..], [TIME, "/src/c-sys/told.c", &names]);
     }
-    let artifacts: serde_json::Value =
-        serde_json::from_str(&world.read("dist/artifacts.json")).unwrap();
+    let artifacts = world.artifacts();
     let linkages = artifacts.as_array().unwrap().iter().map(|it| &it["extra"]["linkage"]);
     assert_eq!(linkages.filter(|linkage| linkage.is_object()).count(), 2, "{artifacts}");
 }

@@ -107,6 +107,7 @@ fn dist_describes_itself() {
     let metadata: serde_json::Value =
         serde_json::from_str(&world.read("dist/metadata.json")).unwrap();
     let expected = serde_json::json!({
+        "schema": 1,
         "project_name": "tool",
         "tag": "v1.2.3",
         "version": "1.2.3",
@@ -125,8 +126,7 @@ fn dist_describes_itself() {
     });
     assert_eq!(metadata, expected);
 
-    let artifacts: serde_json::Value =
-        serde_json::from_str(&world.read("dist/artifacts.json")).unwrap();
+    let artifacts = world.artifacts();
     // How a binary is linked is as its toolchain has it, but never with glibc.
     let linkage = |target: &str| {
         let listed = artifacts.as_array().unwrap().iter();

@@ -139,8 +139,7 @@ fn a_program_for_another_machine_is_built_for_this_one_too() {
     assert!(stdout.contains("man {{ out }}"), "{stdout}");
     world.run("release --snapshot").ends_with(0);
     assert_whole(&world.dist());
-    let artifacts: serde_json::Value =
-        serde_json::from_str(&world.read("dist/artifacts.json")).unwrap();
+    let artifacts = world.artifacts();
     assert_eq!(artifacts.as_array().unwrap().len(), 6, "{artifacts}");
     let archive = world.dist().join(format!("tool-v1.0.0-{other}.tar.gz"));
     assert!(entry_names(&archive).contains(&"tool.bash".to_owned()));

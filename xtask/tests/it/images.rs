@@ -206,7 +206,7 @@ fn dist_is_made_of_parts() {
     release().ends_with(0);
     assert_whole(&world.dist());
     let released = contents(&world.dist());
-    let artifacts: Value = json(&world.path("dist/artifacts.json"));
+    let artifacts = world.artifacts();
     let image = artifacts.as_array().unwrap().iter().find(|it| it["type"] == "Image").unwrap();
     let extra = &image["extra"];
     let version = format!("1.0.0-dev.1.g{}", world.sha());

@@ -185,11 +185,7 @@ fn wait_for(path: &Path) {
 
 fn ended(child: Child) -> Run {
     let output = child.wait_with_output().unwrap();
-    Run {
-        code: output.status.code(),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
+    Run::of_unknown(output)
 }
 
 #[test]

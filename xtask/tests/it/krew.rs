@@ -84,7 +84,7 @@ spec:
 "
     );
     assert_eq!(world.read("dist/krew/tool.yaml"), expected);
-    let artifacts: Value = serde_json::from_str(&world.read("dist/artifacts.json")).unwrap();
+    let artifacts = world.artifacts();
     let kinds = artifacts.as_array().unwrap().iter();
     let listed = kinds.filter(|it| it["type"] == "Krew Plugin Manifest").collect::<Vec<_>>();
     assert_eq!((listed.len(), &listed[0]["path"]), (1, &Value::from("dist/krew/tool.yaml")));

@@ -142,9 +142,9 @@ fn values_change_and_nothing_else() {
     let dry = bump(&world, "--dry-run");
     dry.ends_with(0).no_result().says("index/plugins/foo.yaml:7: v1.2.3 -> v1.3.0");
     assert_eq!(contents(&world.path("index")), before);
-    let dry = bump(&world, "--dry-run --json").ends_with(0).json();
+    let dry = bump(&world, "--dry-run --json").ends_with(0).list();
     assert_eq!(contents(&world.path("index")), before);
-    let json = bump(&world, "foo --json").ends_with(0).json();
+    let json = bump(&world, "foo --json").ends_with(0).list();
     assert_eq!(dry, json);
     assert_eq!(
         json,
@@ -220,7 +220,7 @@ fn what_the_bot_would_not_approve_is_not_written() {
         }
         refused.ends_with(1).no_result();
         assert_eq!(world.read("index/plugins/foo.yaml"), entry, "{said:?}");
-        let json = bump(&world, "--json").ends_with(1).json();
+        let json = bump(&world, "--json").ends_with(1).list();
         assert_eq!(json[0]["outcome"], "refused", "{said:?}");
         let rewritten = bump(&world, "--rewrite");
         assert_eq!(rewritten.ends_with(0).line(), "index/plugins/foo.yaml", "{said:?}");
@@ -270,7 +270,7 @@ fn a_first_submission_is_made_by_a_person() {
     let held = bump(&world, "");
     held.ends_with(1).no_result().never_says(" bump ");
     held.says(" leave index/plugins/foo.yaml as it is: another entry is refused\n");
-    let held = bump(&world, "--json").ends_with(1).json();
+    let held = bump(&world, "--json").ends_with(1).list();
     assert_eq!((&held[0]["outcome"], &held[1]["outcome"]), (&"held".into(), &"refused".into()));
     assert_eq!(world.read("index/plugins/foo.yaml"), ENTRY);
     let both = bump(&world, "--rewrite");
@@ -511,7 +511,7 @@ fn the_index_goes_to_a_next_version_and_back() {
     }
     let head = world.git(["rev-parse", "HEAD"]);
     world.file("dist/metadata.json", &metadata("1.0.0", Some(&head)));
-    let refused = bump(&world, "--json --dry-run").json();
+    let refused = bump(&world, "--json --dry-run").list();
     let refused: BTreeMap<&str, &Value> = refused
         .as_array()
         .unwrap()

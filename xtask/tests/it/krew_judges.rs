@@ -109,9 +109,7 @@ fn laid_out(world: &World, number: usize, case: &Case, text: &str) -> PathBuf {
 fn findings(world: &World, file: &Path, folder: &Path) -> Vec<Value> {
     let args = ["krew", "validate", "--json", "--archives"].map(AsRef::<Path>::as_ref);
     let run = run(&mut world.tool(args.into_iter().chain([folder, Path::new("--"), file])));
-    let findings: Vec<Value> = serde_json::from_str(&run.stdout).unwrap_or_else(|error| {
-        panic!("{error}: {}{}", run.stdout, run.stderr);
-    });
+    let findings = run.list().as_array().unwrap().clone();
     run.ends_with(i32::from(!errors(&findings).is_empty()));
     findings
 }
@@ -216,7 +214,7 @@ fn what_the_index_has_is_taken() {
     let world = World::empty();
     let args = ["krew", "validate", "--json"].map(PathBuf::from);
     let run = run(&mut world.tool(args.into_iter().chain(files.iter().cloned())));
-    let findings: Vec<Value> = serde_json::from_str(&run.stdout).unwrap();
+    let findings = run.list().as_array().unwrap().clone();
     let of = |severity: &str| -> Vec<String> {
         let found = findings.iter().filter(|it| it["severity"] == severity);
         let shown = found.map(|it| {

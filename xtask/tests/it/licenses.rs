@@ -213,7 +213,7 @@ fn check(world: &World, deny: &str) -> Run {
 }
 
 fn verdict(run: &Run) -> (String, String) {
-    let all = run.json();
+    let all = run.list();
     let all = all.as_array().unwrap();
     let own = all.iter().find(|it| it["check"] == "licenses").unwrap();
     let text = |key: &str| own[key].as_str().unwrap().to_owned();
@@ -222,7 +222,7 @@ fn verdict(run: &Run) -> (String, String) {
 
 /// `RULE: PLACE: WHY` of each finding.
 fn found(run: &Run) -> Vec<String> {
-    let all = run.json();
+    let all = run.list();
     let own = all.as_array().unwrap().iter().find(|it| it["check"] == "licenses").unwrap().clone();
     let text = |it: &Value| {
         let (place, at) = (&it["place"]["file"], &it["place"]["at"]);

@@ -90,11 +90,15 @@ mod said;
 mod sboms;
 #[cfg(target_os = "linux")]
 mod sccache;
+#[cfg(target_os = "linux")]
+mod schemas;
 mod settings;
 #[cfg(target_os = "linux")]
 mod shards;
 #[cfg(target_os = "linux")]
 mod streams;
+#[cfg(target_os = "linux")]
+mod taken_over;
 #[cfg(target_os = "linux")]
 mod targets;
 #[cfg(target_os = "linux")]

@@ -71,11 +71,7 @@ fn fed(command: &mut Command, input: impl Into<Vec<u8>>) -> Run {
     let writer = spawn(move || drop(stdin.write_all(&input)));
     let output = child.wait_with_output().unwrap();
     writer.join().unwrap();
-    Run {
-        code: output.status.code(),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
+    Run::of(command, output)
 }
 
 /// The references by digest in a text, in their order: `127.0.0.1:5000/x/tool@sha256:…`.

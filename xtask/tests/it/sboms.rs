@@ -272,7 +272,7 @@ fn images_in_registries_have_their_sboms_attached() {
         };
         let json = |path: &str| serde_json::from_slice::<Value>(&get(path)).unwrap();
         let text = |value: &Value| value.as_str().unwrap().to_owned();
-        let artifacts: Value = serde_json::from_str(&world.read("dist/artifacts.json")).unwrap();
+        let artifacts = world.artifacts();
         let artifacts = artifacts.as_array().unwrap().clone();
         let image = artifacts.iter().find(|it| it["type"] == "Image").unwrap();
         let platforms = image["extra"]["platforms"].as_array().unwrap();

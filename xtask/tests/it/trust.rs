@@ -27,7 +27,7 @@ fn cosign_says(world: &World, args: &str, good: bool) {
 
 /// What a report says: each verdict, and what it is on.
 fn verdicts(report: &Run) -> Vec<String> {
-    let report: Value = serde_json::from_str(&report.stdout).unwrap();
+    let report = report.json();
     let proofs = report["proofs"].as_array().unwrap().iter();
     let one = |it: &Value| {
         ["verdict", "what", "of"].map(|key| it[key].as_str().unwrap().to_owned()).join(" ")
@@ -170,7 +170,7 @@ fn a_release_is_signed_and_a_second_run_keeps_its_signature() {
     let before = contents(&world.dist());
     release().ends_with(0).says(" keep the signature of checksums.txt, which is good");
     assert!(contents(&world.dist()) == before, "a second run changes nothing");
-    let artifacts: Value = serde_json::from_str(&world.read("dist/artifacts.json")).unwrap();
+    let artifacts = world.artifacts();
     let mut artifacts = artifacts.as_array().unwrap().iter();
     let listed = artifacts.find(|it| it["type"] == "Signature").unwrap();
     assert_eq!(listed["name"], "checksums.txt.sigstore.json");

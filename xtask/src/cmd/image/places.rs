@@ -115,7 +115,7 @@ pub fn validate(args: Validate, common: &Common, world: &World) -> Result<ExitCo
         let root = registry.fetch(&root)?;
         world.term.step("validate", &args.image);
         let findings = oci::validate(&root);
-        world.term.json(&findings)?;
+        world.term.json(&term::list("findings", &findings))?;
         world.term.verdict(findings)?;
         if !world.term.json_wanted() {
             world.term.result(root.digest())?;
@@ -290,7 +290,7 @@ pub fn copy(args: Copy, common: &Common, world: &World) -> Result<ExitCode> {
             let copied = registry.copy_referrers(&digests, &from.repository, &to.repository)?;
             world.term.step("copy", format_args!("{copied} referrers"));
         }
-        world.term.result(stored)?;
+        world.term.results(&json!({ "copied": stored.to_string() }), [&stored])?;
         Ok(ExitCode::SUCCESS)
     })
 }

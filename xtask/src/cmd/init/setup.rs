@@ -91,7 +91,8 @@ fn taken_over(
 ) -> Result<(Vec<from::Setting>, Vec<Finding>)> {
     let found = from::read(&project.root, &project.boundary, members)?;
     let Some(named) = &args.from else {
-        let files: Vec<String> = found.iter().map(|it| it.file.display().to_string()).collect();
+        let file = |it: &Foreign| format!("{} of {}", it.file.display(), it.kind.name());
+        let files: Vec<String> = found.iter().map(file).collect();
         let note = (!files.is_empty()).then(|| {
             let why = format!("other tools have files here: {}", files.join(", "));
             let fix = "`cargo dockless init --from auto` takes over what they say";

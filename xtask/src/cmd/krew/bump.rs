@@ -12,6 +12,7 @@ use crate::files::{self, limits};
 use crate::finding::{Finding, Place, Severity, failure};
 use crate::krew::{self, Archives, Change, Release};
 use crate::release;
+use crate::term;
 
 /// Update plugins to their next version in a checkout of an index
 ///
@@ -117,7 +118,7 @@ pub fn run(args: &Bump, common: &Common, world: &World) -> Result<ExitCode> {
         say(entry, writes, world);
     }
     let written = entries.iter().filter(is_written).map(|entry| entry.file.display());
-    world.term.results(&entries, written)?;
+    world.term.results(&term::list("entries", &entries), written)?;
     let wrong = |finding: &Finding| finding.severity == Severity::Error;
     let findings = entries.into_iter().flat_map(|entry| entry.findings);
     world.term.verdict(findings.filter(wrong).collect())?;

@@ -13,6 +13,7 @@ use crate::forge::{self, Change, Edit, Forge, PullRequest, index};
 use crate::plan;
 use crate::project::Project;
 use crate::release;
+use crate::term;
 use crate::version::ReleaseTag;
 
 /// Open a pull request for the next version of plugins in an index on GitHub
@@ -77,7 +78,7 @@ pub fn run(args: &Pr, common: &Common, world: &World) -> Result<ExitCode> {
             submitted(plugin.name(), forge::contribute(&forge, &change, &world.term)?, world)?
         });
     }
-    world.term.json(&all)?;
+    world.term.json(&term::list("plugins", &all))?;
     Ok(ExitCode::SUCCESS)
 }
 

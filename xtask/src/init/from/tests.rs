@@ -52,7 +52,6 @@ fn shown(value: &Value) -> String {
     match value {
         Value::Text(text) => format!("{text:?}"),
         Value::Bool(it) => it.to_string(),
-        Value::Integer(it) => it.to_string(),
         Value::List(items) => {
             format!("[{}]", items.iter().map(shown).collect::<Vec<_>>().join(", "))
         }

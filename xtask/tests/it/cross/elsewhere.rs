@@ -47,7 +47,7 @@ fn one_snapshot_holds_programs_for_macos_windows_and_an_old_glibc() {
     expected.push(zip.clone());
     expected.sort();
     assert_eq!(names_but_told(&world.dist()), expected);
-    let artifacts: Value = serde_json::from_str(&world.read("dist/artifacts.json")).unwrap();
+    let artifacts = world.artifacts();
     for target in DARWIN {
         let linkage = linkage(&artifacts, &archive(target));
         assert_eq!(linkage["minimum_os"], "13.0", "{linkage}");
@@ -264,7 +264,7 @@ fn a_universal_program_is_the_only_one_that_build_prints() {
     let built = run(&mut tool);
     let path = built.ends_with(0).line();
     assert!(path.contains("/universal2-apple-darwin/"), "{path}");
-    let json = world.run("build --target universal2-apple-darwin --json").ends_with(0).json();
+    let json = world.run("build --target universal2-apple-darwin --json").ends_with(0).list();
     for target in DARWIN {
         assert_eq!(json[0]["linkage"]["slices"][target]["minimum_os"], "13.0", "{json}");
     }

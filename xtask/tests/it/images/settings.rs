@@ -104,7 +104,7 @@ annotations = { "com.acme.note" = "{{ name }}" }"#,
     let manifest = blob(&layout, descriptor["digest"].as_str().unwrap());
     assert_eq!(manifest["annotations"]["com.acme.note"], "tool");
     assert_eq!(manifest["annotations"].get("com.acme.version"), None);
-    let artifacts = json(&world.path("dist/artifacts.json"));
+    let artifacts = world.artifacts();
     let image = artifacts.as_array().unwrap().iter().find(|it| it["type"] == "Image").unwrap();
     let names = &image["extra"]["references"];
     let repositories = ["ghcr.io/acme/tool", "quay.io/acme/tool"];

@@ -21,7 +21,7 @@ fn validate_says_what_is_wrong_where_it_stands() {
     said.ends_with(1).no_result();
     said.says("error: tool.yaml:7:12: the version \"1.2.3\" does not begin with v\n  help: write v1.2.3\n");
     let json = validate(&world, "--json tool.yaml");
-    let json = json.ends_with(1).json();
+    let json = json.ends_with(1).list();
     assert_eq!(json[0]["rule"], "version-prefix");
     assert_eq!(json[0]["place"]["at"], serde_json::json!([7, 12]));
 
@@ -79,14 +79,14 @@ fn validate_tells_machines_all_that_it_tells_people() {
     world.run("krew manifest -q").ends_with(0);
     let text = world.read("dist/krew/tool.yaml");
     let good = validate(&world, "--json dist/krew/tool.yaml");
-    assert_eq!(good.ends_with(0).json(), serde_json::json!([]));
+    assert_eq!(good.ends_with(0).list(), serde_json::json!([]));
     good.never_says("warning").never_says("error");
     let odd = text.replace("  homepage: https://github.com/acme/tool.git\n", "");
     world.file("a/tool.yaml", &odd.replace("kind: Plugin", "kind: Plug"));
     world.file("b%/tool.yaml", &odd.replace("bin: kubectl-tool", "bin: ../tool"));
     let args = "--archives dist a/tool.yaml b%/tool.yaml";
     let found = validate(&world, &format!("--json {args}"));
-    let json = found.ends_with(1).json();
+    let json = found.ends_with(1).list();
     let told = json.as_array().unwrap().iter().map(|it| {
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         assert!(!text(&it["why"]).is_empty() && !text(&it["fix"]).is_empty());
@@ -170,7 +170,7 @@ fn validate_knows_a_damaged_archive() {
         let named = text.replace(&sha256(&whole), &sha256(damaged));
         std::fs::write(world.outside("tool.yaml"), named).unwrap();
         let run = validate(&world, "../tool.yaml --archives dist --json");
-        let json = run.ends_with(1).json();
+        let json = run.ends_with(1).list();
         assert_eq!((json.as_array().unwrap().len(), &json[0]["rule"]), (1, &rule.into()));
     }
     // The next release mends it.

@@ -21,7 +21,7 @@ fn a_release_is_audited_where_it_is() {
     let image = format!("{}/{}/kubectl-tool:1.0.0", stage.registry.host, stage.folder);
     for input in [format!("{REPOSITORY}@v1.0.0"), image] {
         let audited = audit(&input);
-        let audited = audited.ends_with(0).json();
+        let audited = audited.ends_with(0).list();
         let [one] = &audited.as_array().unwrap()[..] else { panic!("{input}: {audited}") };
         assert_eq!(
             (&one["result"], &one["package"]),
@@ -42,6 +42,6 @@ fn a_release_is_audited_where_it_is() {
         asset.name.clone()
     };
     let tampered = audit(&format!("{REPOSITORY}@v1.0.0"));
-    let found = tampered.ends_with(1).json();
+    let found = tampered.ends_with(1).list();
     assert_eq!(found[0]["result"], "failed", "{archive}: {found}");
 }

@@ -36,7 +36,7 @@ fn a_plugin_is_brought_once() {
     stage.github.forget();
     assert_eq!(pr(&stage, "").ends_with(0).line(), page);
     assert_eq!(stage.github.writes().len(), 0);
-    let json = pr(&stage, "--json").ends_with(0).json();
+    let json = pr(&stage, "--json").ends_with(0).list();
     assert_eq!((&json[0]["outcome"], &json[0]["anew"]), (&"open".into(), &false.into()), "{json}");
     // It is taken, and there is nothing more to do.
     stage.enter("1.0.0");
@@ -66,7 +66,7 @@ fn a_dry_run_prints_what_would_change() {
         assert!(text.lines().any(|it| it == line), "no {line:?} in\n{text}");
     }
     assert_eq!(text.lines().filter(|line| line.starts_with("@@")).count(), 3, "{text}");
-    let json = pr(&stage, "--dry-run --json").ends_with(0).json();
+    let json = pr(&stage, "--dry-run --json").ends_with(0).list();
     let would = serde_json::json!([{ "name": "tool", "outcome": "would-change",
                                      "diff": json[0]["diff"] }]);
     assert_eq!(json, would);

@@ -30,7 +30,7 @@ fn oras_finds_sbom_provenance_and_signature_of_images_and_indexes() {
         let mut release = signing(&world, "release --skip check");
         release.env("DOCKLESS_REPOSITORY", format!("{}/discovered", registry.host));
         run(release.envs(registry.vars(&world))).ends_with(0);
-        let artifacts: Value = serde_json::from_str(&world.read("dist/artifacts.json")).unwrap();
+        let artifacts = world.artifacts();
         let mut made = artifacts.as_array().unwrap().iter();
         let extra = &made.find(|it| it["type"] == "Image").unwrap()["extra"];
         let platforms = extra["platforms"].as_array().unwrap().iter().map(|it| &it["digest"]);

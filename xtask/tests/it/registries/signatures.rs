@@ -42,7 +42,7 @@ fn verdicts(report: &Run) -> Vec<String> {
 }
 
 fn verdicts_on(what: &str, report: &Run) -> Vec<String> {
-    let report: Value = serde_json::from_str(&report.stdout).unwrap();
+    let report = report.json();
     let proofs = report["proofs"].as_array().unwrap().iter().filter(|it| it["what"] == what);
     proofs.map(|it| it["verdict"].as_str().unwrap().to_owned()).collect()
 }

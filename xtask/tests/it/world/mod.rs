@@ -7,7 +7,7 @@ use std::fs;
 use std::io::Read;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
@@ -25,6 +25,7 @@ pub mod krew;
 pub mod proxy;
 pub mod registries;
 pub mod running;
+pub mod schema;
 pub mod sketch;
 pub mod strace;
 
@@ -58,6 +59,8 @@ pub struct Run {
     pub code: Option<i32>,
     pub stdout: String,
     pub stderr: String,
+    /// The schema of its JSON, where it is a run of this tool.
+    pub schema: Option<String>,
 }
 
 impl World {
@@ -227,6 +230,13 @@ impl World {
         run(&mut self.tool(args.split(' ')))
     }
 
+    /// The list in dist/artifacts.json.
+    pub fn artifacts(&self) -> Value {
+        let mut all: Value = serde_json::from_str(&self.read("dist/artifacts.json")).unwrap();
+        schema::check("artifacts", &all);
+        all["artifacts"].take()
+    }
+
     /// What `release --dry-run --json` says, with more arguments.
     pub fn plan(&self, args: &str) -> Value {
         let run = self.run(format!("release --dry-run --json {args}").trim());
@@ -308,14 +318,25 @@ pub fn only_host() -> String {
 pub fn run(command: &mut Command) -> Run {
     let output = command.stdin(Stdio::null()).output();
     let output = output.unwrap_or_else(|error| panic!("start {command:?}: {error}"));
-    Run {
-        code: output.status.code(),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
+    Run::of(command, output)
 }
 
 impl Run {
+    /// What a program left behind.
+    pub fn of(command: &Command, output: Output) -> Run {
+        Run { schema: schema::of(command), ..Run::of_unknown(output) }
+    }
+
+    /// The same, where it is not known what was run.
+    pub fn of_unknown(output: Output) -> Run {
+        Run {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+            schema: None,
+        }
+    }
+
     /// Requires the exit code.
     #[track_caller]
     pub fn ends_with(&self, code: i32) -> &Run {
@@ -344,11 +365,28 @@ impl Run {
         self
     }
 
-    /// The one JSON document that stdout holds.
+    /// The one JSON document that stdout holds, which is as its schema says.
     #[track_caller]
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout)
-            .unwrap_or_else(|error| panic!("{error}\nstdout:\n{}", self.stdout))
+        let value: Value = serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("{error}\nstdout:\n{}", self.stdout));
+        if let Some(name) = &self.schema {
+            schema::check(name, &value);
+        }
+        value
+    }
+
+    /// The one list in this document, beside the version of the schema.
+    #[track_caller]
+    pub fn list(&self) -> Value {
+        let mut value = self.json();
+        let fields = value.as_object_mut().unwrap();
+        fields.remove("schema").unwrap();
+        let mut lists = std::mem::take(fields).into_iter();
+        let (Some((_, list)), None) = (lists.next(), lists.next()) else {
+            panic!("{}", self.stdout)
+        };
+        list
     }
 
     /// The one line that stdout holds.
@@ -427,7 +465,12 @@ pub fn assert_whole(dist: &Path) {
     for (name, digest) in listed {
         assert_eq!(sha256(&files[name]), digest, "{name}");
     }
+    for name in ["artifacts", "metadata"] {
+        let value: Value = serde_json::from_str(text(&format!("{name}.json"))).unwrap();
+        schema::check(name, &value);
+    }
     let artifacts: Value = serde_json::from_str(text("artifacts.json")).unwrap();
+    let artifacts = &artifacts["artifacts"];
     let mut manifests = Vec::new();
     for artifact in artifacts.as_array().unwrap() {
         let name = artifact["name"].as_str().unwrap();

@@ -94,7 +94,7 @@ impl Running {
             sleep(Duration::from_millis(5));
         };
         let [stdout, stderr] = self.printed.map(|printed| printed.join().unwrap());
-        Some(Run { code: status.code(), stdout, stderr })
+        Some(Run { code: status.code(), stdout, stderr, schema: None })
     }
 }
 

@@ -128,11 +128,6 @@ impl<'a> Stages<'a> {
     pub fn platform(&self) -> Option<&str> {
         self.stages.last()?.from.flag("platform")
     }
-
-    /// The number of the last stage.
-    pub fn last_number(&self) -> usize {
-        self.stages.len().saturating_sub(1)
-    }
 }
 
 /// The variables of an ARG. In a stage, one without a value has that of before the stages.
