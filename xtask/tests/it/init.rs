@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use crate::world::{World, contents, names, run};
 
-const README: &str = include_str!("../../README.md");
+const INSTALL: &str = include_str!("../../../docs/start/install.md");
 
 /// The files of the project, without git's own.
 fn files(world: &World) -> BTreeMap<String, Vec<u8>> {
@@ -63,7 +63,7 @@ fn a_bare_crate_gets_an_xtask() {
     assert_eq!(metadata["packages"].as_array().unwrap().len(), 2);
 }
 
-/// The xtask that `init` writes is of this version, and README says what it needs.
+/// The xtask that `init` writes is of this version, and its page says what it needs.
 #[test]
 fn the_xtask_is_of_this_version() {
     let manifest = include_str!("../../templates/xtask/Cargo.toml.tmpl");
@@ -71,7 +71,7 @@ fn the_xtask_is_of_this_version() {
     assert!(manifest.contains(&format!("\ndockless = \"{major_minor}\"\n")), "{manifest}");
     let profile = include_str!("../../templates/xtask/profile.toml.tmpl");
     let lines = profile.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>();
-    assert!(README.contains(&lines.join("\n")), "README has other profile lines");
+    assert!(INSTALL.contains(&lines.join("\n")), "docs/start/install.md has other profile lines");
 }
 
 #[test]

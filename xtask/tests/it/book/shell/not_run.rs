@@ -7,6 +7,7 @@ const CLUSTER: &str = "it needs a cluster; cluster:: does this on one";
 const GITHUB: &str = "it needs GitHub and a login there";
 const HERE: &str = "it is about this repository, and .ci/run types it";
 const NETWORK: &str = "it needs a network; registries::copies does this with registries here";
+const ASKS: &str = "it asks a person, and reads the files of another tool; init:: does this";
 const PUBLISHED: &str =
     "it needs a program that somebody published; trust:: and registries:: do this";
 
@@ -44,6 +45,11 @@ pub const NOT_RUN: &[(&str, &str, &str)] = &[
         "cargo dockless init --workflows --reusable",
         "OWNER and COMMIT are the reader's; workflows:: does this",
     ),
+    ("docs/how-to/from-cargo-dist.md", "cargo dockless init --from auto", ASKS),
+    ("docs/how-to/from-cross.md", "cargo dockless init --from auto", ASKS),
+    ("docs/how-to/from-dockerfile.md", "cargo dockless init --from auto", ASKS),
+    ("docs/how-to/from-goreleaser.md", "cargo dockless init --from auto", ASKS),
+    ("docs/how-to/from-ko.md", "cargo dockless init --from auto", ASKS),
     ("docs/how-to/github-workflows.md", "gh attestation verify FILE --repo OWNER/REPO\n", GITHUB),
     (
         "docs/how-to/github-workflows.md",
