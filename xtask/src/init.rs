@@ -1,7 +1,7 @@
 //! Renders the workflows that check and release a project on GitHub, and the manifests of its
 //! services on Kubernetes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::config::Config;
@@ -15,11 +15,14 @@ mod diff;
 mod edit;
 pub mod from;
 pub mod kubernetes;
+pub mod logins;
 pub mod next;
 pub mod plan;
+mod prebuilt;
 mod reusable;
 mod workflows;
 
+pub use prebuilt::Prebuilt;
 pub use reusable::Reusable;
 pub use workflows::{RELEASE, workflows};
 
@@ -52,6 +55,8 @@ pub struct Facts {
     pub images: bool,
     /// Whether some are pushed to other registries than GitHub's.
     pub others: bool,
+    /// The registries that images are pushed to.
+    pub registries: Vec<logins::Registry>,
     /// The images that are audited at night, each by a tag that moves with releases.
     pub audited: Vec<String>,
     /// Whether a plugin is submitted to an index.
@@ -75,6 +80,8 @@ pub enum Tool {
     Package { package: String, bin: String, own_profile: bool },
     /// It is installed from crates.io, in this version.
     Installed { version: String },
+    /// The released program is downloaded.
+    Prebuilt(Prebuilt),
 }
 
 /// Collects the facts. `plan` covers all targets; `branch` is the default branch, as YAML.
@@ -110,12 +117,14 @@ pub fn facts(
         }
     }
     let destinations = || plan.images.iter().flat_map(|image| image.destinations());
+    let hosts: BTreeSet<String> = destinations().map(|to| to.registry().to_owned()).collect();
     Facts {
         tool,
         targets,
         ghcr: destinations().any(|to| to.registry() == "ghcr.io"),
         images: destinations().next().is_some(),
         others: destinations().any(|to| to.registry() != "ghcr.io"),
+        registries: hosts.iter().map(|host| logins::Registry::of(host)).collect(),
         audited: plan.images.iter().flat_map(|image| audited(image, config)).collect(),
         krew: !plan.krew.is_empty() && config.forge.index.is_some(),
         branch,

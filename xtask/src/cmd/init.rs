@@ -32,6 +32,11 @@ mod workflows;
 /// attests, which this repository cannot change: SLSA Build L3 instead of L2. It is called by its
 /// commit, and stays until release.yml is removed.
 ///
+/// With --prebuilt the workflows download the released program instead of compiling the tool. The
+/// version is that of `dockless` in Cargo.lock, or else this one. The SHA-256 comes from the release's
+/// checksums.txt and is kept in ci.yml; a later `init --workflows` asks again only for another
+/// version. Remove ci.yml and run it again to compile the tool.
+///
 /// A service is a package that is released and whose image has `ports` in its settings, or one
 /// named with --package. Its manifest, deploy/NAME.yaml, has a Deployment, a PodDisruptionBudget
 /// and a Service of type LoadBalancer that keeps the client's address. Its image is
@@ -49,6 +54,7 @@ mod workflows;
   cargo dockless init --check                      fail if a file is missing or outdated
   cargo dockless init --workflows
   cargo dockless init --workflows --check          fail if a file is outdated
+  cargo dockless init --workflows --prebuilt       download the tool instead of compiling it
   cargo dockless init --workflows --reusable acme/dockless@COMMIT
   cargo dockless init --kubernetes                 all services
   cargo dockless init --kubernetes --package api   this one, whatever its settings are"
@@ -72,6 +78,16 @@ pub struct Args {
     /// Let the workflow of this repository, at this commit, build, publish and attest releases
     #[arg(long, value_name = "OWNER/REPO@COMMIT", requires = "workflows")]
     reusable: Option<Reusable>,
+    /// Let workflows download the released program, of a pinned version and SHA-256, instead of
+    /// compiling it
+    #[arg(long, requires = "workflows")]
+    prebuilt: bool,
+    /// The repository that dockless is released in
+    #[arg(long, value_name = "URL", requires = "prebuilt")]
+    prebuilt_from: Option<String>,
+    /// The public key that must have signed that release
+    #[arg(long, value_name = "FILE", requires = "prebuilt")]
+    prebuilt_key: Option<PathBuf>,
     /// Write deploy/NAME.yaml for each service
     #[arg(long)]
     kubernetes: bool,

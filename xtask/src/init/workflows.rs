@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
-use super::{CI, Facts, LINUX, MACOS, MARK, PROFILE, Reusable, Tool, WINDOWS, os, runner, yaml};
+use super::logins::{self, Registry};
+use super::{
+    CI, Facts, LINUX, MACOS, MARK, PROFILE, Prebuilt, Reusable, Tool, WINDOWS, os, runner, yaml,
+};
 use crate::finding::failure;
 use crate::target::Target;
 use crate::template;
@@ -30,6 +33,11 @@ const ACTIONS: [(&str, &str); 4] = [
     ("attest", "actions/attest@1e69f48acb82d1966a394da916b4c1698aa569d6 # v4.2.2"),
 ];
 
+/// What keeps the identity of the workflow, by which it logs in to registries, from the tool and all
+/// that it starts.
+const WITHOUT_IDENTITY: &str =
+    "env -u ACTIONS_ID_TOKEN_REQUEST_TOKEN -u ACTIONS_ID_TOKEN_REQUEST_URL ";
+
 /// A name in the templates, and what it stands for.
 type Value = (&'static str, String);
 
@@ -42,6 +50,10 @@ macro_rules! text {
 
 /// The files, by their paths relative to the workspace's root.
 pub fn workflows(facts: &Facts) -> Result<Vec<(PathBuf, String)>> {
+    if let Tool::Prebuilt(prebuilt) = &facts.tool {
+        let runners = facts.targets.iter().map(|(target, _)| runner(target));
+        prebuilt.covers(&std::iter::once(LINUX).chain(runners).collect::<Vec<_>>())?;
+    }
     let values = values(facts)?;
     let release = match &facts.reusable {
         Some(reusable) => caller(facts, reusable, &values)?,
@@ -87,8 +99,8 @@ fn word<'a>(what: &str, name: &'a str) -> Result<&'a str> {
 
 /// How a job makes the tool.
 struct Made {
-    /// The command that makes it.
-    build: String,
+    /// The steps that make it on Linux, and on the runner of a matrix.
+    steps: [String; 2],
     /// Its folder then, in that of the job.
     folder: &'static str,
     bin: String,
@@ -96,45 +108,80 @@ struct Made {
 
 impl Made {
     fn of(tool: &Tool) -> Result<Made> {
-        Ok(match tool {
+        let built = |command: String, folder, bin: &str| {
+            let step = render(text!("make"), &[("build-tool", command)])?;
+            Ok(Made { steps: [step.clone(), step], folder, bin: bin.to_owned() })
+        };
+        match tool {
             Tool::Package { package, bin, own_profile } => {
                 let (package, bin) = (word("the package", package)?, word("the program", bin)?);
                 let build = format!("cargo build --locked --package {package} --bin {bin}");
-                let (build, folder) = match own_profile {
-                    true => (format!("{build} --profile {PROFILE}"), "target/xtask"),
-                    false => (build, "target/debug"),
-                };
-                Made { build, folder, bin: bin.to_owned() }
+                match own_profile {
+                    true => built(format!("{build} --profile {PROFILE}"), "target/xtask", bin),
+                    false => built(build, "target/debug", bin),
+                }
             }
             Tool::Installed { version } => {
                 let build = format!("cargo install --locked --root tool dockless@{version}");
-                Made { build, folder: "tool/bin", bin: "cargo-dockless".to_owned() }
+                built(build, "tool/bin", "cargo-dockless")
             }
-        })
+            Tool::Prebuilt(prebuilt) => Ok(Made {
+                steps: [
+                    downloaded(prebuilt, &[LINUX])?,
+                    downloaded(prebuilt, &[LINUX, MACOS, WINDOWS])?,
+                ],
+                folder: "tool/bin",
+                bin: "cargo-dockless".to_owned(),
+            }),
+        }
     }
 
     fn here(&self) -> String {
         format!("{}/{}", self.folder, self.bin)
     }
 
-    fn values(&self) -> [Value; 3] {
+    fn values(&self) -> [Value; 4] {
+        let [linux, matrix] = self.steps.clone();
         [
-            ("build-tool", self.build.clone()),
+            ("make-tool", linux),
+            ("make-matrix-tool", matrix),
             ("tool-bin", self.bin.clone()),
             ("tool-here", self.here()),
         ]
     }
 }
 
+/// The step that downloads the released program, on the runners that it is there for.
+fn downloaded(prebuilt: &Prebuilt, runners: &[&str]) -> Result<String> {
+    let found =
+        runners.iter().filter_map(|runner| Some((os(runner), prebuilt.archive(os(runner))?)));
+    let found: Vec<(&str, (String, String))> = found.collect();
+    let one = |part: fn(&(String, String)) -> &String| match &found[..] {
+        [(_, only)] => part(only).clone(),
+        all => {
+            let each = all.iter().map(|(os, it)| format!("matrix.os == '{os}' && '{}'", part(it)));
+            format!("${{{{ {} }}}}", each.collect::<Vec<_>>().join(" || "))
+        }
+    };
+    let (url, sha256) = (one(|(url, _)| url), one(|(_, sha256)| sha256));
+    // Digits alone would be a number.
+    let quoted = |text: String| if text.starts_with('$') { text } else { format!("\"{text}\"") };
+    render(text!("prebuilt"), &[("tool-url", quoted(url)), ("tool-sha256", quoted(sha256))])
+}
+
 /// The values of all templates.
 fn values(facts: &Facts) -> Result<Vec<Value>> {
     let mut values: Vec<Value> = ACTIONS.map(|(name, uses)| (name, uses.to_owned())).into();
     let made = Made::of(&facts.tool)?;
+    let pinned = match &facts.tool {
+        Tool::Prebuilt(prebuilt) => prebuilt.line(),
+        _ => String::new(),
+    };
     let (here, elsewhere): (Vec<_>, Vec<_>) =
         facts.targets.iter().partition(|(target, _)| runner(target) == LINUX);
     let steps = match &facts.script {
         Some(script) => step("run the project's CI", &yaml(&shell_word(script))),
-        None => tried(&made, &here, !elsewhere.is_empty()),
+        None => tried(&made, &here, !elsewhere.is_empty(), !pinned.is_empty()),
     };
     let tries = facts.script.is_none() && !elsewhere.is_empty();
     let images: Vec<String> = facts.audited.iter().map(|image| shell_word(image)).collect();
@@ -142,6 +189,7 @@ fn values(facts: &Facts) -> Result<Vec<Value>> {
     values.extend(made.values());
     values.extend([
         ("mark", MARK.to_owned()),
+        ("pinned", pinned),
         ("main-runner", LINUX.to_owned()),
         ("branch", facts.branch.clone()),
         ("tags", facts.tags.clone()),
@@ -174,8 +222,8 @@ struct Release {
     zig: bool,
     images: bool,
     ghcr: bool,
-    /// Whether images go to registries that need a login of their own.
-    others: bool,
+    /// The registries that need a login of their own.
+    registries: Vec<Registry>,
     krew: bool,
 }
 
@@ -203,7 +251,7 @@ impl Release {
             zig: facts.targets.iter().any(|(_, zig)| *zig),
             images: facts.images,
             ghcr: facts.ghcr,
-            others: facts.others,
+            registries: facts.registries.clone(),
             krew: facts.krew,
         })
     }
@@ -231,7 +279,7 @@ fn release_of_others(ghcr: bool, values: &[Value]) -> Result<String> {
         zig: true,
         images: true,
         ghcr,
-        others: true,
+        registries: vec![Registry::Other(String::new())],
         krew: true,
     };
     release(&form, values)
@@ -284,14 +332,20 @@ fn release(form: &Release, values: &[Value]) -> Result<String> {
         let own = [("condition", condition.to_owned())];
         anyhow::Ok((name, render(text!("sbom"), &[&all[..], &own].concat())?))
     };
+    let others = form.registries.iter().any(|it| matches!(it, Registry::Other(_)));
+    let own = form.registries.iter().any(|it| *it != Registry::GitHub);
+    let identity = form.registries.iter().any(Registry::by_identity);
+    let logins = part(others, text!("logins"), &all)? + &logins::steps(&form.registries)?;
     let parts = [
         sbom("take-sbom", "")?,
         sbom("take-image-sbom", "        if: matrix.sbom != ''\n")?,
         ("tool-sources", part(is_package, text!("sources"), &all)?),
         ("zig", part(form.zig, text!("zig"), &all)?),
         ("login", part(form.ghcr, text!("login"), &all)?),
-        ("logins", part(form.others, text!("logins"), &all)?),
-        ("environment", part(form.others, environment, &all)?),
+        ("logins", logins),
+        ("environment", part(own, environment, &all)?),
+        ("id-token", part(identity, "      id-token: write # to log in to registries\n", &all)?),
+        ("without-identity", part(identity, WITHOUT_IDENTITY, &all)?),
         ("packages", part(form.ghcr, "      packages: write # images\n", &all)?),
         ("krew-token", part(form.krew, token, &all)?),
     ];
@@ -362,13 +416,18 @@ fn step(name: &str, command: &str) -> String {
 }
 
 /// The steps of CI: it checks, tests, and makes a snapshot for the targets `here`, those of its own
-/// runner. `others` says whether there are targets of other runners.
-fn tried(made: &Made, here: &[&(Target, bool)], others: bool) -> String {
+/// runner. `others` says whether there are targets of other runners, `pinned` whether the tool is the
+/// released one.
+fn tried(made: &Made, here: &[&(Target, bool)], others: bool, pinned: bool) -> String {
     let tool = made.here();
     let mut steps = vec![
-        step("build the tool", &made.build),
+        made.steps[0].trim_end().to_owned(),
         step("check and test", &format!("{tool} ci --locked")),
     ];
+    if pinned {
+        // The version follows Cargo.lock, where an xtask pins it.
+        steps.push(step("check the workflows", &format!("{tool} init --workflows --check")));
+    }
     if here.iter().any(|(_, zig)| *zig) {
         steps.push(step("install zig", &format!("{tool} setup --zig")));
     }

@@ -8,7 +8,8 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::world::github::{GitHub, Token};
-use crate::world::keys::KEY;
+use crate::world::keys::{KEY, PUBLIC};
+use crate::world::krew::Server;
 use crate::world::registries::{Access, PASSWORD, Registry, Software, USER, encoded};
 use crate::world::{World, judge, run, sha256};
 use runner::{Attested, Runner};
@@ -490,4 +491,120 @@ fn a_login_is_no_argument() {
         run(&mut bash).ends_with(0).stdout,
         "login ghcr.io --username me --password-stdin\nsecret"
     );
+}
+
+/// The released program is downloaded in the version that the workflow pins, and one that differs is
+/// never started.
+#[test]
+fn workflows_take_the_released_tool() {
+    if judge("curl").is_none() || judge("jq").is_none() {
+        return;
+    }
+    let (server, github, world) = (Server::start(), GitHub::start(), World::empty());
+    let more = format!(
+        "description = \"A tool\"\nlicense = \"MIT\"\nrepository = \"http://{}/acme/tool\"\n\
+         [package.metadata.dockless.image]\nship = false\n\
+         [workspace.metadata.dockless.audit]\ndatabase = \"../advisories\"\n[workspace]\n",
+        github.host
+    );
+    world.package("", "tool", VERSION, &more);
+    world.file("LICENSE", "free\n").lock();
+    world.file("src/main.rs", "fn main() {\n    println!(\"hello\");\n}\n");
+    let folder = world.outside("released-tool");
+    fs::create_dir_all(&folder).unwrap();
+    fs::copy(env!("CARGO_BIN_EXE_cargo-dockless"), folder.join("cargo-dockless")).unwrap();
+    let name = format!("dockless-v{VERSION}-x86_64-unknown-linux-musl.tar.gz");
+    let mut tar = world.with("tar", ["-czf", &name, "cargo-dockless"]);
+    run(tar.current_dir(&folder)).ends_with(0);
+    let archive = fs::read(folder.join(&name)).unwrap();
+    let at = |file: &str| format!("/acme/dockless/releases/download/v{VERSION}/{file}");
+    server.serve(&at(&name), archive.clone());
+    let base = format!("http://{}/acme/dockless", server.address());
+    let init = format!("init --workflows --prebuilt --prebuilt-from {base}");
+    world.run(&init).ends_with(1).says(&format!("find the released dockless {VERSION}"));
+    server.serve(&at("checksums.txt"), b"no list\n".to_vec());
+    world.run(&init).ends_with(1).says("line 1 is no checksum");
+    server.serve(&at("checksums.txt"), b"".to_vec());
+    world.run(&init).ends_with(1).says("has no program for ubuntu-24.04, where a target is built");
+    let list = format!("{}  {name}\n", sha256(&archive));
+    server.serve(&at("checksums.txt"), list.clone().into_bytes());
+    // A key, and no signature.
+    world.file("../cosign.pub", PUBLIC);
+    world.run(&format!("{init} --prebuilt-key ../cosign.pub")).ends_with(1).says("404");
+    world.file("../checksums.txt", &list);
+    let mut sign = world.tool(["sign", "../checksums.txt"]);
+    run(sign.env("COSIGN_PRIVATE_KEY", KEY).env("COSIGN_PASSWORD", "")).ends_with(0);
+    let bundle = fs::read(world.outside("checksums.txt.sigstore.json")).unwrap();
+    server.serve(&at("checksums.txt.sigstore.json"), bundle);
+    assert!(!world.path(".github").exists());
+    world.run(&format!("{init} --prebuilt-key ../cosign.pub")).ends_with(0);
+    let ci = world.read(".github/workflows/ci.yml");
+    let pinned = format!(
+        "{VERSION} {base}/releases/download/v{VERSION} linux {name} {}\n",
+        sha256(&archive)
+    );
+    assert_eq!(
+        ci.lines().nth(1).unwrap(),
+        format!("# The tool is the released one: {}", pinned.trim_end())
+    );
+    // The version is pinned: the list is not read again.
+    server.serve(&at("checksums.txt"), b"".to_vec());
+    world.run("init --workflows").ends_with(0).no_result();
+    world.run("init --workflows --check").ends_with(0);
+
+    world.commit();
+    world.git(["tag", concat!("v", env!("CARGO_PKG_VERSION"))]);
+    pushed(&world, &github);
+    world.script("stand-ins/cargo", "[ \"$1\" != install ] && PATH=${PATH#*:} exec cargo \"$@\"\n");
+    let mut runner = Runner::new(&world, &github);
+    for workflow in [".github/workflows/release.yml", ".github/workflows/ci.yml"] {
+        runner.ran.clear();
+        runner.run(workflow).unwrap();
+        let ran = runner.ran.iter().cloned().collect::<BTreeSet<_>>();
+        assert_eq!(ran, scripts(&world.read(workflow)));
+    }
+    assert!(released(&github).contains_key("checksums.txt"));
+    let mut changed = archive.clone();
+    changed.push(0);
+    server.serve(&at(&name), changed);
+    let error = runner.run(".github/workflows/ci.yml").unwrap_err();
+    assert!(error.contains(&format!(", not {}", sha256(&archive))), "{error}");
+    assert!(runner.ran.last().unwrap().ends_with(": download the tool"), "{:?}", runner.ran.last());
+}
+
+/// The pinned version is the one that Cargo.lock has, where the project has an xtask.
+#[test]
+fn the_released_tool_is_that_of_the_lock_file() {
+    let (server, world) = (Server::start(), World::empty());
+    world.file("Cargo.toml", "[workspace]\nresolver = \"3\"\nmembers = [\"tool\", \"xtask\"]\n");
+    world.package("tool", "tool", "1.0.0", "");
+    let dockless = format!("[dependencies]\ndockless.path = {:?}\n", env!("CARGO_MANIFEST_DIR"));
+    world.package("xtask", "xtask", "0.0.0", &dockless);
+    let lock = |version: &str| {
+        let lock =
+            format!("version = 4\n\n[[package]]\nname = \"dockless\"\nversion = \"{version}\"\n");
+        world.file("Cargo.lock", &lock);
+    };
+    lock("7.8.9");
+    world.file("LICENSE", "free\n").commit();
+    for version in ["7.8.9", "7.9.0"] {
+        let list =
+            format!("{}  dockless-v{version}-x86_64-unknown-linux-musl.tar.gz\n", "a".repeat(64));
+        let at = format!("/me/dockless/releases/download/v{version}/checksums.txt");
+        server.serve(&at, list.into_bytes());
+    }
+    let base = format!("http://{}/me/dockless", server.address());
+    world.run(&format!("init --workflows --prebuilt --prebuilt-from {base}")).ends_with(0);
+    let ci = world.read(".github/workflows/ci.yml");
+    assert!(ci.contains("/v7.8.9/dockless-v7.8.9-x86_64"), "{ci}");
+    assert!(ci.contains("run: tool/bin/cargo-dockless init --workflows --check\n"), "{ci}");
+    world.run("init --workflows --check").ends_with(0);
+    lock("7.9.0");
+    world
+        .run("init --workflows --check")
+        .ends_with(1)
+        .says("ci.yml does not take the released dockless 7.9.0");
+    world.run("init --workflows").ends_with(0);
+    assert!(world.read(".github/workflows/release.yml").contains("/v7.9.0/dockless-v7.9.0-x86_64"));
+    world.run("init --workflows --check").ends_with(0);
 }

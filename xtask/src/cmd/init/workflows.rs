@@ -5,10 +5,11 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 
 use super::{Args, existing};
-use crate::cmd::{Common, Drafted, Selection, World};
+use crate::cmd::{Common, Drafted, NetworkArgs, Selection, World};
+use crate::config::Config;
 use crate::files::{self, limits};
 use crate::finding::{Findings, failure};
-use crate::init::{self, Reusable};
+use crate::init::{self, Prebuilt, Reusable, Tool, next};
 use crate::plan::{Mode, Part, Skip};
 use crate::project::{Project, git};
 
@@ -31,7 +32,11 @@ pub fn write(args: &Args, common: &Common, world: &World) -> Result<ExitCode> {
             there.and_then(|there| Reusable::of(&String::from_utf8_lossy(&there)))
         }
     };
-    let facts = init::facts(&project, &config, &plan, branch, reusable);
+    let mut facts = init::facts(&project, &config, &plan, branch, reusable);
+    if let Some(prebuilt) = prebuilt(args, common, world, &project, &config)? {
+        facts.tool = Tool::Prebuilt(prebuilt);
+    }
+    let mut written = false;
     for (path, text) in init::workflows(&facts)? {
         let place = project.root.join(&path);
         let there = existing(&project, &place)?;
@@ -51,9 +56,78 @@ pub fn write(args: &Args, common: &Common, world: &World) -> Result<ExitCode> {
             ));
         }
         files::write(&place, text.as_bytes())?;
+        written = true;
         world.term.result(place.display())?;
     }
+    if written {
+        world.term.tell(&next::after_workflows(&facts));
+    }
     if wrong.is_empty() { Ok(ExitCode::SUCCESS) } else { Err(Findings(wrong).into()) }
+}
+
+/// The released program that workflows download, where they are to; that of ci.yml, where it has the
+/// version that is wanted.
+fn prebuilt(
+    args: &Args,
+    common: &Common,
+    world: &World,
+    project: &Project,
+    config: &Config,
+) -> Result<Option<Prebuilt>> {
+    let ci = existing(project, &project.root.join(init::CI))?.unwrap_or_default();
+    let ci = String::from_utf8_lossy(&ci);
+    let kept = Some(&ci).filter(|ci| ci.contains(init::MARK)).and_then(|ci| Prebuilt::of(ci));
+    if !args.prebuilt && kept.is_none() {
+        return Ok(None);
+    }
+    let version = locked_version(project)?;
+    let named = args.prebuilt_from.as_deref();
+    if let Some(kept) = &kept
+        && kept.version == version
+        && named.is_none_or(|base| kept.release.starts_with(base.trim_end_matches('/')))
+        && args.prebuilt_key.is_none()
+    {
+        return Ok(Some(kept.clone()));
+    }
+    if args.check {
+        bail!(failure(
+            format!("{} does not take the released dockless {version}", init::CI),
+            "run `cargo dockless init --workflows`, with the options that it was written with",
+        ));
+    }
+    let before = kept.as_ref().and_then(|it| it.release.split_once("/releases/download/"));
+    let own = Some(env!("CARGO_PKG_REPOSITORY")).filter(|own| !own.is_empty());
+    let base = named.or(before.map(|(base, _)| base)).or(own).ok_or_else(|| {
+        failure(
+            "this dockless does not know the repository that it is released in",
+            "name it: `--prebuilt-from https://github.com/OWNER/dockless`",
+        )
+    })?;
+    let key = args.prebuilt_key.as_ref().map(|key| world.public_key(key)).transpose()?;
+    let http = world.http(&config.network, &NetworkArgs::default(), common);
+    Prebuilt::ask(base, &version, key.as_ref(), &http).map(Some)
+}
+
+/// The version of this tool that Cargo.lock pins, where the project has an xtask; or else this one.
+fn locked_version(project: &Project) -> Result<String> {
+    let this = env!("CARGO_PKG_VERSION").to_owned();
+    if !project.packages.iter().any(|package| package.is_xtask) {
+        return Ok(this);
+    }
+    let place = project.root.join("Cargo.lock");
+    let Some(bytes) = project.boundary.read_if_there(&place, limits::LOCK)? else {
+        return Ok(this);
+    };
+    let text = String::from_utf8_lossy(&bytes);
+    let mut lines = text.lines();
+    let found = lines.find(|line| *line == "name = \"dockless\"").and(lines.next());
+    let version = found.and_then(|it| it.strip_prefix("version = \"")?.strip_suffix('"'));
+    version.map(str::to_owned).ok_or_else(|| {
+        failure(
+            format!("find the version of dockless: {} has none", place.display()),
+            "run `cargo update --workspace`, which completes it",
+        )
+    })
 }
 
 /// The branch that others are merged into, as YAML: that of the remote `origin`; or the one
