@@ -102,17 +102,17 @@ fn entries(
     for (bin, name) in plan.bins.iter().zip(plan.programs()) {
         let binary = binaries.get(&plan.package, &plan.target, bin)?;
         let (path, digest) = (binary.compiled().path().to_owned(), binary.digest()?);
-        entries.insert(name, ArchiveEntry { mode: 0o755, path, digest });
+        entries.insert(plan.place(&name), ArchiveEntry { mode: 0o755, path, digest });
     }
     for file in &plan.files {
         let path = file.path.clone();
         let digest = Digest::of_reader(files::open_resolved(&path)?);
         let digest = digest.with_context(|| format!("read {}", path.display()))?;
-        entries.insert(file.name.clone(), ArchiveEntry { mode: file.mode, path, digest });
+        entries.insert(plan.place(&file.name), ArchiveEntry { mode: file.mode, path, digest });
     }
     for file in generated.of(plan) {
         let (path, digest) = (file.path.clone(), file.digest);
-        entries.insert(file.name.clone(), ArchiveEntry { mode: file.mode, path, digest });
+        entries.insert(plan.place(&file.name), ArchiveEntry { mode: file.mode, path, digest });
     }
     Ok(entries)
 }

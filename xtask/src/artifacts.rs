@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde::de::DeserializeOwned;
@@ -117,27 +116,21 @@ impl Artifact {
             Artifact::Image(_) => false,
         }
     }
-
-    /// Its targets, and how long it took to make; `None` if the summary does not list it.
-    pub fn summary(&self) -> Option<(String, Duration)> {
-        match self {
-            Artifact::Archive(it) => Some((it.plan.target.to_string(), it.time)),
-            Artifact::Image(it) => Some((it.plan.platform_names(), it.time)),
-            Artifact::Krew(_)
-            | Artifact::Sbom(_)
-            | Artifact::Provenance(_)
-            | Artifact::Checksums(_)
-            | Artifact::Signature(_) => None,
-        }
-    }
 }
 
-/// As `artifacts.json` and `--json` list it.
-impl Serialize for Artifact {
+/// An artifact as `artifacts.json` and `--json` list it.
+pub struct Listed<'a> {
+    pub artifact: &'a Artifact,
+    /// The name of dist/, which its path begins with.
+    pub dist: &'a str,
+}
+
+impl Serialize for Listed<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let (digest, size) = (self.digest(), self.size());
+        let Listed { artifact, dist } = self;
+        let (digest, size) = (artifact.digest(), artifact.size());
         // What only a kind has is its `extra`.
-        let (kind, target, extra) = match self {
+        let (kind, target, extra) = match artifact {
             Artifact::Archive(archive) => {
                 let plan = &archive.plan;
                 let extra = json!({ "binaries": plan.bins, "checksum": digest, "format": plan.format,
@@ -175,8 +168,8 @@ impl Serialize for Artifact {
             }
         };
         let mut listed = serializer.serialize_struct("Artifact", 7)?;
-        listed.serialize_field("name", self.name())?;
-        listed.serialize_field("path", &format!("dist/{}", self.path()))?;
+        listed.serialize_field("name", artifact.name())?;
+        listed.serialize_field("path", &format!("{dist}/{}", artifact.path()))?;
         listed.serialize_field("target", &target)?;
         listed.serialize_field("goos", &target.map(Target::goos))?;
         listed.serialize_field("goarch", &target.map(Target::goarch))?;
@@ -299,7 +292,8 @@ struct Listed {
 
 /// The artifacts with those of the dist/ before that stay: the other part's.
 fn with_others(plan: &Plan, artifacts: &[Artifact], out: &Staging<'_>) -> Result<Vec<Value>> {
-    let own = artifacts.iter().map(serde_json::to_value);
+    let dist = plan.dist_name();
+    let own = artifacts.iter().map(|artifact| serde_json::to_value(Listed { artifact, dist }));
     let mut all: Vec<Value> = own.collect::<Result<_, _>>().context("write JSON")?;
     let path = out.dist().join("artifacts.json");
     if plan.part != Part::All
@@ -308,7 +302,7 @@ fn with_others(plan: &Plan, artifacts: &[Artifact], out: &Staging<'_>) -> Result
         let text = |of: &Value, key: &str| of[key].as_str().unwrap_or("").to_owned();
         let stays = |of: &Value| {
             let path = text(of, "path");
-            path.strip_prefix("dist/").is_some_and(|path| {
+            path.split_once('/').is_some_and(|(_, path)| {
                 out.path(path).exists() && artifacts.iter().all(|own| own.path() != path)
             })
         };

@@ -331,7 +331,10 @@ pub fn preflight(subject: &Subject<'_>) -> Option<Finding> {
     }
     match look_at_database(subject) {
         Ok(look) => look.finding.filter(|it| it.severity == Severity::Error),
-        Err(finding) => Some(*finding),
+        Err(finding) => {
+            let fix = format!("{}, or leave the checks out with `--skip check`", finding.fix);
+            Some(Finding { fix, ..*finding })
+        }
     }
 }
 

@@ -29,6 +29,7 @@ mod init;
 mod keygen;
 mod keys;
 mod krew;
+mod prepare;
 mod release;
 mod report;
 mod resolve;
@@ -188,7 +189,19 @@ pub fn main(version: Option<&str>) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    if let Err(error) = world.listen(&cli.command) {
+        world.term.error(&error);
+        return ExitCode::FAILURE;
+    }
+    let (left, is_done) = (cli.command.left_to_do(), cli.command.tells_by_its_status());
     let ended = cli.command.run(&cli.common, &world);
+    // What fails once the user has ended it has failed for that.
+    if let Some(signal) = world.env.children().signal()
+        && !(ended.is_ok() && is_done)
+    {
+        world.term.interrupted(left);
+        return ExitCode::from(u8::try_from(128 + signal).unwrap_or(1));
+    }
     world.cache.trouble().iter().for_each(|finding| world.term.finding(finding));
     match ended {
         Ok(code) => code,
@@ -203,6 +216,26 @@ impl Command {
     /// Whether it runs what is the user's own, in an environment that is the user's.
     fn passes_tokens_on(&self) -> bool {
         matches!(self, Command::Run(_) | Command::Test(_) | Command::Ci(_))
+    }
+
+    /// Whether a run that returns a status has done its work. Those that only pass on what other
+    /// programs found have not, where these were stopped.
+    fn tells_by_its_status(&self) -> bool {
+        !matches!(self, Command::Check(_) | Command::Test(_) | Command::Ci(_))
+    }
+
+    /// What is left to do after an interruption.
+    fn left_to_do(&self) -> &'static str {
+        match self {
+            Command::Release(_) => {
+                "run the same command again: it continues with what is there, and publishes \
+                 nothing twice"
+            }
+            Command::Image(_) | Command::Resolve(_) | Command::Apply(_) | Command::Create(_) => {
+                "run the same command again: it continues with what is there"
+            }
+            _ => "run the same command again; nothing is half-made",
+        }
     }
 
     fn run(self, common: &Common, world: &World) -> Result<ExitCode> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::finding::{Finding, Place};
-use crate::project::{Bin, Package, Project, RawConfig, TagForm};
+use crate::project::{self, Bin, Package, Project, RawConfig, TagForm};
 use crate::target::Target;
 
 mod archive_files;
@@ -48,6 +48,7 @@ struct WorkspaceKeys {
     targets: Vec<String>,
     profile: String,
     tag: String,
+    dist: String,
     network: network::NetworkKeys,
     check: audit::CheckKeys,
     audit: audit::AuditKeys,
@@ -57,6 +58,7 @@ struct WorkspaceKeys {
     sbom: sbom::SbomKeys,
     provenance: provenance::ProvenanceKeys,
     ci: ci::CiKeys,
+    image: image::WorkspaceImageKeys,
 }
 
 /// A package's keys, as `default.toml` has them.
@@ -79,6 +81,7 @@ struct PackageKeys {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct ArchiveKeys {
+    folder: bool,
     files: Vec<String>,
     generate: Vec<generate::GeneratorKeys>,
 }
@@ -123,6 +126,8 @@ pub struct PackageConfig {
     pub auditable: bool,
     /// Whether archives and images have the licence texts of the crates that are linked in.
     pub licenses: bool,
+    /// Whether what is in an archive lies in one folder.
+    pub archive_folder: bool,
     /// The files that go into archives, each once.
     pub archive_files: Vec<ArchiveFile>,
     /// What is wrong with the files. Another program may write them later, so this counts only
@@ -159,7 +164,8 @@ pub fn resolve(raw: Vec<RawConfig>, project: &Project) -> Result<Config, Vec<Fin
         let keys: PackageKeys = keys(Some(&package.name), typed, &mut findings);
         if !package.bins.is_empty() {
             let kept_back = kept_back(package, &keys, &workspace);
-            let scope = Scope { package, typed, project, kept_back };
+            let images = workspace.image.ship;
+            let scope = Scope { package, typed, project, kept_back, images };
             packages.push(resolve_package(&scope, keys, &common, &mut findings));
         }
     }
@@ -170,6 +176,11 @@ pub fn resolve(raw: Vec<RawConfig>, project: &Project) -> Result<Config, Vec<Fin
     let sign = sign::sign(workspace.sign, of(None), &project.root, &mut findings);
     let sbom = sbom::sbom(workspace.sbom, of(None), &mut findings);
     findings.extend(no_tag_form(&workspace.tag, of(None)));
+    let unfit = project::unfit_dist(&workspace.dist, &project.root, &project.target_dir);
+    findings.extend(unfit.map(|why| {
+        let why = format!("{:?} cannot be the folder of releases: {why}", workspace.dist);
+        schema::fault("config-dist", of(None), "dist", why)
+    }));
     let ci = ci::ci(workspace.ci, of(None), &project.root, &mut findings);
     let profile = workspace.profile;
     if findings.is_empty() {
@@ -251,6 +262,8 @@ struct Scope<'a> {
     typed: Option<&'a RawConfig>,
     project: &'a Project,
     kept_back: Option<KeptBack>,
+    /// Whether images are made where the package does not say.
+    images: bool,
 }
 
 impl Scope<'_> {
@@ -304,10 +317,18 @@ fn resolve_package(
     let released: Vec<Bin> = package.bins.iter().filter(named).cloned().collect();
     let names: Vec<&str> = released.iter().map(|bin| &*bin.name).collect();
     let mut archive_unfound = Vec::new();
+    let folder = keys.archive.folder;
+    let krew = krew::krew(scope, keys.krew, &names, findings);
+    if folder && krew.is_some() {
+        let why = "krew installs what is at the top of an archive";
+        let fix = "remove it, or set `ship = false` in [package.metadata.dockless.krew]";
+        findings.push(Finding::error("config-folder", scope.place("archive.folder"), why, fix));
+    }
     PackageConfig {
+        archive_folder: folder,
         image: image::image(scope, keys.image, findings),
         generate: generate::generators(scope, keys.archive.generate, &names, findings),
-        krew: krew::krew(scope, keys.krew, &names, findings),
+        krew,
         name: package.name.clone(),
         kept_back: scope.kept_back,
         targets: if keys.targets.is_empty() { common.to_vec() } else { own },
@@ -360,7 +381,10 @@ fn no_license(config: &PackageConfig, project: &Project) -> Option<Finding> {
     }
     let package = project.package(&config.name)?;
     let why = format!("no licence file goes into the archives of {}", config.name);
-    let fix = "put a LICENSE into the package's or the workspace's folder; krew refuses plugins without one";
+    let mut fix = "put a LICENSE into the package's or the workspace's folder".to_owned();
+    if config.krew.is_some() {
+        fix += "; krew refuses plugins without one";
+    }
     Some(Finding::warning("archive-license", Place::file(&package.manifest), why, fix))
 }
 

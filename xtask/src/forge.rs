@@ -22,6 +22,7 @@ pub mod notes;
 mod publish;
 
 pub use contribute::{Change, Edit, NewText, PullRequest, contribute, upstream};
+pub use notes::section;
 pub use publish::{Complete, Published};
 
 pub use crate::github::{NewRelease, Release, ReleaseFile};

@@ -73,6 +73,7 @@ mod github;
 mod check;
 mod init;
 mod preflight;
+mod prepare;
 mod resolve;
 mod verify;
 

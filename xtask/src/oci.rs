@@ -49,7 +49,7 @@ pub use contents::contents;
 pub use descriptor::{CONTAINERD_NAME, Descriptor, REF_NAME, RawDescriptor, RawIndex, RawManifest};
 pub use json::parse;
 pub use rootfs::{BuiltinData, data as builtin_data, labels as builtin_labels};
-pub use source::{index_of, open};
+pub use source::{form_of, index_of, open};
 pub use spec::MediaType;
 pub use tree::{names_folders, rootfs_tar};
 pub use validate::validate;

@@ -151,7 +151,7 @@ pub fn plan(config: &Config, project: &Project, request: &Request) -> (Option<Pl
         tag: tag.map(ToString::to_string),
         commit: project.commit().map(str::to_owned),
         time: project.time.unwrap_or_else(|| Timestamp::constant(NO_TIME, 0)),
-        dist: project.dist(),
+        dist: project.dist.clone(),
         builds: decided.builds,
         generate: decided.generate,
         archives: decided.archives,
@@ -440,8 +440,10 @@ fn archive(
 ) -> ArchivePlan {
     let format = Format::of(target);
     let (package, version, triple) = (&build.package, &build.version, target.triple());
+    let stem = format!("{package}-v{version}-{triple}");
     let archive = ArchivePlan {
-        name: format!("{package}-v{version}-{triple}.{}", format.name()),
+        name: format!("{stem}.{}", format.name()),
+        folder: selected.config.archive_folder.then_some(stem),
         format,
         package: build.package.clone(),
         version: build.version.clone(),
@@ -453,7 +455,7 @@ fn archive(
     };
     // The user's own file of that name counts. Some systems ignore case.
     let is_taken = |name: &str| name.eq_ignore_ascii_case(THIRD_PARTY);
-    let free = !archive.entry_names(generate).iter().any(|name| is_taken(name));
+    let free = !archive.entries(generate).any(|(name, _)| is_taken(&name));
     let wanted = selected.config.licenses && build.linked(target).next().is_some();
     let licenses = (wanted && free).then(|| THIRD_PARTY.to_owned());
     ArchivePlan { licenses, joined: krew::joined(selected, &archive), ..archive }

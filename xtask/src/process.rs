@@ -6,20 +6,24 @@ use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
+use children::{Children, Place, Running, kill_group, start};
 use xshell::Shell;
 
 use crate::finding::Help;
 use crate::secret::redacted;
 
+mod children;
 mod find;
 mod handover;
 mod stream;
 mod tokens;
 
+pub use children::{exit_code, on_signal};
 pub use find::find;
 pub use handover::environment;
 pub use tokens::OwnToken;
@@ -76,6 +80,7 @@ pub struct Env {
     /// Whether cargo started this process: RUSTUP_TOOLCHAIN may then be the outer project's
     /// choice and not the user's.
     nested: bool,
+    children: Arc<Children>,
 }
 
 impl Env {
@@ -94,7 +99,7 @@ impl Env {
         // Messages are matched and shown; they must not depend on the locale.
         vars.insert("LC_ALL".into(), "C".into());
         let withheld = tokens::withhold(&mut vars);
-        Env { vars, withheld, nested }
+        Env { vars, withheld, nested, children: Arc::default() }
     }
 
     /// The environment for programs started in `dir`. A toolchain that the project there pins
@@ -143,6 +148,11 @@ impl Env {
             }
         }
         self
+    }
+
+    /// The programs that run with this environment, or one that was made of it.
+    pub fn children(&self) -> &Arc<Children> {
+        &self.children
     }
 
     pub fn get(&self, name: &str) -> Option<&OsStr> {
@@ -241,7 +251,8 @@ impl<'a> Program<'a> {
     pub fn output(&self) -> Result<Output> {
         let deadline = self.time_out.map(|time| Instant::now() + time);
         let stdin = if self.input.is_some() { Stdio::piped() } else { Stdio::null() };
-        let mut child = self.spawn(stdin, Stdio::piped(), Stdio::piped())?;
+        let place = if self.confined.is_some() { Place::OwnGroup } else { Place::Pipes };
+        let mut child = self.spawn(place, stdin, Stdio::piped(), Stdio::piped())?;
         feed(&mut child, self.input.as_deref().unwrap_or_default());
         let limit = self.confined.map_or(u64::MAX, |limit| limit.saturating_add(1));
         let stdout = drain(child.stdout.take(), limit);
@@ -268,7 +279,7 @@ impl<'a> Program<'a> {
         remembered: usize,
         mut each: impl FnMut(&str) -> Result<()>,
     ) -> Result<(Result<()>, String)> {
-        let mut child = self.spawn(Stdio::null(), Stdio::piped(), Stdio::piped())?;
+        let mut child = self.spawn(Place::Pipes, Stdio::null(), Stdio::piped(), Stdio::piped())?;
         let stdout = child.stdout.take().context("open the program's stdout")?;
         let stderr = child.stderr.take().context("open the program's stderr")?;
         let said = std::thread::spawn(move || stream::pass_on(stderr, remembered));
@@ -292,13 +303,15 @@ impl<'a> Program<'a> {
 
     /// Runs with the user's terminal and returns the status.
     pub fn pass_through(&self) -> Result<ExitStatus> {
-        let mut child = self.spawn(Stdio::inherit(), Stdio::inherit(), Stdio::inherit())?;
+        let own = Stdio::inherit;
+        let mut child = self.spawn(Place::Terminal, own(), own(), own())?;
         child.wait().with_context(|| format!("run `{self}`"))
     }
 
     /// Runs with the user's terminal, except that stdin is `input`, and returns the status.
     pub fn pass_through_input(&self, input: &[u8]) -> Result<ExitStatus> {
-        let mut child = self.spawn(Stdio::piped(), Stdio::inherit(), Stdio::inherit())?;
+        let own = Stdio::inherit;
+        let mut child = self.spawn(Place::Terminal, Stdio::piped(), own(), own())?;
         feed(&mut child, input);
         child.wait().with_context(|| format!("run `{self}`"))
     }
@@ -306,13 +319,13 @@ impl<'a> Program<'a> {
     /// Runs with stdout and stderr both sent to the user's stderr, because stdout is kept for
     /// our results. Returns the status.
     pub fn pass_stderr(&self) -> Result<ExitStatus> {
-        let mut child =
-            self.spawn(Stdio::null(), Stdio::from(std::io::stderr()), Stdio::inherit())?;
+        let (stdout, stderr) = (Stdio::from(std::io::stderr()), Stdio::inherit());
+        let mut child = self.spawn(Place::Terminal, Stdio::null(), stdout, stderr)?;
         child.wait().with_context(|| format!("run `{self}`"))
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is the door: xshell makes the command")]
-    fn spawn(&self, stdin: Stdio, stdout: Stdio, stderr: Stdio) -> Result<Child> {
+    fn spawn(&self, place: Place, stdin: Stdio, stdout: Stdio, stderr: Stdio) -> Result<Running> {
         let shell = Shell::new().context("find the working directory")?;
         shell.change_dir(self.dir);
         let mut command = Command::from(shell.cmd(&self.program).args(&self.args));
@@ -324,19 +337,22 @@ impl<'a> Program<'a> {
         if self.confined.is_some() {
             std::os::unix::process::CommandExt::process_group(&mut command, 0);
         }
-        start(&mut command).map_err(|error| {
-            let program = self.program.to_string_lossy().into_owned();
-            if !self.dir.is_dir() {
-                return anyhow!("start `{program}` in {}: no such folder", self.dir.display());
-            }
-            let missing = error.kind() == std::io::ErrorKind::NotFound;
-            let error = anyhow::Error::new(error).context(format!("start `{program}`"));
-            if missing {
-                error.context(Help(format!("install {program}, or put it on PATH")))
-            } else {
-                error
-            }
-        })
+        let started = || start(&mut command).map_err(|error| self.not_started(error));
+        self.env.children.start(place, started)
+    }
+
+    fn not_started(&self, error: std::io::Error) -> anyhow::Error {
+        let program = self.program.to_string_lossy().into_owned();
+        if !self.dir.is_dir() {
+            return anyhow!("start `{program}` in {}: no such folder", self.dir.display());
+        }
+        let missing = error.kind() == std::io::ErrorKind::NotFound;
+        let error = anyhow::Error::new(error).context(format!("start `{program}`"));
+        if missing {
+            error.context(Help(format!("install {program}, or put it on PATH")))
+        } else {
+            error
+        }
     }
 
     fn failed(&self, status: ExitStatus, stderr: &str) -> anyhow::Error {
@@ -347,7 +363,7 @@ impl<'a> Program<'a> {
         anyhow!("`{self}` failed ({status}):\n{said}")
     }
 
-    fn timed_out(&self, mut child: Child) -> anyhow::Error {
+    fn timed_out(&self, mut child: Running) -> anyhow::Error {
         let limit = self.time_out.map_or(0, |time| time.as_secs());
         let why = format!("`{self}` did not end within {limit} s and was stopped");
         let error = anyhow::Error::new(TimedOut(why));
@@ -372,24 +388,6 @@ impl std::fmt::Display for Program<'_> {
     }
 }
 
-/// Starts a program, and tries again where its file is busy (ETXTBSY): after a fork, a child of
-/// another thread may hold a file that was just written open for a moment.
-fn start(command: &mut Command) -> std::io::Result<Child> {
-    let busy = |started: &std::io::Result<Child>| {
-        let error = started.as_ref().err().map(std::io::Error::kind);
-        error == Some(std::io::ErrorKind::ExecutableFileBusy)
-    };
-    let mut started = command.spawn();
-    for _ in 0..50 {
-        if !busy(&started) {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-        started = command.spawn();
-    }
-    started
-}
-
 /// A program took too long. The text names it and the limit.
 #[derive(Debug)]
 pub struct TimedOut(String);
@@ -401,19 +399,6 @@ impl std::fmt::Display for TimedOut {
 }
 
 impl std::error::Error for TimedOut {}
-
-/// Ends a process that has a group of its own, and all that are in the group.
-#[cfg(unix)]
-fn kill_group(child: &mut Child) -> std::io::Result<()> {
-    use rustix::process::{Pid, Signal, kill_process_group};
-    Ok(kill_process_group(Pid::from_child(child), Signal::KILL)?)
-}
-
-/// Ends the process only: it has no group here.
-#[cfg(not(unix))]
-fn kill_group(child: &mut Child) -> std::io::Result<()> {
-    child.kill()
-}
 
 /// What a program left behind.
 #[derive(Debug)]

@@ -32,6 +32,7 @@ mod packages;
 mod profile;
 pub mod rustc;
 mod rustup;
+mod stale;
 mod tag_form;
 
 pub use crates::Crate;
@@ -61,6 +62,8 @@ pub struct Project {
     /// The workspace's root, absolute and without links.
     pub root: PathBuf,
     pub target_dir: PathBuf,
+    /// Where releases are put.
+    pub dist: PathBuf,
     /// The folders that cargo puts into what builds make.
     pub made: Vec<PathBuf>,
     /// The workspace's packages, sorted by name.
@@ -164,11 +167,6 @@ impl Project {
         let spec = &self.package(package)?.spec;
         let is_its = |wanted: &Wanted| wanted.package == *spec && wanted.target == *target;
         self.graphs.iter().find(|(wanted, _)| is_its(wanted)).map(|(_, graph)| graph)
-    }
-
-    /// Where releases are put.
-    pub fn dist(&self) -> PathBuf {
-        self.root.join("dist")
     }
 
     /// The commit that the sources are of, as far as anything says so.
@@ -282,10 +280,12 @@ pub fn discover(invocation: &Invocation, cache: &Cache) -> Result<(Project, Vec<
     }
     let mut rustc = asked.or(kept).context("ask rustc for its sysroot")?;
     let root = metadata.workspace_root.clone().into_std_path_buf();
-    if let Some(git) = &mut git {
-        git.leave_out(&root.join("dist"));
-    }
+    let target_dir = metadata.target_directory.clone().into_std_path_buf();
     let raw = raw_configs(&metadata);
+    let dist = dist(&raw, &root, &target_dir);
+    if let Some(git) = &mut git {
+        git.leave_out(&dist);
+    }
     let tag_form = tag_form(&raw);
     if let Some(git) = &mut git {
         if let Some(form) = &tag_form {
@@ -294,15 +294,15 @@ pub fn discover(invocation: &Invocation, cache: &Cache) -> Result<(Project, Vec<
         git.count_for(metadata.packages.iter().map(|package| &**package.name), dir, &env)?;
     }
     rustc.learn_targets(&root, &env, &wanted_targets(invocation, &raw))?;
-    let target_dir = metadata.target_directory.clone().into_std_path_buf();
     let top = git.as_ref().map_or(&root, |git| &git.top);
-    let boundary = Boundary::new(top, &[target_dir.clone(), root.join("dist")])?;
+    let boundary = Boundary::new(top, &[target_dir.clone(), dist.clone()])?;
     let packaged_commit = if git.is_none() { packaged_commit(&root, &boundary)? } else { None };
     let packages = packages::of(&metadata, git.as_ref())?;
     let (cargo, env) = cargo(&rustc, &env);
     let certain = git.as_ref().map(|git| inputs::certain(&metadata, git)).transpose()?;
     let mut project = Project {
         target_dir,
+        dist,
         time: time(&env, git.as_ref())?,
         made: made(&metadata),
         profiles: profile::read(&root, &env)?,
@@ -433,6 +433,30 @@ fn tag_form(raw: &[RawConfig]) -> Option<TagForm> {
     let workspace = raw.iter().find(|raw| raw.package.is_none())?;
     let text = workspace.value.get("tag")?.as_str().filter(|text| !text.is_empty())?;
     TagForm::parse(text).ok()
+}
+
+/// Where releases are put: the folder of the workspace that the settings name. One that cannot be
+/// is found out where the settings are resolved.
+fn dist(raw: &[RawConfig], root: &Path, target_dir: &Path) -> PathBuf {
+    let workspace = raw.iter().find(|raw| raw.package.is_none());
+    let named = workspace.and_then(|raw| raw.value.get("dist")?.as_str());
+    let fits = |name: &&str| unfit_dist(name, root, target_dir).is_none();
+    root.join(named.filter(fits).unwrap_or("dist"))
+}
+
+/// Why releases cannot be put into a folder of this name.
+pub fn unfit_dist(name: &str, root: &Path, target_dir: &Path) -> Option<&'static str> {
+    if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\', ':']) {
+        Some(
+            "it must be the name of a folder in the workspace's, without slashes or a dot before it",
+        )
+    } else if name.contains(char::is_control) {
+        Some("it contains control characters")
+    } else if root.join(name) == target_dir {
+        Some("cargo's target folder has this name")
+    } else {
+        None
+    }
 }
 
 /// The commit in `.cargo_vcs_info.json`, which `cargo package` writes.

@@ -230,6 +230,15 @@ impl Reference {
     }
 }
 
+impl Reference {
+    /// The short form that Docker prints.
+    pub fn familiar(&self) -> String {
+        let tag = self.tag.as_ref().map_or_else(String::new, |tag| format!(":{tag}"));
+        let digest = self.digest.as_ref().map_or_else(String::new, |it| format!("@{it}"));
+        format!("{}{tag}{digest}", self.repository.familiar())
+    }
+}
+
 /// The full form, which parses to the same reference.
 impl fmt::Display for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -46,7 +46,7 @@ pub use ahead::{ensure_named, ensure_pushable, probe};
 use calls::calls;
 use dockerfiles::DOCKER;
 pub use dockerfiles::dockerfiles;
-pub use dry_run::dry_run;
+pub use dry_run::{ImagesIn, dry_run};
 use images::images;
 use licenses::Licenses;
 use locks::lock_target;
@@ -182,6 +182,7 @@ fn outcome<'lock>(
         left_out: plan.left_out.iter().cloned().chain(left_out).collect(),
         cargo,
         dist,
+        dist_name: plan.dist_name().to_owned(),
     }
 }
 

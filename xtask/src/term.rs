@@ -5,6 +5,7 @@ use std::collections::hash_map::RandomState;
 use std::fmt::Display;
 use std::hash::{BuildHasher, Hasher};
 use std::io::{ErrorKind, IsTerminal, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anstyle::{AnsiColor, Style};
 use anyhow::{Context, Result};
@@ -14,6 +15,7 @@ use serde::Serialize;
 use crate::finding::{self, Finding, Findings, Severity};
 
 mod confirm;
+pub mod links;
 mod password;
 pub mod table;
 mod tame;
@@ -41,7 +43,7 @@ pub enum Color {
 }
 
 /// The user's choices, and what the environment says of the terminal.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     pub verbosity: Verbosity,
     pub color: Color,
@@ -49,13 +51,17 @@ pub struct Settings {
     /// Whether GitHub Actions runs this and reads annotations.
     pub annotate: bool,
     pub no_color: bool,
+    /// Whether the terminal shows links.
+    pub links: bool,
 }
 
 /// The terminal: the only way to show anything to the user.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Term {
     settings: Settings,
     bars: bool,
+    /// The step that began last, where any did.
+    last: Arc<Mutex<String>>,
 }
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
@@ -81,14 +87,21 @@ impl Term {
             Color::Auto if settings.no_color => anstream::ColorChoice::Never.write_global(),
             Color::Auto => {}
         }
-        Term { settings, bars }
+        Term { settings, bars, last: Arc::default() }
     }
 
     /// One that says nothing but warnings and errors.
     #[cfg(test)]
     pub fn silent() -> Term {
         let (verbosity, color) = (Verbosity::Quiet, Color::Never);
-        Term::new(Settings { verbosity, color, json: false, annotate: false, no_color: true })
+        Term::new(Settings {
+            verbosity,
+            color,
+            json: false,
+            annotate: false,
+            no_color: true,
+            links: false,
+        })
     }
 
     pub fn json_wanted(&self) -> bool {
@@ -170,10 +183,22 @@ impl Term {
 
     /// Says which step begins.
     pub fn step(&self, verb: &str, what: impl Display) {
+        let what = tame(&what.to_string());
+        *self.last() = format!("{verb} {what}");
         if self.settings.verbosity > Verbosity::Quiet {
-            let what = tame(&what.to_string());
             self.say(format_args!("{STEP}{verb:>10}{STEP:#} {what}"));
         }
+    }
+
+    fn last(&self) -> MutexGuard<'_, String> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says that the user ended the run, where it was then, and what is left to do.
+    pub fn interrupted(&self, left: &str) {
+        let last = self.last().clone();
+        let at = if last.is_empty() { last } else { format!(" at: {last}") };
+        self.problem(ERROR, "error", &format!("interrupted{at}"), Some(left), "");
     }
 
     /// Says a detail, with `-v`.
@@ -248,11 +273,20 @@ impl Term {
         done
     }
 
-    /// Prints a table.
+    /// Shows a table that fits the terminal.
     pub fn table(&self, table: &Table) {
         if self.settings.verbosity > Verbosity::Quiet {
-            self.say(format_args!("\n{}", table.to_string().trim_end()));
+            let text = table.fit(columns(terminal_size::terminal_size_of(std::io::stderr())));
+            let linked = self.settings.links && std::io::stderr().is_terminal();
+            let text = if linked { links::linked(&text) } else { text };
+            self.say(format_args!("\n{}", text.trim_end()));
         }
+    }
+
+    /// Prints a table of results on stdout. It fits the terminal, where stdout is one.
+    pub fn result_table(&self, table: &Table) -> Result<()> {
+        let text = table.fit(columns(terminal_size::terminal_size_of(std::io::stdout())));
+        self.exactly(text.trim_end())
     }
 
     /// A progress bar for work of a known size, on terminals only.
@@ -263,7 +297,7 @@ impl Term {
             return ProgressBar::hidden();
         }
         let style = ProgressStyle::with_template(
-            "{prefix:>10} [{bar:27}] {bytes}/{total_bytes} {wide_msg}",
+            "{prefix:>10} [{bar:20}] {bytes}/{total_bytes}, {bytes_per_sec} {wide_msg}",
         )
         .unwrap_or_else(|_| ProgressStyle::default_bar());
         let bar =
@@ -317,6 +351,11 @@ impl Term {
         // Nobody can be told that stderr is closed.
         drop(writeln!(anstream::stderr().lock(), "{text}"));
     }
+}
+
+/// The width of a terminal; `None` where there is none.
+fn columns(size: Option<(terminal_size::Width, terminal_size::Height)>) -> Option<usize> {
+    size.map(|(width, _)| usize::from(width.0))
 }
 
 /// The file and the line of an annotation, where they are known.

@@ -19,6 +19,25 @@ pub use tag::ReleaseTag;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version(semver::Version);
 
+/// Which number of a version is raised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bump {
+    Major,
+    Minor,
+    Patch,
+}
+
+impl Bump {
+    pub fn parse(text: &str) -> Option<Bump> {
+        match text {
+            "major" => Some(Bump::Major),
+            "minor" => Some(Bump::Minor),
+            "patch" => Some(Bump::Patch),
+            _ => None,
+        }
+    }
+}
+
 impl Version {
     /// Cargo.toml's version without its build metadata.
     pub fn from_cargo(version: &semver::Version) -> Version {
@@ -38,6 +57,21 @@ impl Version {
     /// Whether this is a pre-release. A development version is one too.
     pub fn is_prerelease(&self) -> bool {
         !self.0.pre.is_empty()
+    }
+
+    /// The next version after this one. A pre-release is followed by what it was made for.
+    pub fn next(&self, bump: Bump) -> Version {
+        let semver::Version { major, minor, patch, .. } = self.0;
+        let pre = self.is_prerelease();
+        let (major, minor, patch) = match bump {
+            Bump::Major if pre && minor == 0 && patch == 0 => (major, 0, 0),
+            Bump::Major => (major + 1, 0, 0),
+            Bump::Minor if pre && patch == 0 => (major, minor, 0),
+            Bump::Minor => (major, minor + 1, 0),
+            Bump::Patch if pre => (major, minor, patch),
+            Bump::Patch => (major, minor, patch + 1),
+        };
+        Version(semver::Version::new(major, minor, patch))
     }
 
     /// Whether the text is a version that is newer than this one.

@@ -19,7 +19,7 @@ pub struct Args {
 pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
     let project = world.project(common)?;
     // Sources that cannot be written have no dist/, and are none the worse for it.
-    if !files::is_clear(&project.dist())? {
+    if !files::is_clear(&project.dist)? {
         // A run that uses the cache may be waiting for dist/: this lock ends here.
         release::lock_dist(&project, &world.term)?.clear()?;
     }

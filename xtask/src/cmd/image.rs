@@ -9,10 +9,11 @@ use super::{Common, NetworkArgs, Selection, World};
 use crate::artifacts::{IMAGES, Image};
 use crate::cache::Cache;
 use crate::finding::failure;
+use crate::oci;
 use crate::plan::{ImagePlan, Mode, Part, Plan, Skip};
 use crate::reference::{Above, Location, Reference, Stored};
 use crate::registry::Registry;
-use crate::release::{self, Published, Source};
+use crate::release::{self, ImagesIn, Published, Source};
 use crate::sink::{self, Engine, Sink};
 use crate::target::Platform;
 use crate::term;
@@ -102,8 +103,12 @@ fn named(text: &str) -> Result<Reference> {
     Reference::parse(text).map_err(|error| anyhow::anyhow!("{error:#}"))
 }
 
-/// Takes any place of an image.
+/// Takes any place of an image. A file or a layout that is there is read as such: no registry has
+/// to be asked for it.
 pub fn location(text: &str) -> Result<Location> {
+    if let Some(form) = oci::form_of(Path::new(text)) {
+        return Ok(Location::Stored(Stored::at(form, Path::new(text))));
+    }
     Location::parse(text).map_err(|error| anyhow::anyhow!("{error:#}"))
 }
 
@@ -147,7 +152,8 @@ fn make(args: &Make, common: &Common, world: &World) -> Result<ExitCode> {
     one_each(&sinks, &plan.images)?;
     let dist = in_dist.then_some(&*plan.dist);
     if args.dry_run {
-        release::dry_run(&plan, None, dist, &world.term)?;
+        let images_in = if in_dist { ImagesIn::Dist } else { ImagesIn::Elsewhere };
+        release::dry_run(&plan, None, images_in, &world.term)?;
         return Ok(ExitCode::SUCCESS);
     }
     let uncached = Cache::none();

@@ -6,7 +6,7 @@ use anyhow::Result;
 use super::{Common, Selection, World, archive};
 use crate::artifacts::{Artifact, KREW};
 use crate::files::{self, limits};
-use crate::finding::{Finding, Place};
+use crate::finding::{Finding, Place, Severity};
 use crate::krew::{self, Archives};
 use crate::plan::{Mode, Part};
 use crate::term;
@@ -88,6 +88,17 @@ fn dist_of(manifest: &Path) -> Result<Option<PathBuf>> {
     }
 }
 
+/// What was validated of a manifest.
+fn valid(file: &Path, archives: Option<&Path>) -> String {
+    let file = file.display();
+    match archives {
+        Some(folder) => {
+            format!("{file}, and how krew installs its archives in {}", folder.display())
+        }
+        None => format!("{file}; not its archives: name their folder with --archives"),
+    }
+}
+
 fn validate(args: &Validate, world: &World) -> Result<ExitCode> {
     let mut findings = Vec::new();
     for file in &args.files {
@@ -97,6 +108,7 @@ fn validate(args: &Validate, world: &World) -> Result<ExitCode> {
         };
         let archives = folder.as_deref().map_or(Archives::None, Archives::Folder);
         world.term.step("validate", file.display());
+        let before = findings.len();
         match String::from_utf8(files::read_foreign(&world.dir.join(file), limits::PLUGIN)?) {
             Ok(text) => findings.extend(krew::validate(&text, file, archives)),
             Err(error) => {
@@ -104,6 +116,10 @@ fn validate(args: &Validate, world: &World) -> Result<ExitCode> {
                 let fix = "write it with an editor that writes UTF-8";
                 findings.push(Finding::error("yaml", Place::file(file), why, fix));
             }
+        }
+        let broken = |finding: &Finding| finding.severity == Severity::Error;
+        if !findings[before..].iter().any(broken) {
+            world.term.step("valid", valid(file, folder.as_deref()));
         }
     }
     world.term.json(&term::list("findings", &findings))?;

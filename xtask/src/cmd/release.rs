@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use serde_json::json;
 
 use super::report::{Signed, report, skipped};
-use super::{Common, Drafted, NetworkArgs, Selection, World, check};
+use super::{Common, Drafted, NetworkArgs, Selection, World, check, prepare};
 use crate::cache::Cache;
 use crate::check as checks;
 use crate::config::Config;
@@ -31,6 +31,7 @@ use crate::target::Target;
 /// made of any commit, even with uncommitted changes, and is not published.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
+  cargo dockless release --prepare 1.2.3      set the version everywhere, commit and tag
   cargo dockless release --dry-run            print the plan and every call, and make nothing
   cargo dockless release --snapshot           make archives, checksums and images of this commit
   cargo dockless release                      make the release of a tag and publish it
@@ -65,6 +66,11 @@ pub struct Args {
     /// Merge what other machines built, from these folders, and continue
     #[arg(long, value_name = "DIR", num_args = 1.., conflicts_with = "target")]
     merge: Vec<PathBuf>,
+    /// Set the version in Cargo.toml, Cargo.lock and the changelog, commit and tag; publish nothing.
+    /// VERSION is 1.2.3, `major`, `minor` or `patch`
+    #[arg(long, value_name = "VERSION", value_parser = prepare::wanted,
+          conflicts_with_all = ["snapshot", "clean", "draft", "notes", "split", "merge", "skip"])]
+    prepare: Option<prepare::Wanted>,
     /// Skip these steps
     #[arg(long, value_name = "STEPS", value_delimiter = ',')]
     skip: Vec<Skip>,
@@ -75,6 +81,9 @@ pub struct Args {
 }
 
 pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
+    if let Some(wanted) = &args.prepare {
+        return prepare::run(wanted, &args.selection.package, args.dry_run, common, world);
+    }
     if args.split {
         return split(&args, common, world);
     }
@@ -96,7 +105,7 @@ pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
     let signing = signing(&mut drafted, &args, &sites, world);
     let (project, plan, config) = drafted.approved(&world.term)?;
     if args.dry_run {
-        release::dry_run(&plan, Some(&sites), Some(&plan.dist), &world.term)?;
+        release::dry_run(&plan, Some(&sites), release::ImagesIn::Dist, &world.term)?;
         return Ok(ExitCode::SUCCESS);
     }
     let notes = plan.publish.as_ref().map(|publish| {
@@ -249,6 +258,7 @@ fn split(args: &Args, common: &Common, world: &World) -> Result<ExitCode> {
     let (cache, term) = (&world.cache, &world.term);
     let shard = release::split(&plan, targets, &digest, &project, network, cache, term)?;
     world.output("version", &plan.version.to_string())?;
+    world.output("dist", plan.dist_name())?;
     world.output("shard", &Digest::of(&files::read(&shard)?).hex())?;
     let shown = json!({ "shard": shard });
     world.term.results(&shown, [shard.display()])?;

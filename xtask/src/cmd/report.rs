@@ -87,10 +87,11 @@ fn outputs(
 ) -> Result<()> {
     world.output("version", &outcome.version)?;
     world.output("tag", plan.tag.as_deref().unwrap_or_default())?;
-    let paths = outcome.artifacts.iter().map(|it| format!("dist/{}", it.path()));
+    let paths = outcome.artifacts.iter().map(|it| format!("{}/{}", plan.dist_name(), it.path()));
     let artifacts: Vec<String> = paths.collect();
     world.output("artifacts", &json!(artifacts).to_string())?;
     let checksums = outcome.artifacts.iter().find(|it| matches!(it, Artifact::Checksums(_)));
+    world.output("dist", plan.dist_name())?;
     world.output("checksums", &checksums.map_or(String::new(), |it| it.digest().hex()))?;
     let attested = attested::of(outcome, public);
     world.output("sboms", &json!(attested.files).to_string())?;

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use super::{Common, Selection, World, build};
 use crate::finding::failure;
 use crate::plan::{Mode, Part};
-use crate::process::Program;
+use crate::process::{self, Program};
 
 /// Build a static binary for this machine and run it
 ///
@@ -36,7 +36,5 @@ pub fn run(args: Args, common: &Common, world: &World) -> Result<ExitCode> {
     let status = Program::new(binary.compiled().path(), &world.dir, &world.env)
         .args(args.args)
         .pass_through()?;
-    // A program that a signal ended has no code; shells say 128 and more.
-    let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
-    Ok(ExitCode::from(code))
+    Ok(ExitCode::from(process::exit_code(status)))
 }

@@ -155,7 +155,7 @@ fn show(shown: &Shown<'_>, world: &World) -> Result<()> {
         return world.term.json(shown);
     }
     if let Some(report) = shown.report {
-        world.term.result(report.table().to_string().trim_end())?;
+        world.term.result_table(&report.table())?;
     }
     shown.rebuild.map_or(Ok(()), |rebuild| rebuild::show(rebuild, world))
 }

@@ -1,10 +1,11 @@
 //! What was read from the world once, and what every command asks of it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 
-use super::{Common, NetworkArgs};
+use super::{Command, Common, NetworkArgs};
 use crate::cache::{Blobs, Cache};
 use crate::config::{self, CheckConfig, Config, NetworkConfig};
 use crate::files::{self, Boundary};
@@ -17,7 +18,7 @@ use crate::project::{self, Invocation, Project, RawConfig, git};
 use crate::reference::Above;
 use crate::registry::Registry;
 use crate::secret::Secret;
-use crate::term::{Settings, Term, Verbosity, tame};
+use crate::term::{Settings, Term, Verbosity, links, tame};
 
 /// What was read from the world once, and is passed to whoever acts.
 pub struct World {
@@ -65,6 +66,7 @@ impl World {
             json: common.json,
             annotate: env.get("GITHUB_ACTIONS").is_some_and(|value| value == "true"),
             no_color: env.get("NO_COLOR").is_some(),
+            links: links::are_shown(|name| Some(env.get(name)?.to_string_lossy().into_owned())),
         });
         if let Err(error) = given {
             return Err((error, term));
@@ -78,6 +80,15 @@ impl World {
                 Err((error.context(Help("change into a folder that exists".into())), term))
             }
         }
+    }
+
+    /// Listens for Ctrl-C and for requests to end, for a command that is not itself run by others.
+    pub fn listen(&self, command: &Command) -> Result<()> {
+        if matches!(command, Command::Cross(_)) {
+            return Ok(());
+        }
+        let (term, left) = (self.term.clone(), command.left_to_do());
+        process::on_signal(Arc::clone(self.env.children()), move || term.interrupted(left))
     }
 
     /// Appends Markdown to the job's summary page, where there is one.

@@ -33,6 +33,13 @@ pub struct ImageKeys {
     files: Vec<image_files::FileKeys>,
 }
 
+/// The workspace's keys of images, as `default.toml` has them.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct WorkspaceImageKeys {
+    pub ship: bool,
+}
+
 /// An image's settings, with templates not yet rendered.
 #[derive(Clone, Debug)]
 pub struct ImageConfig {
@@ -134,7 +141,7 @@ pub fn image(scope: &Scope<'_>, keys: ImageKeys, findings: &mut Vec<Finding>) ->
         }
     }
     ImageConfig {
-        ship: keys.ship,
+        ship: if scope.is_typed("image.ship") { keys.ship } else { scope.images },
         repositories,
         base,
         tags: keys.tags,

@@ -130,7 +130,11 @@ fn lay_over(
     match wrong {
         None => *default = value.clone(),
         Some(why) => {
-            findings.push(fault("config-type", Some(typed), path, why));
+            let fix = match default {
+                Value::Object(keys) if !keys.is_empty() => table_example(typed, path, keys),
+                _ => example(path),
+            };
+            findings.push(Finding::error("config-type", place(Some(typed), path), why, fix));
         }
     }
 }
@@ -173,7 +177,16 @@ fn entry_keys(path: &str) -> Option<serde_json::Map<String, Value>> {
 /// A fix that shows how a key is written.
 pub fn example(path: &str) -> String {
     let write = |line: &str| format!("write it as `{line}`");
-    example_line(path).map_or_else(|| "see the config page".to_owned(), write)
+    example_line(path).map_or_else(|| "docs/config.md describes it".to_owned(), write)
+}
+
+/// A fix that shows how a table is written.
+fn table_example(typed: &RawConfig, path: &str, keys: &serde_json::Map<String, Value>) -> String {
+    let scope = if typed.package.is_some() { "package" } else { "workspace" };
+    let keys: Vec<&str> = keys.keys().map(String::as_str).collect();
+    let table = format!("{scope}.metadata.dockless.{path}");
+    let (table, keys) = (table.trim_end_matches('.'), keys.join(", "));
+    format!("write its keys below `[{table}]`: {keys}; docs/config.md describes them")
 }
 
 /// The example for a key in `default.toml`, else its default. Several tables may have a key of

@@ -160,7 +160,9 @@ fn faults_name_table_key_and_the_nearest_valid_one() {
             Some("a"),
             json!([]),
             "/p/Cargo.toml: [package.metadata.dockless]: expected a table, found a list of strings",
-            "see the config page",
+            "write its keys below `[package.metadata.dockless]`: archive, auditable, bins, \
+             default-features, env, features, image, krew, licenses, ship, targets; \
+             docs/config.md describes them",
         ),
     ];
     for (package, value, expected, fix) in cases {

@@ -16,7 +16,7 @@ const LONGEST: u64 = 16 * 1024;
 const HOLDER: &str = "process ";
 
 /// The .gitignore that hides a folder and its contents from git, and so from `cargo package`.
-const IGNORE: &[u8] = b"*\n";
+pub(super) const IGNORE: &[u8] = b"*\n";
 
 /// How often taking a lock is tried whose file its last holder has just removed.
 const TRIES: u32 = 10_000;

@@ -9,7 +9,8 @@ use anyhow::{Context, Result};
 use jiff::Timestamp;
 
 use super::{
-    Lock, copy_program, exists, is_own_dir, link, list, make_dir, open_own, remove, rename,
+    Lock, copy_program, exists, is_own_dir, link, list, lock::IGNORE, make_dir, open_own, remove,
+    rename,
 };
 use crate::finding::failure;
 
@@ -18,6 +19,8 @@ const MARK: &str = "metadata.json";
 /// The key in the mark that has this tool's version, so that another tool's file of that
 /// name is none.
 const MARK_KEY: &str = "dockless";
+/// Hides dist/ from git, so that `git add --all` does not take it in.
+const GITIGNORE: &str = ".gitignore";
 /// In bytes. No mark is larger.
 const LARGEST_MARK: u64 = 64 << 20;
 
@@ -79,6 +82,7 @@ impl Staging<'_> {
         ensure_ours(&dist.path)?;
         fs::create_dir(&staging.new)
             .with_context(|| format!("make the folder {}", staging.new.display()))?;
+        staging.write(GITIGNORE, IGNORE)?;
         Ok(staging)
     }
 
@@ -159,7 +163,11 @@ fn adopt(from: &Path, to: &Path, below: &str, kept: &dyn Fn(&str) -> bool) -> Re
         let target = to.join(name);
         if entry.path.is_dir() && !entry.path.is_symlink() {
             adopt(&entry.path, &target, &format!("{path}/"), kept)?;
-        } else if entry.path.is_file() && !entry.path.is_symlink() && kept(&path) {
+        } else if entry.path.is_file()
+            && !entry.path.is_symlink()
+            && path != GITIGNORE
+            && kept(&path)
+        {
             make_dir(to)?;
             if !link(&entry.path, &target)? {
                 copy_program(&entry.path, &target)?;
@@ -219,7 +227,10 @@ fn ensure_ours(dist: &Path) -> Result<()> {
     }
     Err(failure(
         format!("{} is {kind} that dockless did not make, so it is not replaced", dist.display()),
-        format!("move {} away, or remove it, and run again", dist.display()),
+        format!(
+            "move {} away, or give releases another folder with `[workspace.metadata.dockless] dist`",
+            dist.display()
+        ),
     ))
 }
 

@@ -85,6 +85,11 @@ impl Archive {
         &self.path
     }
 
+    /// Whether it has a file of this name.
+    pub fn holds(&self, name: &str) -> bool {
+        self.members.contains_key(name)
+    }
+
     /// The offset and the size of a file of the archive, in bytes.
     fn find(&self, name: &str) -> Result<(u64, u64)> {
         let mut name = name;

@@ -179,7 +179,8 @@ fn missing<'a>(platform: &Platform, known: impl Iterator<Item = &'a Platform>) -
     let names: Vec<String> = known.map(|known| tame(&known.to_string())).collect();
     failure(
         format!("it has no image for {platform}, but for {}", names.join(", ")),
-        "build for one of these, or use another image",
+        "build only for one of these, with `targets` in [package.metadata.dockless] or `--target`, \
+         or use another image",
     )
 }
 

@@ -38,6 +38,20 @@ pub fn open(stored: &Stored, only: &[Platform]) -> Result<FoundImage> {
     root.layout(stored, only)
 }
 
+/// How the image at a path is stored; `None` where there is none. What is wrong with it is said
+/// when it is opened.
+pub fn form_of(path: &Path) -> Option<Form> {
+    if path.join("oci-layout").is_file() {
+        return Some(Form::Layout);
+    }
+    let is_layout = |archive: Archive| archive.holds("oci-layout");
+    let form = |path| match Archive::open(path).is_ok_and(is_layout) {
+        true => Form::OciArchive,
+        false => Form::DockerArchive,
+    };
+    path.is_file().then(|| form(path))
+}
+
 /// The `index.json` of a layout in a folder.
 pub fn index_of(layout: &Path) -> Result<RawIndex> {
     Store::folder(layout)?.index()

@@ -74,6 +74,7 @@ fn project(packages: Vec<Package>, git: Option<Git>) -> Project {
     Project {
         root: "/p".into(),
         target_dir: "/p/target".into(),
+        dist: "/p/dist".into(),
         made: vec!["/p/target".into()],
         packages,
         time: git.as_ref().and_then(|git| git.time),
@@ -116,6 +117,7 @@ fn config(project: &Project) -> Config {
         env: BTreeMap::new(),
         auditable: true,
         licenses: true,
+        archive_folder: false,
         archive_files: vec![file("/p/LICENSE")],
         archive_unfound: Vec::new(),
         generate: Vec::new(),

@@ -46,6 +46,13 @@ pub struct Plan {
     pub warnings: Vec<Finding>,
 }
 
+impl Plan {
+    /// The name of dist/, which the settings choose.
+    pub fn dist_name(&self) -> &str {
+        self.dist.file_name().and_then(|name| name.to_str()).unwrap_or("dist")
+    }
+}
+
 /// What cargo builds of a package: one call for all targets with the same flags.
 #[derive(Clone, Debug, Serialize)]
 pub struct BuildPlan {
@@ -97,7 +104,7 @@ impl BuildPlan {
     }
 }
 
-/// One archive: a package's binaries for one target, and its files, flat.
+/// One archive: a package's binaries for one target, and its files.
 #[derive(Clone, Debug, Serialize)]
 pub struct ArchivePlan {
     /// `NAME-vVERSION-TARGET.tar.gz`, or `.zip`
@@ -106,6 +113,9 @@ pub struct ArchivePlan {
     pub package: String,
     pub version: Version,
     pub target: Target,
+    /// The folder that all of it is in; `None` for a flat one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub folder: Option<String>,
     pub bins: Vec<String>,
     pub files: Vec<ArchiveFile>,
     /// A licence file by a name that krew knows, made of those with other names.
@@ -147,6 +157,11 @@ impl Format {
 }
 
 impl ArchivePlan {
+    /// The path in the archive of what is called so.
+    pub fn place(&self, name: &str) -> String {
+        self.folder.as_ref().map_or_else(|| name.to_owned(), |folder| format!("{folder}/{name}"))
+    }
+
     /// The names of the binaries in the archive.
     pub fn programs(&self) -> impl Iterator<Item = String> {
         self.bins.iter().map(|bin| format!("{bin}{}", self.target.exe_suffix()))
@@ -154,7 +169,7 @@ impl ArchivePlan {
 
     /// The names of the entries that are known before anything is made.
     pub fn entry_names(&self, generate: &[GeneratePlan]) -> Vec<String> {
-        self.entries(generate).map(|(name, _)| name).collect()
+        self.entries(generate).map(|(name, _)| self.place(&name)).collect()
     }
 
     /// The entries that are known before anything is made, unsorted: the name of each, and

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::Project;
 use super::alike::{self, Call};
 use super::crates::{self, Crate, Known};
+use super::stale;
 use crate::cache::{Cache, CacheKind};
 use crate::digest::{self, Digest};
 use crate::files::{self, limits};
@@ -244,9 +245,8 @@ impl<'a> Asked<'a> {
         let packages: Vec<_> = packages.iter().map(|package| (*package, of(package))).collect();
         let mut value = Alike::new();
         for set in alike::sets(&packages) {
-            let text = query
-                .tree(&set.packages, call.targets.iter().copied(), call.feature_args)
-                .read()?;
+            let tree = query.tree(&set.packages, call.targets.iter().copied(), call.feature_args);
+            let text = stale::explained(tree.read(), query.project)?;
             let together = listed.known.crates(&text)?;
             if alike::units(together.iter().map(|(krate, _)| krate)).as_ref() == Some(&set.units) {
                 value.push(set.packages.iter().map(|package| (*package).to_owned()).collect());
@@ -338,7 +338,7 @@ impl Listed {
             .args(["--format-version", "1"])
             .args(targets.iter().flat_map(|target| ["--filter-platform", target]))
             .args(features.then_some("--all-features"));
-        let text = cargo.read()?;
+        let text = stale::explained(cargo.read(), project)?;
         let metadata = MetadataCommand::parse(&text)
             .with_context(|| format!("read the output of `{cargo}`"))?;
         let known = Known::new(metadata.packages, &query.lock()?)?;
@@ -369,7 +369,7 @@ impl Listed {
     /// The graph as `cargo tree` prints it.
     fn record(&self, query: &Query<'_>, wanted: &Wanted) -> Result<Record<Graph>> {
         let tree = query.tree(&[&wanted.package], [&wanted.target], &wanted.feature_args);
-        let text = tree.read()?;
+        let text = stale::explained(tree.read(), query.project)?;
         let found = self.known.crates(&text).with_context(|| format!("ask `{tree}`"))?;
         let mut linked = BTreeSet::new();
         let mut outside = BTreeSet::new();

@@ -75,7 +75,7 @@ impl Project {
     /// cargo fetched do not count.
     pub fn uncommitted(&self, inputs: &[PathBuf]) -> Result<Vec<Change>> {
         let Some(git) = &self.git else { return Ok(Vec::new()) };
-        let mut made = vec![self.dist(), self.rustc.sysroot.clone()];
+        let mut made = vec![self.dist.clone(), self.rustc.sysroot.clone()];
         made.extend(self.made.iter().cloned().chain(self.cargo_home()));
         let mut others = BTreeMap::new();
         let mut uncommitted = Vec::new();

@@ -10,6 +10,27 @@ use crate::process::{Env, Program};
 /// The default targets, which rustc need not be asked about.
 pub const DEFAULT_TARGETS: [&str; 2] = ["x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl"];
 
+/// The targets that people ship for, those of tier 1 and their like.
+/// <https://doc.rust-lang.org/rustc/platform-support.html>
+const COMMON: [&str; 14] = [
+    "x86_64-unknown-linux-musl",
+    "aarch64-unknown-linux-musl",
+    "x86_64-unknown-linux-gnu",
+    "aarch64-unknown-linux-gnu",
+    "x86_64-apple-darwin",
+    "aarch64-apple-darwin",
+    "x86_64-pc-windows-msvc",
+    "aarch64-pc-windows-msvc",
+    "x86_64-pc-windows-gnu",
+    "i686-unknown-linux-gnu",
+    "i686-unknown-linux-musl",
+    "i686-pc-windows-msvc",
+    "armv7-unknown-linux-gnueabihf",
+    "armv7-unknown-linux-musleabihf",
+];
+/// How many letters a target of another kind seems to be further away.
+const RARE: usize = 6;
+
 /// The compiler that the project is built with.
 #[derive(Clone, Debug)]
 pub struct Rustc {
@@ -26,9 +47,13 @@ impl Rustc {
         if self.common(target) || self.targets.iter().any(|known| known == target) {
             return Ok(());
         }
-        let known = self.targets.iter().map(String::as_str).chain(DEFAULT_TARGETS);
-        let mut similar: Vec<_> =
-            known.map(|known| (strsim::damerau_levenshtein(known, target), known)).collect();
+        let known = self.targets.iter().map(String::as_str).chain(DEFAULT_TARGETS).chain(COMMON);
+        // A few letters more are less of a difference than a target that hardly anybody means.
+        let distance = |known: &str| {
+            let rare = if COMMON.contains(&known) { 0 } else { RARE };
+            strsim::damerau_levenshtein(known, target) + rare
+        };
+        let mut similar: Vec<_> = known.map(|known| (distance(known), known)).collect();
         similar.sort();
         similar.dedup();
         Err(similar.into_iter().take(3).map(|(_, known)| known).collect())

@@ -70,6 +70,11 @@ impl Stored {
         Ok(Stored { form, path: PathBuf::from(path), tag, digest })
     }
 
+    /// The only image at a path.
+    pub fn at(form: Form, path: &Path) -> Stored {
+        Stored { form, path: path.to_owned(), tag: None, digest: None }
+    }
+
     /// The same with its path relative to `dir`.
     pub fn anchored(self, dir: &Path) -> Stored {
         Stored { path: dir.join(&self.path), ..self }

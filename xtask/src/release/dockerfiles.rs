@@ -88,7 +88,7 @@ pub fn dockerfiles(
     let mut written = Vec::new();
     for (image, base) in plan.images.iter().zip(&bases) {
         let place = format!("{DOCKER}{}", image.name);
-        let (folder, to) = (format!("dist/{place}"), staging.path(&place));
+        let (folder, to) = (format!("{}/{place}", plan.dist_name()), staging.path(&place));
         let licenses = &licenses::of_image(plan, image, cache, term)?;
         let beside = Beside { base: base.as_ref(), licenses, binaries: &binaries };
         dockerfile(image, beside, plan, project, &folder, &to)?;

@@ -1,21 +1,27 @@
 //! What a plan would make, and what would be called for it.
 
-use std::path::Path;
-
 use anyhow::Result;
 
 use super::{calls, left_out_table};
 use crate::artifacts::IMAGES;
 use crate::plan::{Plan, SbomOf};
 use crate::preflight::Sites;
+use crate::reference::Reference;
 use crate::term::{Table, Term};
 
+/// Where images go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImagesIn {
+    Dist,
+    Elsewhere,
+}
+
 /// Prints what would be made: every name, path and target, and each call to `sites` that would
-/// change something. `dist` is where images go, unless they go elsewhere.
+/// change something.
 pub fn dry_run(
     plan: &Plan,
     sites: Option<&Sites<'_>>,
-    dist: Option<&Path>,
+    images_in: ImagesIn,
     term: &Term,
 ) -> Result<()> {
     if term.json_wanted() {
@@ -25,11 +31,15 @@ pub fn dry_run(
     let calls = publish.map(|(publish, sites)| calls(plan, publish, sites));
     let left_out = left_out_table(&plan.left_out);
     let made = [builds(plan), generated(plan), archives(plan), sboms(plan), statements(plan)];
-    made.into_iter()
-        .chain([plugins(plan), signatures(plan), images(plan, dist), left_out])
-        .chain(calls)
-        .filter(|table| !table.is_empty())
-        .try_for_each(|table| term.result(table))
+    let tables = made.into_iter();
+    let tables = tables.chain([plugins(plan), signatures(plan), images(plan, images_in), left_out]);
+    for (at, table) in tables.chain(calls).filter(|table| !table.is_empty()).enumerate() {
+        if at > 0 {
+            term.result("")?;
+        }
+        term.result_table(&table)?;
+    }
+    Ok(())
 }
 
 fn builds(plan: &Plan) -> Table {
@@ -58,11 +68,16 @@ fn generated(plan: &Plan) -> Table {
     table
 }
 
+/// The path of what is made, relative to the workspace's root.
+fn in_dist(plan: &Plan, name: &str) -> String {
+    format!("{}/{name}", plan.dist_name())
+}
+
 fn archives(plan: &Plan) -> Table {
     let mut table = Table::new(&["archive", "entries"]);
     for archive in &plan.archives {
         let entries = archive.entry_names(&plan.generate);
-        table.row([plan.dist.join(&archive.name).display().to_string(), entries.join(", ")]);
+        table.row([in_dist(plan, &archive.name), entries.join(", ")]);
     }
     table
 }
@@ -77,7 +92,7 @@ fn sboms(plan: &Plan) -> Table {
             }
             SbomOf::Index => format!("the images of {}", sbom.package),
         };
-        table.row([plan.dist.join(&sbom.name).display().to_string(), of]);
+        table.row([in_dist(plan, &sbom.name), of]);
     }
     table
 }
@@ -85,8 +100,7 @@ fn sboms(plan: &Plan) -> Table {
 fn statements(plan: &Plan) -> Table {
     let mut table = Table::new(&["provenance", "of"]);
     for statement in &plan.provenance {
-        let path = plan.dist.join(&statement.name).display().to_string();
-        table.row([path, statement.package.clone()]);
+        table.row([in_dist(plan, &statement.name), statement.package.clone()]);
     }
     table
 }
@@ -113,13 +127,22 @@ fn signatures(plan: &Plan) -> Table {
     table
 }
 
-fn images(plan: &Plan, dist: Option<&Path>) -> Table {
+fn images(plan: &Plan, images_in: ImagesIn) -> Table {
     let mut table = Table::new(&["image", "platforms", "base", "names"]);
     for image in &plan.images {
-        let names = image.names.iter().map(ToString::to_string);
-        let place = dist.map(|dist| dist.join(IMAGES).join(&image.name).display().to_string());
+        // A name without a registry is the engines' name of the image alone.
+        let pushed = |of: &Reference| !of.repository.is_official();
+        let name = |of: &Reference| match pushed(of) {
+            true => of.to_string(),
+            false => format!("{} (not pushed)", of.familiar()),
+        };
+        let names = image.names.iter().map(name);
+        let place = match images_in {
+            ImagesIn::Dist => in_dist(plan, &format!("{IMAGES}{}", image.name)),
+            ImagesIn::Elsewhere => image.name.clone(),
+        };
         table.row([
-            place.unwrap_or_else(|| image.name.clone()),
+            place,
             image.platform_names(),
             image.base.to_string(),
             names.collect::<Vec<_>>().join(", "),

@@ -26,7 +26,7 @@ pub fn lock(project: &Project, term: &Term) -> Result<Locks> {
 /// dist/, for those who use nothing that cargo made. It lies beside the sources, and so
 /// does its lock, whatever the runs' target folders are.
 pub fn lock_dist(project: &Project, term: &Term) -> Result<Dist> {
-    Dist::lock(&project.dist(), &purpose(project), |other| {
+    Dist::lock(&project.dist, &purpose(project), |other| {
         term.step("wait", format_args!("for another dockless in this checkout: {other}"));
     })
 }
@@ -34,7 +34,7 @@ pub fn lock_dist(project: &Project, term: &Term) -> Result<Dist> {
 /// The same for those who only read dist/; `None` where nobody has to be kept from it.
 pub fn lock_dist_to_read(project: &Project, term: &Term) -> Result<Option<Dist>> {
     // Where there is no dist/, the lock would be made for nothing.
-    if files::is_clear(&project.dist())? {
+    if files::is_clear(&project.dist)? {
         return Ok(None);
     }
     match lock_dist(project, term) {

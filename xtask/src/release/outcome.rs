@@ -2,29 +2,41 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::ser::{Serialize, SerializeStruct, Serializer};
 
-use crate::artifacts::{Artifact, Image, Provenance, Sbom};
+use crate::artifacts::{Artifact, Image, Listed, Provenance, Sbom};
 use crate::files::Dist;
 use crate::plan::{LeftOut, Mode, Part, Plan};
 use crate::term::{self, Table, Term};
 
 /// What a release made and left out.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct Outcome<'lock> {
     /// What the whole is called, above its summary.
-    #[serde(skip)]
     pub(super) title: &'static str,
     pub version: String,
     /// In dist/ sorted by name.
     pub artifacts: Vec<Artifact>,
     pub left_out: Vec<LeftOut>,
     /// How long cargo took, which is not this program's time.
-    #[serde(skip)]
     pub cargo: Duration,
     /// Where the artifacts are; `None` for images that nothing was done with yet.
-    #[serde(skip)]
     pub(super) dist: Option<&'lock Dist>,
+    /// The name of dist/.
+    pub(super) dist_name: String,
+}
+
+/// As `--json` prints it.
+impl Serialize for Outcome<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let listed = |artifact| Listed { artifact, dist: &self.dist_name };
+        let artifacts: Vec<Listed<'_>> = self.artifacts.iter().map(listed).collect();
+        let mut outcome = serializer.serialize_struct("Outcome", 3)?;
+        outcome.serialize_field("version", &self.version)?;
+        outcome.serialize_field("artifacts", &artifacts)?;
+        outcome.serialize_field("left_out", &self.left_out)?;
+        outcome.end()
+    }
 }
 
 /// What is made of a plan, in a word.
@@ -62,34 +74,43 @@ impl Outcome<'_> {
         })
     }
 
-    /// What was made, with so many digits of each digest: the archives, then the images.
-    fn made(&self, digits: usize) -> Table {
-        let in_dist = self.dist.is_some();
-        let what = if in_dist { "artifact" } else { "image" };
-        let mut made = Table::new(&[what, "target", "size", "sha256", "time"]);
-        let mut shown: Vec<&Artifact> = self.artifacts.iter().collect();
-        shown.sort_by_key(|artifact| matches!(artifact, Artifact::Image(_)));
-        for artifact in shown {
-            let Some((target, time)) = artifact.summary() else { continue };
-            let name = if in_dist { artifact.path() } else { artifact.name().to_owned() };
+    /// What was made, with so many digits of each digest: the archives, whose names hold their
+    /// targets, and the images.
+    fn made(&self, digits: usize) -> [Table; 2] {
+        let mut archives = Table::new(&["artifact", "size", "sha256", "time"]);
+        let mut images = Table::new(&["image", "platforms", "size", "digest", "time"]);
+        for artifact in &self.artifacts {
+            let name =
+                if self.dist.is_some() { artifact.path() } else { artifact.name().to_owned() };
+            let size = term::size(artifact.size());
             let digest = artifact.digest().hex()[..digits].to_owned();
-            let time = format!("{:.2}s", time.as_secs_f64());
-            made.row([name, target, term::size(artifact.size()), digest, time]);
+            let time = |time: Duration| format!("{:.2}s", time.as_secs_f64());
+            match artifact {
+                Artifact::Archive(it) => archives.row([name, size, digest, time(it.time)]),
+                Artifact::Image(it) => {
+                    images.row([name, it.plan.platform_names(), size, digest, time(it.time)]);
+                }
+                _ => {}
+            }
         }
-        made
+        [archives, images]
     }
 
     /// The summary for people.
     pub fn show(&self, term: &Term) {
-        let tables = [self.made(12), left_out_table(&self.left_out)];
-        tables.iter().filter(|table| !table.is_empty()).for_each(|table| term.table(table));
+        let tables = self.made(12).into_iter().chain([left_out_table(&self.left_out)]);
+        tables.filter(|table| !table.is_empty()).for_each(|table| term.table(&table));
     }
 
     /// The summary for a job's page.
     pub fn markdown(&self) -> String {
+        let mut page = format!("### {} {}\n\n", self.title, self.version);
+        let made = self.made(64);
+        for table in made.iter().filter(|table| !table.is_empty()) {
+            page += &table.rows_in_markdown();
+        }
         let left_out = left_out_table(&self.left_out);
-        let made = self.made(64).markdown(&format!("{} {}", self.title, self.version));
-        if left_out.is_empty() { made } else { made + &left_out.markdown("Left out") }
+        if left_out.is_empty() { page } else { page + &left_out.markdown("Left out") }
     }
 }
 

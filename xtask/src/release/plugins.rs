@@ -93,11 +93,11 @@ pub fn plugins_of_head(
     project: &Project,
     term: &Term,
 ) -> Result<(Vec<Release>, Of)> {
-    let dist = project.dist();
+    let dist = &project.dist;
     let _lock = lock_dist_to_read(project, term)?;
     // Damage to it is said as such: without it dist/ would seem to be another's.
-    let of = Of::read(&dist)?;
-    let plugins = released_plugins(names, &dist)?;
+    let of = Of::read(dist)?;
+    let plugins = released_plugins(names, dist)?;
     let of = of.context("find what dist/ is of")?;
     let git = project.git.as_ref();
     let head = git.map_or(project.packaged_commit.as_ref(), |git| git.commit.as_ref());

@@ -123,6 +123,7 @@ fn several_packages_and_binaries_have_an_archive_per_package() {
     assert_eq!(
         names(&world.dist()),
         [
+            ".gitignore",
             "artifacts.json",
             &sbom("beta-v2.0.0"),
             &format!("beta-v2.0.0-{HOST}.tar.gz"),

@@ -112,7 +112,8 @@ fn dist_that_is_not_ours_is_never_touched() {
         let dist = world.dist();
         let error = format!(
             "error: {dist} is {kind} that dockless did not make, so it is not replaced\n  help: \
-             move {dist} away, or remove it, and run again\n",
+             move {dist} away, or give releases another folder with \
+             `[workspace.metadata.dockless] dist`\n",
             dist = dist.display()
         );
         for args in ["release --snapshot", "archive", "clean", "release --snapshot --clean"] {

@@ -32,7 +32,7 @@ fn a_package_without_config_or_git_becomes_archives_for_two_targets() {
     let mut files = vec![archive(AARCH64), archive(X86_64)];
     files.extend(sboms);
     files.sort();
-    let described = ["artifacts.json", "checksums.txt", "images", "metadata.json"];
+    let described = [".gitignore", "artifacts.json", "checksums.txt", "images", "metadata.json"];
     let expected = described.map(str::to_owned).into_iter().chain(files.clone());
     let expected: Vec<String> = expected.collect();
     assert_eq!(names(&world.dist()), expected);
@@ -277,7 +277,7 @@ fn a_jobs_summary_page_gets_the_tables() {
     for (args, title, skipped) in [
         ("release --snapshot --skip image", "### Snapshot 1.0.0\n\n| artifact |", true),
         ("archive", "### Archives 1.0.0\n\n| artifact |", false),
-        ("image", "### Images 1.0.0\n\n| artifact |", false),
+        ("image", "### Images 1.0.0\n\n| image |", false),
         ("image --output oci:elsewhere", "### Images 1.0.0\n\n| image |", false),
     ] {
         fs::write(&page, "").unwrap();
@@ -328,6 +328,69 @@ fn the_project_is_found_from_any_folder() {
         .says("  help: run this inside a Rust project, or name one with --manifest-path\n");
     let missing = nowhere.run("release --snapshot --manifest-path gone/Cargo.toml");
     missing.ends_with(1).says("gone/Cargo.toml").says("  help: name a Cargo.toml with");
+}
+
+/// Nobody has to tell git of dist/, nor to rename a folder of that name that a project has.
+#[test]
+fn dist_stays_out_of_git_and_has_the_name_that_the_settings_give() {
+    let world = World::quick("1.0.0");
+    world.commit();
+    world.run("release --snapshot -q --skip image").ends_with(0);
+    assert_whole(&world.dist());
+    assert_eq!(world.git(["status", "--porcelain", "--untracked-files=all"]), "");
+    // What it hides is no artifact.
+    for name in ["artifacts.json", "checksums.txt"] {
+        assert!(!world.read(&format!("dist/{name}")).contains(".gitignore"), "{name}");
+    }
+
+    // A web project's own dist/ is not this tool's to replace.
+    world.run("clean").ends_with(0);
+    world.file("dist/index.html", "<p>ours</p>\n");
+    let refused = world.run("archive");
+    refused.ends_with(1).says("is a folder that dockless did not make");
+    refused.says("[workspace.metadata.dockless] dist");
+    let manifest = world.read("Cargo.toml");
+    let named = |name: &str| {
+        let table = format!("\n[workspace.metadata.dockless]\ndist = \"{name}\"\n");
+        world.file("Cargo.toml", &format!("{manifest}{table}"));
+    };
+    named("made");
+    let made = world.run("archive --json -q").ends_with(0).json();
+    let paths: Vec<&str> = listed_paths(&made["artifacts"]);
+    let archive = paths.iter().find(|path| path.ends_with(".tar.gz")).unwrap().to_string();
+    assert!(
+        archive.starts_with("made/tool-v1.0.0-") && world.path(&archive).is_file(),
+        "{paths:?}"
+    );
+    let artifacts: serde_json::Value =
+        serde_json::from_str(&world.read("made/artifacts.json")).unwrap();
+    assert!(listed_paths(&artifacts).contains(&&*archive), "{artifacts}");
+    // Images are added to it.
+    world.run("image -q").ends_with(0);
+    assert!(world.path("made/images/tool").is_dir() && world.path(&archive).is_file());
+    assert_eq!(names(&world.dist()), ["index.html"]);
+    let changed = world.git(["status", "--porcelain", "--untracked-files=all"]);
+    assert_eq!(changed, "M Cargo.toml\n?? dist/index.html");
+    world.run("clean").ends_with(0);
+    assert!(!world.path("made").exists() && world.dist().exists());
+
+    for (name, why) in [
+        ("target", "cargo's target folder has this name"),
+        ("../out", "it must be the name of a folder in the workspace's"),
+        (".git", "it must be the name of a folder in the workspace's"),
+        ("", "it must be the name of a folder in the workspace's"),
+    ] {
+        named(name);
+        let wrong = world.run("archive");
+        wrong.ends_with(1).says("[workspace.metadata.dockless] dist: ").says(why);
+        wrong.says("write it as `dist = \"release\"`");
+    }
+}
+
+/// The paths in a list of artifacts.
+fn listed_paths(artifacts: &serde_json::Value) -> Vec<&str> {
+    let listed = artifacts.as_array().unwrap().iter();
+    listed.map(|artifact| artifact["path"].as_str().unwrap()).collect()
 }
 
 /// As `cargo dockless X`, cargo hands over `dockless` as the first argument.

@@ -262,6 +262,7 @@ fn many_runs_at_once_all_succeed() {
     assert_eq!(
         names(&world.dist()),
         [
+            ".gitignore",
             "artifacts.json",
             "checksums.txt",
             "images",

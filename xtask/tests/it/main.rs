@@ -65,6 +65,10 @@ mod licenses;
 #[cfg(target_os = "linux")]
 mod manifests;
 #[cfg(target_os = "linux")]
+mod manners;
+#[cfg(target_os = "linux")]
+mod prepare;
+#[cfg(target_os = "linux")]
 mod publish;
 #[cfg(target_os = "linux")]
 mod published;

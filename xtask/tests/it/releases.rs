@@ -25,6 +25,7 @@ fn a_tagged_commit_is_released() {
     assert_eq!(
         names(&world.dist()),
         [
+            ".gitignore",
             "artifacts.json",
             "checksums.txt",
             "images",
@@ -247,9 +248,9 @@ fn a_lock_file_of_anothers_stays() {
 fn a_step_can_be_skipped() {
     let world = World::quick("1.2.3");
     world.run("release --snapshot --skip archive,publish,sbom,provenance").ends_with(0);
-    assert_eq!(names(&world.dist()), ["artifacts.json", "images", "metadata.json"]);
+    assert_eq!(names(&world.dist()), [".gitignore", "artifacts.json", "images", "metadata.json"]);
     world.run("release --snapshot --skip archive,image").ends_with(0);
-    assert_eq!(names(&world.dist()), ["artifacts.json", "metadata.json"]);
+    assert_eq!(names(&world.dist()), [".gitignore", "artifacts.json", "metadata.json"]);
     let unknown = world.run("release --snapshot --skip archives");
     unknown.ends_with(2).no_result().says("invalid value 'archives'");
 }

@@ -1,6 +1,6 @@
 //! Bases in registries, asked for and pinned.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::{Common, NetworkArgs, World};
 use crate::digest::Digest;
@@ -35,6 +35,10 @@ pub fn update(
                 let digest = registry.resolve(base)?;
                 let platforms: Vec<_> =
                     package.targets.iter().filter_map(Target::platform).collect();
+                // A base that cannot serve is found out before it is pinned.
+                let at = Reference { digest: Some(digest), ..base.clone() };
+                let context = || format!("read the base {at} of {}", package.name);
+                registry.pull(&at, &platforms).with_context(context)?;
                 let sboms = sboms(base, digest, &platforms, &registry, world);
                 Pinned { digest, sboms }
             }

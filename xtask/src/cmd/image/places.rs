@@ -151,7 +151,8 @@ pub fn inspect(args: Inspect, common: &Common, world: &World) -> Result<ExitCode
                 let kind = of.other.get("artifactType").and_then(Value::as_str);
                 table.row([of.digest.to_string(), term::tame(kind.unwrap_or_default())]);
             }
-            world.term.result(format_args!("\n{}", table.to_string().trim_end()))?;
+            world.term.result("")?;
+            world.term.result_table(&table)?;
         }
         Ok(ExitCode::SUCCESS)
     })
@@ -187,18 +188,18 @@ fn described(found: &FoundImage) -> Result<Value> {
 /// The same for people: what is most asked for.
 fn show(found: &FoundImage, world: &World) -> Result<()> {
     let FoundImage { root, names } = found;
-    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+    let names: Vec<String> = names.iter().map(Reference::familiar).collect();
     let mut about = Table::new(&["image", ""]);
     about.row(["digest".to_owned(), root.digest().to_string()]);
     if !names.is_empty() {
         about.row(["names".to_owned(), names.join(", ")]);
     }
     about.row(["size".to_owned(), term::size(root.size())]);
-    world.term.result(about.to_string().trim_end())?;
+    world.term.result_table(&about)?;
     for (platform, image) in root.images() {
         let platform = runs_on(platform, image)?;
-        let table = of_one(platform.as_ref(), image)?.to_string();
-        world.term.result(format_args!("\n{}", table.trim_end()))?;
+        world.term.result("")?;
+        world.term.result_table(&of_one(platform.as_ref(), image)?)?;
     }
     Ok(())
 }

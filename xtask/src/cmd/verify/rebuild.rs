@@ -25,9 +25,10 @@ pub fn rebuild(
 /// Prints what was compared.
 pub fn show(rebuild: &Rebuild, world: &World) -> Result<()> {
     let comparison = &rebuild.comparison;
-    world.term.result(comparison.overview().to_string().trim_end())?;
+    world.term.result_table(&comparison.overview())?;
     if comparison.count() > 0 {
-        world.term.result(format!("\n{}", comparison.table().to_string().trim_end()))?;
+        world.term.result("")?;
+        world.term.result_table(&comparison.table())?;
     }
     Ok(())
 }

@@ -28,6 +28,7 @@ pub mod running;
 pub mod schema;
 pub mod sketch;
 pub mod strace;
+pub mod terminal;
 
 /// The targets of a run without any config.
 pub const X86_64: &str = "x86_64-unknown-linux-musl";
@@ -407,10 +408,11 @@ pub fn names(dir: &Path) -> Vec<String> {
     names
 }
 
-/// The same for a dist/, without SBOMs and statements, whose names other tests pin.
+/// The same for a dist/, without its .gitignore, and without SBOMs and statements, whose names
+/// other tests pin.
 pub fn names_but_told(dist: &Path) -> Vec<String> {
     let mut names = names(dist);
-    names.retain(|name| !is_told(name));
+    names.retain(|name| !is_told(name) && name != ".gitignore");
     names
 }
 
@@ -450,7 +452,7 @@ pub fn assert_whole(dist: &Path) {
         .map(|line| line.split_once("  ").unwrap())
         .map(|(digest, name)| (name, digest))
         .collect();
-    let described = ["artifacts.json", "checksums.txt", "metadata.json"];
+    let described = [".gitignore", "artifacts.json", "checksums.txt", "metadata.json"];
     let (of_images, others): (Vec<&str>, Vec<&str>) =
         files.keys().map(String::as_str).partition(|name| name.starts_with("images/"));
     let (plugins, others): (Vec<&str>, Vec<&str>) =

@@ -1,0 +1,249 @@
+//! The programs that run now, and how Ctrl-C and a request to end stop them.
+
+use std::collections::BTreeMap;
+use std::ops::{Deref, DerefMut};
+use std::process::{Child, Command, ExitStatus};
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+
+/// The programs that this process has started and that have not ended.
+#[derive(Debug, Default)]
+pub struct Children {
+    running: Mutex<BTreeMap<u32, Place>>,
+    /// The signal that this process was sent; 0 for none.
+    signal: AtomicI32,
+}
+
+/// Where a program runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// With the user's terminal: the user decides when it ends.
+    Terminal,
+    /// With pipes.
+    Pipes,
+    /// With pipes, in a process group of its own.
+    OwnGroup,
+}
+
+impl Children {
+    /// Starts a program, unless this process is to end.
+    pub fn start(
+        self: &Arc<Children>,
+        place: Place,
+        start: impl FnOnce() -> Result<Child>,
+    ) -> Result<Running> {
+        // Whoever stops all programs waits for this one to be known.
+        let mut running = self.lock();
+        if self.signal().is_some() {
+            bail!("this process was told to end");
+        }
+        let child = start()?;
+        running.insert(child.id(), place);
+        Ok(Running { child, children: Arc::clone(self) })
+    }
+
+    /// The signal that this process was sent.
+    pub fn signal(&self) -> Option<i32> {
+        Some(self.signal.load(Ordering::SeqCst)).filter(|signal| *signal != 0)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, Place>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A program that runs. Dropped, it is no longer among the children.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    children: Arc<Children>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.children.lock().remove(&self.child.id());
+    }
+}
+
+impl Deref for Running {
+    type Target = Child;
+
+    fn deref(&self) -> &Child {
+        &self.child
+    }
+}
+
+impl DerefMut for Running {
+    fn deref_mut(&mut self) -> &mut Child {
+        &mut self.child
+    }
+}
+
+/// A status as shells tell of it: a program that a signal ended has 128 and more.
+pub fn exit_code(status: ExitStatus) -> u8 {
+    #[cfg(unix)]
+    if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
+        return u8::try_from(128 + signal).unwrap_or(1);
+    }
+    status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
+}
+
+/// Starts a program, and tries again where its file is busy (ETXTBSY): after a fork, a child of
+/// another thread may hold a file that was just written open for a moment.
+pub fn start(command: &mut Command) -> std::io::Result<Child> {
+    let busy = |started: &std::io::Result<Child>| {
+        let error = started.as_ref().err().map(std::io::Error::kind);
+        error == Some(std::io::ErrorKind::ExecutableFileBusy)
+    };
+    let mut started = command.spawn();
+    for _ in 0..50 {
+        if !busy(&started) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+        started = command.spawn();
+    }
+    started
+}
+
+/// Ends a process that has a group of its own, and all that are in the group.
+#[cfg(unix)]
+pub fn kill_group(child: &mut Child) -> std::io::Result<()> {
+    use rustix::process::{Pid, Signal, kill_process_group};
+    Ok(kill_process_group(Pid::from_child(child), Signal::KILL)?)
+}
+
+/// Ends the process only: it has no group here.
+#[cfg(not(unix))]
+pub fn kill_group(child: &mut Child) -> std::io::Result<()> {
+    child.kill()
+}
+
+#[cfg(unix)]
+pub use unix::on_signal;
+
+#[cfg(unix)]
+mod unix {
+    use std::io::IsTerminal;
+    use std::path::Path;
+    use std::sync::Arc;
+    use std::sync::atomic::Ordering;
+    use std::thread::{sleep, spawn};
+    use std::time::{Duration, Instant};
+
+    use anyhow::{Context, Result};
+    use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+    use super::{Children, Place};
+
+    /// How long programs may take to end by themselves.
+    const PATIENCE: Duration = Duration::from_secs(3);
+    /// How long this process may take to leave nothing half-made, once they have ended.
+    const LEAVE: Duration = Duration::from_millis(500);
+    /// How often it is looked whether they have.
+    const TURN: Duration = Duration::from_millis(10);
+
+    /// Listens for Ctrl-C and requests to end from now on. The first one stops all programs, so
+    /// that what waits for them fails and clears up behind itself; where that takes too long,
+    /// `say` is called and the process ends. A second one ends it at once.
+    pub fn on_signal(children: Arc<Children>, say: impl Fn() + Send + 'static) -> Result<()> {
+        let mut signals = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGTERM])
+            .context("listen for signals")?;
+        spawn(move || {
+            let mut say = Some(say);
+            for signal in signals.forever() {
+                let Some(say) = say.take() else {
+                    children.send(Signal::KILL, |_| true);
+                    end(signal);
+                };
+                children.stop(signal);
+                let children = Arc::clone(&children);
+                spawn(move || {
+                    children.wait();
+                    say();
+                    end(signal);
+                });
+            }
+        });
+        Ok(())
+    }
+
+    /// As a shell tells of a program that a signal ended.
+    fn end(signal: i32) -> ! {
+        std::process::exit(128 + signal)
+    }
+
+    impl Children {
+        /// Tells all programs to end. Those in this process's own group have heard of a Ctrl-C by
+        /// the terminal.
+        fn stop(&self, signal: i32) {
+            {
+                let _known = self.lock();
+                self.signal.store(signal, Ordering::SeqCst);
+            }
+            let typed = signal == SIGINT && std::io::stderr().is_terminal();
+            let signal = if signal == SIGINT { Signal::INT } else { Signal::TERM };
+            self.send(signal, |place| !typed || place == Place::OwnGroup);
+        }
+
+        /// Waits until all have ended; those that the user does not see are ended.
+        fn wait(&self) {
+            let until = Instant::now() + PATIENCE;
+            loop {
+                let running = self.lock().clone();
+                if running.is_empty() {
+                    break;
+                }
+                if Instant::now() > until {
+                    self.send(Signal::KILL, |place| place != Place::Terminal);
+                }
+                sleep(TURN);
+            }
+            sleep(LEAVE);
+        }
+
+        fn send(&self, signal: Signal, to: impl Fn(Place) -> bool) {
+            for (id, place) in self.lock().iter().filter(|(_, place)| to(**place)) {
+                let Some(pid) = i32::try_from(*id).ok().and_then(Pid::from_raw) else { continue };
+                // What has just ended cannot be told.
+                if *place == Place::OwnGroup {
+                    _ = kill_process_group(pid, signal);
+                } else {
+                    for below in descendants(*id) {
+                        _ = kill_process(below, signal);
+                    }
+                    _ = kill_process(pid, signal);
+                }
+            }
+        }
+    }
+
+    /// The programs that a program has started, and those that they have, where the system tells.
+    /// <https://www.man7.org/linux/man-pages/man5/proc_pid_task.5.html>
+    #[expect(clippy::disallowed_methods, reason = "doors know nothing of each other")]
+    fn descendants(id: u32) -> Vec<Pid> {
+        let mut found = Vec::new();
+        let mut waiting = vec![id.to_string()];
+        while let Some(id) = waiting.pop() {
+            let tasks = std::fs::read_dir(Path::new("/proc").join(&id).join("task"));
+            for task in tasks.into_iter().flatten().flatten() {
+                let text = std::fs::read_to_string(task.path().join("children"));
+                for child in text.unwrap_or_default().split_whitespace() {
+                    found.extend(child.parse().ok().and_then(Pid::from_raw));
+                    waiting.push(child.to_owned());
+                }
+            }
+        }
+        found
+    }
+}
+
+/// Other systems end this process, and what it started in the same console, by themselves.
+#[cfg(not(unix))]
+pub fn on_signal(_children: Arc<Children>, _say: impl Fn() + Send + 'static) -> Result<()> {
+    Ok(())
+}
