@@ -17,7 +17,7 @@ fn the_default_file_is_the_schema() {
     assert_eq!(findings, []);
     assert_eq!(workspace.targets, crate::project::rustc::DEFAULT_TARGETS);
     assert!(package.ship && package.default_features);
-    for (of_package, keys) in [(false, 13), (true, 11)] {
+    for (of_package, keys) in [(false, 15), (true, 11)] {
         assert_eq!(schema::defaults(of_package).as_object().unwrap().len(), keys);
     }
 }
@@ -82,7 +82,7 @@ fn faults_name_table_key_and_the_nearest_valid_one() {
             None,
             json!({ "qqq": 1 }),
             "/p/Cargo.toml: [workspace.metadata.dockless] qqq: unknown key `qqq`",
-            "known keys are audit, check, ci, github, index, network, packages, profile, provenance, sbom, sign, tag, targets",
+            "known keys are audit, check, ci, dist, github, image, index, network, packages, profile, provenance, sbom, sign, tag, targets",
         ),
         (
             None,
