@@ -119,15 +119,15 @@ impl Artifact {
 }
 
 /// An artifact as `artifacts.json` and `--json` list it.
-pub struct Listed<'a> {
+pub struct InDist<'a> {
     pub artifact: &'a Artifact,
     /// The name of dist/, which its path begins with.
     pub dist: &'a str,
 }
 
-impl Serialize for Listed<'_> {
+impl Serialize for InDist<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Listed { artifact, dist } = self;
+        let InDist { artifact, dist } = self;
         let (digest, size) = (artifact.digest(), artifact.size());
         // What only a kind has is its `extra`.
         let (kind, target, extra) = match artifact {
@@ -293,7 +293,7 @@ struct Listed {
 /// The artifacts with those of the dist/ before that stay: the other part's.
 fn with_others(plan: &Plan, artifacts: &[Artifact], out: &Staging<'_>) -> Result<Vec<Value>> {
     let dist = plan.dist_name();
-    let own = artifacts.iter().map(|artifact| serde_json::to_value(Listed { artifact, dist }));
+    let own = artifacts.iter().map(|artifact| serde_json::to_value(InDist { artifact, dist }));
     let mut all: Vec<Value> = own.collect::<Result<_, _>>().context("write JSON")?;
     let path = out.dist().join("artifacts.json");
     if plan.part != Part::All

@@ -147,7 +147,8 @@ impl Field<'_> {
         let took = started.elapsed();
         let said: Value = serde_json::from_str(&said).context("read what dockless printed")?;
         let cargo = said["images"][0]["cargo"].as_f64().context("find cargo's time")?;
-        let reference = said["images"][0]["references"][0].as_str().context("find the reference")?;
+        let reference =
+            said["images"][0]["references"][0].as_str().context("find the reference")?;
         Ok((took.saturating_sub(Duration::from_secs_f64(cargo)), reference.to_owned()))
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 use std::process::{Child, Command, ExitStatus};
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,8 +13,9 @@ use anyhow::{Result, bail};
 #[derive(Debug, Default)]
 pub struct Children {
     running: Mutex<BTreeMap<u32, Place>>,
-    /// The signal that this process was sent; 0 for none.
-    signal: AtomicI32,
+    /// The signal that this process was sent; 0 for none. The handler itself writes it, so that it
+    /// is known before the end of a program that was sent the same.
+    signal: Arc<AtomicUsize>,
 }
 
 /// Where a program runs.
@@ -47,7 +48,7 @@ impl Children {
 
     /// The signal that this process was sent.
     pub fn signal(&self) -> Option<i32> {
-        Some(self.signal.load(Ordering::SeqCst)).filter(|signal| *signal != 0)
+        i32::try_from(self.signal.load(Ordering::SeqCst)).ok().filter(|signal| *signal != 0)
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, Place>> {
@@ -130,7 +131,6 @@ mod unix {
     use std::io::IsTerminal;
     use std::path::Path;
     use std::sync::Arc;
-    use std::sync::atomic::Ordering;
     use std::thread::{sleep, spawn};
     use std::time::{Duration, Instant};
 
@@ -151,6 +151,11 @@ mod unix {
     /// that what waits for them fails and clears up behind itself; where that takes too long,
     /// `say` is called and the process ends. A second one ends it at once.
     pub fn on_signal(children: Arc<Children>, say: impl Fn() + Send + 'static) -> Result<()> {
+        for signal in [SIGHUP, SIGINT, SIGTERM] {
+            let number = usize::try_from(signal).context("number the signals")?;
+            signal_hook::flag::register_usize(signal, Arc::clone(&children.signal), number)
+                .context("listen for signals")?;
+        }
         let mut signals = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGTERM])
             .context("listen for signals")?;
         spawn(move || {
@@ -181,10 +186,6 @@ mod unix {
         /// Tells all programs to end. Those in this process's own group have heard of a Ctrl-C by
         /// the terminal.
         fn stop(&self, signal: i32) {
-            {
-                let _known = self.lock();
-                self.signal.store(signal, Ordering::SeqCst);
-            }
             let typed = signal == SIGINT && std::io::stderr().is_terminal();
             let signal = if signal == SIGINT { Signal::INT } else { Signal::TERM };
             self.send(signal, |place| !typed || place == Place::OwnGroup);

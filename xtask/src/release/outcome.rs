@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
-use crate::artifacts::{Artifact, Image, Listed, Provenance, Sbom};
+use crate::artifacts::{Artifact, Image, InDist, Provenance, Sbom};
 use crate::files::Dist;
 use crate::plan::{LeftOut, Mode, Part, Plan};
 use crate::term::{self, Table, Term};
@@ -29,8 +29,8 @@ pub struct Outcome<'lock> {
 /// As `--json` prints it.
 impl Serialize for Outcome<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let listed = |artifact| Listed { artifact, dist: &self.dist_name };
-        let artifacts: Vec<Listed<'_>> = self.artifacts.iter().map(listed).collect();
+        let listed = |artifact| InDist { artifact, dist: &self.dist_name };
+        let artifacts: Vec<InDist<'_>> = self.artifacts.iter().map(listed).collect();
         let mut outcome = serializer.serialize_struct("Outcome", 3)?;
         outcome.serialize_field("version", &self.version)?;
         outcome.serialize_field("artifacts", &artifacts)?;

@@ -364,7 +364,7 @@ fn dist_stays_out_of_git_and_has_the_name_that_the_settings_give() {
     );
     let artifacts: serde_json::Value =
         serde_json::from_str(&world.read("made/artifacts.json")).unwrap();
-    assert!(listed_paths(&artifacts).contains(&&*archive), "{artifacts}");
+    assert!(listed_paths(&artifacts["artifacts"]).contains(&&*archive), "{artifacts}");
     // Images are added to it.
     world.run("image -q").ends_with(0);
     assert!(world.path("made/images/tool").is_dir() && world.path(&archive).is_file());
