@@ -86,8 +86,8 @@ fn a_version_gets_into_all_its_places() {
     world.run("release --prepare patch").ends_with(0);
     assert_eq!(world.git(["log", "-1", "--format=%s"]), "chore: release v1.3.1");
     assert_eq!(world.git(["cat-file", "-t", "v1.3.1"]), "tag");
-    let json = world.run("release --prepare 2.0.0-rc.1 --dry-run --json").ends_with(0).json();
-    assert_eq!(json["tag"], "v2.0.0-rc.1");
+    let dry = world.run("release --prepare 2.0.0-rc.1 --dry-run");
+    assert!(dry.ends_with(0).stdout.contains("tag: v2.0.0-rc.1\n"), "{}", dry.stdout);
 }
 
 #[test]
