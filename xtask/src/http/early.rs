@@ -7,13 +7,13 @@ use std::io::ErrorKind;
 use ureq::Error;
 use ureq::unversioned::transport::{
     Buffers, ConnectProxyConnector, ConnectionDetails, Connector, NextTimeout, RustlsConnector,
-    TcpConnector, Transport,
+    SocksConnector, TcpConnector, Transport,
 };
 
 /// ureq's default connector, with [`Answering`] below TLS. A send that fails is only reported
 /// if no response follows; TLS must not see it, because it would corrupt the TLS state.
 pub fn connector() -> impl Connector {
-    let proxied = ().chain(ConnectProxyConnector::default());
+    let proxied = ().chain(SocksConnector::default()).chain(ConnectProxyConnector::default());
     proxied.chain(TcpConnector::default()).chain(Answering).chain(RustlsConnector::default())
 }
 

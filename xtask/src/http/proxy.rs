@@ -84,12 +84,13 @@ impl Proxies {
     /// The proxy of a route; `None` if it is direct.
     pub fn proxy(&self, route: Route) -> Result<Option<ureq::Proxy>> {
         let Some((name, address)) = self.setting(route) else { return Ok(None) };
-        use ureq::ProxyProtocol::{Http, Https};
-        // ureq panics at other protocols, and its error may quote the address.
+        // The error of ureq may quote the address.
         let proxy = ureq::Proxy::new(address.expose()).ok();
-        let proxy = proxy.filter(|proxy| matches!(proxy.protocol(), Http | Https));
         proxy.map(Some).with_context(|| {
-            format!("{name} does not name an HTTP proxy, such as http://proxy.example:3128")
+            format!(
+                "{name} does not name a proxy, such as http://proxy.example:3128 or \
+                 socks5h://proxy.example:1080"
+            )
         })
     }
 }
@@ -233,6 +234,6 @@ mod tests {
         let proxies = Proxies::read(get);
         let error = proxies.proxy(Route::ForHttps).unwrap_err();
         assert!(!format!("{error:?} {proxies:?}").contains("hunter2"));
-        assert!(error.to_string().starts_with("https_proxy does not name an HTTP proxy"));
+        assert!(error.to_string().starts_with("https_proxy does not name a proxy"));
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::world::registries::servers::{Answer, ForwardProxy, serve};
+use crate::world::registries::servers::{Answer, ForwardProxy, SocksProxy, serve};
 use crate::world::registries::write_logins;
 
 /// A copy of the sample to a name, with these variables.
@@ -49,6 +49,34 @@ fn a_proxy_leads_to_a_registry_with_tls() {
     let proxy = ForwardProxy::start(&[("other.test:443", &registry.host)]);
     let vars = [("HTTPS_PROXY", &*proxy.address)];
     refused(&copy(&world, "other.test/proxies/tls:1", &flags, &vars), "other.test");
+}
+
+/// The proxy resolves the name, and its password is for it alone.
+#[test]
+fn a_socks_proxy_leads_to_a_registry_with_tls_and_without() {
+    let Some(secure) = Registry::of(Software::V3, Access::Tls) else { return };
+    let Some(plain) = Registry::shared() else { return };
+    let Some(certificates) = Certificates::shared() else { return };
+    let world = impatient();
+    let names = [("registry.test:443", &*secure.host), ("registry.test:80", &plain.host)];
+    let proxy = SocksProxy::start(&names, ("user", "s0cks-pass"));
+    let address = |password: &str| format!("socks5h://user:{password}@{}", proxy.address);
+    let good = address("s0cks-pass");
+    let file = certificates.ca();
+    let ca = ["--ca", file.to_str().unwrap()];
+    for (flags, asked) in
+        [(ca, "registry.test:443"), (["--plain-http", "registry.test"], "registry.test:80")]
+    {
+        let copied = copy(&world, "registry.test/proxies/socks:1", &flags, &[("ALL_PROXY", &good)]);
+        copied.ends_with(0).never_says("s0cks-pass");
+        assert_eq!(proxy.asked().last().map(String::as_str), Some(asked));
+    }
+    let to = "registry.test/proxies/socks:1";
+    let other = copy(&world, to, &ca, &[("ALL_PROXY", &address("wr0ng-pass"))]);
+    other.ends_with(1).says("through the proxy of ALL_PROXY").never_says("wr0ng-pass");
+    let name = "nowhere.test/proxies/socks:1";
+    let unknown = copy(&world, name, &ca, &[("ALL_PROXY", &good)]);
+    unknown.ends_with(1).says("through the proxy of ALL_PROXY").never_says("s0cks-pass");
 }
 
 #[test]
