@@ -20,6 +20,7 @@ use crate::secret::Secret;
 use crate::term::Term;
 
 mod body;
+mod certs_d;
 mod early;
 mod error;
 pub mod limits;
@@ -137,11 +138,14 @@ impl Response {
     }
 }
 
+/// The scheme, the proxy, and the server where certificates are kept for it.
+type Reached = (Scheme, proxy::Route, Option<Origin>);
+
 /// The HTTP client. Connections are kept and reused.
 pub struct Http<'a> {
     settings: Settings,
     term: &'a Term,
-    agents: Mutex<BTreeMap<(Scheme, proxy::Route), Agent>>,
+    agents: Mutex<BTreeMap<Reached, Agent>>,
     /// Resolved hosts of addresses that servers named.
     reaches: Mutex<BTreeMap<String, Vec<location::Reach>>>,
     /// Waits that servers asked for.
@@ -358,8 +362,13 @@ impl<'a> Http<'a> {
     /// The connections for the origin's scheme and proxy.
     fn agent(&self, origin: &Origin) -> Result<Agent> {
         let route = self.settings.proxies.route(origin);
+        let kept = match origin.scheme {
+            Scheme::Https => certs_d::find(&self.settings.trust.per_host, &origin.authority())?,
+            Scheme::Http => None,
+        };
+        let key = (origin.scheme, route, kept.as_ref().map(|_| origin.clone()));
         let mut agents = locked(&self.agents);
-        if let Some(agent) = agents.get(&(origin.scheme, route)) {
+        if let Some(agent) = agents.get(&key) {
             return Ok(agent.clone());
         }
         let timeout = self.settings.timeout;
@@ -377,11 +386,11 @@ impl<'a> Http<'a> {
             .timeout_send_request(Some(timeout))
             .timeout_per_write(Some(timeout));
         if origin.scheme == Scheme::Https {
-            config = config.tls_config(tls::config(&self.settings.trust)?);
+            config = config.tls_config(tls::config(&self.settings.trust, kept.as_ref())?);
         }
         let agent =
             Agent::with_parts(config.build(), early::connector(), DefaultResolver::default());
-        agents.insert((origin.scheme, route), agent.clone());
+        agents.insert(key, agent.clone());
         Ok(agent)
     }
 }

@@ -126,6 +126,7 @@ impl World {
             trust: http::Trust {
                 instead,
                 besides: network.ca.iter().cloned().chain(own).collect(),
+                per_host: certs_d(&self.env),
             },
             proxies: http::Proxies::read(var),
             plain_http: plain.cloned().collect(),
@@ -276,6 +277,17 @@ impl Drafted {
             _ => bail!(Findings(known)),
         }
     }
+}
+
+/// The folders in which docker and podman keep certificates for registries, the user's first.
+fn certs_d(env: &Env) -> Vec<PathBuf> {
+    let at = |name: &str| env.get(name).map(PathBuf::from);
+    let home = at("HOME").or_else(|| at("USERPROFILE"));
+    let config = at("XDG_CONFIG_HOME").or_else(|| Some(home.as_ref()?.join(".config")));
+    let docker = home.map(|home| home.join(".docker/certs.d"));
+    let podman = config.map(|config| config.join("containers/certs.d"));
+    let all = ["/etc/docker/certs.d", "/etc/containers/certs.d"].map(PathBuf::from);
+    docker.into_iter().chain(podman).chain(all).collect()
 }
 
 /// DOCKLESS_CACHE, or else this tool's own folder among the platform's caches.

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
 
+use super::certs_d::HostCerts;
 use crate::files::{self, limits};
 
 /// Where Linux distributions keep their trusted certificates.
@@ -24,12 +25,31 @@ pub struct Trust {
     pub instead: Option<PathBuf>,
     /// The files of the settings, which are added.
     pub besides: Vec<PathBuf>,
+    /// The folders `certs.d` of docker and podman.
+    pub per_host: Vec<PathBuf>,
 }
 
-/// The TLS configuration.
-pub fn config(trust: &Trust) -> Result<TlsConfig> {
-    let roots = RootCerts::Specific(Arc::new(roots(trust)?.0));
-    Ok(TlsConfig::builder().root_certs(roots).build())
+/// The TLS configuration, with what is kept for the one server that it is for.
+pub fn config(trust: &Trust, host: Option<&HostCerts>) -> Result<TlsConfig> {
+    let mut roots = roots(trust)?.0;
+    let mut client = None;
+    if let Some(host) = host {
+        for path in &host.authorities {
+            roots.extend(read(path)?);
+        }
+        client =
+            host.client.as_ref().map(|(certificate, key)| pair(certificate, key)).transpose()?;
+    }
+    let roots = RootCerts::Specific(Arc::new(roots));
+    Ok(TlsConfig::builder().root_certs(roots).client_cert(client).build())
+}
+
+/// A client's certificate. The key is in no error.
+fn pair(certificate: &Path, key: &Path) -> Result<ClientCert> {
+    let bytes = files::read_foreign(key, limits::CERTIFICATES)?;
+    let context = || format!("read the key in {}", key.display());
+    let key = PrivateKey::from_pem(&bytes).ok().context("it is no PEM").with_context(context)?;
+    Ok(ClientCert::new_with_certs(&read(certificate)?, key))
 }
 
 /// How many certificates are trusted, and from where they are.

@@ -1,5 +1,6 @@
 //! Whom the tool believes to be a registry, and whom it speaks to without TLS.
 
+use std::fs;
 use std::net::TcpListener;
 
 use super::*;
@@ -168,5 +169,37 @@ fn a_registry_may_have_an_address_of_ipv6() {
         assert_eq!(copied.ends_with(0).line(), reference);
         let valid = run(&mut tool(&world, &registry, &format!("image validate {reference}")));
         assert_eq!(valid.ends_with(0).line(), digest);
+    }
+}
+
+/// A registry that wants a certificate of its clients: as docker and podman keep it for them.
+#[test]
+fn a_client_has_the_certificate_that_is_kept_for_the_registry() {
+    let Some(certificates) = Certificates::shared() else { return };
+    let wanted = format!("REGISTRY_HTTP_TLS_CLIENTCAS=[{}]", certificates.ca().display());
+    let own = Registry::own_with(Software::V3, Access::Tls, "127.0.0.1", &[&wanted]);
+    let Some(registry) = own else { return };
+    let world = World::empty();
+    sample(&world, "mutual");
+    let to = format!("{}/mutual:1", registry.host);
+    let copy = || {
+        let mut tool = world.tool(["image", "copy", "oci:layout", &to]);
+        run(tool.env("HOME", world.outside("home")).env_remove("XDG_CONFIG_HOME"))
+    };
+    copy().ends_with(1).says("TLS");
+    for folder in [".docker/certs.d", ".config/containers/certs.d"] {
+        let dir = world.outside(&format!("home/{folder}/{}", registry.host));
+        fs::create_dir_all(&dir).unwrap();
+        let keep = |file: &str, name: &str| {
+            fs::copy(certificates.file(file), dir.join(name)).unwrap();
+        };
+        // The authority alone is not enough, and a certificate needs its key.
+        keep("trust/ca.crt", "ca.crt");
+        copy().ends_with(1).no_result();
+        keep("client.crt", "client.cert");
+        copy().ends_with(1).says("client.cert has no key beside it").says("client.key");
+        keep("client.key", "client.key");
+        copy().ends_with(0).never_says("PRIVATE KEY");
+        fs::remove_dir_all(&dir).unwrap();
     }
 }

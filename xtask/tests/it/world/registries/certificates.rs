@@ -22,6 +22,8 @@ keyUsage = critical, keyCertSign
 [server]
 subjectAltName = DNS:registry.test, DNS:example.org, DNS:ghcr.io, DNS:registry-1.docker.io, IP:127.0.0.1, IP:0.0.0.0, IP:::1
 extendedKeyUsage = serverAuth
+[client]
+extendedKeyUsage = clientAuth
 ";
 
 /// Two authorities, a server that the first one vouches for, and a signer of tokens.
@@ -48,6 +50,7 @@ impl Certificates {
             ("trust/ca.crt", "ca", ec, "-keyout ca.key"),
             ("mistrust/ca.crt", "ca", ec, "-keyout other.key"),
             ("server.crt", "server", ec, &format!("-keyout server.key {issued}")),
+            ("client.crt", "client", ec, &format!("-keyout client.key {issued}")),
             // RS256 is what openssl signs as tokens want it.
             ("tokens.crt", "ca", "rsa:2048", "-keyout tokens.key"),
         ] {
