@@ -174,13 +174,13 @@ fn socks(
     if !field(count.into())?.contains(&2) {
         return stream.write_all(&[5, 0xff]);
     }
-    (&*stream).write_all(&[5, 2])?;
+    stream.write_all(&[5, 2])?;
     let user = field(2)?[1];
     let user = field(user.into())?;
     let password = field(1)?[0];
     let password = field(password.into())?;
     let is_known = (user, password) == (login.0.into(), login.1.into());
-    (&*stream).write_all(&[1, u8::from(!is_known)])?;
+    stream.write_all(&[1, u8::from(!is_known)])?;
     if !is_known {
         return Ok(());
     }
