@@ -22,7 +22,7 @@ mod prebuilt;
 mod reusable;
 mod workflows;
 
-pub use prebuilt::Prebuilt;
+pub use prebuilt::{Prebuilt, locked};
 pub use reusable::Reusable;
 pub use workflows::{RELEASE, workflows};
 

@@ -32,6 +32,13 @@ const PROGRAMS: [(&str, &[&str]); 3] = [
     (WINDOWS, &["x86_64-pc-windows-msvc", "x86_64-pc-windows-gnu"]),
 ];
 
+/// The version of this tool in the text of a Cargo.lock.
+pub fn locked(lock: &str) -> Option<&str> {
+    let mut lines = lock.lines();
+    lines.find(|line| *line == "name = \"dockless\"")?;
+    lines.next()?.strip_prefix("version = \"")?.strip_suffix('"')
+}
+
 impl Prebuilt {
     /// The line in ci.yml that keeps it, from which [`Prebuilt::of`] reads it again.
     pub fn line(&self) -> String {
@@ -127,5 +134,13 @@ mod tests {
             assert_eq!(Prebuilt::of(&ci.replacen(from, to, 1)), None, "{to}");
         }
         assert_eq!(Prebuilt::of("# mark\nname: ci\n"), None);
+    }
+
+    #[test]
+    fn a_lock_file_pins_the_version() {
+        let lock = "version = 4\n\n[[package]]\nname = \"dockless\"\nversion = \"7.8.9\"\nsource = \"x\"\n";
+        assert_eq!(locked(lock), Some("7.8.9"));
+        assert_eq!(locked(&lock.replace("\n", "\r\n")), Some("7.8.9"));
+        assert_eq!(locked("version = 4\n"), None);
     }
 }

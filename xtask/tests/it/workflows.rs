@@ -555,3 +555,92 @@ fn the_nightly_audit_names_what_settings_name() {
         }
     }
 }
+
+/// Each registry gets the login of those who run it, and a person is told what it needs.
+#[test]
+fn workflows_log_in_to_each_registry() {
+    let images = |list: &[&str]| {
+        let list: Vec<String> = list.iter().map(|host| format!("{host}/acme/tool")).collect();
+        format!("[package.metadata.dockless.image]\nrepositories = {list:?}\n")
+    };
+    let (docker, google) = ("uses: docker/login-action@", "uses: google-github-actions/auth@");
+    let (amazon, azure) = ("uses: aws-actions/amazon-ecr-login@", "uses: Azure/login@");
+    let config = "DOCKER_AUTH_CONFIG: ${{ secrets.DOCKER_AUTH_CONFIG }}";
+    let identity = "      id-token: write # to log in to registries\n";
+    let without = "run: exec env -u ACTIONS_ID_TOKEN_REQUEST_TOKEN ";
+    let ecr = "123456789012.dkr.ecr.eu-west-1.amazonaws.com";
+    for (hosts, held, not_held, told) in [
+        (
+            vec!["docker.io", "quay.io"],
+            vec![
+                "registry: docker.io\n          username: ${{ vars.DOCKERHUB_USERNAME }}\n          \
+                 password: ${{ secrets.DOCKERHUB_TOKEN }}\n",
+                "registry: quay.io\n          username: ${{ vars.QUAY_USERNAME }}\n",
+                docker,
+            ],
+            vec![google, amazon, azure, config, identity, without],
+            vec!["gh secret set DOCKERHUB_TOKEN --env release", "gh variable set QUAY_USERNAME"],
+        ),
+        (
+            vec!["europe-docker.pkg.dev", "us-docker.pkg.dev"],
+            vec![google, "registry: us-docker.pkg.dev\n", identity, without],
+            vec![amazon, azure, config],
+            vec!["gh variable set GOOGLE_SERVICE_ACCOUNT --env release"],
+        ),
+        (
+            vec![ecr, "public.ecr.aws", "ghcr.io"],
+            vec![
+                amazon,
+                "aws-region: eu-west-1\n",
+                "registries: \"123456789012\"\n",
+                "registry-type: public\n",
+                "AWS_SESSION_TOKEN: ${{ steps.aws0.outputs.aws-session-token }}\n",
+                "output-env-credentials: false\n",
+                identity,
+                without,
+            ],
+            vec![google, azure, config, docker],
+            vec!["gh variable set AWS_ROLE_TO_ASSUME", "logged in to: ghcr.io, by the token"],
+        ),
+        (
+            vec!["acme.azurecr.io", "registry.acme.example"],
+            vec![azure, "REGISTRY: acme\n        run: az acr login --name \"$REGISTRY\"", config],
+            vec![google, amazon, docker],
+            vec!["gh variable set AZURE_CLIENT_ID", "gh secret set DOCKER_AUTH_CONFIG"],
+        ),
+    ] {
+        let world = World::empty();
+        world.package("", "tool", "1.0.0", &images(&hosts));
+        world.file("LICENSE", "free\n").lock().commit();
+        let made = world.run("init --workflows");
+        made.ends_with(0).says("repos/{owner}/{repo}/environments/release");
+        told.iter().for_each(|text| drop(made.says(text)));
+        let release = world.read(".github/workflows/release.yml");
+        held.iter().for_each(|text| assert!(release.contains(text), "no {text:?} in\n{release}"));
+        not_held.iter().for_each(|text| assert!(!release.contains(text), "{text:?} in\n{release}"));
+        judged(&world, world.root());
+        world.run("init --workflows --check").ends_with(0);
+    }
+}
+
+/// GitHub reads only the workflows at the repository's root.
+#[test]
+fn a_branch_with_a_space_and_a_workspace_below_the_root_are_refused() {
+    let world = World::quick("1.0.0");
+    world.commit();
+    // git itself knows no branch `a b`, and neither does a link to it.
+    std::fs::write(world.path(".git/HEAD"), "ref: refs/heads/a b\n").unwrap();
+    world.run("init --workflows").ends_with(1).says("git knows no branch that others are merged");
+    assert!(!world.path(".github").exists());
+
+    let world = World::empty();
+    world.package("rust", "tool", "1.0.0", "");
+    world.file("LICENSE", "free\n").commit();
+    let mut init = world.tool(["init", "--workflows"]);
+    run(init.current_dir(world.path("rust")))
+        .ends_with(1)
+        .no_result()
+        .says("GitHub reads workflows only at the root of the repository")
+        .says("--manifest-path rust/Cargo.toml");
+    assert!(!world.path("rust/.github").exists());
+}

@@ -23,6 +23,7 @@ pub fn write(args: &Args, common: &Common, world: &World) -> Result<ExitCode> {
     let Drafted { project, plan, config, errors } = world.drafted(common, &request)?;
     // What keeps this commit from being released is of no account to its workflows.
     let Some(plan) = plan else { bail!(Findings(errors)) };
+    at_the_top(&project)?;
     let mut wrong = Vec::new();
     let branch = branch(&project, world)?;
     let reusable = match &args.reusable {
@@ -119,15 +120,32 @@ fn locked_version(project: &Project) -> Result<String> {
         return Ok(this);
     };
     let text = String::from_utf8_lossy(&bytes);
-    let mut lines = text.lines();
-    let found = lines.find(|line| *line == "name = \"dockless\"").and(lines.next());
-    let version = found.and_then(|it| it.strip_prefix("version = \"")?.strip_suffix('"'));
+    let version = init::locked(&text);
     version.map(str::to_owned).ok_or_else(|| {
         failure(
             format!("find the version of dockless: {} has none", place.display()),
             "run `cargo update --workspace`, which completes it",
         )
     })
+}
+
+/// Fails where the workspace lies below the repository's root, where GitHub would not find workflows.
+fn at_the_top(project: &Project) -> Result<()> {
+    let top = project.git.as_ref().map(|git| git.top.as_path());
+    let below = top.and_then(|top| project.root.strip_prefix(top).ok());
+    let Some(below) = below.filter(|below| !below.as_os_str().is_empty()) else { return Ok(()) };
+    let manifest = below.join("Cargo.toml");
+    bail!(failure(
+        format!(
+            "GitHub reads workflows only at the root of the repository, and the workspace is in {}",
+            below.display()
+        ),
+        format!(
+            "write a workflow there that runs `cargo dockless ci --manifest-path {0}`, and for tags \
+             `cargo dockless release --manifest-path {0}`",
+            manifest.display()
+        ),
+    ))
 }
 
 /// The branch that others are merged into, as YAML: that of the remote `origin`; or the one

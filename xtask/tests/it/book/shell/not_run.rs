@@ -50,6 +50,11 @@ pub const NOT_RUN: &[(&str, &str, &str)] = &[
     ("docs/how-to/from-dockerfile.md", "cargo dockless init --from auto", ASKS),
     ("docs/how-to/from-goreleaser.md", "cargo dockless init --from auto", ASKS),
     ("docs/how-to/from-ko.md", "cargo dockless init --from auto", ASKS),
+    (
+        "docs/how-to/github-workflows.md",
+        "cargo dockless init --workflows --prebuilt",
+        "OWNER is the reader's; workflow_runs:: does this",
+    ),
     ("docs/how-to/github-workflows.md", "gh attestation verify FILE --repo OWNER/REPO\n", GITHUB),
     (
         "docs/how-to/github-workflows.md",
