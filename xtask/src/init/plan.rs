@@ -280,7 +280,8 @@ fn xtask(here: &Here, manifests: &mut Manifests<'_>, planned: &mut Planned) -> R
     let alias = ALIAS.replace("--package xtask", &format!("--package {name}"));
     if toml.has(&["alias", XTASK]) {
         // That of an xtask which is there already may have options of its own.
-        let runs = toml.text(&["alias", XTASK]).is_some_and(|it| alias.contains(it));
+        let runs = toml.text(&["alias", XTASK]);
+        let runs = runs.is_some_and(|it| it.split(' ').any(|word| word == name));
         if !runs && here.xtask.is_none() {
             let why = "it has an alias `xtask` that runs something else, which stays";
             let fix = format!(

@@ -7,6 +7,7 @@ use std::process::Command;
 use crate::world::{self, HOST, World};
 
 mod peers;
+mod set_up;
 
 /// Package, version, binary.
 const PROGRAMS: [(&str, &str, &str); 3] =

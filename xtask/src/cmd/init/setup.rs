@@ -118,10 +118,7 @@ fn taken_over(
     if !broken.is_empty() {
         bail!(Findings(broken));
     }
-    let note = |text: &String| {
-        let fix = "nothing in dockless stands for it; do it by hand where you need it";
-        Finding::warning("init-from", Place::default(), text, fix)
-    };
+    let note = |text: &String| Finding::warning("init-from", Place::default(), text, "");
     let merged = from::merge(&found);
     let notes = found.iter().flat_map(|it| &it.notes).chain(&merged.notes).map(note).collect();
     Ok((merged.settings, notes))

@@ -1,0 +1,66 @@
+//! `init` in the sources of published programs.
+
+use crate::world::{World, run};
+
+/// A project: its name, its packages in their folders, and files that it gets besides.
+type Project = (
+    &'static str,
+    &'static [(&'static str, &'static str, &'static str)],
+    &'static [(&'static str, &'static str)],
+);
+
+const GORELEASER: &str = "version: 2\nproject_name: hexyl\nbuilds:\n  - builder: rust\n    \
+                          binary: hexyl\n    targets:\n      - x86_64-unknown-linux-musl\n";
+const DIST: &str = "[workspace]\nmembers = [\"cargo:.\"]\n[dist]\ncargo-dist-version = \"0.28.0\"\n\
+                    ci = \"github\"\ntargets = [\"x86_64-unknown-linux-musl\"]\n";
+const DOCKERFILE: &str = "FROM rust AS build\nRUN cargo build --release\nFROM scratch\n\
+                          COPY --from=build /target/release/shellharden /shellharden\n\
+                          EXPOSE 8080\nUSER 1000\nENTRYPOINT [\"/shellharden\"]\n";
+const VIRTUAL: &str = "[workspace]\nmembers = [\"hexyl\", \"sd\"]\nresolver = \"2\"\n";
+
+/// fd has a Cross.toml of its own, and sd an alias `xtask`.
+const PROJECTS: [Project; 6] = [
+    ("goreleaser", &[("", "hexyl", "0.17.0")], &[(".goreleaser.yaml", GORELEASER)]),
+    ("cargo-dist", &[("", "sd", "1.0.0")], &[("dist-workspace.toml", DIST)]),
+    ("dockerfile", &[("", "shellharden", "4.3.2")], &[("Dockerfile", DOCKERFILE)]),
+    ("cross", &[("", "fd-find", "10.5.0")], &[]),
+    ("virtual", &[("hexyl", "hexyl", "0.17.0"), ("sd", "sd", "1.0.0")], &[("Cargo.toml", VIRTUAL)]),
+    ("bare", &[("", "shellharden", "4.3.2")], &[]),
+];
+
+/// What `init` writes is read by cargo, keeps each line of the manifest, and is written once.
+#[test]
+fn init_sets_up_published_programs() {
+    if !super::asked() {
+        return;
+    }
+    for (kind, packages, files) in PROJECTS {
+        let world = World::empty();
+        for (folder, package, version) in packages {
+            let sources = world.outside(&format!("{package}-sources"));
+            super::copied(&world, package, version, &sources);
+            std::fs::create_dir_all(world.path(folder)).unwrap();
+            let from = sources.join(".");
+            run(world.with("cp", ["-r"]).arg(from).arg(world.path(folder))).ends_with(0);
+        }
+        files.iter().for_each(|(path, text)| drop(world.file(path, text)));
+        world.commit();
+        let before = world.read("Cargo.toml");
+        let from = if matches!(kind, "virtual" | "bare") { "" } else { " --from auto" };
+        world.run(&format!("init{from}")).ends_with(1).says("there is no terminal to ask on");
+        assert_eq!(world.git(["status", "--porcelain"]), "", "{kind}");
+        world.run(&format!("init --yes{from}")).ends_with(0);
+        let after = world.read("Cargo.toml");
+        let mut rest = after.lines();
+        for line in before.lines().filter(|line| !line.starts_with("members = [")) {
+            assert!(rest.any(|it| it == line), "{kind}: {line:?} is lost in\n{after}");
+        }
+        let metadata = ["metadata", "--no-deps", "--format-version", "1"];
+        let metadata = run(&mut world.with("cargo", metadata)).ends_with(0).json();
+        assert_eq!(metadata["packages"].as_array().unwrap().len(), packages.len() + 1, "{kind}");
+        world.commit();
+        world.run(&format!("init --yes{from}")).ends_with(0).no_result().says("nothing to change");
+        world.run(&format!("init --check{from}")).ends_with(0);
+        assert_eq!(world.git(["status", "--porcelain"]), "", "{kind}");
+    }
+}
