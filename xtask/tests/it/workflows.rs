@@ -614,7 +614,9 @@ fn workflows_log_in_to_each_registry() {
         world.file("LICENSE", "free\n").lock().commit();
         let made = world.run("init --workflows");
         made.ends_with(0).says("repos/{owner}/{repo}/environments/release");
-        told.iter().for_each(|text| drop(made.says(text)));
+        for text in told {
+            made.says(text);
+        }
         let release = world.read(".github/workflows/release.yml");
         held.iter().for_each(|text| assert!(release.contains(text), "no {text:?} in\n{release}"));
         not_held.iter().for_each(|text| assert!(!release.contains(text), "{text:?} in\n{release}"));

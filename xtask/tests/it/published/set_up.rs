@@ -43,7 +43,9 @@ fn init_sets_up_published_programs() {
             let from = sources.join(".");
             run(world.with("cp", ["-r"]).arg(from).arg(world.path(folder))).ends_with(0);
         }
-        files.iter().for_each(|(path, text)| drop(world.file(path, text)));
+        for (path, text) in files {
+            world.file(path, text);
+        }
         world.commit();
         let before = world.read("Cargo.toml");
         let from = if matches!(kind, "virtual" | "bare") { "" } else { " --from auto" };
