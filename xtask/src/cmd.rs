@@ -20,6 +20,8 @@ mod build;
 mod check;
 mod ci;
 mod clean;
+mod complete;
+mod completions;
 mod cross;
 mod dockerfile;
 mod doctor;
@@ -67,7 +69,7 @@ struct Cli {
 }
 
 /// What every command understands.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 struct Common {
     /// A Cargo.toml or its folder [default: as cargo finds it]
     #[arg(long, global = true, value_name = "PATH")]
@@ -118,6 +120,9 @@ enum Command {
     Init(init::Args),
     Explain(explain::Args),
     Clean(clean::Args),
+    Completions(completions::Args),
+    #[command(hide = true)]
+    Complete(complete::Args),
     #[command(hide = true)]
     Cross(cross::Args),
 }
@@ -264,6 +269,8 @@ impl Command {
             Command::Init(args) => init::run(&args, common, world),
             Command::Explain(args) => explain::run(&args, common, world),
             Command::Clean(args) => clean::run(args, common, world),
+            Command::Completions(args) => completions::run(&args, common, world),
+            Command::Complete(args) => complete::run(&args, common, world),
             Command::Cross(args) => cross::run(args, world),
         }
     }

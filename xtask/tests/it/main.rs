@@ -21,6 +21,8 @@ mod cluster;
 mod commands;
 #[cfg(target_os = "linux")]
 mod costs;
+mod completions;
+#[cfg(target_os = "linux")]
 mod cross;
 #[cfg(target_os = "linux")]
 mod dockerfile;
