@@ -31,6 +31,7 @@ mod init;
 mod keygen;
 mod keys;
 mod krew;
+mod man;
 mod prepare;
 mod release;
 mod report;
@@ -121,6 +122,7 @@ enum Command {
     Explain(explain::Args),
     Clean(clean::Args),
     Completions(completions::Args),
+    Man(man::Args),
     #[command(hide = true)]
     Complete(complete::Args),
     #[command(hide = true)]
@@ -177,7 +179,8 @@ struct NetworkArgs {
 /// Runs the command line of this process. `version` is the version that was
 /// injected when the program was built; a library pinned by Cargo.lock has none.
 pub fn main(version: Option<&str>) -> ExitCode {
-    let cli = match parse(version.unwrap_or(env!("CARGO_PKG_VERSION"))) {
+    let version = version.unwrap_or(env!("CARGO_PKG_VERSION"));
+    let cli = match parse(version) {
         Ok(cli) => cli,
         // Help and versions are results: a lost one is a failure, unless its reader has enough.
         Err(error) => {
@@ -199,7 +202,7 @@ pub fn main(version: Option<&str>) -> ExitCode {
         return ExitCode::FAILURE;
     }
     let (left, is_done) = (cli.command.left_to_do(), cli.command.tells_by_its_status());
-    let ended = cli.command.run(&cli.common, &world);
+    let ended = cli.command.run(version, &cli.common, &world);
     // What fails once the user has ended it has failed for that.
     if let Some(signal) = world.env.children().signal()
         && !(ended.is_ok() && is_done)
@@ -243,7 +246,7 @@ impl Command {
         }
     }
 
-    fn run(self, common: &Common, world: &World) -> Result<ExitCode> {
+    fn run(self, version: &str, common: &Common, world: &World) -> Result<ExitCode> {
         match self {
             Command::Build(args) => build::run(args, common, world),
             Command::Run(args) => run::run(args, common, world),
@@ -270,6 +273,7 @@ impl Command {
             Command::Explain(args) => explain::run(&args, common, world),
             Command::Clean(args) => clean::run(args, common, world),
             Command::Completions(args) => completions::run(&args, common, world),
+            Command::Man(args) => man::run(&args, version, common, world),
             Command::Complete(args) => complete::run(&args, common, world),
             Command::Cross(args) => cross::run(args, world),
         }

@@ -29,6 +29,8 @@ const COMMANDS: [&str; 24] = [
     "doctor",
     "explain",
     "clean",
+    "completions",
+    "man",
 ];
 
 /// Compares a file, named from the workspace's root, with what it should be; `UPDATE_GOLDEN=1`

@@ -20,8 +20,9 @@ mod cluster;
 #[cfg(target_os = "linux")]
 mod commands;
 #[cfg(target_os = "linux")]
-mod costs;
 mod completions;
+#[cfg(target_os = "linux")]
+mod costs;
 #[cfg(target_os = "linux")]
 mod cross;
 #[cfg(target_os = "linux")]
@@ -64,6 +65,8 @@ mod krew_judges;
 mod krew_release;
 #[cfg(target_os = "linux")]
 mod licenses;
+#[cfg(target_os = "linux")]
+mod man;
 #[cfg(target_os = "linux")]
 mod manifests;
 #[cfg(target_os = "linux")]
