@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::finding::{Finding, Place};
+use crate::finding::{Finding, Place, suggest};
 use crate::project::{self, Bin, Package, Project, RawConfig, TagForm};
 use crate::target::Target;
 
@@ -34,7 +34,6 @@ pub use krew::{KrewConfig, PLUGIN};
 pub use network::NetworkConfig;
 pub use provenance::ProvenanceConfig;
 pub use sbom::{SbomConfig, SbomFormat};
-pub use schema::suggest;
 pub use sign::{SignConfig, SignedFiles};
 
 /// The commented file with all keys, their defaults and examples.
@@ -247,7 +246,7 @@ fn known_package(name: &str, typed: Option<&RawConfig>, project: &Project) -> Op
     };
     let Some(package) = project.package(name) else {
         let names = project.packages.iter().map(|package| &*package.name);
-        let fix = schema::suggest(name, names, "name a package of this workspace");
+        let fix = suggest(name, names, "name a package of this workspace");
         return Some(fault(format!("no package {name:?} in the workspace"), &fix));
     };
     package.bins.is_empty().then(|| {
@@ -290,13 +289,14 @@ fn resolve_package(
     let bins: Vec<&str> = package.bins.iter().map(|bin| &*bin.name).collect();
     for name in keys.bins.iter().filter(|name| !bins.contains(&&***name)) {
         let why = format!("package {:?} has no binary {name:?}", package.name);
-        let fix = format!("it has {}", bins.join(", "));
+        let all = format!("it has {}", bins.join(", "));
+        let fix = suggest(name, bins.iter().copied(), &all);
         findings.push(Finding::error("config-bin", scope.place("bins"), why, fix));
     }
     let features = package.features.iter().map(|(name, _)| &**name);
     for name in keys.features.iter().filter(|name| !features.clone().any(|known| known == **name)) {
         let why = format!("package {:?} has no feature {name:?}", package.name);
-        let fix = schema::suggest(name, features.clone(), "remove it");
+        let fix = suggest(name, features.clone(), "remove it");
         findings.push(Finding::error("config-feature", scope.place("features"), why, fix));
     }
     for (name, value) in &keys.env {

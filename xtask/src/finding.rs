@@ -103,6 +103,19 @@ impl fmt::Display for Finding {
     }
 }
 
+/// A fix that names the candidate most similar to `typed`; `otherwise` where none is similar.
+pub fn suggest<'a>(
+    typed: &str,
+    candidates: impl Iterator<Item = &'a str>,
+    otherwise: &str,
+) -> String {
+    let scored = candidates.map(|candidate| (strsim::jaro_winkler(typed, candidate), candidate));
+    // The threshold of clap's suggestions.
+    let close = scored.filter(|(score, _)| *score > 0.7);
+    let nearest = close.max_by(|a, b| a.0.total_cmp(&b.0));
+    nearest.map_or_else(|| otherwise.to_owned(), |(_, near)| format!("did you mean `{near}`?"))
+}
+
 /// The errors among findings, and the warnings, each in their order.
 pub fn errors_and_warnings(found: Vec<Finding>) -> (Vec<Finding>, Vec<Finding>) {
     found.into_iter().partition(|finding| finding.severity == Severity::Error)

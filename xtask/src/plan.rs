@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 use crate::config::{self, Config, ForgeKind, ImageNode, KeptBack, PackageConfig};
-use crate::finding::{self, Finding, Place};
+use crate::finding::{self, Finding, Place, suggest};
 use crate::project::{Package, Project, Wanted};
 use crate::target::Target;
 use crate::version::{ReleaseTag, Version, Versioned};
@@ -267,10 +267,14 @@ impl Decided {
         request: &Request,
     ) {
         let Decided { builds, generate, archives, images, plugins, left_out, findings, .. } = self;
-        findings.extend(rules::bins(selected, builds, request));
+        let unknown = rules::bins(selected, request);
+        let is_known = unknown.is_empty();
+        findings.extend(unknown);
         findings.extend(rules::names(builds, archives, generate));
         let no_plugin = request.select.only_plugins && plugins.is_empty();
-        findings.extend(if request.only_images() && images.is_empty() {
+        findings.extend(if !is_known {
+            Vec::new()
+        } else if request.only_images() && images.is_empty() {
             image::missing(left_out, request)
         } else if no_plugin && !builds.is_empty() {
             left_out.iter().map(LeftOut::finding).collect()
@@ -342,7 +346,8 @@ fn unknown_packages(config: &Config, project: &Project, request: &Request) -> Ve
     let unknown = request.select.packages.iter().filter(|name| !known.contains(&name.as_str()));
     let unknown = unknown.map(|name| {
         let why = format!("no package {name:?} to build");
-        let fix = format!("packages with a binary are: {}", known.join(", "));
+        let all = format!("packages with a binary are: {}", known.join(", "));
+        let fix = suggest(name, known.iter().copied(), &all);
         Finding::error("package", Place::item("--package"), why, fix)
     });
     let mut findings: Vec<Finding> = unknown.collect();

@@ -25,7 +25,7 @@ use crate::term;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo dockless audit target/x86_64-unknown-linux-musl/dist/mytool
-  cargo dockless audit dist/*.tar.gz dist/*.zip
+  cargo dockless audit dist/*.tar.gz
   cargo dockless audit ghcr.io/acme/mytool:1.0.0        all platforms of an image
   cargo dockless audit acme/mytool@v1.0.0                all files of a release on GitHub
   cargo dockless audit --json oci:dist/images/mytool")]

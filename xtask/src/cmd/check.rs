@@ -12,7 +12,7 @@ use crate::plan::Mode;
 use crate::project::Project;
 use crate::term;
 
-/// Run fmt, clippy, the lock file check, an audit and a check of licences, as one verdict
+/// Run fmt, clippy, the lock file check, an audit and a licence check, as one verdict
 ///
 /// clippy's warnings fail, unless `[lints]` in Cargo.toml allows them. The audit compares
 /// Cargo.lock with the RustSec advisories, and reports yanked crates. Licences are compared

@@ -10,6 +10,9 @@ use crate::release;
 ///
 /// dockless never removes a dist/ that it did not make.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  cargo dockless clean
+  cargo dockless clean --cache")]
 pub struct Args {
     /// Also remove the archives and facts kept in the user's cache folder
     #[arg(long)]

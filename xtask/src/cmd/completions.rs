@@ -27,7 +27,7 @@ use super::{Common, World};
     after_help = "Examples:
   cargo dockless completions bash
   cargo dockless completions zsh > ~/.zfunc/_cargo-dockless
-  cargo xtask completions bash --program target/debug/xtask"
+  cargo dockless completions bash --program target/debug/xtask"
 )]
 pub struct Args {
     shell: Shell,

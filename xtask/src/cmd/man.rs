@@ -14,9 +14,8 @@ use crate::files;
 /// They are the texts of `--help`. They have the program's version and no date.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  cargo dockless man                                  write man/*.1, print their paths
-  cargo dockless man ~/.local/share/man/man1
-  MANPATH=~/.local/share/man man cargo-dockless-release")]
+  cargo dockless man                              write man/*.1, print their paths
+  cargo dockless man ~/.local/share/man/man1      where `man` finds them")]
 pub struct Args {
     /// Write to this folder
     #[arg(value_name = "FOLDER", default_value = "man")]

@@ -15,7 +15,7 @@ use crate::verify::{self, Rebuild, Report};
 
 mod rebuild;
 
-/// Verify a file, the folder of a release, a release on GitHub, or an image in a registry
+/// Verify a file, a folder, a release on GitHub, or an image in a registry
 ///
 /// A file is proved by its own signature, FILE.sigstore.json, or by the signed checksums.txt beside
 /// it. All of a folder is compared with its checksums.txt, and its signature is verified. A release

@@ -163,6 +163,7 @@ pub fn check(
     typed: Option<&RawConfig>,
     findings: &mut Vec<Finding>,
 ) -> CheckConfig {
+    let mut wrong = Vec::new();
     let mut fault = |path: &str, why: String| {
         findings.push(schema::fault("config-check", typed, path, why));
     };
@@ -180,19 +181,36 @@ pub fn check(
     for name in &keys.require {
         match Check::all().find(|check| check.name() == name) {
             Some(check) => drop(require.insert(check)),
-            None => fault("check.require", format!("there is no check {name:?}")),
+            None => {
+                let why = format!("there is no check {name:?}");
+                let (rule, known) = ("config-check", Check::all().map(Check::name));
+                wrong.push(schema::no_such(rule, typed, "check.require", (name, why), known));
+            }
         }
     }
     let mut deny = BTreeSet::new();
     for name in &audit.deny {
         match AuditKind::deniable().find(|kind| kind.name() == name) {
             Some(kind) => drop(deny.insert(kind)),
-            None => fault("audit.deny", format!("there is no kind {name:?} of findings")),
+            None => {
+                let why = format!("there is no kind {name:?} of findings");
+                let known = AuditKind::deniable().map(AuditKind::name);
+                wrong.push(schema::no_such(
+                    "config-check",
+                    typed,
+                    "audit.deny",
+                    (name, why),
+                    known,
+                ));
+            }
         }
     }
     let severity = Rating::parse(&audit.severity);
     if severity.is_none() && !audit.severity.is_empty() {
-        fault("audit.severity", format!("{:?} is not a severity", audit.severity));
+        let why = format!("{:?} is not a severity", audit.severity);
+        let known = Rating::value_variants().iter().map(|it| it.name());
+        let named = (&*audit.severity, why);
+        wrong.push(schema::no_such("config-check", typed, "audit.severity", named, known));
     }
     let mut ignore = Vec::new();
     for IgnoreKeys { id, reason, until } in audit.ignore {
@@ -206,5 +224,6 @@ pub fn check(
         let place = schema::place(typed, "audit.ignore");
         ignore.push(Ignore { id, reason, until: date, place });
     }
+    findings.extend(wrong);
     CheckConfig { features, require, database: audit.database, ignore, severity, deny }
 }

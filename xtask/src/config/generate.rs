@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{Scope, schema};
-use crate::finding::Finding;
+use crate::finding::{Finding, suggest};
 use crate::template;
 
 /// The name of the value `{{ out }}`.
@@ -94,7 +94,8 @@ fn generator(
     };
     if let Some(bin) = keys.bin.as_ref().filter(|bin| !bins.contains(&&***bin)) {
         let why = format!("{bin:?} is not a released binary of the package");
-        fault(".bin", why, &format!("name one of {}", bins.join(", ")));
+        let all = format!("name one of {}", bins.join(", "));
+        fault(".bin", why, &suggest(bin, bins.iter().copied(), &all));
     }
     let example = schema::example("archive.generate");
     if keys.args.is_none() {

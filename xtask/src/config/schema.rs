@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::DEFAULT;
-use crate::finding::{Finding, Place};
+use crate::finding::{Finding, Place, suggest};
 use crate::project::RawConfig;
 
 /// The defaults of a package's table, or of the workspace's.
@@ -52,6 +52,18 @@ pub fn fault(rule: &'static str, typed: Option<&RawConfig>, path: &str, why: Str
     Finding::error(rule, place(typed, path), why, example(path))
 }
 
+/// The same for a value that is none of those there are: the fix names the nearest one.
+pub fn no_such<'a>(
+    rule: &'static str,
+    typed: Option<&RawConfig>,
+    path: &str,
+    (value, why): (&str, String),
+    known: impl Iterator<Item = &'a str> + Clone,
+) -> Finding {
+    let all = format!("name one of {}", known.clone().collect::<Vec<_>>().join(", "));
+    Finding::error(rule, place(typed, path), why, suggest(value, known, &all))
+}
+
 /// Splits a path after its table. `a.b[0].c` is in the table `a`, with the key `b[0].c`.
 fn table_and_key(path: &str) -> (Option<&str>, &str) {
     let list = path.find('[').unwrap_or(path.len());
@@ -59,19 +71,6 @@ fn table_and_key(path: &str) -> (Option<&str>, &str) {
         Some(dot) => (Some(&path[..dot]), &path[dot + 1..]),
         None => (None, path),
     }
-}
-
-/// A fix that names the candidate most similar to `typed`; `otherwise` where none is similar.
-pub fn suggest<'a>(
-    typed: &str,
-    candidates: impl Iterator<Item = &'a str>,
-    otherwise: &str,
-) -> String {
-    let scored = candidates.map(|candidate| (strsim::jaro_winkler(typed, candidate), candidate));
-    // The threshold of clap's suggestions.
-    let close = scored.filter(|(score, _)| *score > 0.7);
-    let nearest = close.max_by(|a, b| a.0.total_cmp(&b.0));
-    nearest.map_or_else(|| otherwise.to_owned(), |(_, near)| format!("did you mean `{near}`?"))
 }
 
 /// Overrides a default by a typed value. `path` is dotted and starts below the table

@@ -48,7 +48,9 @@ pub fn sign(
         "all" => SignedFiles::All,
         other => {
             let why = format!("{other:?} is neither `checksums` nor `all`");
-            findings.push(schema::fault("config-sign", typed, "sign.files", why));
+            let known = ["checksums", "all"].into_iter();
+            let named = (other, why);
+            findings.push(schema::no_such("config-sign", typed, "sign.files", named, known));
             SignedFiles::Checksums
         }
     };

@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::yaml;
 use crate::config::{Config, KeptBack, PackageConfig};
-use crate::finding::{Finding, Findings, Place};
+use crate::finding::{Finding, Findings, Place, suggest};
 use crate::project::Project;
 use crate::target::Target;
 use crate::template;
@@ -115,7 +115,8 @@ fn unknown(config: &Config, named: &[String]) -> Vec<Finding> {
     let unknown = named.iter().filter(|name| !known.contains(&name.as_str()));
     let finding = |name: &String| {
         let why = format!("no package {name:?} with a binary");
-        let fix = format!("packages with a binary are: {}", known.join(", "));
+        let all = format!("packages with a binary are: {}", known.join(", "));
+        let fix = suggest(name, known.iter().copied(), &all);
         Finding::error("package", Place::item("--package"), why, fix)
     };
     unknown.map(finding).collect()

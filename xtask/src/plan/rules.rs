@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::tools::{self, Obstacle, Tools};
 use super::{ArchivePlan, BuildPlan, GeneratePlan, LeftOut, Mode, Request, Selected};
 use crate::config::FULL_CLONE;
-use crate::finding::{Finding, Place};
+use crate::finding::{Finding, Place, suggest};
 use crate::project::git::{Change, ChangeKind, GitTag, TagPlace, Tagged};
 use crate::project::{Git, Package, Project};
 use crate::target::Target;
@@ -238,15 +238,14 @@ pub fn other_tag(selected: &Selected<'_>, project: &Project, mode: Mode) -> Opti
     })
 }
 
-/// Names given by --bin that no package has, beside others that one has.
-pub fn bins(selected: &[Selected<'_>], builds: &[BuildPlan], request: &Request) -> Vec<Finding> {
-    let has = |name: &&String| {
-        selected.iter().any(|it| it.config.bins.iter().any(|bin| bin.name == **name))
-    };
-    let unknown = request.select.bins.iter().filter(|name| !builds.is_empty() && !has(name));
+/// Names given by --bin that no package has.
+pub fn bins(selected: &[Selected<'_>], request: &Request) -> Vec<Finding> {
+    let known = || selected.iter().flat_map(|it| &it.config.bins).map(|bin| &*bin.name);
+    let unknown = request.select.bins.iter().filter(|name| known().all(|bin| bin != **name));
     let finding = |name: &String| {
         let why = format!("no package that is built has a binary {name:?}");
-        let fix = "see which binaries there are with `release --dry-run`";
+        let all = format!("binaries are: {}", known().collect::<Vec<_>>().join(", "));
+        let fix = suggest(name, known(), &all);
         Finding::error("bin", Place::item("--bin"), why, fix)
     };
     unknown.map(finding).collect()

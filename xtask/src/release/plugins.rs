@@ -11,7 +11,7 @@ use crate::artifacts::{KREW, Of};
 use crate::cache::{Cache, CacheKind};
 use crate::digest;
 use crate::files::{self, Boundary, Staging, limits};
-use crate::finding::{Finding, Findings, Place, Severity, failure};
+use crate::finding::{Finding, Findings, Place, Severity, failure, suggest};
 use crate::krew::{self, Archives, Manifest, Release};
 use crate::plan::{KrewPlan, Plan};
 use crate::project::Project;
@@ -162,7 +162,7 @@ fn released_plugins(names: &[String], dist: &Path) -> Result<Vec<Release>> {
         let known: Vec<&str> = made.iter().map(|(stem, _)| &**stem).collect();
         bail!(failure(
             format!("the release has no plugin {name:?}"),
-            format!("name one of {}", known.join(", ")),
+            suggest(name, known.iter().copied(), &format!("name one of {}", known.join(", "))),
         ));
     }
     let wanted = |stem: &String| names.is_empty() || names.contains(stem);

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::manifest::Manifest;
 use super::reference::Named;
-use crate::config::{self, Config, KeptBack, PackageConfig};
-use crate::finding::{Finding, Place};
+use crate::config::{Config, KeptBack, PackageConfig};
+use crate::finding::{Finding, Place, suggest};
 use crate::plan::{BIN, ImagePlan, Plan, Select};
 use crate::project::Project;
 use crate::reference::{Reference, Tag};
@@ -66,7 +66,7 @@ fn image_of(
             return Err(fault(format!("the package {} has no binary", named.package), all));
         }
         let why = format!("no package {:?} in the workspace", named.package);
-        return Err(fault(why, config::suggest(&named.package, names.into_iter(), &all)));
+        return Err(fault(why, suggest(&named.package, names.into_iter(), &all)));
     };
     if package.kept_back == Some(KeptBack::Xtask) {
         let why = format!("{} depends on dockless: an xtask is not shipped", named.package);
@@ -77,7 +77,7 @@ fn image_of(
         let all = format!("binaries of {} are: {}", named.package, names.join(", "));
         let bin = named.bin.as_deref().unwrap_or_default();
         let why = format!("no binary {bin:?} in the package {}", named.package);
-        fault(why, config::suggest(bin, names.into_iter(), &all))
+        fault(why, suggest(bin, names.into_iter(), &all))
     })
 }
 

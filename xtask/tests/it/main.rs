@@ -115,6 +115,8 @@ mod tokens;
 #[cfg(target_os = "linux")]
 mod trust;
 #[cfg(target_os = "linux")]
+mod typos;
+#[cfg(target_os = "linux")]
 mod versions;
 #[cfg(target_os = "linux")]
 mod workflow_runs;

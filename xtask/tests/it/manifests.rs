@@ -134,7 +134,7 @@ fn what_can_be_no_service_is_an_error() {
             vec![("tool", "")],
             " -p toll -p tool",
             "no package \"toll\" with a binary",
-            "packages with a binary are: tool",
+            "did you mean `tool`?",
         ),
         (
             vec![(&*long, &*http)],

@@ -140,7 +140,7 @@ fn instruction(text: &str, line: usize) -> Result<Instruction, SyntaxError> {
     let name = name.to_ascii_uppercase();
     if !KNOWN.contains(&&*name) {
         let known = KNOWN.iter().copied();
-        let near = crate::config::suggest(&name, known, "");
+        let near = crate::finding::suggest(&name, known, "");
         let why = format!("{name:?} is not an instruction");
         let why = if near.is_empty() { why } else { format!("{why}: {near}") };
         return Err(fault(line, why));

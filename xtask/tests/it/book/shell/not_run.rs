@@ -26,6 +26,11 @@ pub const NOT_RUN: &[(&str, &str, &str)] = &[
         "it needs a network; cross::setup does this",
     ),
     (
+        "docs/how-to/completions.md",
+        "cargo xtask completions",
+        "it needs a project with an xtask; completions:: names a program to each shell",
+    ),
+    (
         "docs/how-to/docker-build.md",
         "cargo dockless dockerfile --package mytool\n",
         "it needs Docker, and pulls a compiler; dockerfile:: does this with BuildKit and buildah",
