@@ -58,10 +58,11 @@ pub fn no_such<'a>(
     typed: Option<&RawConfig>,
     path: &str,
     (value, why): (&str, String),
-    known: impl Iterator<Item = &'a str> + Clone,
+    known: impl Iterator<Item = &'a str>,
 ) -> Finding {
-    let all = format!("name one of {}", known.clone().collect::<Vec<_>>().join(", "));
-    Finding::error(rule, place(typed, path), why, suggest(value, known, &all))
+    let known: Vec<&str> = known.collect();
+    let all = format!("name one of {}", known.join(", "));
+    Finding::error(rule, place(typed, path), why, suggest(value, known.into_iter(), &all))
 }
 
 /// Splits a path after its table. `a.b[0].c` is in the table `a`, with the key `b[0].c`.

@@ -8,6 +8,7 @@ mod adopter;
 mod audit;
 mod docs;
 mod house;
+mod library;
 
 #[cfg(target_os = "linux")]
 mod book;

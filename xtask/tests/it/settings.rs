@@ -122,8 +122,8 @@ fn names_on_the_command_line_are_checked() {
         .run("build --bin gamma")
         .ends_with(1)
         .no_result()
-        .says("error: nothing matches --package and --bin\n")
-        .says("  help: see which packages and binaries there are");
+        .says("error: --bin: no package that is built has a binary \"gamma\"\n")
+        .says("  help: binaries are: alpha, beta\n");
 }
 
 #[test]

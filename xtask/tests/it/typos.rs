@@ -8,7 +8,7 @@ fn the_nearest_name_is_given() {
     let world = World::quick("1.0.0");
     world.file("src/bin/other.rs", "fn main() {}\n");
     for (args, code, near) in [
-        ("relaese", 2, "a similar subcommand exists: 'release'"),
+        ("releas", 2, "similar subcommand"),
         ("krew manifst", 2, "a similar subcommand exists: 'manifest'"),
         ("build --pakage tool", 2, "a similar argument exists: '--package'"),
         ("build --color nevr", 2, "a similar value exists: 'never'"),
