@@ -4,9 +4,8 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::{Common, World};
-use crate::config;
 use crate::explain::{self, Rule};
-use crate::finding::failure;
+use crate::finding::{failure, suggest};
 use crate::term;
 
 /// Explain a rule: what is wrong, why, and an example
@@ -39,7 +38,7 @@ pub fn run(args: &Args, _: &Common, world: &World) -> Result<ExitCode> {
 fn find(name: &str) -> Result<Rule> {
     explain::rules().find(|rule| rule.name == name).ok_or_else(|| {
         let names = explain::rules().map(|rule| rule.name);
-        let fix = config::suggest(name, names, "see all with `cargo dockless explain`");
+        let fix = suggest(name, names, "see all with `cargo dockless explain`");
         failure(format!("there is no rule {name:?}"), fix)
     })
 }
