@@ -59,15 +59,16 @@ pub fn look(trust: &Trust) -> Result<(usize, String)> {
     Ok((roots.len(), std::iter::once(of).chain(besides).collect::<Vec<_>>().join(" and ")))
 }
 
-/// The certificates of SSL_CERT_FILE, else the machine's, else Mozilla's, which are compiled in,
+/// The certificates of SSL_CERT_FILE, else the system's, else Mozilla's, which are compiled in,
 /// and the name of where they are from; and those of the settings.
 fn roots(trust: &Trust) -> Result<(Vec<Certificate<'static>>, String)> {
     let named = |path: &Path| Ok::<_, anyhow::Error>((read(path)?, path.display().to_string()));
     let (mut roots, of) = match &trust.instead {
         Some(path) => named(path).context("read SSL_CERT_FILE")?,
-        None => match SYSTEM.iter().map(Path::new).find(|path| path.is_file()) {
-            Some(path) => named(path)?,
-            None => {
+        None => match (store(), SYSTEM.iter().map(Path::new).find(|path| path.is_file())) {
+            (Some(roots), _) => (roots, "the system's store".to_owned()),
+            (None, Some(path)) => named(path)?,
+            (None, None) => {
                 let builtin = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
                 let roots = builtin.map(|der| Certificate::from_der(der).to_owned()).collect();
                 (roots, "Mozilla's list, which is compiled in".to_owned())
@@ -78,6 +79,21 @@ fn roots(trust: &Trust) -> Result<(Vec<Certificate<'static>>, String)> {
         roots.extend(read(path)?);
     }
     Ok((roots, of))
+}
+
+/// The certificates in the store of macOS or Windows, to which companies add their own; `None`
+/// where nothing could be read there.
+#[cfg(any(target_os = "macos", windows))]
+fn store() -> Option<Vec<Certificate<'static>>> {
+    let found = rustls_native_certs::load_native_certs().certs;
+    let roots = found.iter().map(|der| Certificate::from_der(der).to_owned());
+    Some(roots.collect()).filter(|roots: &Vec<_>| !roots.is_empty())
+}
+
+/// Elsewhere the store is a file.
+#[cfg(not(any(target_os = "macos", windows)))]
+fn store() -> Option<Vec<Certificate<'static>>> {
+    None
 }
 
 /// The certificates of a PEM file. An empty file is an error: nobody means to trust no one.

@@ -8,9 +8,9 @@ use toml::{Table, Value};
 use crate::world::{World, judge, run};
 use markdown::{pages, root};
 
-mod markdown;
+pub mod markdown;
 mod reference;
-mod shell;
+pub mod shell;
 
 const SUMMARY: &str = "docs/SUMMARY.md";
 

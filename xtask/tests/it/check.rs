@@ -178,7 +178,12 @@ fn settings_that_are_wrong_are_named() {
             world.read("Cargo.toml")
         );
         world.file("Cargo.toml", &text);
-        check(&world, "check").ends_with(1).no_result().says(why).says("write it as `");
+        let fix = if why.contains("date") || why.contains("list") || why.contains("needs") {
+            "write it as `"
+        } else {
+            "name one of"
+        };
+        check(&world, "check").ends_with(1).no_result().says(why).says(fix);
     }
 }
 

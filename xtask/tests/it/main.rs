@@ -34,6 +34,7 @@ mod doctor;
 mod example_ingress;
 #[cfg(target_os = "linux")]
 mod examples;
+mod examples_in_help;
 #[cfg(target_os = "linux")]
 mod explain;
 #[cfg(target_os = "linux")]

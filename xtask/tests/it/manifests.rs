@@ -170,7 +170,7 @@ fn what_can_be_no_service_is_an_error() {
         assert!(!world.path("deploy").exists(), "{why}");
     }
     let world = service("");
-    for args in ["init", "init --package tool", "init --kubernetes --check"] {
+    for args in ["init --package tool", "init --kubernetes --check"] {
         world.run(args).ends_with(2).no_result();
     }
 }

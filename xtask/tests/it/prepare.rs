@@ -88,6 +88,8 @@ fn a_version_gets_into_all_its_places() {
     assert_eq!(world.git(["cat-file", "-t", "v1.3.1"]), "tag");
     let dry = world.run("release --prepare 2.0.0-rc.1 --dry-run");
     assert!(dry.ends_with(0).stdout.contains("tag: v2.0.0-rc.1\n"), "{}", dry.stdout);
+    let json = world.run("release --prepare 2.0.0-rc.1 --dry-run --json").ends_with(0).json();
+    assert_eq!(json["tag"], "v2.0.0-rc.1");
 }
 
 #[test]

@@ -360,6 +360,16 @@ fn advisories(folder: &Path, krate: &str, patched: &str) {
     fs::write(crates.join("RUSTSEC-2020-0001.md"), text).unwrap();
 }
 
+/// Requires that all steps of the workflow for CI pass, which `init` wrote for this project.
+pub fn ci_passes(world: &World) {
+    let github = GitHub::start();
+    pushed(world, &github);
+    let workflow = ".github/workflows/ci.yml";
+    let mut runner = Runner::new(world, &github);
+    runner.run(workflow).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(runner.ran.iter().cloned().collect::<BTreeSet<_>>(), scripts(&world.read(workflow)));
+}
+
 /// A tool that somebody changed on its way is not even made one that can be started.
 #[test]
 fn a_tool_that_was_changed_is_not_started() {

@@ -1,6 +1,7 @@
 //! `init` in the sources of published programs.
 
-use crate::world::{World, run};
+use crate::workflow_runs;
+use crate::world::{World, names, run};
 
 /// A project: its name, its packages in their folders, and files that it gets besides.
 type Project = (
@@ -28,27 +29,38 @@ const PROJECTS: [Project; 6] = [
     ("bare", &[("", "shellharden", "4.3.2")], &[]),
 ];
 
+/// The project's sources in git, as its maker has them.
+fn unpacked((_, packages, files): Project) -> World {
+    let world = World::empty();
+    for (folder, package, version) in packages {
+        let sources = world.outside(&format!("{package}-sources"));
+        super::copied(&world, package, version, &sources);
+        std::fs::create_dir_all(world.path(folder)).unwrap();
+        let from = sources.join(".");
+        run(world.with("cp", ["-r"]).arg(from).arg(world.path(folder))).ends_with(0);
+    }
+    for (path, text) in files {
+        world.file(path, text);
+    }
+    world.commit();
+    world
+}
+
+fn from(kind: &str) -> &'static str {
+    if matches!(kind, "virtual" | "bare") { "" } else { " --from auto" }
+}
+
 /// What `init` writes is read by cargo, keeps each line of the manifest, and is written once.
 #[test]
 fn init_sets_up_published_programs() {
     if !super::asked() {
         return;
     }
-    for (kind, packages, files) in PROJECTS {
-        let world = World::empty();
-        for (folder, package, version) in packages {
-            let sources = world.outside(&format!("{package}-sources"));
-            super::copied(&world, package, version, &sources);
-            std::fs::create_dir_all(world.path(folder)).unwrap();
-            let from = sources.join(".");
-            run(world.with("cp", ["-r"]).arg(from).arg(world.path(folder))).ends_with(0);
-        }
-        for (path, text) in files {
-            world.file(path, text);
-        }
-        world.commit();
+    for project in PROJECTS {
+        let (kind, packages, _) = project;
+        let world = unpacked(project);
         let before = world.read("Cargo.toml");
-        let from = if matches!(kind, "virtual" | "bare") { "" } else { " --from auto" };
+        let from = from(kind);
         world.run(&format!("init{from}")).ends_with(1).says("there is no terminal to ask on");
         assert_eq!(world.git(["status", "--porcelain"]), "", "{kind}");
         world.run(&format!("init --yes{from}")).ends_with(0);
@@ -64,5 +76,44 @@ fn init_sets_up_published_programs() {
         world.run(&format!("init --yes{from}")).ends_with(0).no_result().says("nothing to change");
         world.run(&format!("init --check{from}")).ends_with(0);
         assert_eq!(world.git(["status", "--porcelain"]), "", "{kind}");
+    }
+}
+
+/// The steps of the workflows that `init` writes pass: in CI, and in a release of these sources, which
+/// have the programs and, of the Dockerfile, what it says of the image.
+#[test]
+fn the_workflows_of_init_pass_in_published_programs() {
+    if !super::asked() {
+        return;
+    }
+    for project in PROJECTS {
+        let (kind, packages, _) = project;
+        let world = unpacked(project);
+        world.run(&format!("init --yes --no-xtask{}", from(kind))).ends_with(0);
+        let more = "\n[workspace.metadata.dockless.audit]\ndatabase = \"../advisories\"\n";
+        world.file("Cargo.toml", &(world.read("Cargo.toml") + more));
+        run(&mut world.with("cargo", ["generate-lockfile"])).ends_with(0);
+        world.run("init --workflows").ends_with(0);
+        // Their sources are as old as their releases, and rustfmt and clippy are not.
+        run(&mut world.with("cargo", ["fmt", "--all"])).ends_with(0);
+        world.commit();
+        workflow_runs::ci_passes(&world);
+        world
+            .run("release --snapshot --skip check --target x86_64-unknown-linux-musl")
+            .ends_with(0);
+        for (_, package, _) in packages {
+            let made = names(&world.dist());
+            let archive = |name: &&String| name.contains(package) && name.ends_with(".tar.gz");
+            assert!(made.iter().any(|name| archive(&name)), "{kind}: {made:?}");
+        }
+        if kind == "dockerfile" {
+            let layout = world.dist().join("images/shellharden");
+            let image = format!("oci:{}", layout.display());
+            let inspected = world.run(&format!("image inspect --json {image}"));
+            let config = &inspected.ends_with(0).json()["images"][0]["config"]["config"];
+            assert_eq!(config["ExposedPorts"], serde_json::json!({ "8080/tcp": {} }));
+            assert_eq!(config["User"], "1000");
+            assert_eq!(config["Entrypoint"], serde_json::json!(["/shellharden"]));
+        }
     }
 }

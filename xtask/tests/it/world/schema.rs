@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// The commands that print JSON of this tool's own. Those of `image` and `krew` have two words.
-pub const COMMANDS: [&str; 26] = [
+pub const COMMANDS: [&str; 27] = [
     "archive",
     "audit",
     "build",
@@ -27,6 +27,7 @@ pub const COMMANDS: [&str; 26] = [
     "krew-validate",
     "release",
     "release-dry-run",
+    "release-prepare",
     "release-split",
     "resolve",
     "setup",
@@ -54,6 +55,7 @@ pub fn of(command: &Command) -> Option<String> {
     let name = two.or_else(|| words.iter().find(|it| named(it)).map(|it| (*it).to_owned()))?;
     let has = |flag: &str| words.contains(&flag);
     Some(match &*name {
+        "release" if has("--prepare") => "release-prepare".to_owned(),
         // What would be made is a plan.
         "release" | "image" if has("--dry-run") => "release-dry-run".to_owned(),
         "release" if has("--split") => "release-split".to_owned(),
