@@ -17,7 +17,7 @@ const COMMANDS: [(&str, &str); 31] = [
     ("image", "cargo dockless image"),
     (
         "image validate",
-        "cargo dockless image\ncargo dockless image --output docker-archive:mytool.tar",
+        "cargo dockless image\ncargo dockless image --platform linux/amd64 --output docker-archive:mytool.tar",
     ),
     ("image inspect", "cargo dockless image"),
     (
@@ -59,9 +59,9 @@ const COMMANDS: [(&str, &str); 31] = [
     ),
     (
         "verify",
-        "cargo dockless keygen\nexport COSIGN_PRIVATE_KEY=$(cat cosign.key)\n\
-         cargo dockless release --skip publish,check\ncp dist/*.tar.gz dist/checksums* .\n\
-         cp -r . ~/src/mytool",
+        "cargo dockless keygen --output ../cosign\nexport COSIGN_PRIVATE_KEY=\"$(cat ../cosign.key)\"\n\
+         cargo dockless release --skip publish,check\n\
+         cp ../cosign.key ../cosign.pub dist/*.tar.gz dist/checksums* .",
     ),
     ("clean", ""),
     ("doctor", ""),
@@ -88,6 +88,11 @@ const NOT_RUN: &[(&str, &str)] = &[
     ),
     ("cargo dockless krew pr", GITHUB),
     ("cargo dockless init    ", "it asks; init:: answers"),
+    ("cargo dockless init --no-xtask", "it asks; init:: answers"),
+    (
+        "cargo dockless init --yes",
+        "it adds the crate of a published dockless; taken_over:: does this",
+    ),
     ("cargo dockless init --check", "it fails until init has written; init:: does both"),
     ("cargo dockless init --workflows --prebuilt", GITHUB),
     ("cargo dockless init --workflows --reusable", "COMMIT stands for one; workflows:: names it"),
@@ -112,6 +117,7 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("cargo dockless clean --cache", "the cache is that of all tests"),
     ("cargo dockless doctor --load docker", ENGINE),
     ("cargo dockless doctor    ", "it asks the servers of others; doctor:: plays them"),
+    ("cargo dockless doctor --offline", "it needs a token of GitHub's; doctor:: plays GitHub"),
     ("cargo dockless doctor --json", "it asks the servers of others; doctor:: plays them"),
 ];
 
@@ -132,7 +138,9 @@ fn examples(command: &str) -> Vec<String> {
 
 /// What is typed of an example: its words stand before the blanks that part it from its comment.
 fn typed(example: &str) -> String {
-    let line = example.split("  ").next().unwrap_or_default().replace("1.0.0", "1.2.3");
+    let line = example.split("  ").next().unwrap_or_default();
+    // The project is at version 1.2.3, and its next one another.
+    let line = line.replace("1.2.3", "1.3.0").replace("1.0.0", "1.2.3");
     format!("[ ! -f cosign.key ] || export COSIGN_PRIVATE_KEY=\"$(cat cosign.key)\"\n{line}\n")
 }
 
