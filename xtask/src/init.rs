@@ -24,7 +24,7 @@ mod workflows;
 
 pub use prebuilt::{Prebuilt, locked};
 pub use reusable::Reusable;
-pub use workflows::{RELEASE, workflows};
+pub use workflows::{DEPENDABOT, RELEASE, workflows};
 
 /// The text in the first line that marks a file as this tool's own.
 pub const MARK: &str = "Written by `dockless init`, which writes it anew";

@@ -15,6 +15,9 @@ use crate::template;
 /// The path of the workflow for releases, relative to the workspace's root.
 pub const RELEASE: &str = ".github/workflows/release.yml";
 
+/// The path of Dependabot's settings, relative to the workspace's root.
+pub const DEPENDABOT: &str = ".github/dependabot.yml";
+
 /// How many targets a reusable workflow takes: it names an output for each.
 const MOST_TARGETS: usize = 32;
 
@@ -63,7 +66,7 @@ pub fn workflows(facts: &Facts) -> Result<Vec<(PathBuf, String)>> {
         (CI.to_owned(), render(text!("ci"), &values)?),
         (RELEASE.to_owned(), release),
         (".github/workflows/audit.yml".to_owned(), render(text!("audit"), &values)?),
-        (".github/dependabot.yml".to_owned(), render(text!("dependabot"), &values)?),
+        (DEPENDABOT.to_owned(), render(text!("dependabot"), &values)?),
     ];
     for ghcr in [false, true].into_iter().filter(|_| facts.offers) {
         let path = format!(".github/workflows/{}", Reusable::file(ghcr));

@@ -214,10 +214,12 @@ mod unix {
                 if *place == Place::OwnGroup {
                     _ = kill_process_group(pid, signal);
                 } else {
-                    for below in descendants(*id) {
+                    // The program first: it is not to report that those below it were ended.
+                    let below = descendants(*id);
+                    _ = kill_process(pid, signal);
+                    for below in below {
                         _ = kill_process(below, signal);
                     }
-                    _ = kill_process(pid, signal);
                 }
             }
         }

@@ -141,8 +141,13 @@ fn an_xtask_is_built_and_files_of_others_stay() {
         .ends_with(1)
         .says(".github/workflows/ci.yml was not written by dockless, so it is not replaced");
     assert_eq!(world.read(".github/workflows/ci.yml"), "name: mine\n");
+    assert!(!world.path(".github/workflows/release.yml").exists());
     std::fs::remove_file(world.path(".github/workflows/ci.yml")).unwrap();
-    world.run("init --workflows").ends_with(0);
+    // No release depends on what updates the pins.
+    world.file(".github/dependabot.yml", "version: 2\nupdates: []\n");
+    world.run("init --workflows").ends_with(0).says("keep .github/dependabot.yml: it is yours");
+    world.run("init --workflows --check").ends_with(0);
+    assert_eq!(world.read(".github/dependabot.yml"), "version: 2\nupdates: []\n");
     let release = world.read(".github/workflows/release.yml");
     assert!(
         release.contains("run: cargo build --locked --package xtask --bin xtask\n"),

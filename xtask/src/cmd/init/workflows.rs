@@ -1,5 +1,6 @@
 //! The workflows of a project.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
@@ -37,7 +38,8 @@ pub fn write(args: &Args, common: &Common, world: &World) -> Result<ExitCode> {
     if let Some(prebuilt) = prebuilt(args, common, world, &project, &config)? {
         facts.tool = Tool::Prebuilt(prebuilt);
     }
-    let mut written = false;
+    // All of it is decided before anything is written.
+    let mut changes = Vec::new();
     for (path, text) in init::workflows(&facts)? {
         let place = project.root.join(&path);
         let there = existing(&project, &place)?;
@@ -46,21 +48,27 @@ pub fn write(args: &Args, common: &Common, world: &World) -> Result<ExitCode> {
         if there.as_deref() == Some(text.as_bytes()) {
             continue;
         }
-        if args.check {
+        let is_foreign =
+            ours.is_some_and(|text| !text.lines().next().unwrap_or_default().contains(init::MARK));
+        if is_foreign && path == Path::new(init::DEPENDABOT) {
+            let kept = "it is yours; let it update `github-actions` too, for the workflows' pins";
+            world.term.step("keep", format!("{}: {kept}", path.display()));
+        } else if args.check {
             wrong.push(init::stale(&path, there.is_some()));
-            continue;
-        }
-        if ours.is_some_and(|text| !text.lines().next().unwrap_or_default().contains(init::MARK)) {
+        } else if is_foreign {
             bail!(failure(
                 format!("{} was not written by dockless, so it is not replaced", path.display()),
                 "move it away, and take what is yours over",
             ));
+        } else {
+            changes.push((place, text));
         }
-        files::write(&place, text.as_bytes())?;
-        written = true;
+    }
+    for (place, text) in &changes {
+        files::write(place, text.as_bytes())?;
         world.term.result(place.display())?;
     }
-    if written {
+    if !changes.is_empty() {
         world.term.tell(&next::after_workflows(&facts));
     }
     if wrong.is_empty() { Ok(ExitCode::SUCCESS) } else { Err(Findings(wrong).into()) }
