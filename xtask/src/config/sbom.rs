@@ -58,9 +58,7 @@ pub fn sbom(keys: SbomKeys, typed: Option<&RawConfig>, findings: &mut Vec<Findin
         "cyclonedx" => SbomFormat::CycloneDx,
         other => {
             let why = format!("{other:?} is neither \"spdx\" nor \"cyclonedx\"");
-            let known = ["spdx", "cyclonedx"].into_iter();
-            let named = (other, why);
-            findings.push(schema::no_such("config-sbom", typed, "sbom.format", named, known));
+            findings.push(schema::fault("config-sbom", typed, "sbom.format", why));
             SbomFormat::Spdx
         }
     };

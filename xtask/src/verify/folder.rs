@@ -42,6 +42,10 @@ pub fn folder(dir: &Path, key: &PublicKey) -> Result<Report> {
     entries.sort_by(|a, b| a.path.cmp(&b.path));
     for entry in &entries {
         let name = name(&entry.path)?;
+        // It hides the folder from git, and is no part of a release.
+        if name == ".gitignore" {
+            continue;
+        }
         let known = name == CHECKSUMS || list.digests.contains_key(&name);
         let own = match entry.kind {
             EntryKind::Folder => None,
