@@ -104,11 +104,11 @@ fn the_workflows_of_init_pass_in_published_programs() {
         run(fetch.env("CARGO_NET_OFFLINE", "false")).ends_with(0);
         world.run("init --workflows").ends_with(0);
         // Their sources are as old as their releases, and rustfmt and clippy are not.
-        run(&mut world.with("cargo", ["fmt", "--all"])).ends_with(0);
         for path in world.git(["ls-files", "*.rs"]).lines().filter(|path| is_root(path)) {
             let text = format!("#![allow(warnings, clippy::all)]\n\n{}", world.read(path));
             world.file(path, &text);
         }
+        run(&mut world.with("cargo", ["fmt", "--all"])).ends_with(0);
         world.commit();
         workflow_runs::ci_passes(&world);
         world
