@@ -126,7 +126,8 @@ fn the_workflows_of_init_pass_in_published_programs() {
             let config = &inspected.ends_with(0).json()["images"][0]["config"]["config"];
             assert_eq!(config["ExposedPorts"], serde_json::json!({ "8080/tcp": {} }));
             assert_eq!(config["User"], "1000");
-            assert_eq!(config["Entrypoint"], serde_json::json!(["/shellharden"]));
+            // Programs of images made here are always in this folder.
+            assert_eq!(config["Entrypoint"], serde_json::json!(["/usr/local/bin/shellharden"]));
         }
     }
 }
