@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
-use jiff::Timestamp;
+use anyhow::Result;
 use jiff::civil::Date;
 use serde::Serialize;
 
@@ -277,13 +276,6 @@ fn lock_is_current(subject: &Subject<'_>) -> Result<Report> {
     Ok(Report { passed: findings.is_empty(), detail, findings, lines: String::new() })
 }
 
-/// The day, in UTC.
-fn today() -> Result<Date> {
-    let seconds = i64::try_from(files::now()).context("read the clock")?;
-    let now = Timestamp::from_second(seconds).context("read the clock")?;
-    Ok(now.to_zoned(jiff::tz::TimeZone::UTC).date())
-}
-
 /// Opens the configured advisory database.
 fn database(rules: &rules::Rules, subject: &Subject<'_>) -> Result<database::Opening> {
     let Subject { project, config, options, cache, term } = *subject;
@@ -310,7 +302,7 @@ pub fn look_at_database(subject: &Subject<'_>) -> Result<DatabaseLook, Box<Findi
             database::Opening::Opened(database) => Ok(DatabaseLook {
                 as_of: database.as_of,
                 advisories: database.advisories.all.len(),
-                finding: stale(&database, options.strict, today()?),
+                finding: stale(&database, options.strict, files::today()?),
             }),
             database::Opening::OutOfReach(why) => anyhow::bail!("no advisory database: {why}"),
         }
@@ -363,7 +355,7 @@ fn audited(subject: &Subject<'_>) -> Result<Report> {
     let found = |finding: Finding| CheckFinding { id: finding.rule.to_owned(), url: None, finding };
     let advisories = &database.advisories;
     findings.extend(advisories.faults.iter().cloned().map(found));
-    let today = today()?;
+    let today = files::today()?;
     findings.extend(stale(&database, options.strict, today).map(found));
     notes.push(count(advisories.all.len(), "advisory").replace("advisorys", "advisories"));
     if let Some(day) = database.as_of {

@@ -9,10 +9,12 @@ use anyhow::{Context, Result, bail};
 
 use crate::finding::Help;
 
+mod clock;
 mod foreign;
 pub mod limits;
 mod lock;
 mod staging;
+pub use clock::{age, is_recent, now, set_age, today, touch, until};
 pub use foreign::{
     Boundary, open_regular, open_resolved, read_foreign, read_foreign_if_there, read_named,
     read_resolved, read_stdin,
@@ -386,46 +388,6 @@ pub fn list_one(path: &Path) -> Result<Option<DirEntry>> {
     let meta = if_there(fs::metadata(path)).with_context(context)?;
     let entry = meta.map(|meta| DirEntry::of(path.to_owned(), &meta)).transpose();
     entry.with_context(context)
-}
-
-/// How far the clocks of this machine and of a file system may differ.
-const SKEW: Duration = Duration::from_secs(300);
-
-/// Whether a time is at most `within` ago. A time in the future was set by a wrong clock, so it
-/// is not recent.
-pub fn is_recent(of: SystemTime, within: Duration) -> bool {
-    age(of) < within && until(of) < SKEW
-}
-
-/// How long ago a time was; zero for one in the future.
-#[expect(clippy::disallowed_methods, reason = "the clock stands here, where ages are compared")]
-pub fn age(of: SystemTime) -> Duration {
-    SystemTime::now().duration_since(of).unwrap_or(Duration::ZERO)
-}
-
-/// How long until a time; zero for one in the past.
-#[expect(clippy::disallowed_methods, reason = "the clock stands here, where ages are compared")]
-pub fn until(then: SystemTime) -> Duration {
-    then.duration_since(SystemTime::now()).unwrap_or(Duration::ZERO)
-}
-
-/// Seconds since 1970.
-pub fn now() -> u64 {
-    age(SystemTime::UNIX_EPOCH).as_secs()
-}
-
-/// Marks a file as used now, for caches that keep what was used recently.
-#[expect(clippy::disallowed_methods, reason = "the clock stands here, where ages are compared")]
-pub fn touch(file: &File) -> std::io::Result<()> {
-    file.set_modified(SystemTime::now())
-}
-
-/// Marks a file as last used `age` ago.
-#[expect(clippy::disallowed_methods, reason = "the clock stands here, where ages are compared")]
-pub fn set_age(path: &Path, age: Duration) -> Result<()> {
-    let context = || format!("touch {}", path.display());
-    let file = fs::OpenOptions::new().append(true).open(path).with_context(context)?;
-    file.set_modified(SystemTime::now() - age).with_context(context)
 }
 
 /// The free space for unprivileged users on a folder's disk, in bytes; `None` where the system

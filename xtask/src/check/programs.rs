@@ -13,9 +13,9 @@ use super::lock::Lock;
 use super::rules::{self, Rules};
 use super::tools::count;
 use super::updates::Updates;
-use super::{CheckFinding, audit, stale, today};
+use super::{CheckFinding, audit, stale};
 use crate::config::CheckConfig;
-use crate::files::Boundary;
+use crate::files::{self, Boundary};
 use crate::finding::{self, Finding, Place, Severity};
 use crate::oci::Root;
 use crate::stamp::{Kind, List};
@@ -78,7 +78,9 @@ impl Audit {
         let rules = rules::rules(config, reach.root, boundary)?;
         let source = named.or(rules.database.as_deref()).unwrap_or(&config.database);
         match database::open(source, reach)? {
-            Opening::Opened(database) => Ok(Audit { database: *database, rules, today: today()? }),
+            Opening::Opened(database) => {
+                Ok(Audit { database: *database, rules, today: files::today()? })
+            }
             Opening::OutOfReach(why) => bail!("no advisory database: {why}"),
         }
     }

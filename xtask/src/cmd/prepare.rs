@@ -1,7 +1,6 @@
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
-use jiff::Timestamp;
+use anyhow::Result;
 
 use super::{Common, World};
 use crate::files;
@@ -23,10 +22,7 @@ pub fn run(
     world: &World,
 ) -> Result<ExitCode> {
     let (project, config) = world.project_and_config(common, &[])?;
-    let now = i64::try_from(files::now()).context("read the clock")?;
-    let now = Timestamp::from_second(now).context("read the clock")?;
-    let today = now.to_zoned(jiff::tz::TimeZone::UTC).date();
-    let prepared = prepare::plan(wanted, packages, &project, &config, today)?;
+    let prepared = prepare::plan(wanted, packages, &project, &config, files::today()?)?;
     if dry_run {
         world.term.results(&prepared, lines(&prepared))?;
         return Ok(ExitCode::SUCCESS);

@@ -136,9 +136,7 @@ fn age(version: &str) -> Option<i32> {
     let year =
         || version.get(..4)?.parse().ok().and_then(|year| jiff::civil::Date::new(year, 1, 1).ok());
     let day = version.parse().ok().or_else(year)?;
-    let now = i64::try_from(files::now()).ok().and_then(|now| Timestamp::from_second(now).ok())?;
-    let today = now.to_zoned(jiff::tz::TimeZone::UTC).date();
-    today.since(day).ok().map(|span| span.get_days())
+    files::today().ok()?.since(day).ok().map(|span| span.get_days())
 }
 
 /// The clock: against the last server that said its time, and against the last commit.
