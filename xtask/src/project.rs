@@ -35,7 +35,7 @@ mod rustup;
 mod stale;
 mod tag_form;
 
-pub use crates::Crate;
+pub use crates::{CRATES_IO, Crate, is_crates_io};
 pub use cross::Cross;
 pub use git::Git;
 pub use graph::{Graph, NativeCrate, Wanted};

@@ -7,9 +7,9 @@ use platforms::target::{Arch, OS};
 use semver::VersionReq;
 use serde::Deserialize;
 
-use super::lock;
 use super::unaffected::Unaffected;
 use crate::config::Rating;
+use crate::project::is_crates_io;
 
 /// An identifier that is not given yet.
 pub const PLACEHOLDER: &str = "RUSTSEC-0000-0000";
@@ -109,7 +109,7 @@ impl Advisory {
             rating: advisory.cvss.map(|cvss| rating(cvss.severity())),
             informational: advisory.informational,
             withdrawn: advisory.withdrawn.is_some(),
-            of_crates_io: advisory.source.is_none_or(|source| lock::is_crates_io(&source)),
+            of_crates_io: advisory.source.is_none_or(|source| is_crates_io(&source)),
             arch: affected.arch,
             os: affected.os,
             unaffected: Unaffected::of(patched.iter().chain(&unaffected))?,

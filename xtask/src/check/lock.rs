@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::CheckFinding;
 use crate::files::{self, limits};
 use crate::finding::{Finding, Help, Place};
+use crate::project::{self, is_crates_io};
 use crate::stamp::{CRATES_IO, List, Listed};
 
 /// Its path in findings: code scanning knows files by their paths in the workspace's folder.
@@ -19,16 +20,6 @@ pub const LOCK: &str = "Cargo.lock";
 /// The newest known version of the format.
 /// <https://doc.rust-lang.org/cargo/reference/resolver.html#lockfile-versions>
 const NEWEST: u32 = 4;
-
-/// crates.io, as lock files name it: by the index in git, which stands for both; and by the
-/// sparse one.
-const CRATES_IO_INDEX: &str = "registry+https://github.com/rust-lang/crates.io-index";
-const SPARSE: &str = "sparse+https://index.crates.io/";
-
-/// Whether a source in a lock file is crates.io.
-pub fn is_crates_io(source: &str) -> bool {
-    [CRATES_IO_INDEX, SPARSE].contains(&source)
-}
 
 /// A package of a lock file.
 #[derive(Debug)]
@@ -163,7 +154,7 @@ impl Lock {
                 name: name.clone(),
                 version: version.parse().with_context(what)?,
                 // Advisories are about crates of this source alone.
-                source: (source == CRATES_IO).then(|| CRATES_IO_INDEX.to_owned()),
+                source: (source == CRATES_IO).then(|| project::CRATES_IO.to_owned()),
                 needs: Vec::new(),
             })
         };

@@ -28,6 +28,16 @@ pub const TREE: [&str; 9] = [
 /// The heading before a crate's build dependencies.
 const BUILD: &str = "[build-dependencies]";
 
+/// crates.io, as Cargo.lock names it: by the index in git, which stands for both, and by the
+/// sparse one.
+pub const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
+const CRATES_IO_SPARSE: &str = "sparse+https://index.crates.io/";
+
+/// Whether a source, as Cargo.lock and `cargo metadata` write it, is crates.io.
+pub fn is_crates_io(source: &str) -> bool {
+    [CRATES_IO, CRATES_IO_SPARSE].contains(&source)
+}
+
 /// The forms of a library for other languages.
 const EXPORTS: [TargetKind; 3] = [TargetKind::CDyLib, TargetKind::DyLib, TargetKind::StaticLib];
 
@@ -63,11 +73,7 @@ pub struct Crate {
 impl Crate {
     /// Whether it comes from crates.io, by either of its two indexes.
     pub fn is_of_crates_io(&self) -> bool {
-        const INDEXES: [&str; 2] = [
-            "registry+https://github.com/rust-lang/crates.io-index",
-            "sparse+https://index.crates.io/",
-        ];
-        self.source.as_deref().is_some_and(|source| INDEXES.contains(&source))
+        self.source.as_deref().is_some_and(is_crates_io)
     }
 }
 
