@@ -150,6 +150,8 @@ pub struct Http<'a> {
     reaches: Mutex<BTreeMap<String, Vec<location::Reach>>>,
     /// Waits that servers asked for.
     waits: Mutex<retry::Waits>,
+    /// The certificates that are kept for single servers, once these were looked for.
+    kept: Mutex<BTreeMap<Origin, Option<certs_d::HostCerts>>>,
     /// What the last server's clock says.
     clock: Mutex<Option<Clock>>,
     stopped: AtomicBool,
@@ -158,8 +160,9 @@ pub struct Http<'a> {
 impl<'a> Http<'a> {
     pub fn new(settings: Settings, term: &'a Term) -> Http<'a> {
         let (agents, reaches, waits) = (Mutex::default(), Mutex::default(), Mutex::default());
-        let (clock, stopped) = (Mutex::default(), AtomicBool::new(false));
-        Http { settings, term, agents, reaches, waits, clock, stopped }
+        let (kept, clock) = (Mutex::default(), Mutex::default());
+        let stopped = AtomicBool::new(false);
+        Http { settings, term, agents, reaches, waits, kept, clock, stopped }
     }
 
     /// The certificates that are trusted: how many, and from where.
@@ -359,13 +362,24 @@ impl<'a> Http<'a> {
         call.failed(Fault::Status { status, from, headers, body: bytes, rate_limit })
     }
 
+    /// The certificates that are kept for a server alone. Folders are looked through once.
+    fn kept(&self, origin: &Origin) -> Result<Option<certs_d::HostCerts>> {
+        if origin.scheme == Scheme::Http {
+            return Ok(None);
+        }
+        let mut known = locked(&self.kept);
+        if let Some(kept) = known.get(origin) {
+            return Ok(kept.clone());
+        }
+        let kept = certs_d::find(&self.settings.trust.per_host, &origin.authority())?;
+        known.insert(origin.clone(), kept.clone());
+        Ok(kept)
+    }
+
     /// The connections for the origin's scheme and proxy.
     fn agent(&self, origin: &Origin) -> Result<Agent> {
         let route = self.settings.proxies.route(origin);
-        let kept = match origin.scheme {
-            Scheme::Https => certs_d::find(&self.settings.trust.per_host, &origin.authority())?,
-            Scheme::Http => None,
-        };
+        let kept = self.kept(origin)?;
         let key = (origin.scheme, route, kept.as_ref().map(|_| origin.clone()));
         let mut agents = locked(&self.agents);
         if let Some(agent) = agents.get(&key) {

@@ -10,7 +10,7 @@ use crate::files;
 use crate::finding::failure;
 
 /// What is kept for a server.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct HostCerts {
     /// Authorities that are trusted too, for this server alone.
     pub authorities: Vec<PathBuf>,
