@@ -245,8 +245,8 @@ pub fn host(remote: &str) -> Option<String> {
     (host.len() > 1).then(|| host.to_ascii_lowercase())
 }
 
-/// A file that is outdated or missing.
-pub fn stale(path: &Path, exists: bool) -> Finding {
+/// A file that is outdated or missing, and what writes it.
+pub fn stale(path: &Path, exists: bool, fix: &str) -> Finding {
     let why = if exists { "it is outdated" } else { "it is missing" };
-    Finding::error("init-stale", Place::file(path), why, "run `cargo dockless init --workflows`")
+    Finding::error("init-stale", Place::file(path), why, fix)
 }

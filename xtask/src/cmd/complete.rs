@@ -1,5 +1,6 @@
 //! What may stand at the cursor of a shell. The scripts that `completions` prints ask here.
 
+use std::cell::OnceCell;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -41,12 +42,20 @@ pub fn run(args: &Args, common: &Common, world: &World) -> Result<ExitCode> {
     command.build();
     let word = text(&args.word);
     let cursor = Cursor::find(&command, before.get(1..).unwrap_or_default(), &word);
+    let known = OnceCell::new();
+    let at_hand = || known.get_or_init(|| project(&cursor, &[], common, world)).as_ref();
     // `xtask` may be another tool's.
-    let is_ours = before.first().is_none_or(|program| program != "xtask") || {
-        project(&cursor, &[], common, world).is_some_and(|(project, _)| runs_dockless(&project))
-    };
+    let is_ours = before.first().is_none_or(|program| program != "xtask")
+        || at_hand().is_some_and(|(project, _)| runs_dockless(project));
     let found = if is_ours {
-        cursor.candidates(|names| self::names(names, &cursor, common, world))
+        cursor.candidates(|wanted| match wanted {
+            // rustc is asked for its list where a target is named that is not common.
+            Names::Targets => {
+                let unknown = ["any-unknown-target".to_owned()];
+                names(wanted, project(&cursor, &unknown, common, world).as_ref())
+            }
+            _ => names(wanted, at_hand()),
+        })
     } else {
         Vec::new()
     };
@@ -81,12 +90,8 @@ fn runs_dockless(project: &Project) -> bool {
 }
 
 /// The names that the project has: first those to choose from, then all that are allowed.
-fn names(names: Names, cursor: &Cursor<'_>, common: &Common, world: &World) -> [Vec<String>; 2] {
-    // rustc is asked for its list where a target is named that is not common.
-    let unknown = (names == Names::Targets).then(|| "any-unknown-target".to_owned());
-    let Some((project, config)) = project(cursor, unknown.as_slice(), common, world) else {
-        return [Vec::new(), Vec::new()];
-    };
+fn names(names: Names, known: Option<&(Project, Option<Config>)>) -> [Vec<String>; 2] {
+    let Some((project, config)) = known else { return [Vec::new(), Vec::new()] };
     let programs = || project.packages.iter().filter(|it| !it.bins.is_empty() && !it.is_xtask);
     let targets = || config.iter().flat_map(|it| &it.packages).flat_map(|it| &it.targets);
     let first: Vec<String> = match names {
@@ -104,6 +109,6 @@ fn names(names: Names, cursor: &Cursor<'_>, common: &Common, world: &World) -> [
             targets().filter_map(|it| it.platform()).map(|it| it.to_string()).collect()
         }
     };
-    let all = if names == Names::Targets { project.rustc.targets } else { Vec::new() };
+    let all = if names == Names::Targets { project.rustc.targets.clone() } else { Vec::new() };
     [first, all]
 }

@@ -23,10 +23,10 @@ mod workflows;
 /// With --from it takes over what the files of other tools say: GoReleaser, cargo-dist, ko, a
 /// Dockerfile, cross, cargo-deb and cargo-binstall. What has no counterpart is listed.
 ///
-/// --workflows and --kubernetes write only what they name. The workflows follow the project's settings: one job builds each target on a runner that has
-/// its linker, one job merges and publishes, and others attest what was published. Every night
-/// audit.yml audits the latest release. Actions are pinned by commit, and Dependabot updates the
-/// pins.
+/// --workflows and --kubernetes write only what they name. The workflows follow the project's
+/// settings: one job builds each target on a runner that has its linker, one job merges and
+/// publishes, and others attest what was published. Every night audit.yml audits the latest
+/// release. Actions are pinned by commit, and Dependabot updates the pins.
 ///
 /// With --reusable, release.yml calls a workflow of another repository that builds, publishes and
 /// attests, which this repository cannot change: SLSA Build L3 instead of L2. It is called by its

@@ -197,16 +197,8 @@ fn check(
     project: &Project,
     planned: &Planned,
 ) -> Result<ExitCode> {
-    let stale = |change: &Change| {
-        let why = if change.before.is_some() { "it is outdated" } else { "it is missing" };
-        let place = Place::file(&change.path);
-        Finding::error(
-            "init-stale",
-            place,
-            why,
-            "run `cargo dockless init`, which shows the change",
-        )
-    };
+    let fix = "run `cargo dockless init`, which shows the change";
+    let stale = |change: &Change| init::stale(&change.path, change.before.is_some(), fix);
     let wrong: Vec<Finding> = planned.changes.iter().map(stale).collect();
     if !wrong.is_empty() {
         bail!(Findings(wrong));

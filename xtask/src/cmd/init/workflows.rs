@@ -54,7 +54,11 @@ pub fn write(args: &Args, common: &Common, world: &World) -> Result<ExitCode> {
             let kept = "it is yours; let it update `github-actions` too, for the workflows' pins";
             world.term.step("keep", format!("{}: {kept}", path.display()));
         } else if args.check {
-            wrong.push(init::stale(&path, there.is_some()));
+            wrong.push(init::stale(
+                &path,
+                there.is_some(),
+                "run `cargo dockless init --workflows`",
+            ));
         } else if is_foreign {
             bail!(failure(
                 format!("{} was not written by dockless, so it is not replaced", path.display()),
