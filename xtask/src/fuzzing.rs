@@ -26,9 +26,11 @@ use crate::yaml::{self, Node, NodeKind};
 
 mod compare;
 mod init_from;
+mod slot;
 
 pub use compare::compare;
 pub use init_from::{init_from, init_from_text};
+pub use slot::slot;
 
 /// One target of each width and byte order, one without IRELATIVE, two with glibc,
 /// each kind of Mach-O and PE file, and one without proof.

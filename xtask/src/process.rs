@@ -34,7 +34,7 @@ pub use excerpt::excerpt;
 /// The variables that programs do not inherit: those that cargo and rustup set for the programs
 /// that they run, those that mislead a nested cargo or git, and those that each build sets anew.
 /// <https://doc.rust-lang.org/cargo/reference/environment-variables.html>
-const LEAKED: [&str; 21] = [
+const LEAKED: [&str; 22] = [
     "CARGO",
     "CARGO_MANIFEST_DIR",
     "CARGO_MANIFEST_PATH",
@@ -55,6 +55,7 @@ const LEAKED: [&str; 21] = [
     "DOCKLESS_COMMIT",
     "DOCKLESS_DATE",
     "DOCKLESS_DESCRIBE",
+    "DOCKLESS_SLOT",
     handover::MARK,
 ];
 const LEAKED_PREFIXES: [&str; 4] = ["CARGO_PKG_", "CARGO_BIN_EXE_", "CARGO_CFG_", "CARGO_FEATURE_"];

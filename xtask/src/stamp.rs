@@ -1,6 +1,6 @@
 //! What is put into finished programs: the list of their crates, in the section that
-//! cargo-auditable made common. It goes into a copy, without linking again; the program itself
-//! stays the same.
+//! cargo-auditable made common, and their version, in the slot of the crate dockless-version. It
+//! goes into a copy, without linking again; the program itself stays the same.
 //! <https://github.com/rust-secure-code/cargo-auditable>
 
 use anyhow::{Context, Result, bail, ensure};
@@ -18,15 +18,19 @@ mod list;
 mod macho;
 mod pe;
 mod signature;
+mod slot;
 mod universal;
 
 pub use finish::finish;
 pub use format::Format;
 pub use input::Input;
 pub use list::{CRATES_IO, Kind, List, Listed};
+pub use slot::texts;
+#[cfg(any(test, fuzzing))]
+pub use slot::{Texts, fill};
 
-/// The name of the section.
-const NAME: &[u8] = b".dep-v0";
+/// The name of the section with the list, in all formats.
+const LIST: &str = ".dep-v0";
 
 /// How many programs of a universal file are looked at. Apple's have up to 4.
 const SLICES: u32 = 32;
@@ -47,15 +51,29 @@ pub fn put(mut program: Vec<u8>, list: &[u8]) -> Result<Vec<u8>> {
         Some(Format::Universal { .. }) => bail!("the list goes into each of its programs"),
         None => bail!("it is no program"),
         Some(format) => {
-            if one(format, &input)?.is_some() {
+            if one(format, &input, LIST)?.is_some() {
                 return Ok(program);
             }
-            match format {
-                Format::Elf(_) => elf::add(&mut program, list),
-                Format::Pe => pe::add(&mut program, list),
-                Format::MachO | Format::Universal { .. } => macho::add(&mut program, list),
-            }?;
+            add(format, &mut program, LIST, list)?;
         }
+    }
+    Ok(program)
+}
+
+fn add(format: Format, program: &mut Vec<u8>, name: &str, content: &[u8]) -> Result<()> {
+    match format {
+        Format::Elf(_) => elf::add(program, name, content),
+        Format::Pe => pe::add(program, name, content),
+        Format::MachO | Format::Universal { .. } => macho::add(program, name, content),
+    }
+}
+
+/// A program with one more section of slots, as no linker makes it.
+#[cfg(any(test, fuzzing))]
+pub fn with_slot(mut program: Vec<u8>, section: &[u8]) -> Result<Vec<u8>> {
+    match format_of(&Input::open(&program[..])?)? {
+        Some(format) => add(format, &mut program, slot::SLOT, section)?,
+        None => bail!("it is no program"),
     }
     Ok(program)
 }
@@ -86,7 +104,7 @@ pub fn has_sections(program: &[u8]) -> bool {
 }
 
 fn list<'d, R: ReadRef<'d>>(format: Format, input: &Input<R>) -> Result<Option<List>> {
-    let Some(Placed { offset, size }) = one(format, input)? else { return Ok(None) };
+    let Some(Placed { offset, size }) = one(format, input, LIST)? else { return Ok(None) };
     let bytes = input.bytes(offset, size, "the section .dep-v0")?;
     List::unpack(bytes).map(Some).context("read its list of crates")
 }
@@ -95,16 +113,16 @@ fn format_of<'d, R: ReadRef<'d>>(input: &Input<R>) -> Result<Option<Format>> {
     Ok(Format::of(input.bytes(0, input.len().min(32), "the first bytes")?))
 }
 
-/// The section of a program; an error where it has two, as others read the first or the last.
-fn one<'d, R: ReadRef<'d>>(format: Format, input: &Input<R>) -> Result<Option<Placed>> {
+/// The section with the name; an error where there are two, as others read the first or the last.
+fn one<'d, R: ReadRef<'d>>(format: Format, input: &Input<R>, name: &str) -> Result<Option<Placed>> {
     let found = match format {
-        Format::Elf(_) => elf::find(input),
-        Format::Pe => pe::find(input),
-        Format::MachO | Format::Universal { .. } => macho::find(input),
+        Format::Elf(_) => elf::find(input, name),
+        Format::Pe => pe::find(input, name),
+        Format::MachO | Format::Universal { .. } => macho::find(input, name),
     }?;
     ensure!(
         found.len() <= 1,
-        "it has {} sections .dep-v0, and which counts is unclear",
+        "it has {} sections {name}, and which counts is unclear",
         found.len()
     );
     Ok(found.first().copied())

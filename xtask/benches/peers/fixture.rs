@@ -35,12 +35,14 @@ impl Bench {
         })
     }
 
-    /// The tool's own sources in two shapes that differ in one thing, the crate
-    /// that reads the version: `thin` is as it is in the repository, and `mono`
-    /// has the same modules in the binary crate.
+    /// The tool's own sources in three shapes that differ in one thing, the crate
+    /// that reads the version: `thin` is as it is in the repository, `mono` has the
+    /// same modules in the binary crate, and `slot` has the library of `thin` and
+    /// takes its version from a slot.
     pub fn large(&self) -> Result<Project> {
         self.project("large", "thin", |root| {
-            let members = "[workspace]\nresolver = \"3\"\nmembers = [\"thin\", \"mono\"]\n";
+            let members = "[workspace]\nresolver = \"3\"\n\
+                           members = [\"thin\", \"mono\", \"slot\"]\n";
             write(&root.join("Cargo.toml"), &(members.to_owned() + RELEASE_PROFILE))?;
             for member in ["thin", "mono"] {
                 for folder in ["src", "templates"] {
@@ -72,8 +74,27 @@ impl Bench {
                         cmd::main(option_env!(\"DOCKLESS_VERSION\"))\n}";
             write(&src.join("main.rs"), &library.replace(export, main))?;
             std::fs::remove_dir_all(src.join("bin")).context("make the single crate")?;
-            std::fs::remove_file(src.join("lib.rs")).context("make the single crate")
+            std::fs::remove_file(src.join("lib.rs")).context("make the single crate")?;
+            self.slot(root)
         })
+    }
+
+    fn slot(&self, root: &Path) -> Result<()> {
+        let source = self.repository.join("xtask/version");
+        let version = root.join("dockless-version");
+        copy(&source.join("src"), &version.join("src"))?;
+        write(&version.join("README.md"), &read(&source.join("README.md"))?)?;
+        let manifest = |name: &str| {
+            format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n")
+        };
+        write(&version.join("Cargo.toml"), &manifest("dockless-version"))?;
+        let dependencies = "license = \"Apache-2.0\"\n\n[dependencies]\n\
+                            dockless-version = { path = \"../dockless-version\" }\n\
+                            thin = { path = \"../thin\" }\n";
+        write(&root.join("slot/Cargo.toml"), &(manifest("slot") + dependencies))?;
+        let main = "fn main() -> std::process::ExitCode {\n    \
+                    dockless::main(dockless_version::version())\n}\n";
+        write(&root.join("slot/src/main.rs"), main)
     }
 
     /// Makes the project by `fill`, commits it, and clones it for each peer.

@@ -1,7 +1,7 @@
 //! The tool against its peers, in one run: `cargo bench -p dockless`.
 //!
 //! `cargo bench -p dockless -- PART…` runs parts of it: `release`, `large`,
-//! `build`, `version`, `alias`, `krew`, `check`,
+//! `build`, `version`, `slot`, `alias`, `krew`, `check`,
 //! `trust`. Without a part all run. The projects that are measured are made in a
 //! temporary folder. With DOCKLESS_BENCH_DIR they are made there, and the next
 //! run uses them again as they are, until the folder is removed.
@@ -17,6 +17,7 @@ mod fixture;
 mod parts;
 #[path = "../shared/race.rs"]
 mod race;
+mod slot;
 mod table;
 mod trust;
 
@@ -26,8 +27,8 @@ use anyhow::{Context, Result};
 
 use crate::bench::Bench;
 
-const PARTS: [&str; 8] =
-    ["release", "large", "build", "version", "alias", "krew", "check", "trust"];
+const PARTS: [&str; 9] =
+    ["release", "large", "build", "version", "slot", "alias", "krew", "check", "trust"];
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -65,6 +66,7 @@ fn measure(wanted: impl Fn(&str) -> bool) -> Result<()> {
             "large" => parts::large(&bench),
             "build" => parts::build(&bench),
             "version" => parts::version(&bench),
+            "slot" => slot::slot(&bench),
             "alias" => parts::alias(&bench),
             "krew" => parts::krew(&bench),
             "check" => parts::check(&bench),

@@ -20,6 +20,7 @@ mod macho;
 mod macho_sketch;
 mod pe;
 mod sketch;
+mod slots;
 mod stamped;
 use sketch::Sketch;
 

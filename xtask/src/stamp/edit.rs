@@ -57,3 +57,12 @@ pub(super) fn append(program: &mut Vec<u8>, align: usize, bytes: &[u8]) -> u64 {
     program.extend(bytes);
     at
 }
+
+/// Writes the bytes over those at the offset.
+pub(super) fn overwrite(program: &mut [u8], offset: u64, bytes: &[u8]) -> Result<()> {
+    let at = usize::try_from(offset)?;
+    let end = at.checked_add(bytes.len()).context("find the bytes to write over")?;
+    let old = program.get_mut(at..end);
+    old.context("find the bytes to write over")?.copy_from_slice(bytes);
+    Ok(())
+}

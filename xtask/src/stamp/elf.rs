@@ -1,6 +1,6 @@
-//! The section in ELF files, of both widths and byte orders.
+//! Sections in ELF files, of both widths and byte orders.
 //!
-//! The list, a longer table of names and a longer table of sections are appended. Of what is
+//! A new one's bytes, a longer table of names and a longer table of sections are appended. Of what is
 //! before them only the header's three fields of sections change, and nothing that is loaded.
 //! The format: <https://refspecs.linuxfoundation.org/elf/gabi4+/contents.html>
 
@@ -10,9 +10,9 @@ use anyhow::{Context, Result, bail, ensure};
 use object::ReadRef;
 use object::elf;
 
+use super::Placed;
 use super::edit::{Field, append};
 use super::input::Input;
-use super::{NAME, Placed};
 
 /// Section numbers from here on have other meanings (SHN_LORESERVE).
 const RESERVED: u64 = 0xff00;
@@ -151,25 +151,24 @@ impl<'d> Sections<'d> {
         Ok((kind, offset..end))
     }
 
-    /// Whether a section has the name of lists.
-    fn is_list(&self, at: u64) -> bool {
+    fn is_named(&self, at: u64, name: &str) -> bool {
         let named = || {
-            let name = SECTION_NAME.read(self.header(at)?, self.form.big).ok()?;
-            let rest = self.names.get(usize::try_from(name).ok()?..)?;
-            rest.strip_prefix(NAME)?.first().filter(|end| **end == 0)
+            let own = SECTION_NAME.read(self.header(at)?, self.form.big).ok()?;
+            let rest = self.names.get(usize::try_from(own).ok()?..)?;
+            rest.strip_prefix(name.as_bytes())?.first().filter(|end| **end == 0)
         };
         named().is_some()
     }
 }
 
-/// The sections with lists.
-pub(super) fn find<'d, R: ReadRef<'d>>(input: &Input<R>) -> Result<Vec<Placed>> {
+/// The sections with the name.
+pub(super) fn find<'d, R: ReadRef<'d>>(input: &Input<R>, name: &str) -> Result<Vec<Placed>> {
     let sections = Sections::read(input)?;
     let mut found = Vec::new();
-    for at in (0..sections.count()).filter(|at| sections.is_list(*at)) {
+    for at in (0..sections.count()).filter(|at| sections.is_named(*at, name)) {
         let (kind, place) = sections.place(at)?;
-        ensure!(kind != elf::SHT_NOBITS.0, "its section .dep-v0 has no bytes in the file");
-        input.check(place.start, place.end - place.start, "the section .dep-v0")?;
+        ensure!(kind != elf::SHT_NOBITS.0, "its section {name} has no bytes in the file");
+        input.check(place.start, place.end - place.start, &format!("the section {name}"))?;
         found.push(Placed { offset: place.start, size: place.end - place.start });
     }
     Ok(found)
@@ -180,8 +179,8 @@ pub(super) fn has_sections<'d, R: ReadRef<'d>>(input: &Input<R>) -> Result<bool>
     Ok(Sections::read(input)?.count() > 0)
 }
 
-/// Adds the section to a program that has none.
-pub(super) fn add(program: &mut Vec<u8>, list: &[u8]) -> Result<()> {
+/// Adds a section with the name and the content.
+pub(super) fn add(program: &mut Vec<u8>, name: &str, content: &[u8]) -> Result<()> {
     let sections = Sections::read(&Input::open(&program[..])?)?;
     let (form, names_at) = (sections.form, sections.names_at);
     let (big, entry) = (form.big, usize::try_from(form.entry)?);
@@ -199,7 +198,7 @@ pub(super) fn add(program: &mut Vec<u8>, list: &[u8]) -> Result<()> {
         names.push(0);
         at
     };
-    let list_name = add_name(NAME);
+    let name_at = add_name(name.as_bytes());
     let names_at = if names_at == 0 {
         let mut header = vec![0; entry];
         SECTION_NAME.write(&mut header, big, add_name(b".shstrtab"))?;
@@ -211,11 +210,11 @@ pub(super) fn add(program: &mut Vec<u8>, list: &[u8]) -> Result<()> {
         usize::try_from(names_at)?
     };
     let mut header = vec![0; entry];
-    SECTION_NAME.write(&mut header, big, list_name)?;
+    SECTION_NAME.write(&mut header, big, name_at)?;
     form.kind.write(&mut header, big, elf::SHT_PROGBITS.0.into())?;
     form.align.write(&mut header, big, 1)?;
-    form.offset.write(&mut header, big, append(program, 1, list))?;
-    form.size.write(&mut header, big, list.len() as u64)?;
+    form.offset.write(&mut header, big, append(program, 1, content))?;
+    form.size.write(&mut header, big, content.len() as u64)?;
     headers.extend(header);
     let count = (headers.len() / entry) as u64;
     ensure!(count < RESERVED, "it has {} sections, and no more fit", count - 1);

@@ -1,10 +1,12 @@
-//! Finishes what cargo made: the lists go in, and programs of several processors are joined.
+//! Finishes what cargo made: lists and versions go in, and programs of several processors are
+//! joined.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
 use super::list::List;
+use super::slot::{self, KRATE, Texts};
 use super::universal;
 use crate::compile::Compiled;
 use crate::files;
@@ -16,8 +18,8 @@ use crate::target::Target;
 /// The folder of finished programs, in the target folder.
 const FINISHED: &str = "dockless";
 
-/// The programs as they are shipped: those that are to have a list have it, in a copy, and
-/// cargo's own file stays as it is; and universal ones are joined of theirs.
+/// The programs as they are shipped: those that are to have a list or a version have it, in a
+/// copy, and cargo's own file stays as it is; and universal ones are joined of theirs.
 pub fn finish(
     compiled: Vec<Compiled>,
     builds: &[BuildPlan],
@@ -25,7 +27,9 @@ pub fn finish(
 ) -> Result<Vec<Compiled>> {
     let mut finished = Vec::new();
     for program in compiled {
-        finished.push(if program.is_auditable() { stamped(program, project)? } else { program });
+        let build = builds.iter().find(|build| build.package == program.package());
+        let build = build.context("find the build of a program")?;
+        finished.push(stamped(program, build, project)?);
     }
     for build in builds {
         for target in &build.joined {
@@ -37,19 +41,42 @@ pub fn finish(
     Ok(finished)
 }
 
-fn stamped(program: Compiled, project: &Project) -> Result<Compiled> {
+fn stamped(program: Compiled, build: &BuildPlan, project: &Project) -> Result<Compiled> {
+    let has_slot = program.crates().iter().any(|krate| krate.name == KRATE && !krate.host);
+    if !has_slot && !program.is_auditable() {
+        return Ok(program);
+    }
     let (bin, target) = (program.bin(), program.target());
-    let context = || format!("put the list of crates into {bin} for {target}");
-    let list = List::of(program.crates()).and_then(|list| list.pack()).with_context(context)?;
-    let help = || Help("set `auditable = false` in [package.metadata.dockless]".to_owned());
-    let bytes = super::put(files::read(program.path())?, &list);
-    let bytes = bytes.with_context(context).with_context(help)?;
+    let mut bytes = files::read(program.path())?;
+    // Always, so that a full build gives the same bytes.
+    let is_filled = has_slot
+        && slot::fill(&mut bytes, &texts(build))
+            .with_context(|| format!("put the version into {bin} for {target}"))?;
+    if program.is_auditable() {
+        let context = || format!("put the list of crates into {bin} for {target}");
+        let list = List::of(program.crates()).and_then(|list| list.pack()).with_context(context)?;
+        let help = || Help("set `auditable = false` in [package.metadata.dockless]".to_owned());
+        bytes = super::put(bytes, &list).with_context(context).with_context(help)?;
+    } else if !is_filled {
+        return Ok(program);
+    }
     let path = place(&program, project)?;
     // An unchanged file keeps its time.
     if !files::holds(&path, &bytes)? {
         files::write_program(&path, &bytes)?;
     }
     Ok(program.moved_to(path))
+}
+
+/// What the build's variables say, too: a slot and `option_env!` tell the same.
+fn texts(build: &BuildPlan) -> Texts {
+    let text = |name: &str| build.env.get(name).cloned().unwrap_or_default();
+    Texts {
+        version: text("DOCKLESS_VERSION"),
+        commit: text("DOCKLESS_COMMIT"),
+        date: text("DOCKLESS_DATE"),
+        describe: text("DOCKLESS_DESCRIBE"),
+    }
 }
 
 /// Where the finished program is: `target/dockless/TARGET/PROFILE/PROGRAM`.

@@ -1,6 +1,6 @@
-//! The section in Mach-O files of 64 bits.
+//! Sections in Mach-O files of 64 bits.
 //!
-//! It is the last of the segment `__DATA`, after all memory that this has: before that, it would
+//! A new one is the last of the segment `__DATA`, after all memory that this has: before that, it would
 //! fill variables that begin as zeros. Its header goes into the room that linkers leave after the
 //! load commands. Where the segment is full it grows, and `__LINKEDIT`, which is after it, moves.
 //! The format: `<mach-o/loader.h>`.
@@ -15,7 +15,7 @@ use object::{LittleEndian as LE, ReadRef, U32, U64};
 
 use super::edit::Field;
 use super::input::Input;
-use super::{NAME, Placed, signature};
+use super::{Placed, signature};
 
 /// In bytes: of load commands. A large program has a few thousand.
 const COMMANDS: u64 = 256 * 1024;
@@ -117,6 +117,14 @@ impl<'d> Headers<'d> {
         Ok(segment)
     }
 
+    /// The offset of the command of the code signature.
+    fn signature(&self) -> Result<Option<u64>> {
+        let mut all = self.commands.iter().filter(|(kind, _)| *kind == macho::LC_CODE_SIGNATURE);
+        let first = all.next();
+        ensure!(all.next().is_none(), "it has more than one code signature");
+        Ok(first.map(|(_, at)| *at))
+    }
+
     /// Where the first content is.
     fn content(&self) -> Option<u64> {
         let sections = self.segments.iter().flat_map(|segment| segment.sections);
@@ -133,17 +141,17 @@ fn is_zeros(section: &Section) -> bool {
     kinds.contains(&section.flags.get(LE).typ())
 }
 
-/// The sections with lists.
-pub(super) fn find<'d, R: ReadRef<'d>>(input: &Input<R>) -> Result<Vec<Placed>> {
+/// The sections with the name, in the segment `__DATA`.
+pub(super) fn find<'d, R: ReadRef<'d>>(input: &Input<R>, name: &str) -> Result<Vec<Placed>> {
     let headers = Headers::read(input)?;
     let mut found = Vec::new();
     for section in headers.segments.iter().flat_map(|segment| segment.sections) {
-        if !is(&section.segname, b"__DATA") || !is(&section.sectname, NAME) {
+        if !is(&section.segname, b"__DATA") || !is(&section.sectname, name.as_bytes()) {
             continue;
         }
-        ensure!(!is_zeros(section), "its section .dep-v0 has no bytes in the file");
+        ensure!(!is_zeros(section), "its section {name} has no bytes in the file");
         let (offset, size) = (u64::from(section.offset.get(LE)), section.size.get(LE));
-        input.check(offset, size, "the section .dep-v0")?;
+        input.check(offset, size, &format!("the section {name}"))?;
         found.push(Placed { offset, size });
     }
     Ok(found)
@@ -170,9 +178,9 @@ struct Addition {
     signature: Option<u64>,
 }
 
-/// Adds the section to a program that has none.
-pub(super) fn add(program: &mut Vec<u8>, list: &[u8]) -> Result<()> {
-    let it = decide(&Input::open(&program[..])?, list.len() as u64)?;
+/// Adds a section with the name and the content.
+pub(super) fn add(program: &mut Vec<u8>, name: &str, content: &[u8]) -> Result<()> {
+    let it = decide(&Input::open(&program[..])?, name, content.len() as u64)?;
     let signed = it.signature.map(|at| signature::take(program, at)).transpose()?;
     for field in &it.moved {
         field.add(program, it.grown)?;
@@ -187,7 +195,7 @@ pub(super) fn add(program: &mut Vec<u8>, list: &[u8]) -> Result<()> {
     let grown_at = usize::try_from(it.grown_at)?;
     program.splice(grown_at..grown_at, vec![0; usize::try_from(it.grown)?]);
     let offset = usize::try_from(it.offset)?;
-    program[offset..][..list.len()].copy_from_slice(list);
+    program[offset..][..content.len()].copy_from_slice(content);
     // The commands behind the new header move into the room, whose zeros it takes.
     let (at, end) = (usize::try_from(it.header_at)?, usize::try_from(it.commands_end)?);
     program.copy_within(at..end, at + HEADER as usize);
@@ -205,7 +213,20 @@ pub(super) fn add(program: &mut Vec<u8>, list: &[u8]) -> Result<()> {
     signed.renew(program)
 }
 
-fn decide<'d, R: ReadRef<'d>>(input: &Input<R>, size: u64) -> Result<Addition> {
+/// Writes the bytes over those at the offset, and renews the signature.
+pub(super) fn overwrite(program: &mut [u8], offset: u64, bytes: &[u8]) -> Result<()> {
+    let input = Input::open(&*program)?;
+    let headers = Headers::read(&input)?;
+    let signature = match headers.signature()? {
+        None => None,
+        Some(_) => signed(&input, &headers, headers.segment(b"__LINKEDIT")?)?,
+    };
+    super::edit::overwrite(program, offset, bytes)?;
+    let Some(command) = signature else { return Ok(()) };
+    signature::refresh(program, command, offset..offset + bytes.len() as u64)
+}
+
+fn decide<'d, R: ReadRef<'d>>(input: &Input<R>, name: &str, size: u64) -> Result<Addition> {
     let headers = Headers::read(input)?;
     let room = headers.content().and_then(|content| content.checked_sub(headers.end));
     ensure!(
@@ -262,7 +283,7 @@ fn decide<'d, R: ReadRef<'d>>(input: &Input<R>, size: u64) -> Result<Addition> {
         commands_end: headers.end,
         data: data.at,
         linkedit: linkedit.at,
-        header: header(address, size, start),
+        header: header(name, address, size, start)?,
         header_at,
         offset: start.into(),
         grown_at: file_end,
@@ -274,11 +295,12 @@ fn decide<'d, R: ReadRef<'d>>(input: &Input<R>, size: u64) -> Result<Addition> {
 }
 
 /// A section's header.
-fn header(address: u64, size: u64, offset: u32) -> Section {
-    let mut name = [0; 16];
-    name[..NAME.len()].copy_from_slice(NAME);
-    Section {
-        sectname: name,
+fn header(name: &str, address: u64, size: u64, offset: u32) -> Result<Section> {
+    let mut padded = [0; 16];
+    let own = padded.get_mut(..name.len());
+    own.context("name a section in 16 bytes")?.copy_from_slice(name.as_bytes());
+    Ok(Section {
+        sectname: padded,
         segname: *b"__DATA\0\0\0\0\0\0\0\0\0\0",
         addr: U64::new(LE, address),
         size: U64::new(LE, size),
@@ -290,7 +312,7 @@ fn header(address: u64, size: u64, offset: u32) -> Section {
         reserved1: U32::new(LE, 0),
         reserved2: U32::new(LE, 0),
         reserved3: U32::new(LE, 0),
-    }
+    })
 }
 
 /// The offset of the command of the code signature, which is the end of `__LINKEDIT` and of the
@@ -300,17 +322,15 @@ fn signed<'d, R: ReadRef<'d>>(
     headers: &Headers<'_>,
     linkedit: &Segment<'_>,
 ) -> Result<Option<u64>> {
-    let mut all = headers.commands.iter().filter(|(kind, _)| *kind == macho::LC_CODE_SIGNATURE);
-    let Some((_, at)) = all.next() else { return Ok(None) };
-    ensure!(all.next().is_none(), "it has more than one code signature");
-    let place: &LinkeditDataCommand<LE> = input.record(*at, "the place of the signature")?;
+    let Some(at) = headers.signature()? else { return Ok(None) };
+    let place: &LinkeditDataCommand<LE> = input.record(at, "the place of the signature")?;
     let (start, size) = (u64::from(place.dataoff.get(LE)), u64::from(place.datasize.get(LE)));
     let (end, _) = linkedit.ends()?;
     ensure!(
         start >= linkedit.header.fileoff.get(LE) && start + size == end && end == input.len(),
         "its code signature is not the end of the file"
     );
-    Ok(Some(*at))
+    Ok(Some(at))
 }
 
 /// The offsets in load commands that lead behind `from`, but for those of segments.

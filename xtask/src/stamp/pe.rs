@@ -1,6 +1,6 @@
-//! The section in PE files.
+//! Sections in PE files.
 //!
-//! Its header goes into the room after the others, which linkers leave: headers begin at a
+//! A new one's header goes into the room after the others, which linkers leave: headers begin at a
 //! multiple of 512 bytes. Its bytes are appended, and mapped after all others.
 //! The format: <https://learn.microsoft.com/windows/win32/debug/pe-format>
 
@@ -9,9 +9,9 @@ use object::pe::{self, ImageDebugDirectory, ImageDosHeader, ImageFileHeader, Ima
 use object::pod::bytes_of;
 use object::{LittleEndian as LE, ReadRef, U16, U32};
 
+use super::Placed;
 use super::edit::{Field, append};
 use super::input::Input;
-use super::{NAME, Placed};
 
 /// How many sections Windows loads before Vista.
 const SECTIONS: u16 = 96;
@@ -70,11 +70,12 @@ impl<'d> Headers<'d> {
     }
 }
 
-/// The sections with lists.
-pub(super) fn find<'d, R: ReadRef<'d>>(input: &Input<R>) -> Result<Vec<Placed>> {
+/// The sections with the name.
+pub(super) fn find<'d, R: ReadRef<'d>>(input: &Input<R>, name: &str) -> Result<Vec<Placed>> {
     let headers = Headers::read(input)?;
+    let padded = padded(name)?;
     let mut found = Vec::new();
-    for section in headers.sections.iter().filter(|section| section.name == name()) {
+    for section in headers.sections.iter().filter(|section| section.name == padded) {
         let offset = u64::from(section.pointer_to_raw_data.get(LE));
         let stored = section.size_of_raw_data.get(LE);
         // What is beyond the memory's size pads the file.
@@ -82,17 +83,18 @@ pub(super) fn find<'d, R: ReadRef<'d>>(input: &Input<R>) -> Result<Vec<Placed>> 
             0 => stored,
             size => size.min(stored),
         };
-        input.check(offset, size.into(), "the section .dep-v0")?;
+        input.check(offset, size.into(), &format!("the section {name}"))?;
         found.push(Placed { offset, size: size.into() });
     }
     Ok(found)
 }
 
-/// The section's name: padded with NULs, and not ended by one.
-fn name() -> [u8; 8] {
-    let mut name = [0; 8];
-    name[..NAME.len()].copy_from_slice(NAME);
-    name
+/// A section's name as headers have it: padded with NULs, and not ended by one.
+fn padded(name: &str) -> Result<[u8; 8]> {
+    let mut padded = [0; 8];
+    let own = padded.get_mut(..name.len());
+    own.context("name a section in 8 bytes")?.copy_from_slice(name.as_bytes());
+    Ok(padded)
 }
 
 /// What a program needs for one section more.
@@ -112,18 +114,18 @@ struct Addition {
     debug: Option<(u64, u64)>,
 }
 
-/// Adds the section to a program that has none.
-pub(super) fn add(program: &mut Vec<u8>, list: &[u8]) -> Result<()> {
+/// Adds a section with the name and the content.
+pub(super) fn add(program: &mut Vec<u8>, name: &str, content: &[u8]) -> Result<()> {
     let it = decide(&Input::open(&program[..])?)?;
     if it.moved > 0 {
         it.make_room(program)?;
     }
-    let size = u32::try_from(list.len()).context("measure the list")?;
+    let size = u32::try_from(content.len()).context("measure the section")?;
     let raw = u64::from(size).next_multiple_of(it.file_alignment.into());
-    let offset = append(program, usize::try_from(it.file_alignment)?, list);
+    let offset = append(program, usize::try_from(it.file_alignment)?, content);
     program.resize(usize::try_from(offset + raw)?, 0);
     let header = ImageSectionHeader {
-        name: name(),
+        name: padded(name)?,
         virtual_size: U32::new(LE, size),
         virtual_address: U32::new(LE, it.address),
         size_of_raw_data: U32::new(LE, u32::try_from(raw)?),
@@ -141,13 +143,33 @@ pub(super) fn add(program: &mut Vec<u8>, list: &[u8]) -> Result<()> {
     let end = u64::from(it.address) + u64::from(size);
     let end = end.next_multiple_of(it.section_alignment.into());
     IMAGE_SIZE.of(it.optional)?.write(program, false, end)?;
-    // Linkers that compute no checksum leave 0.
-    let checksum = CHECKSUM.of(it.optional)?;
+    renew_checksum(program, it.optional)
+}
+
+/// Writes the bytes over those at the offset.
+pub(super) fn overwrite(program: &mut [u8], offset: u64, bytes: &[u8]) -> Result<()> {
+    let input = Input::open(&*program)?;
+    let Headers { optional, table, .. } = Headers::read(&input)?;
+    ensure!(optional + OPTIONAL <= table, "its optional header is too short");
+    refuse_signed(input.bytes(optional, table - optional, "the optional header")?)?;
+    super::edit::overwrite(program, offset, bytes)?;
+    renew_checksum(program, optional)
+}
+
+/// Computes the checksum again, where there is one: linkers that compute none leave 0.
+fn renew_checksum(program: &mut [u8], optional: u64) -> Result<()> {
+    let checksum = CHECKSUM.of(optional)?;
     if checksum.read(program, false)? != 0 {
         checksum.write(program, false, 0)?;
         let sum = sum(program);
         checksum.write(program, false, sum)?;
     }
+    Ok(())
+}
+
+fn refuse_signed(optional: &[u8]) -> Result<()> {
+    let (certificates, size) = directory(optional, pe::IMAGE_DIRECTORY_ENTRY_SECURITY)?;
+    ensure!(certificates == 0 && size == 0, "it is signed already, and changing it breaks that");
     Ok(())
 }
 
@@ -204,10 +226,8 @@ fn decide<'d, R: ReadRef<'d>>(input: &Input<R>) -> Result<Addition> {
         file_alignment,
         debug: None,
     };
-    let directory = |number| directory(head, number);
-    let (certificates, size) = directory(pe::IMAGE_DIRECTORY_ENTRY_SECURITY)?;
-    ensure!(certificates == 0 && size == 0, "it is signed already, and changing it breaks that");
-    let (debug, size) = directory(pe::IMAGE_DIRECTORY_ENTRY_DEBUG)?;
+    refuse_signed(head)?;
+    let (debug, size) = directory(head, pe::IMAGE_DIRECTORY_ENTRY_DEBUG)?;
     if moved == 0 || debug == 0 {
         return Ok(addition);
     }

@@ -3,12 +3,14 @@
 //!
 //! The layout: `osfmk/kern/cs_blobs.h` of XNU. All numbers are big endian.
 
+use std::ops::Range;
+
 use anyhow::{Context, Result, ensure};
 use object::macho::{self, CsBlobIndex, CsSuperBlob};
 use object::{BigEndian as BE, ReadRef};
 use sha2::{Digest, Sha256};
 
-use super::edit::Field;
+use super::edit::{self, Field};
 use super::input::Input;
 
 /// The parts of a signature. An ad-hoc one has up to 3.
@@ -42,17 +44,42 @@ pub(super) struct Signed {
     directory: usize,
     /// In bytes: of a page.
     page: u64,
+    /// Where the digests of pages are in the signature, and how many there are.
+    digests_at: u64,
+    digests: u64,
 }
 
 /// Takes the signature off a program. `command` is the offset of its load command; the signature
 /// is the end of the file.
 pub(super) fn take(program: &mut Vec<u8>, command: u64) -> Result<Signed> {
-    let offset = OFFSET.of(command)?.read(program, false)?;
-    let size = SIZE.of(command)?.read(program, false)?;
-    let input = Input::open(&program[..])?.part(offset, size, "the code signature")?;
-    let signed = read(&input).context("read its code signature")?;
+    let (signed, offset) = at(program, command)?;
     program.truncate(usize::try_from(offset)?);
     Ok(signed)
+}
+
+/// Renews the digests of the pages that have the changed bytes. All else stays as it is.
+pub(super) fn refresh(program: &mut [u8], command: u64, changed: Range<u64>) -> Result<()> {
+    let (signed, offset) = at(program, command)?;
+    let Signed { page, digests_at, digests, .. } = signed;
+    ensure!(
+        changed.end <= offset && digests == offset.div_ceil(page),
+        "its signature is not of the whole program"
+    );
+    for number in changed.start / page..changed.end.div_ceil(page) {
+        let (start, end) = (number * page, ((number + 1) * page).min(offset));
+        let bytes = &program[usize::try_from(start)?..usize::try_from(end)?];
+        let digest = Sha256::digest(bytes);
+        edit::overwrite(program, offset + digests_at + number * DIGEST, &digest)?;
+    }
+    Ok(())
+}
+
+/// The signature of a program, and where it is.
+fn at(program: &[u8], command: u64) -> Result<(Signed, u64)> {
+    let offset = OFFSET.of(command)?.read(program, false)?;
+    let size = SIZE.of(command)?.read(program, false)?;
+    let input = Input::open(program)?.part(offset, size, "the code signature")?;
+    Ok((read(&input).context("read its code signature")?, offset))
 }
 
 fn read<'d, R: ReadRef<'d>>(input: &Input<R>) -> Result<Signed> {
@@ -82,15 +109,16 @@ fn read<'d, R: ReadRef<'d>>(input: &Input<R>) -> Result<Signed> {
         );
         let bytes = if is_directory {
             let (before, page) = directory(bytes)?;
-            signed = Some((number, page));
+            let own = before.len() as u64;
+            signed = Some((number, page, at + own, (bytes.len() as u64 - own) / DIGEST));
             before
         } else {
             bytes
         };
         parts.push((slot.0, bytes.to_vec()));
     }
-    let (directory, page) = signed.context("it has no code directory")?;
-    Ok(Signed { parts, directory, page })
+    let (directory, page, digests_at, digests) = signed.context("it has no code directory")?;
+    Ok(Signed { parts, directory, page, digests_at, digests })
 }
 
 /// The bytes of a code directory before the digests of pages, and the size of a page.

@@ -6,6 +6,7 @@ use std::fs;
 use serde_json::Value;
 
 use super::images::overlays;
+use super::slots;
 use super::world::builders::{self, Builder};
 use super::world::flat::{self, Flat};
 use super::world::registries::Registry;
@@ -39,12 +40,17 @@ files = [
     { to = "/cache/", mode = "1777" },
 ]
 "##;
-    world.package("", "tool", "1.0.0", image).file("LICENSE", "free\n");
+    let dependency = "\n[dependencies]\ndockless-version = { path = \"slot\" }\n";
+    world.package("", "tool", "1.0.0", &format!("{image}{dependency}")).file("LICENSE", "free\n");
+    slots::vendor(&world, "slot", "0.1.0");
     world.file("assets/a/b.txt", "b\n").file("assets/run.sh", "#!/bin/sh\n");
     std::os::unix::fs::symlink("a/b.txt", world.path("assets/link")).unwrap();
     world.file(
         "src/main.rs",
-        r#"fn main() { println!("{:?} {:?}", option_env!("DOCKLESS_VERSION"), option_env!("MORE")) }"#,
+        r#"fn main() {
+    println!("{:?} {:?}", option_env!("DOCKLESS_VERSION"), option_env!("MORE"));
+    println!("{:?} {:?}", dockless_version::version(), dockless_version::commit());
+}"#,
     );
     world.lock();
     world.commit();

@@ -107,6 +107,8 @@ mod settings;
 #[cfg(target_os = "linux")]
 mod shards;
 #[cfg(target_os = "linux")]
+mod slots;
+#[cfg(target_os = "linux")]
 mod streams;
 #[cfg(target_os = "linux")]
 mod taken_over;

@@ -8,7 +8,7 @@ const WINDOWS: [&str; 3] =
     ["x86_64-pc-windows-gnu", "i686-pc-windows-msvc", "aarch64-pc-windows-msvc"];
 
 /// A list of this many crates below the root.
-fn list(crates: usize) -> List {
+pub(super) fn list(crates: usize) -> List {
     let krate = |number: usize| Listed {
         name: format!("crate-{number}-{:x}", number.wrapping_mul(0x9e37_79b9) & 0xffff),
         version: format!("0.{number}.1"),
@@ -29,7 +29,7 @@ fn list(crates: usize) -> List {
 }
 
 /// A program of each format, with the target that it is for.
-fn programs() -> Vec<(&'static str, Vec<u8>)> {
+pub(super) fn programs() -> Vec<(&'static str, Vec<u8>)> {
     let elf = FORMS.map(|target| (target, Sketch::of(target).write()));
     let pe = WINDOWS.map(|target| (target, pe::Sketch::of(target).write()));
     let full = DARWIN.map(|target| (target, macho_sketch::Sketch::of(target).write()));

@@ -124,6 +124,7 @@ impl Both<'_> {
                     let (what, why) = self.crates();
                     found.add(place, what, why);
                 }
+                "dl-slot" => found.add(place, self.versions(), "another version, commit or time"),
                 "note.gnu.build-id" => {
                     let what = "another build ID";
                     found.add(place, what, "it follows: it is a digest of the rest of the program");
@@ -250,6 +251,16 @@ impl Both<'_> {
                 (format!("the rebuilt list cannot be read: {error}"), UNKNOWN.into())
             }
         }
+    }
+
+    /// What the slots for the version say.
+    fn versions(&self) -> String {
+        let said = |bytes: &[u8]| match stamp::texts(bytes) {
+            Ok(texts) => cut(&format!("{:?}", texts.unwrap_or_default().to_string())),
+            Err(error) => format!("a text that cannot be read ({error:#})"),
+        };
+        let [ours, theirs] = [self.published, self.rebuilt].map(said);
+        format!("{ours} in the published one, {theirs} in the rebuilt")
     }
 
     /// What is in no section: headers, padding, and what follows the last section.

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::entries::{self, Holder};
 use super::*;
 use crate::files;
+use crate::stamp;
 
 mod sketch;
 use sketch::Sketch;
@@ -130,6 +131,19 @@ fn a_section_of_a_program_has_its_symbol_and_its_reason() {
     let found =
         with(crates).into_iter().filter(|line| line.contains(".dep-v0 ")).collect::<Vec<_>>();
     only(&found, &["only in the published one: lib 0.1.0", "lib 0.2.0", "| other crates"]);
+    // One that was built for another version.
+    let filled = |version: &str| {
+        let mut slot = b"\xd0dockless slot\x1a\n\x01\x00\xe0\x01".to_vec();
+        slot.resize(512, 0);
+        let mut sketch = Sketch::default();
+        sketch.sections.push((".dl-slot".to_owned(), slot));
+        let mut program = sketch.bytes();
+        let texts = stamp::Texts { version: version.to_owned(), ..stamp::Texts::default() };
+        assert!(stamp::fill(&mut program, &texts).unwrap());
+        program
+    };
+    let words = ["section .dl-slot |", "\"1.2.3   \" in the published one", "| another version"];
+    only(&of(&filled("1.2.3"), &filled("1.2.4")), &words);
     // Names that differ in their hashes alone.
     let named = |hash: char| {
         let mut sketch = Sketch::default();
