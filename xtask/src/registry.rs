@@ -40,7 +40,7 @@ pub use challenge::parse as parse_challenge;
 pub use legacy::SignedDocument;
 #[cfg(any(fuzzing, test))]
 pub use logins::parse as parse_logins;
-pub use push::{Pushed, Sent};
+pub use push::{Naming, Pushed, Sent};
 pub use referrers::Keeper;
 pub use tag::Tagged;
 

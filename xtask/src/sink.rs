@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::oci::Root;
 use crate::process::Env;
 use crate::reference::{Form, Location, Reference, Repository, Tag};
-use crate::registry::Registry;
+use crate::registry::{Naming, Registry};
 use crate::term::Term;
 
 mod archive;
@@ -73,7 +73,7 @@ pub fn store(
         Sink::Registry(to) => {
             let here = names.iter().filter(|name| name.repository == *to);
             let tags: Vec<&Tag> = here.filter_map(|name| name.tag.as_ref()).collect();
-            let pushed = registry.push(root, to, &tags, &[])?;
+            let pushed = registry.push(root, to, &tags, &[], Naming::WithTag)?;
             tags.iter().try_for_each(|tag| registry.tag(&pushed, tag).map(drop))?;
             if tags.is_empty() {
                 registry.confirm(&pushed)?;

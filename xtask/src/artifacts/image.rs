@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::oci::Root;
 use crate::plan::ImagePlan;
 use crate::reference::Repository;
-use crate::registry::{Pushed, Registry};
+use crate::registry::{Naming, Pushed, Registry};
 
 /// An image that was made of a plan.
 #[derive(Clone, Debug)]
@@ -19,12 +19,12 @@ pub struct Image {
 }
 
 impl Image {
-    /// Pushes it to each of its repositories, under its digest.
-    pub fn push(&self, registry: &Registry<'_>) -> Result<PushedImage<'_>> {
+    /// Pushes it to each of its repositories; `own` says when its own manifest goes up.
+    pub fn push(&self, registry: &Registry<'_>, own: Naming) -> Result<PushedImage<'_>> {
         let mut at: Vec<Pushed> = Vec::new();
         for to in self.plan.destinations() {
             let others: Vec<Repository> = at.iter().map(|it| it.repository().clone()).collect();
-            at.push(registry.push(&self.root, to, &self.plan.tags(to), &others)?);
+            at.push(registry.push(&self.root, to, &self.plan.tags(to), &others, own)?);
         }
         Ok(PushedImage { image: self, at })
     }

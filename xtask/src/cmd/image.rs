@@ -12,7 +12,7 @@ use crate::finding::failure;
 use crate::oci;
 use crate::plan::{ImagePlan, Mode, Part, Plan, Skip};
 use crate::reference::{Above, Location, Reference, Stored};
-use crate::registry::Registry;
+use crate::registry::{Naming, Registry};
 use crate::release::{self, ImagesIn, Published, Source};
 use crate::sink::{self, Engine, Sink};
 use crate::target::Platform;
@@ -164,8 +164,7 @@ fn make(args: &Make, common: &Common, world: &World) -> Result<ExitCode> {
     look_ahead(args, &plan, &registry, world)?;
     let key =
         if args.push && plan.sign.is_some() { world.private_key(&config.sign)? } else { None };
-    let network = common.network();
-    let term = &world.term;
+    let (network, term) = (common.network(), &world.term);
     let locks = dist.map(|_| release::lock(&project, term)).transpose()?;
     let made = if let Some(locks) = &locks {
         let source = Source::Cargo(network);
@@ -175,7 +174,9 @@ fn make(args: &Make, common: &Common, world: &World) -> Result<ExitCode> {
         release::images_alone(&plan, &project, network, cache, &registry, term)?
     };
     let images: Vec<(&Image, Vec<Published>)> = if args.push {
-        let pushed = release::push_images(&made, &registry)?;
+        // What refers to an image follows its manifest.
+        let own = if args.sbom || key.is_some() { Naming::ByDigest } else { Naming::WithTag };
+        let pushed = release::push_images(&made, own, &registry)?;
         let sboms: Vec<_> = made.sboms().collect();
         release::attach_sboms(&pushed, &sboms, &registry, term)?;
         if let Some(key) = &key {

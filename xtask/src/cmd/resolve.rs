@@ -14,7 +14,7 @@ use crate::finding::Findings;
 use crate::plan::{Mode, Part, Select};
 use crate::process::Env;
 use crate::reference::{Above, Tag};
-use crate::registry::Registry;
+use crate::registry::{Naming, Registry};
 use crate::release::{self, Outcome};
 use crate::resolve::{self, Document, Manifest, Named, Selector, Wanted};
 use crate::sink::{self, Engine, Sink};
@@ -222,7 +222,7 @@ fn push(
     registry: &Registry<'_>,
     world: &World,
 ) -> Result<BTreeMap<String, Put>> {
-    let pushed = release::push_images(made, registry)?;
+    let pushed = release::push_images(made, Naming::WithTag, registry)?;
     let tagged = release::tag_images(&pushed, registry, &world.term)?;
     let table = release::published_table(tagged.iter().flat_map(|(_, published)| published));
     made.show(&world.term);

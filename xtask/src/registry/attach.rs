@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use super::referrers::Keeper;
-use super::{Access, Registry, Site};
+use super::{Access, Naming, Registry, Site};
 use crate::digest::Digest;
 use crate::http::HttpError;
 use crate::oci::{
@@ -50,7 +50,7 @@ impl Registry<'_> {
     ) -> Result<()> {
         let context = || format!("attach it to {}", to.at(&subject.digest));
         let root = artifact(subject, attachment).with_context(context)?;
-        let pushed = self.push(&root, to, &[], &[]).with_context(context)?;
+        let pushed = self.push(&root, to, &[], &[], Naming::ByDigest).with_context(context)?;
         self.confirm(&pushed)
     }
 

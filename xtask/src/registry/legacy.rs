@@ -7,7 +7,7 @@ use crate::oci::MediaType;
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
-use super::{Access, Registry};
+use super::{Access, Naming, Registry};
 use crate::digest::Digest;
 use crate::oci::{Blob, Descriptor, Image, Layer, Raw, RawManifest, Root, limits};
 use crate::reference::{Reference, Repository, Tag};
@@ -73,7 +73,7 @@ impl Registry<'_> {
         let manifest = RawManifest::new(&config.descriptor, descriptors);
         let manifest = Raw::of(&manifest, MediaType::ImageManifest)?;
         let root = Root::Image(Box::new(Image { manifest, config, layers }));
-        let pushed = self.push(&root, to, &[&tag], &[])?;
+        let pushed = self.push(&root, to, &[&tag], &[], Naming::WithTag)?;
         self.tag(&pushed, &tag).map(drop)
     }
 

@@ -15,11 +15,23 @@ use crate::oci::{Blob, Raw, Root};
 use crate::parallel;
 use crate::reference::{Reference, Repository, Tag};
 
-/// An image that was pushed by its digest.
+/// When the image's own manifest goes up. All that it names goes up before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Naming {
+    /// With the push, by its digest.
+    ByDigest,
+    /// With the first tag that is moved to it, which saves a request. Without any,
+    /// [`Registry::confirm`] puts it.
+    WithTag,
+}
+
+/// An image that was pushed.
 #[derive(Clone, Debug)]
 pub struct Pushed {
-    repository: Repository,
-    manifest: Raw,
+    site: Site,
+    root: Root,
+    /// Whether its own manifest is still to be put.
+    is_open: bool,
     sent: Sent,
     /// What the tags named before the push.
     tags: TagDigests,
@@ -38,15 +50,19 @@ pub struct Sent {
 
 impl Pushed {
     pub fn repository(&self) -> &Repository {
-        &self.repository
+        &self.site.repository
     }
 
     pub fn manifest(&self) -> &Raw {
-        &self.manifest
+        self.root.raw()
     }
 
     pub fn digest(&self) -> &Digest {
-        &self.manifest.descriptor.digest
+        &self.manifest().descriptor.digest
+    }
+
+    pub(super) fn site(&self) -> &Site {
+        &self.site
     }
 
     pub fn sent(&self) -> Sent {
@@ -60,7 +76,7 @@ impl Pushed {
 
     /// `repository@sha256:…`
     pub fn reference(&self) -> Reference {
-        self.repository.at(self.digest())
+        self.repository().at(self.digest())
     }
 }
 
@@ -94,16 +110,17 @@ impl Sent {
 }
 
 impl Registry<'_> {
-    /// Pushes the image by its digest. `tags` are those that it will get; what they name now
-    /// is asked at the same time. `others` are repositories that have parts of the image.
+    /// Pushes the image. `tags` are those that it will get; what they name now is asked at the
+    /// same time. `others` are repositories that have parts of the image.
     pub fn push(
         &self,
         root: &Root,
         to: &Repository,
         tags: &[&Tag],
         others: &[Repository],
+        own: Naming,
     ) -> Result<Pushed> {
-        let pushed = self.push_all(root, to, tags, others);
+        let pushed = self.push_all(root, to, tags, others, own);
         pushed.with_context(|| format!("push to {to}"))
     }
 
@@ -113,6 +130,7 @@ impl Registry<'_> {
         to: &Repository,
         tags: &[&Tag],
         others: &[Repository],
+        own: Naming,
     ) -> Result<Pushed> {
         let (manifests, blobs) = contents(root);
         let mut sources: Vec<Repository> = others.to_vec();
@@ -154,21 +172,25 @@ impl Registry<'_> {
         bar.finish_and_clear();
         delivered?;
         let digest = root.digest();
+        // A referrer is put again: its subject may not list it yet.
+        let absent = |raw: &&Raw| !existing.contains(&raw.digest()) || referrers::refers(raw);
         let (children, last): (Vec<&Raw>, Vec<&Raw>) =
-            manifests.into_iter().partition(|raw| raw.digest() != digest);
-        for level in [children, last] {
-            let absent: Vec<&Raw> = level
-                .into_iter()
-                // A referrer is put again: its subject may not list it yet.
-                .filter(|raw| !existing.contains(&raw.digest()) || referrers::refers(raw))
-                .collect();
-            parallel::map_until(&absent, self.jobs, stop, |raw| {
-                self.put(&site, raw, &blobs, source, &sent)
-            })?;
+            manifests.into_iter().filter(absent).partition(|raw| raw.digest() != digest);
+        let is_open = own == Naming::WithTag && !existing.contains(&digest);
+        let put = |level: &[&Raw]| {
+            locked(&sent).manifests += level.len();
+            parallel::map_until(level, self.jobs, stop, |raw| {
+                self.put(&site, raw, &site.manifest(&raw.digest()), &blobs, source, &sent)
+            })
+        };
+        put(&children)?;
+        if is_open {
+            locked(&sent).manifests += last.len();
+        } else {
+            put(&last)?;
         }
-        let manifest = root.raw().clone();
         let sent = *locked(&sent);
-        Ok(Pushed { repository: to.clone(), manifest, sent, tags })
+        Ok(Pushed { site, root: root.clone(), is_open, sent, tags })
     }
 
     /// The manifests and blobs that the registry says it has, and what the tags name.
@@ -246,42 +268,50 @@ impl Registry<'_> {
         self.upload(&BlobUpload { site, digest, size, content, bar }, source)
     }
 
-    /// Puts a manifest by its digest. If the registry does not know its blobs after all, they
-    /// are uploaded, once.
+    /// Puts a manifest at a URL. If the registry does not know its blobs after all, they are
+    /// uploaded, once.
     fn put(
         &self,
         site: &Site,
         raw: &Raw,
+        url: &Url,
         blobs: &[SourceBlob],
         source: Option<&Repository>,
         sent: &Mutex<Sent>,
     ) -> Result<()> {
-        let url = site.manifest(&raw.digest());
-        let put = match self.put_at(site, raw, &url) {
+        let put = match self.put_at(site, raw, url) {
             Err(error) if blob_unknown(&error) => {
                 self.term.detail("the registry does not know blobs that it said it had");
                 for blob in blobs {
                     let delivery = self.deliver(site, blob, source, &ProgressBar::hidden())?;
                     locked(sent).count(delivery, blob.size);
                 }
-                self.put_at(site, raw, &url)
+                self.put_at(site, raw, url)
             }
             put => put,
         };
-        put.with_context(|| format!("put the manifest {}", raw.digest()))?;
-        locked(sent).manifests += 1;
-        Ok(())
+        put.with_context(|| format!("put the manifest {}", raw.digest()))
     }
 
-    /// Fails if the registry does not have what this run put. Moving a tag checks it too.
+    /// Puts the manifest of a pushed image at a URL.
+    pub(super) fn put_own(&self, pushed: &Pushed, url: &Url) -> Result<()> {
+        let (_, blobs) = contents(&pushed.root);
+        self.put(&pushed.site, pushed.manifest(), url, &blobs, None, &Mutex::default())
+    }
+
+    /// Fails if the registry does not have what this run put. Moving a tag checks it too. Without
+    /// a tag the image's own manifest may still be to be put.
     pub fn confirm(&self, pushed: &Pushed) -> Result<()> {
         if pushed.sent.manifests == 0 {
             return Ok(());
         }
+        let url = pushed.site.manifest(pushed.digest());
+        if pushed.is_open {
+            self.put_own(pushed, &url)
+                .with_context(|| format!("push to {}", pushed.repository()))?;
+        }
         let context = || format!("check that {} exists", pushed.reference());
-        let site = self.site(&pushed.repository, Access::Push, &[]).with_context(context)?;
-        let url = site.manifest(pushed.digest());
-        self.confirm_at(&site, &url, pushed.digest()).with_context(context)
+        self.confirm_at(&pushed.site, &url, pushed.digest()).with_context(context)
     }
 
     /// Puts a manifest at a URL, and lists it as a referrer of its subject.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use crate::oci::MediaType;
 use anyhow::{Context, Result, ensure};
 
-use super::{Access, Registry, Site, answers, locked, status};
+use super::{Access, Naming, Registry, Site, answers, locked, status};
 use crate::digest::Digest;
 use crate::http::limits::{REFERRERS_LIST, REFERRERS_PAGES};
 use crate::http::{Call, Method, Pages, Response, Url};
@@ -129,7 +129,13 @@ impl Registry<'_> {
                     let most = limits::MANIFESTS;
                     ensure!(seen.len() <= most, "it has more than {most} referrers");
                     let found = self.pull(&from.at(&referrer), &[])?;
-                    let pushed = self.push(&found.root, to, &[], std::slice::from_ref(from))?;
+                    let pushed = self.push(
+                        &found.root,
+                        to,
+                        &[],
+                        std::slice::from_ref(from),
+                        Naming::ByDigest,
+                    )?;
                     self.confirm(&pushed)?;
                     seen.push(referrer);
                     copied += 1;
@@ -138,7 +144,8 @@ impl Registry<'_> {
             for suffix in COSIGN {
                 let tag = Tag::parse(&format!("sha256-{}.{suffix}", digest.hex()))?;
                 if let Some(root) = self.under_tag(from, &tag)? {
-                    let pushed = self.push(&root, to, &[], std::slice::from_ref(from))?;
+                    let pushed =
+                        self.push(&root, to, &[], std::slice::from_ref(from), Naming::WithTag)?;
                     self.tag(&pushed, &tag)?;
                     copied += 1;
                 }

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 
-use super::{Access, Pushed, Registry, status};
+use super::{Pushed, Registry, status};
 use crate::finding::Help;
 use crate::reference::{Reference, Tag};
 
@@ -20,15 +20,15 @@ impl Registry<'_> {
     pub fn tag(&self, pushed: &Pushed, tag: &Tag) -> Result<Tagged> {
         let reference = pushed.repository().tagged(tag);
         let context = || format!("tag {reference}");
-        let site = self.site(pushed.repository(), Access::Push, &[]).with_context(context)?;
+        let site = pushed.site();
         let before = match pushed.before(tag) {
             Some(known) => known,
-            None => self.tagged(&site, tag).with_context(context)?,
+            None => self.tagged(site, tag).with_context(context)?,
         };
         if before.as_ref() == Some(pushed.digest()) {
             return Ok(Tagged::Unchanged(reference));
         }
-        let put = self.put_at(&site, pushed.manifest(), &site.tag(tag));
+        let put = self.put_own(pushed, &site.tag(tag));
         let put = put.map_err(|error| match (before, status(&error)) {
             (Some(other), Some(400..=499)) => error.context(Help(format!(
                 "the tag names {other} and may not be moved: use another tag"
@@ -36,7 +36,7 @@ impl Registry<'_> {
             _ => error,
         });
         put.with_context(context)?;
-        let confirmed = self.confirm_tag(&site, tag, pushed.digest(), before.as_ref());
+        let confirmed = self.confirm_tag(site, tag, pushed.digest(), before.as_ref());
         confirmed.with_context(context)?;
         Ok(Tagged::Moved(reference))
     }
@@ -44,8 +44,7 @@ impl Registry<'_> {
     /// The version of the image that a tag names, if that is not the pushed image.
     pub fn version_of_other(&self, pushed: &Pushed, tag: &Tag) -> Result<Option<String>> {
         // Another release may have moved the tag while this one was pushed.
-        let site = self.site(pushed.repository(), Access::Push, &[])?;
-        match self.tagged(&site, tag)? {
+        match self.tagged(pushed.site(), tag)? {
             Some(other) if other != *pushed.digest() => {
                 Ok(self.pull(&pushed.repository().at(&other), &[])?.root.version())
             }

@@ -19,7 +19,7 @@ use crate::plan::{ImagePlan, Plan, PublishPlan, ReleasePlan};
 use crate::preflight::Sites;
 use crate::project::{Project, git};
 use crate::reference::Tag;
-use crate::registry::{Pushed, Registry, Sent, Tagged};
+use crate::registry::{Naming, Pushed, Registry, Sent, Tagged};
 use crate::term::{self, Table, Term};
 
 /// An image that was pushed, and the tags that name it.
@@ -82,7 +82,7 @@ pub fn publish(
     // so they are in their registries before it is published. Each waits for a server of its own.
     let (images, draft) = thread::scope(|scope| {
         let images = scope.spawn(|| {
-            let pushed = push_images(outcome, sites.registry)?;
+            let pushed = push_images(outcome, Naming::ByDigest, sites.registry)?;
             let sboms: Vec<&Sbom> = outcome.sboms().collect();
             attach_sboms(&pushed, &sboms, sites.registry, term)?;
             if let (Some(sign), Some(signing)) = (&plan.sign, signing) {
@@ -252,10 +252,11 @@ impl Public {
 /// How many images are pushed at a time, each with several blobs at a time.
 const IMAGES_AT_A_TIME: usize = 4;
 
-/// Pushes the images to all their repositories, under their digests. Those of one repository
-/// follow each other: they share blobs.
+/// Pushes the images to all their repositories; `own` says when their own manifests go up. Those
+/// of one repository follow each other: they share blobs.
 pub fn push_images<'a>(
     outcome: &'a Outcome<'_>,
+    own: Naming,
     registry: &Registry<'_>,
 ) -> Result<Vec<PushedImage<'a>>> {
     let mut groups: Vec<Vec<(usize, &Image)>> = Vec::new();
@@ -268,7 +269,7 @@ pub fn push_images<'a>(
         }
     }
     let push = |group: &Vec<(usize, &'a Image)>| {
-        let pushed = group.iter().map(|(at, image)| Ok((*at, image.push(registry)?)));
+        let pushed = group.iter().map(|(at, image)| Ok((*at, image.push(registry, own)?)));
         Ok(pushed.collect::<Result<Vec<_>>>())
     };
     let ended = parallel::map(&groups, IMAGES_AT_A_TIME, push)?;
