@@ -106,6 +106,7 @@ fn text(
         ("cargo", cargo(build)?),
         ("programs", programs.collect::<Result<Vec<_>>>()?.join(" ")),
         ("base", base),
+        ("bin_dir", format!("{}/", image.bin_dir.trim_end_matches('/'))),
         ("config", config(image, build)?),
     ]);
     template::render(include_str!("../Dockerfile.tmpl"), &values)

@@ -28,7 +28,6 @@ mod tests;
 mod tools;
 mod values;
 
-pub use image::BIN;
 pub use krew::{LICENSES, PLATFORMS};
 pub use provenance::{STATEMENT, is_statement};
 pub use publish::repository;

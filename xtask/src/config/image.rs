@@ -21,6 +21,7 @@ pub struct ImageKeys {
     base: String,
     tags: Vec<String>,
     user: String,
+    bin_dir: String,
     entrypoint: Vec<String>,
     cmd: Vec<String>,
     env: BTreeMap<String, String>,
@@ -48,6 +49,8 @@ pub struct ImageConfig {
     pub base: Base,
     pub tags: Vec<String>,
     pub user: User,
+    /// The folder of the binaries.
+    pub bin_dir: String,
     pub entrypoint: Vec<String>,
     pub cmd: Vec<String>,
     pub env: BTreeMap<String, String>,
@@ -114,6 +117,7 @@ pub fn image(scope: &Scope<'_>, keys: ImageKeys, findings: &mut Vec<Finding>) ->
     };
     let volumes = keys.volumes.iter();
     let volumes = volumes.filter_map(|path| place("volumes", image_rules::volume(path))).collect();
+    let bin_dir = place("bin-dir", image_rules::bin_dir(&keys.bin_dir));
     let workdir = Some(&keys.workdir).filter(|path| !path.is_empty());
     let workdir = workdir.and_then(|path| place("workdir", image_rules::folder(path)));
     let user = User::parse(&keys.user).unwrap_or_else(|| {
@@ -146,6 +150,7 @@ pub fn image(scope: &Scope<'_>, keys: ImageKeys, findings: &mut Vec<Finding>) ->
         base,
         tags: keys.tags,
         user,
+        bin_dir: bin_dir.unwrap_or_default(),
         entrypoint: keys.entrypoint,
         cmd: keys.cmd,
         env: keys.env,

@@ -34,6 +34,14 @@ pub fn folder(text: &str) -> anyhow::Result<String> {
     Ok(format!("/{place}"))
 }
 
+/// The folder of an image's binaries. `COPY` does not quote it.
+pub fn bin_dir(text: &str) -> anyhow::Result<String> {
+    let folder = folder(text)?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+".contains(c);
+    anyhow::ensure!(folder.chars().all(plain), "{text:?} is not a plain path");
+    Ok(folder)
+}
+
 /// A folder that a volume can be mounted on: engines refuse the root, and runc all below /proc.
 /// <https://github.com/opencontainers/runc/blob/main/libcontainer/rootfs_linux.go> (checkProcMount)
 pub fn volume(text: &str) -> anyhow::Result<String> {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use super::{if_there, make_dir};
+use super::make_dir;
 use crate::finding::{Help, failure};
 
 /// The longest text of a holder, in bytes.
@@ -216,7 +216,7 @@ fn has_name(file: &File, path: &Path) -> Result<bool> {
     {
         use std::os::unix::fs::MetadataExt;
         let own = file.metadata().with_context(|| context(path))?;
-        let named = if_there(fs::symlink_metadata(path)).with_context(|| context(path))?;
+        let named = super::if_there(fs::symlink_metadata(path)).with_context(|| context(path))?;
         Ok(named.is_some_and(|named| (own.dev(), own.ino()) == (named.dev(), named.ino())))
     }
     #[cfg(not(unix))]

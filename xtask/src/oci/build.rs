@@ -237,7 +237,7 @@ fn programs(
         let binary = binaries.get(&plan.package, &platform.target, bin)?;
         let path = binary.compiled().path().to_owned();
         let content = Content::File { path, digest: binary.digest()?, size: binary.size() };
-        Ok(tree::program(bin, content))
+        Ok(tree::program(plan, bin, content))
     });
     programs.collect()
 }

@@ -90,6 +90,7 @@ fn plan(dir: &Path, targets: &[&str]) -> ImagePlan {
             .map(|target| ImagePlatform { platform: target.platform().unwrap(), target })
             .collect(),
         bins: Vec::new(),
+        bin_dir: "/usr/local/bin".to_owned(),
         base: config::Base::Builtin,
         files: vec![ImageFile { to, node: ImageNode::File(file), mode: 0o600, owner }],
         licenses: None,

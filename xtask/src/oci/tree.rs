@@ -14,7 +14,7 @@ use super::layer::write_tar;
 use super::rootfs;
 use crate::config::{Base, ImageNode, Owner};
 use crate::finding::{failure, said};
-use crate::plan::{BIN, ImagePlan};
+use crate::plan::ImagePlan;
 use crate::term::tame;
 
 /// The help where two things cannot be at one place.
@@ -66,7 +66,9 @@ pub fn rootfs_tar(
         let tree = Tree::of(&base);
         let lower = lower(plan, &tree, &requested)?;
         // The tar has the programs' folder too, because builders would not make it so.
-        let bin = lower.with(vec![Requested { entry: folder(BIN), walked: true }])?;
+        let dir = plan.bin_dir.trim_start_matches('/');
+        let dir = (!dir.is_empty()).then(|| Requested { entry: folder(dir), walked: true });
+        let bin = lower.with(dir.into_iter().collect())?;
         // A file of the config replaces one of the base.
         let entries = base.into_iter().chain(lower.into_files()).chain(bin);
         all.extend(entries.map(|entry| (entry.path.clone(), entry)));
@@ -132,10 +134,11 @@ pub fn requested(
     plan.files.iter().map(request).collect()
 }
 
-/// The entry of a program.
-pub fn program(bin: &str, content: Content) -> Requested {
-    let (path, node) = (format!("{BIN}/{bin}"), Node::File(content));
-    Requested { entry: LayerEntry { node, ..folder(&path) }, walked: false }
+/// The entry of a program of the plan.
+pub fn program(plan: &ImagePlan, bin: &str, content: Content) -> Requested {
+    let (path, node) = (plan.program(bin), Node::File(content));
+    let path = path.trim_start_matches('/');
+    Requested { entry: LayerEntry { node, ..folder(path) }, walked: false }
 }
 
 /// The entry of a text.
@@ -149,7 +152,7 @@ pub fn check(plan: &ImagePlan, tree: &Tree) -> Result<()> {
     // Contents are read later. Here paths stand for them.
     let content = |name: &str| Content::Bytes(name.as_bytes().to_vec().into());
     let requested = requested(plan, &|path| Ok(content(&path.to_string_lossy())))?;
-    let programs = plan.bins.iter().map(|bin| program(bin, content(bin))).collect();
+    let programs = plan.bins.iter().map(|bin| program(plan, bin, content(bin))).collect();
     let lower = lower(plan, tree, &requested)?;
     lower.with(programs)?;
     let licenses = plan.licenses.iter().map(|path| document(path, "")).collect();

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::values::program_path;
 use super::{
     BuildPlan, ImageConfig, ImagePlan, ImagePlatform, LeftOut, Mode, Request, Selected, THIRD_PARTY,
 };
@@ -12,9 +13,6 @@ use crate::reference::{Above, Reference, Repository, Tag};
 use crate::target::{Platform, Target};
 use crate::template;
 use crate::version::Versioned;
-
-/// Where binaries lie in an image.
-pub const BIN: &str = "usr/local/bin";
 
 /// distroless/static has the same.
 /// <https://github.com/GoogleContainerTools/distroless/blob/main/base/base.bzl>
@@ -120,6 +118,7 @@ pub fn plan(
         package: build.package.clone(),
         version: build.version.clone(),
         bins: build.bins.clone(),
+        bin_dir: config.bin_dir.clone(),
         base,
         files: config.files.clone(),
         licenses: licenses(selected, build, &platforms),
@@ -229,7 +228,8 @@ fn platforms(
 
 /// Files that would lie where binaries do, and folders that would lie where files do.
 fn collisions(selected: &Selected<'_>, image: &ImagePlan) -> Vec<Finding> {
-    let bins: BTreeSet<String> = image.bins.iter().map(|bin| format!("{BIN}/{bin}")).collect();
+    let bins: BTreeSet<String> =
+        image.bins.iter().map(|bin| image.program(bin)[1..].to_owned()).collect();
     let taken = image.files.iter().filter(|file| {
         let through = bins.iter().any(|bin| file.to.starts_with(&format!("{bin}/")));
         let blocks = !file.node.is_folder()
@@ -360,7 +360,7 @@ impl Texts<'_> {
         let first = build.bins.iter().find(|bin| **bin == build.package).or(build.bins.first());
         let mut entrypoint = self.list("entrypoint", &config.entrypoint);
         if config.entrypoint.is_empty() {
-            entrypoint.extend(first.map(|bin| format!("/{BIN}/{bin}")));
+            entrypoint.extend(first.map(|bin| program_path(&config.bin_dir, bin)));
         }
         if entrypoint.first().is_some_and(String::is_empty) {
             let fix = "name it, such as \"/usr/local/bin/mytool\"";

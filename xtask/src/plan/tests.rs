@@ -152,6 +152,7 @@ fn image_config() -> config::ImageConfig {
         base: Base::Builtin,
         tags: vec!["{{ version }}".to_owned(), "latest".to_owned()],
         user: User { uid: 65532, gid: None },
+        bin_dir: "/usr/local/bin".to_owned(),
         entrypoint: Vec::new(),
         cmd: Vec::new(),
         env: BTreeMap::new(),

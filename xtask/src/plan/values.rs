@@ -245,6 +245,8 @@ pub struct ImagePlan {
     /// Sorted by platform, each once.
     pub platforms: Vec<ImagePlatform>,
     pub bins: Vec<String>,
+    /// The folder of the binaries in the image: an absolute path without a slash at its end, or `/`.
+    pub bin_dir: String,
     pub base: Base,
     /// Sorted by path, each once.
     pub files: Vec<ImageFile>,
@@ -259,7 +261,17 @@ pub struct ImagePlan {
     pub config: ImageConfig,
 }
 
+/// The path of a binary in an image.
+pub(super) fn program_path(bin_dir: &str, bin: &str) -> String {
+    format!("{}/{bin}", bin_dir.trim_end_matches('/'))
+}
+
 impl ImagePlan {
+    /// The path of a binary in the image.
+    pub fn program(&self, bin: &str) -> String {
+        program_path(&self.bin_dir, bin)
+    }
+
     /// Its platforms, as people read them.
     pub fn platform_names(&self) -> String {
         let names: Vec<String> = self.platforms.iter().map(|it| it.platform.to_string()).collect();

@@ -6,7 +6,7 @@ use super::manifest::Manifest;
 use super::reference::Named;
 use crate::config::{Config, KeptBack, PackageConfig};
 use crate::finding::{Finding, Place, suggest};
-use crate::plan::{BIN, ImagePlan, Plan, Select};
+use crate::plan::{ImagePlan, Plan, Select};
 use crate::project::Project;
 use crate::reference::{Reference, Tag};
 
@@ -174,7 +174,7 @@ fn image(
     let names: Vec<Reference> = names.collect();
     let mut image = ImagePlan { names, ..whole.clone() };
     if let Some(bin) = &named.bin {
-        let program = format!("/{BIN}/{bin}");
+        let program = whole.program(bin);
         let is_set = !settings.image.entrypoint.is_empty();
         if is_set && image.config.entrypoint.first() != Some(&program) {
             // Arguments that are set are those of another program.

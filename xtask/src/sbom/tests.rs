@@ -80,6 +80,7 @@ fn image_plan() -> ImagePlan {
         version: "1.2.3".parse().unwrap(),
         platforms: Vec::new(),
         bins: vec!["tool".to_owned()],
+        bin_dir: "/usr/local/bin".to_owned(),
         base: config::Base::Builtin,
         files: vec![ImageFile {
             to: "a".to_owned(),

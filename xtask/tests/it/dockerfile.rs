@@ -33,6 +33,7 @@ volumes = ["/data", "/var/lib/a b"]
 workdir = "/data/work"
 stop-signal = "SIGINT"
 user = "1000:2000"
+bin-dir = "/opt/my-app"
 labels = { "com.acme.team" = "plat $form\\", "com.acme.two words" = "#x" }
 files = [
     { from = "assets", to = "/srv/assets", owner = "7:8" },

@@ -164,8 +164,8 @@ fn is_finder(text: &str) -> bool {
     ["Finding", "Problem", "Report"].iter().any(|name| text.contains(name))
 }
 
-/// What has the form of a rule, and is none: a key of the settings, names of files.
-const NO_RULES: [&str; 3] = ["plain-http", "krew-downloads", "rust-toolchain"];
+/// What has the form of a rule, and is none: keys of the settings, names of files.
+const NO_RULES: [&str; 4] = ["bin-dir", "plain-http", "krew-downloads", "rust-toolchain"];
 
 #[test]
 fn every_rule_is_explained() {

@@ -3,7 +3,7 @@
 use crate::docs::golden;
 use crate::world::running::start;
 use crate::world::terminal::in_terminal;
-use crate::world::{HOST, World, assert_whole, entry_names, run};
+use crate::world::{HOST, World, assert_whole, entry_names, names, run};
 
 /// A plugin with long names, as its maker would have it.
 fn plugin() -> World {
@@ -74,6 +74,30 @@ fn a_release_and_an_error_are_readable_on_any_terminal() {
         assert!(plain.contains("\nerror: ") || plain.starts_with("error: "), "{plain:?}");
         assert!(!plain.contains('\u{1b}'), "{plain:?}");
     }
+}
+
+/// What is typed at the question -> whether the project is set up. Only a yes is one.
+#[test]
+fn init_asks_on_a_terminal_and_does_what_is_answered() {
+    for (typed, done) in [("y\\n", true), ("YES\\n", true), ("\\n", false), ("n\\n", false)] {
+        let world = World::quick("1.2.3");
+        let before = world.read("Cargo.toml");
+        let Some(shown) = in_terminal(80, &world.tool(["init"]), ("[y/N]", typed), &world) else {
+            return;
+        };
+        assert_eq!(shown.code, 0, "{typed}: {}", shown.text);
+        // The question comes after what it is about.
+        let question = shown.text.find("[y/N]").unwrap();
+        assert!(shown.text[..question].contains("+[workspace"), "{}", shown.text);
+        assert_eq!(world.path("xtask").exists(), done, "{typed}");
+        assert_eq!(world.read("Cargo.toml") != before, done, "{typed}");
+    }
+    // Ctrl-C at the question changes nothing either.
+    let world = World::quick("1.2.3");
+    let before = names(world.root());
+    let shown = in_terminal(80, &world.tool(["init"]), ("[y/N]", "\\x03"), &world).unwrap();
+    assert_ne!(shown.code, 0, "{}", shown.text);
+    assert_eq!(names(world.root()), before);
 }
 
 #[test]

@@ -14,6 +14,9 @@ mod stages;
 mod syntax;
 mod users;
 
+/// The folder of programs where no setting says it.
+const BIN_DIR: &str = "/usr/local/bin";
+
 /// The text by which this tool marks its own.
 const OWN: &str = crate::dockerfile::MARK;
 
@@ -35,6 +38,7 @@ pub fn read(text: &str, sheet: &mut Sheet<'_>) -> Result<(), SyntaxError> {
     let mut writer = Writer { member: &member, image: &image, copied: &copied, sheet };
     writer.base(&stages);
     writer.user(&users);
+    writer.bin_dir();
     writer.start();
     writer.pairs();
     writer.lists();
@@ -146,7 +150,20 @@ impl Writer<'_, '_> {
         }
     }
 
-    /// Entrypoint and arguments. The program has another path here.
+    /// The folder of the programs, unless it is that of the default.
+    fn bin_dir(&mut self) {
+        if let Some((line, dir)) = self.copied.bin_dir().filter(|(_, dir)| *dir != BIN_DIR) {
+            self.set("bin-dir", Value::text(dir), line);
+        }
+    }
+
+    /// The path of a program in the image that is made here.
+    fn place(&self, bin: &str) -> String {
+        let dir = self.copied.bin_dir().map_or(BIN_DIR, |(_, dir)| dir);
+        format!("{}/{bin}", dir.trim_end_matches('/'))
+    }
+
+    /// Entrypoint and arguments. The program may have another name here.
     fn start(&mut self) {
         let entrypoint = self.image.lines("ENTRYPOINT").last();
         // An ENTRYPOINT removes a CMD of the stages before it.
@@ -183,7 +200,7 @@ impl Writer<'_, '_> {
             }
         }
         if let Some(program) = start.first().and_then(|it| self.program(it)) {
-            let path = format!("/usr/local/bin/{program}");
+            let path = self.place(&program);
             if self.absolute(&start[0]) != path {
                 self.sheet
                     .note(line, format!("the program is {path} in the image, not {}", start[0]));
@@ -221,7 +238,7 @@ impl Writer<'_, '_> {
     fn default_program(&self) -> String {
         let bins = &self.member.bins;
         let own = bins.iter().find(|bin| **bin == self.member.name).or(bins.first());
-        own.map_or_else(String::new, |bin| format!("/usr/local/bin/{bin}"))
+        own.map_or_else(String::new, |bin| self.place(bin))
     }
 
     /// Variables and labels.

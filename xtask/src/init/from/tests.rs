@@ -364,6 +364,23 @@ fn bases_users_and_programs_of_dockerfiles() {
             &[r#"tool: image.base = "scratch""#, r#"tool: image.user = "0""#][..],
         ),
         (
+            "FROM rust AS b\nFROM scratch\nCOPY --from=b /x/tool /app/\nUSER 1\nENTRYPOINT [\"/app/tool\"]\n",
+            &[
+                r#"tool: image.base = "scratch""#,
+                r#"tool: image.user = "1""#,
+                r#"tool: image.bin-dir = "/app""#,
+            ][..],
+        ),
+        (
+            "FROM rust AS b\nFROM a\nCOPY --from=b /x/tool /\nUSER 1\nENTRYPOINT [\"/tool\", \"-v\"]\n",
+            &[
+                r#"tool: image.base = "a""#,
+                r#"tool: image.user = "1""#,
+                r#"tool: image.bin-dir = "/""#,
+                r#"tool: image.entrypoint = ["/tool", "-v"]"#,
+            ][..],
+        ),
+        (
             "FROM gcr.io/distroless/static:nonroot\nCMD [\"tool\", \"-v\"]\n",
             &[r#"tool: image.cmd = ["-v"]"#][..],
         ),

@@ -1,7 +1,8 @@
 //! `init` in the sources of published programs.
 
 use crate::workflow_runs;
-use crate::world::{World, names, run};
+use crate::world::flat::{self, Flat};
+use crate::world::{World, builders, names, run};
 
 /// A project: its name, its packages in their folders, and files that it gets besides.
 type Project = (
@@ -16,7 +17,10 @@ const DIST: &str = "[workspace]\nmembers = [\"cargo:.\"]\n[dist]\ncargo-dist-ver
                     ci = \"github\"\ntargets = [\"x86_64-unknown-linux-musl\"]\n";
 const DOCKERFILE: &str = "FROM rust AS build\nRUN cargo build --release\nFROM scratch\n\
                           COPY --from=build /target/release/shellharden /shellharden\n\
-                          EXPOSE 8080\nUSER 1000\nENTRYPOINT [\"/shellharden\"]\n";
+                          COPY --chmod=0640 --chown=1000 README.md /srv/\n\
+                          ENV LANG=C.UTF-8 MODE=\"a b\"\nWORKDIR /srv\n\
+                          EXPOSE 8080\nUSER 1000\nENTRYPOINT [\"/shellharden\"]\n\
+                          CMD [\"--help\"]\n";
 const VIRTUAL: &str = "[workspace]\nmembers = [\"hexyl\", \"sd\"]\nresolver = \"2\"\n";
 
 /// fd has a Cross.toml of its own, and sd an alias `xtask`.
@@ -120,14 +124,36 @@ fn the_workflows_of_init_pass_in_published_programs() {
             assert!(made.iter().any(|name| archive(&name)), "{kind}: {made:?}");
         }
         if kind == "dockerfile" {
-            let layout = world.dist().join("images/shellharden");
-            let image = format!("oci:{}", layout.display());
-            let inspected = world.run(&format!("image inspect --json {image}"));
-            let config = &inspected.ends_with(0).json()["images"][0]["config"]["config"];
-            assert_eq!(config["ExposedPorts"], serde_json::json!({ "8080/tcp": {} }));
-            assert_eq!(config["User"], "1000");
-            // Programs of images made here are always in this folder.
-            assert_eq!(config["Entrypoint"], serde_json::json!(["/usr/local/bin/shellharden"]));
+            is_the_image_of_its_dockerfile(&world);
         }
+    }
+}
+
+/// A builder makes the same of the Dockerfile. Its stage `build` has the program, where that of the
+/// project would compile one in a container.
+fn is_the_image_of_its_dockerfile(world: &World) {
+    let native = flat::of_layout(&world.dist().join("images/shellharden"), None);
+    let archive = names(&world.dist()).into_iter().find(|name| name.ends_with(".tar.gz")).unwrap();
+    let mut unpack = world.with("tar", ["-xzf"]);
+    run(unpack.arg(world.dist().join(archive)).arg("shellharden")).ends_with(0);
+    let stage = "FROM scratch AS build\nCOPY shellharden /target/release/\n";
+    let (_, rest) = DOCKERFILE.split_once("RUN cargo build --release\n").unwrap();
+    world.file("Dockerfile.built", &format!("{stage}{rest}"));
+    let Some(builder) = builders::buildah(world) else { return };
+    let built = builder.build("Dockerfile.built", "linux/amd64", &[]);
+    let of = |image: &Flat, key: &str| image.config["config"][key].clone();
+    for key in ["ExposedPorts", "User", "WorkingDir", "Entrypoint", "Cmd"] {
+        assert!(!of(&built, key).is_null(), "{key}");
+        assert_eq!(of(&native, key), of(&built, key), "{key}");
+    }
+    let variables = of(&native, "Env");
+    for variable in of(&built, "Env").as_array().unwrap() {
+        // A base that is empty has no PATH, to which buildah adds its own.
+        let known = variables.as_array().unwrap().contains(variable);
+        assert!(known || variable.as_str().unwrap().starts_with("PATH="), "{variable}");
+    }
+    assert!(built.tree.len() >= 3, "{:?}", built.tree);
+    for (path, node) in &built.tree {
+        assert_eq!(native.tree.get(path), Some(node), "/{path}");
     }
 }

@@ -21,6 +21,19 @@ pub struct Program {
     pub bin: String,
     /// Its path in the image.
     pub to: String,
+    pub line: usize,
+}
+
+impl Copied {
+    /// The folder of the programs that keep their names, and the line that says it. `None` where
+    /// they lie in several.
+    pub fn bin_dir(&self) -> Option<(usize, &str)> {
+        let named = self.programs.iter().filter(|it| base_name(&it.to) == it.bin);
+        let mut dirs = named.map(|it| (it.line, it.to.rsplit_once('/').map_or("", |(dir, _)| dir)));
+        let (line, first) = dirs.next()?;
+        let first = if first.is_empty() { "/" } else { first };
+        dirs.all(|(_, dir)| dir == first.trim_end_matches('/')).then_some((line, first))
+    }
 }
 
 /// What is needed to understand them.
@@ -83,7 +96,7 @@ impl Copies<'_> {
             match origin {
                 Origin::Program(bin) => {
                     let to = if folder { join(&place, base_name(&from)) } else { place };
-                    found.programs.push(Program { bin, to });
+                    found.programs.push(Program { bin, to, line: line.at() });
                 }
                 Origin::Builtin => found.builtin.push((line.at(), from)),
                 Origin::Context(path) => match self.entry(line, &path, &place, folder, sheet) {
