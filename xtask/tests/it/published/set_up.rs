@@ -21,7 +21,7 @@ const DOCKERFILE: &str = "FROM rust AS build\nRUN cargo build --release\nFROM sc
                           ENV LANG=C.UTF-8 MODE=\"a b\"\nWORKDIR /srv\n\
                           EXPOSE 8080\nUSER 1000\nENTRYPOINT [\"/shellharden\"]\n\
                           CMD [\"--help\"]\n";
-const VIRTUAL: &str = "[workspace]\nmembers = [\"hexyl\", \"sd\"]\nresolver = \"2\"\n";
+const VIRTUAL: &str = "[workspace]\nmembers = [\"hexyl\", \"shellharden\"]\nresolver = \"2\"\n";
 
 /// fd has a Cross.toml of its own, and sd an alias `xtask`.
 const PROJECTS: [Project; 6] = [
@@ -29,7 +29,11 @@ const PROJECTS: [Project; 6] = [
     ("cargo-dist", &[("", "sd", "1.0.0")], &[("dist-workspace.toml", DIST)]),
     ("dockerfile", &[("", "shellharden", "4.3.2")], &[("Dockerfile", DOCKERFILE)]),
     ("cross", &[("", "fd-find", "10.5.0")], &[]),
-    ("virtual", &[("hexyl", "hexyl", "0.17.0"), ("sd", "sd", "1.0.0")], &[("Cargo.toml", VIRTUAL)]),
+    (
+        "virtual",
+        &[("hexyl", "hexyl", "0.17.0"), ("shellharden", "shellharden", "4.3.2")],
+        &[("Cargo.toml", VIRTUAL)],
+    ),
     ("bare", &[("", "shellharden", "4.3.2")], &[]),
 ];
 
@@ -93,40 +97,66 @@ fn is_root(path: &str) -> bool {
 
 /// The steps of the workflows that `init` writes pass: in CI, and in a release of these sources, which
 /// have the programs and, of the Dockerfile, what it says of the image.
-#[test]
-fn the_workflows_of_init_pass_in_published_programs() {
+fn the_workflows_pass(kind: &str) {
     if !super::asked() {
         return;
     }
-    for project in PROJECTS {
-        let (kind, packages, _) = project;
-        let world = unpacked(project);
-        world.run(&format!("init --yes --no-xtask{}", from(kind))).ends_with(0);
-        let more = "\n[workspace.metadata.dockless.audit]\ndatabase = \"../advisories\"\n";
-        world.file("Cargo.toml", &(world.read("Cargo.toml") + more));
-        let mut fetch = world.with("cargo", ["fetch"]);
-        run(fetch.env("CARGO_NET_OFFLINE", "false")).ends_with(0);
-        world.run("init --workflows").ends_with(0);
-        // Their sources are as old as their releases, and rustfmt and clippy are not.
-        for path in world.git(["ls-files", "*.rs"]).lines().filter(|path| is_root(path)) {
-            let text = format!("#![allow(warnings, clippy::all)]\n\n{}", world.read(path));
-            world.file(path, &text);
-        }
-        run(&mut world.with("cargo", ["fmt", "--all"])).ends_with(0);
-        world.commit();
-        workflow_runs::ci_passes(&world);
-        world
-            .run("release --snapshot --skip check --target x86_64-unknown-linux-musl")
-            .ends_with(0);
-        for (_, package, _) in packages {
-            let made = names(&world.dist());
-            let archive = |name: &&String| name.contains(package) && name.ends_with(".tar.gz");
-            assert!(made.iter().any(|name| archive(&name)), "{kind}: {made:?}");
-        }
-        if kind == "dockerfile" {
-            is_the_image_of_its_dockerfile(&world);
-        }
+    let project = PROJECTS.into_iter().find(|(name, ..)| *name == kind).unwrap();
+    let (_, packages, _) = project;
+    let world = unpacked(project);
+    world.run(&format!("init --yes --no-xtask{}", from(kind))).ends_with(0);
+    let more = "\n[workspace.metadata.dockless.audit]\ndatabase = \"../advisories\"\n";
+    world.file("Cargo.toml", &(world.read("Cargo.toml") + more));
+    let mut fetch = world.with("cargo", ["fetch"]);
+    run(fetch.env("CARGO_NET_OFFLINE", "false")).ends_with(0);
+    world.run("init --workflows").ends_with(0);
+    // Their sources are as old as their releases, and rustfmt and clippy are not.
+    for path in world.git(["ls-files", "*.rs"]).lines().filter(|path| is_root(path)) {
+        let text = format!("#![allow(warnings, clippy::all)]\n\n{}", world.read(path));
+        world.file(path, &text);
     }
+    run(&mut world.with("cargo", ["fmt", "--all"])).ends_with(0);
+    world.commit();
+    workflow_runs::ci_passes(&world);
+    world.run("release --snapshot --skip check --target x86_64-unknown-linux-musl").ends_with(0);
+    for (_, package, _) in packages {
+        let made = names(&world.dist());
+        let archive = |name: &&String| name.contains(package) && name.ends_with(".tar.gz");
+        assert!(made.iter().any(|name| archive(&name)), "{kind}: {made:?}");
+    }
+    if kind == "dockerfile" {
+        is_the_image_of_its_dockerfile(&world);
+    }
+}
+
+#[test]
+fn the_workflows_of_init_pass_beside_goreleaser() {
+    the_workflows_pass("goreleaser");
+}
+
+#[test]
+fn the_workflows_of_init_pass_beside_cargo_dist() {
+    the_workflows_pass("cargo-dist");
+}
+
+#[test]
+fn the_workflows_of_init_pass_and_the_image_is_that_of_the_dockerfile() {
+    the_workflows_pass("dockerfile");
+}
+
+#[test]
+fn the_workflows_of_init_pass_beside_cross() {
+    the_workflows_pass("cross");
+}
+
+#[test]
+fn the_workflows_of_init_pass_in_a_virtual_workspace() {
+    the_workflows_pass("virtual");
+}
+
+#[test]
+fn the_workflows_of_init_pass_in_a_bare_crate() {
+    the_workflows_pass("bare");
 }
 
 /// A builder makes the same of the Dockerfile. Its stage `build` has the program, where that of the
