@@ -70,7 +70,7 @@ type Trouble = Arc<OnceLock<String>>;
 /// A kind of entries. Each has a folder of its own.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum CacheKind {
-    /// A dependency graph as cargo printed it, as JSON.
+    /// Dependency graphs as cargo resolves them, as JSON.
     Graph,
     /// The toolchain that rustup chose, and the digests of toolchains, as JSON.
     Toolchain,

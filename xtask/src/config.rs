@@ -157,6 +157,7 @@ pub fn resolve(raw: Vec<RawConfig>, project: &Project) -> Result<Config, Vec<Fin
     for name in &workspace.packages {
         findings.extend(known_package(name, of(None), project));
     }
+    let searches = sources::Searches::default();
     let mut packages = Vec::new();
     for package in &project.packages {
         let typed = of(Some(&package.name));
@@ -164,7 +165,7 @@ pub fn resolve(raw: Vec<RawConfig>, project: &Project) -> Result<Config, Vec<Fin
         if !package.bins.is_empty() {
             let kept_back = kept_back(package, &keys, &workspace);
             let images = workspace.image.ship;
-            let scope = Scope { package, typed, project, kept_back, images };
+            let scope = Scope { package, typed, project, kept_back, images, searches: &searches };
             packages.push(resolve_package(&scope, keys, &common, &mut findings));
         }
     }
@@ -263,6 +264,7 @@ struct Scope<'a> {
     kept_back: Option<KeptBack>,
     /// Whether images are made where the package does not say.
     images: bool,
+    searches: &'a sources::Searches,
 }
 
 impl Scope<'_> {

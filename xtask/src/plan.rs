@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use jiff::Timestamp;
 
@@ -63,6 +64,7 @@ struct Selected<'a> {
     feature_args: Vec<String>,
     /// Where archives are released.
     forge: ForgeKind,
+    common: Rc<build::Common>,
 }
 
 /// The graphs that planning needs to know of.
@@ -315,6 +317,7 @@ fn select<'a>(
     let mut selected = Vec::new();
     let named = &request.select.packages;
     let forge = config.forge.kind;
+    let common = Rc::new(build::Common::of(project));
     for config in &config.packages {
         let wanted = named.is_empty() || named.contains(&config.name);
         if !wanted || (request.select.only_plugins && config.krew.is_none()) {
@@ -331,7 +334,14 @@ fn select<'a>(
             continue;
         }
         let feature_args = build::feature_args(config, request);
-        selected.push(Selected { package, config, targets, feature_args, forge });
+        selected.push(Selected {
+            package,
+            config,
+            targets,
+            feature_args,
+            forge,
+            common: Rc::clone(&common),
+        });
     }
     if selected.is_empty() && findings.is_empty() {
         findings.extend(nothing_selected(config, request));

@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::cache::Cache;
+use crate::digest::Digest;
 use crate::files::{self, Boundary, limits};
 use crate::finding::{Help, failure};
 use crate::http::Network;
@@ -84,8 +85,8 @@ pub struct Project {
     pub has_lock: bool,
     /// What dockless.lock says of base images.
     pub bases: bases::Bases,
-    /// What cargo printed of the workspace, part of the key of what is cached.
-    pub metadata: Vec<u8>,
+    /// Digests of all that cargo says of the workspace's packages, as `NAME@VERSION`.
+    pub described: BTreeMap<String, Digest>,
     /// The dependency graphs that [`Project::learn_graphs`] was asked for.
     pub graphs: BTreeMap<Wanted, Graph>,
     /// Sets of packages, as `NAME@VERSION`, that one call of cargo compiles as calls of their own
@@ -272,7 +273,7 @@ pub fn discover(invocation: &Invocation, cache: &Cache) -> Result<(Project, Vec<
         let metadata = metadata(&manifest, dir, kept.as_ref(), &env, invocation.network);
         (metadata, join(git), rustc.map(join).transpose())
     });
-    let (text, metadata) = metadata?;
+    let metadata = metadata?;
     let mut git = git?;
     let asked = rustc?;
     if let (Some(key), Some(asked)) = (&key, &asked) {
@@ -308,7 +309,7 @@ pub fn discover(invocation: &Invocation, cache: &Cache) -> Result<(Project, Vec<
         profiles: profile::read(&root, &env)?,
         has_lock: root.join("Cargo.lock").is_file(),
         bases: bases::read(&root, &boundary)?,
-        metadata: text,
+        described: packages::described(&metadata)?,
         root,
         packages,
         git,
@@ -388,16 +389,14 @@ fn metadata(
     rustc: Option<&Rustc>,
     env: &Env,
     network: Network,
-) -> Result<(Vec<u8>, Metadata)> {
+) -> Result<Metadata> {
     let (cargo, env) = rustc.map_or(("cargo".into(), env.clone()), |rustc| self::cargo(rustc, env));
     let cargo = Program::new(cargo, dir, &env)
         .args(["metadata", "--format-version", "1", "--no-deps", "--manifest-path"])
         .arg(manifest)
         .args(network.cargo_arg());
     let text = cargo.read()?;
-    let metadata =
-        MetadataCommand::parse(&text).with_context(|| format!("read the output of `{cargo}`"))?;
-    Ok((text.into_bytes(), metadata))
+    MetadataCommand::parse(&text).with_context(|| format!("read the output of `{cargo}`"))
 }
 
 fn raw_configs(metadata: &Metadata) -> Vec<RawConfig> {

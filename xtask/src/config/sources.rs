@@ -1,5 +1,7 @@
 //! Finds the files that a path or a pattern in the settings names, for archives and images.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -10,7 +12,7 @@ use crate::finding::{Finding, failure};
 use crate::template;
 
 /// How a file was found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum How {
     /// By its name.
     Name,
@@ -60,8 +62,7 @@ pub fn search(scope: &Scope<'_>, typed: &str) -> Result<Vec<(String, Vec<Source>
     let folders = if own == root { vec![root] } else { vec![own, root] };
     let named = |text: &str| {
         let how = if looks_like_pattern(text) { How::Lookalike } else { How::Name };
-        let named = folders.iter().map(|dir| Search { how, ..scope.search() }.names(dir, text));
-        first(named)
+        first(folders.iter().map(|dir| scope.search(dir, text, how)))
     };
     let found = named(&text)?;
     if !found.is_empty() || !looks_like_pattern(&text) {
@@ -71,7 +72,7 @@ pub fn search(scope: &Scope<'_>, typed: &str) -> Result<Vec<(String, Vec<Source>
     for text in alternatives(&text)? {
         let found = match named(&text)? {
             found if !found.is_empty() || !looks_like_pattern(&text) => found,
-            _ => first(folders.iter().map(|dir| scope.search().matches(dir, &text)))?,
+            _ => first(folders.iter().map(|dir| scope.search(dir, &text, How::Pattern)))?,
         };
         all.push((text, found));
     }
@@ -157,9 +158,23 @@ enum Part {
     Pattern(glob::Pattern),
 }
 
+/// What was found so far, by folder and text: what is looked for in the workspace's folder is the
+/// same for all packages.
+pub type Searches = RefCell<BTreeMap<(PathBuf, String, How), Vec<Source>>>;
+
 impl Scope<'_> {
-    fn search(&self) -> Search<'_> {
-        Search { boundary: &self.project.boundary, how: How::Pattern, found: Vec::new() }
+    fn search(&self, dir: &Path, text: &str, how: How) -> Result<Vec<Source>> {
+        let key = (dir.to_owned(), text.to_owned(), how);
+        if let Some(known) = self.searches.borrow().get(&key) {
+            return Ok(known.clone());
+        }
+        let search = Search { boundary: &self.project.boundary, how, found: Vec::new() };
+        let found = match how {
+            How::Name | How::Lookalike => search.names(dir, text),
+            How::Pattern => search.matches(dir, text),
+        }?;
+        self.searches.borrow_mut().insert(key, found.clone());
+        Ok(found)
     }
 }
 

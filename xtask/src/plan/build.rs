@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::{BuildPlan, LeftOut, Mode, Request, Selected, Tools};
 use crate::config::PackageConfig;
@@ -85,10 +86,10 @@ pub fn plan(
         with: Vec::new(),
         version: package.versioned.version().clone(),
         about: package.about.clone(),
-        remap: if shipped { remap(project) } else { Vec::new() },
+        remap: if shipped { selected.common.remap.clone() } else { Vec::new() },
         auditable: shipped && selected.config.auditable,
         crates: tools.keys().map(|target| (target.clone(), crates(target))).collect(),
-        members: project.packages.iter().map(|package| package.dir.clone()).collect(),
+        members: Arc::clone(&selected.common.members),
         native: tools.keys().map(|target| (target.clone(), native(target))).collect(),
         profile: profile.to_owned(),
         bins,
@@ -144,13 +145,26 @@ fn environment(
     (env, findings)
 }
 
+/// What the builds of all packages have in common.
+pub struct Common {
+    /// The folders of the workspace's packages.
+    members: Arc<BTreeSet<PathBuf>>,
+    remap: Vec<(PathBuf, String)>,
+}
+
+impl Common {
+    pub fn of(project: &Project) -> Common {
+        let members = project.packages.iter().map(|package| package.dir.clone()).collect();
+        Common { members: Arc::new(members), remap: remap(project) }
+    }
+}
+
 /// The names that this machine's folders get in binaries. In rustc a later entry wins, so
 /// the more special ones come last.
 fn remap(project: &Project) -> Vec<(PathBuf, String)> {
-    let sources: BTreeSet<_> =
-        project.graphs.values().flat_map(|graph| graph.sources.iter().cloned()).collect();
+    let sources: BTreeSet<_> = project.graphs.values().flat_map(|graph| &graph.sources).collect();
     let home = project.cargo_home().map(|home| (home, "/cargo".to_owned()));
-    let mut remap: Vec<_> = home.into_iter().chain(sources).collect();
+    let mut remap: Vec<_> = home.into_iter().chain(sources.into_iter().cloned()).collect();
     remap.push((project.root.clone(), "/src".to_owned()));
     remap.push((project.target_dir.clone(), "/target".to_owned()));
     remap

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -87,7 +88,7 @@ pub struct BuildPlan {
     pub crates: BTreeMap<Target, Vec<Crate>>,
     /// The folders of the workspace's packages, whose crates are not of others.
     #[serde(skip)]
-    pub members: BTreeSet<PathBuf>,
+    pub members: Arc<BTreeSet<PathBuf>>,
     /// The crates that may bring a library into the binary, by target.
     #[serde(skip)]
     pub native: BTreeMap<Target, Vec<NativeCrate>>,

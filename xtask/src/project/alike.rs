@@ -7,31 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::crates::Crate;
-use crate::target::Target;
-
-/// What the calls of packages that could be one call have in common.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Call<'a> {
-    pub targets: BTreeSet<&'a Target>,
-    pub feature_args: &'a [String],
-}
-
-/// The packages by what their calls have in common, where it is that of several. Each build is a
-/// package, a target, and arguments for features.
-pub fn same_calls<'a>(
-    builds: impl IntoIterator<Item = (&'a str, &'a Target, &'a [String])>,
-) -> BTreeMap<Call<'a>, Vec<&'a str>> {
-    let mut targets: BTreeMap<(&str, &[String]), BTreeSet<&Target>> = BTreeMap::new();
-    for (package, target, feature_args) in builds {
-        targets.entry((package, feature_args)).or_default().insert(target);
-    }
-    let mut calls: BTreeMap<Call<'_>, Vec<&str>> = BTreeMap::new();
-    for ((package, feature_args), targets) in targets {
-        calls.entry(Call { targets, feature_args }).or_default().push(package);
-    }
-    calls.retain(|_, packages| packages.len() > 1);
-    calls
-}
 
 /// A crate whichever features it has: name, version, source, folder, side.
 type Key<'a> = (&'a str, &'a str, Option<&'a str>, &'a Path, bool);
@@ -153,23 +128,5 @@ mod tests {
             [("a", vec![&plain]), ("b", vec![&b]), ("c", vec![&c]), ("d", vec![&d])];
         let sets: Vec<_> = sets(&all).into_iter().map(|set| set.packages).collect();
         assert_eq!(sets, [vec!["a", "b", "d"]]);
-    }
-
-    #[test]
-    fn calls_are_the_same_for_the_same_targets_and_features() {
-        let (linux, arm) = ("x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl");
-        let [linux, arm] = [linux, arm].map(|target| Target::parse(target).unwrap());
-        let all = ["--all-features".to_owned()];
-        let builds = [
-            ("a", &linux, &[][..]),
-            ("a", &arm, &[]),
-            ("b", &linux, &[]),
-            ("c", &linux, &all),
-            ("d", &linux, &all),
-            ("e", &arm, &[]),
-            ("e", &linux, &[]),
-        ];
-        let packages: Vec<_> = same_calls(builds).into_values().collect();
-        assert_eq!(packages, [vec!["a", "e"], vec!["c", "d"]]);
     }
 }

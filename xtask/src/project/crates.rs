@@ -310,6 +310,28 @@ impl<'a> Nodes<'a> {
     }
 }
 
+/// Some of the crates, given by their places in ascending order, with all that they depend on.
+/// `root` is the one that is built for its own sake.
+pub fn part<'a>(
+    all: &[Found<'a>],
+    places: impl Iterator<Item = usize>,
+    root: usize,
+) -> Vec<Found<'a>> {
+    let places: Vec<usize> = places.collect();
+    let moved: BTreeMap<usize, usize> =
+        places.iter().enumerate().map(|(to, from)| (*from, to)).collect();
+    let part = places.iter().map(|at| {
+        let (krate, package) = &all[*at];
+        let kept = krate
+            .dependencies
+            .iter()
+            .filter_map(|it| Some(Dependency { index: *moved.get(&it.index)?, ..*it }));
+        let dependencies = kept.collect();
+        (Crate { root: *at == root, dependencies, ..krate.clone() }, *package)
+    });
+    part.collect()
+}
+
 fn has_kind(package: &Package, kinds: &[TargetKind]) -> bool {
     let mut all = package.targets.iter().flat_map(|target| &target.kind);
     all.any(|kind| kinds.contains(kind))

@@ -1,6 +1,6 @@
 //! What git says about the sources: commit, tags, changes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::files;
 use crate::finding::failure;
-use crate::parallel::join;
+use crate::parallel::{self, join};
 use crate::process::{self, Env};
 use crate::secret::Address;
 use crate::version::{Head, ReleaseTag};
@@ -180,14 +180,22 @@ impl Git {
         dir: &Path,
         env: &Env,
     ) -> Result<()> {
+        // The ranges, by the commit that each begins after: in a large workspace many packages
+        // have tags of their own, of which many are on one commit.
+        let mut open: BTreeMap<Option<String>, BTreeSet<String>> = BTreeMap::new();
         for package in packages {
             let last = self.last(package);
             let range = since(last.map(|last| &last.tag));
             let counted = self.commit.is_none() || last.is_some_and(Tagged::is_on_head);
             if !counted && !self.counts.contains_key(&range) {
-                let commits = count(&range, dir, env)?;
-                self.counts.insert(range, commits);
+                let after = last.map(|last| last.commit.clone());
+                open.entry(after).or_default().insert(range);
             }
+        }
+        let firsts: Vec<&String> = open.values().filter_map(BTreeSet::first).collect();
+        let counts = parallel::map(&firsts, GITS, |range| count(range, dir, env))?;
+        for (ranges, commits) in open.into_values().zip(counts) {
+            self.counts.extend(ranges.into_iter().map(|range| (range, commits)));
         }
         Ok(())
     }
@@ -264,6 +272,9 @@ pub fn look(dir: &Path, env: &Env) -> Result<Option<Git>> {
     git.counts = history.counts;
     Ok(Some(git))
 }
+
+/// How many calls of git count commits at the same time.
+const GITS: usize = 4;
 
 /// Without `--dirty`, which would read the work tree again.
 const DESCRIBE: [&str; 3] = ["describe", "--tags", "--always"];

@@ -5,30 +5,34 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use cargo_metadata::{DependencyKind, MetadataCommand, TargetKind};
-use serde::de::DeserializeOwned;
+use cargo_metadata::{DependencyKind, TargetKind};
 use serde::{Deserialize, Serialize};
 
 use super::Project;
-use super::alike::{self, Call};
-use super::crates::{self, Crate, Known};
-use super::stale;
+use super::alike;
+use super::crates::{Crate, Found};
 use crate::cache::{Cache, CacheKind};
-use crate::digest::{self, Digest};
-use crate::files::{self, limits};
+use crate::digest::Digest;
 use crate::http::Network;
-use crate::process::Program;
 use crate::target::Target;
 use crate::term::Term;
+
+mod alone;
+mod ask;
+mod keys;
+mod platform;
+#[cfg(test)]
+mod tests;
+
+use alone::{Alone, Features, Together};
+use ask::{Listed, Query, Request};
+use keys::{Kept, Keys};
 
 /// Build dependencies that compile C or read its headers.
 const C_COMPILERS: [&str; 7] =
     ["autotools", "bindgen", "cc", "cmake", "gcc", "meson-next", "nasm-rs"];
 /// Build dependencies that look for a system library.
 const LIBRARY_FINDERS: [&str; 3] = ["pkg-config", "system-deps", "vcpkg"];
-
-/// The version of the cached graphs.
-const FORMAT: &[u8] = b"graph 5";
 
 /// A package's dependency graph for one target.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,12 +79,6 @@ impl Graph {
     pub fn compiling_c(&self) -> impl Iterator<Item = &NativeCrate> {
         self.native.iter().filter(|krate| krate.compiles_c())
     }
-
-    /// Whether its sources are where they were. cargo removes those that were not used for long,
-    /// and fetches them again where it is asked.
-    fn has_sources(&self) -> bool {
-        self.crates.iter().all(|krate| krate.dir.is_dir())
-    }
 }
 
 /// A package to be built for one target.
@@ -114,81 +112,43 @@ pub fn learn(
     term: &Term,
 ) -> Result<(BTreeMap<Wanted, Graph>, Alike)> {
     let keys = Keys::new(project)?;
-    let mut asked = Asked { project, wanted, network, term, listed: None };
-    let mut graphs = BTreeMap::new();
+    let mut kept = Kept::of(cache);
+    let (mut graphs, mut missing) = (BTreeMap::new(), BTreeSet::new());
     for wanted in wanted {
-        let key = keys.of(&wanted.package, [&wanted.target], &wanted.feature_args);
-        let kept = kept::<Graph>(&key, cache)?.filter(Graph::has_sources);
-        let graph = match kept {
-            Some(graph) => graph,
-            None => {
-                let (query, listed) = asked.listed()?;
-                let record = listed.record(query, wanted)?;
-                keep(&key, &record, project, cache)?;
-                record.value
-            }
-        };
-        graphs.insert(wanted.clone(), graph);
-    }
-    let mut alike = Alike::new();
-    let calls = wanted.iter().map(|it| (&*it.package, &it.target, &*it.feature_args));
-    for (call, packages) in alike::same_calls(calls) {
-        let key = keys.of(&packages.join(" "), call.targets.iter().copied(), call.feature_args);
-        let sets = match kept::<Alike>(&key, cache)? {
-            Some(sets) => sets,
-            None => {
-                let record = asked.alike(&call, &packages, &graphs)?;
-                keep(&key, &record, project, cache)?;
-                record.value
-            }
-        };
-        alike.extend(sets);
-    }
-    Ok((graphs, alike))
-}
-
-/// The keys of what is cached.
-struct Keys<'a> {
-    common: Vec<Vec<u8>>,
-    metadata: &'a [u8],
-}
-
-impl<'a> Keys<'a> {
-    fn new(project: &'a Project) -> Result<Keys<'a>> {
-        let lock = files::read_foreign_if_there(&project.root.join("Cargo.lock"), limits::LOCK)?;
-        // The folders of sources lie in cargo's home.
-        let home = project.cargo_home().unwrap_or_default();
-        let dirs = [&project.rustc.sysroot, &home];
-        let dirs = dirs.map(|dir| dir.to_string_lossy().into_owned().into_bytes());
-        let common = std::iter::once(lock.unwrap_or_default()).chain(dirs).collect();
-        Ok(Keys { common, metadata: &project.metadata })
-    }
-
-    fn of<'t>(
-        &self,
-        packages: &str,
-        targets: impl IntoIterator<Item = &'t Target>,
-        feature_args: &[String],
-    ) -> Digest {
-        let targets: Vec<&str> = targets.into_iter().map(Target::triple).collect();
-        let (targets, features) = (targets.join(" "), feature_args.join(" "));
-        let own = [packages, &targets, &features].map(str::as_bytes);
-        let common = self.common.iter().map(Vec::as_slice);
-        digest::of_parts([FORMAT, self.metadata].into_iter().chain(common).chain(own))
-    }
-}
-
-fn kept<T: DeserializeOwned>(key: &Digest, cache: &Cache) -> Result<Option<T>> {
-    let record: Option<Record<T>> = cache.get_json(CacheKind::Graph, key)?;
-    let Some(record) = record else { return Ok(None) };
-    for (manifest, digest) in &record.outside {
-        let now = files::read_foreign_if_there(manifest, limits::SETTINGS)?
-            .map(|bytes| Digest::of(&bytes).hex());
-        if now.as_ref() != Some(digest) {
-            return Ok(None);
+        match kept.graph(&keys.graph(wanted))? {
+            Some(graph) => drop(graphs.insert(wanted.clone(), graph)),
+            None => drop(missing.insert(wanted)),
         }
     }
-    Ok(Some(record.value))
+    let (mut alike, mut open) = (Alike::new(), Vec::new());
+    for call in same_calls(wanted) {
+        match kept.get::<Alike>(&keys.of(&call))? {
+            Some(sets) => alike.extend(sets),
+            None => open.push(call),
+        }
+    }
+    if missing.is_empty() && open.is_empty() {
+        return Ok((graphs, alike));
+    }
+    // cargo may now fetch sources, and does not say so.
+    term.step("resolve", "the dependency graph (cargo metadata)");
+    let query = Query::new(project, network)?;
+    let asks = first_asks(missing, &open);
+    let mut requests: Vec<Request<'_>> = asks.iter().map(|ask| ask.request.clone()).collect();
+    requests.extend(open.iter().filter(|call| asks.iter().all(|it| it.request != **call)).cloned());
+    let (listed, trees) = query.begin(wanted, &requests)?;
+    let answers = answers(&listed, &requests, &trees)?;
+    for (wanted, graph) in resolve(&query, &listed, &answers, &asks)? {
+        let record = listed.record(graph);
+        keep(&keys.graph(wanted), &record, project, cache)?;
+        graphs.insert(wanted.clone(), record.value);
+    }
+    for call in open {
+        let record = listed.record(together(&call, &query, &listed, &answers, &graphs)?);
+        keep(&keys.of(&call), &record, project, cache)?;
+        alike.extend(record.value);
+    }
+    Ok((graphs, alike))
 }
 
 fn keep<T: Serialize>(
@@ -204,188 +164,162 @@ fn keep<T: Serialize>(
     Ok(())
 }
 
-/// cargo's list of packages, once it was asked for.
-struct Asked<'a> {
-    project: &'a Project,
-    wanted: &'a [Wanted],
-    network: Network,
-    term: &'a Term,
-    listed: Option<(Query<'a>, Listed)>,
+/// The calls that could build several packages: those for the same targets and features.
+fn same_calls(builds: &[Wanted]) -> Vec<Request<'_>> {
+    let mut targets: BTreeMap<(&str, &[String]), BTreeSet<&Target>> = BTreeMap::new();
+    for build in builds {
+        targets.entry((&build.package, &build.feature_args)).or_default().insert(&build.target);
+    }
+    let mut calls: BTreeMap<(BTreeSet<&Target>, &[String]), BTreeSet<&str>> = BTreeMap::new();
+    for ((package, feature_args), targets) in targets {
+        calls.entry((targets, feature_args)).or_default().insert(package);
+    }
+    let calls = calls.into_iter().filter(|(_, packages)| packages.len() > 1);
+    let calls = calls.map(|((targets, feature_args), packages)| Request {
+        packages,
+        targets,
+        feature_args,
+    });
+    calls.collect()
 }
 
-impl<'a> Asked<'a> {
-    fn listed(&mut self) -> Result<(&Query<'a>, &Listed)> {
-        if self.listed.is_none() {
-            // cargo may now fetch sources, and does not say so.
-            self.term.step("resolve", "the dependency graph (cargo metadata)");
-            let query = Query::new(self.project, self.network)?;
-            let listed = Listed::ask(&query, self.wanted)?;
-            self.listed = Some((query, listed));
-        }
-        let (query, listed) = self.listed.as_ref().context("ask for the list of packages")?;
-        Ok((query, listed))
-    }
+/// The crates that cargo resolves for each request.
+type Answers<'a> = BTreeMap<Request<'a>, Vec<Found<'a>>>;
 
-    /// The sets of packages that cargo resolves together as it resolves each alone.
-    fn alike(
-        &mut self,
-        call: &Call<'_>,
-        packages: &[&str],
-        graphs: &BTreeMap<Wanted, Graph>,
-    ) -> Result<Record<Alike>> {
-        let (query, listed) = self.listed()?;
-        let of = |package: &str| {
-            let own = graphs.iter().filter(|(wanted, _)| {
-                wanted.package == package
-                    && wanted.feature_args == call.feature_args
-                    && call.targets.contains(&wanted.target)
-            });
-            own.map(|(_, graph)| &*graph.crates).collect()
+fn answers<'a>(
+    listed: &'a Listed,
+    requests: &[Request<'a>],
+    trees: &'a [String],
+) -> Result<Answers<'a>> {
+    let each = requests.iter().zip(trees);
+    each.map(|(request, tree)| Ok((request.clone(), listed.crates(request, tree)?))).collect()
+}
+
+/// Builds whose graphs are looked for in the answer to one request.
+struct Ask<'a> {
+    request: Request<'a>,
+    builds: Vec<&'a Wanted>,
+}
+
+impl<'a> Ask<'a> {
+    /// About these builds, which have one target and the same arguments for features.
+    fn about(builds: Vec<&'a Wanted>) -> Option<Ask<'a>> {
+        let first = Request::of(builds.first()?);
+        let packages = builds.iter().map(|build| &*build.package).collect();
+        Some(Ask { request: Request { packages, ..first }, builds })
+    }
+}
+
+/// Asks for each target about all packages at once. A call that is asked about anyway serves too.
+fn first_asks<'a>(missing: BTreeSet<&'a Wanted>, open: &[Request<'a>]) -> Vec<Ask<'a>> {
+    let mut groups: BTreeMap<(&Target, &[String], Option<&str>), Vec<&Wanted>> = BTreeMap::new();
+    for build in missing {
+        let alone = alone::names_features(&build.feature_args).then_some(&*build.package);
+        groups.entry((&build.target, &build.feature_args, alone)).or_default().push(build);
+    }
+    let mut asks: Vec<Ask<'_>> = groups.into_values().filter_map(Ask::about).collect();
+    for ask in asks.iter_mut().filter(|ask| ask.builds.len() > 1) {
+        let covers = |call: &&Request<'_>| {
+            (&call.targets, call.feature_args) == (&ask.request.targets, ask.request.feature_args)
+                && call.packages.is_superset(&ask.request.packages)
         };
-        let packages: Vec<_> = packages.iter().map(|package| (*package, of(package))).collect();
-        let mut value = Alike::new();
-        for set in alike::sets(&packages) {
-            let tree = query.tree(&set.packages, call.targets.iter().copied(), call.feature_args);
-            let text = stale::explained(tree.read(), query.project)?;
-            let together = listed.known.crates(&text)?;
-            if alike::units(together.iter().map(|(krate, _)| krate)).as_ref() == Some(&set.units) {
-                value.push(set.packages.iter().map(|package| (*package).to_owned()).collect());
+        if let Some(call) = open.iter().find(covers) {
+            ask.request = call.clone();
+        }
+    }
+    asks
+}
+
+/// The graph of each build. Where an answer about several packages leaves it open, cargo is asked
+/// about fewer at once, and at last about one.
+fn resolve<'w>(
+    query: &Query<'_>,
+    listed: &Listed,
+    answers: &Answers<'_>,
+    asks: &[Ask<'w>],
+) -> Result<Vec<(&'w Wanted, Graph)>> {
+    let project = query.project;
+    let (mut graphs, asks) = split(listed, answers, asks, alone::groups, project)?;
+    let ask = |asks: &[Ask<'w>]| {
+        let requests: Vec<Request<'_>> = asks.iter().map(|ask| ask.request.clone()).collect();
+        Ok::<_, anyhow::Error>((query.trees(&requests)?, requests))
+    };
+    let (trees, requests) = ask(&asks)?;
+    let fewer = self::answers(listed, &requests, &trees)?;
+    let each = |open: Vec<(&'w Wanted, _)>| open.into_iter().map(|(it, _)| vec![it]).collect();
+    let (more, asks) = split(listed, &fewer, &asks, each, project)?;
+    graphs.extend(more);
+    let (trees, requests) = ask(&asks)?;
+    let last = self::answers(listed, &requests, &trees)?;
+    graphs.extend(split(listed, &last, &asks, each, project)?.0);
+    Ok(graphs)
+}
+
+/// Graphs, and what is left to be asked.
+type Split<'w> = (Vec<(&'w Wanted, Graph)>, Vec<Ask<'w>>);
+
+/// The graphs that the answers tell. `regroup` sorts the other builds of an answer into those
+/// that cargo is asked about next.
+fn split<'w: 'a, 'a>(
+    listed: &Listed,
+    answers: &'a Answers<'_>,
+    asks: &[Ask<'w>],
+    regroup: impl Fn(Vec<(&'w Wanted, Features<'a>)>) -> Vec<Vec<&'w Wanted>>,
+    project: &Project,
+) -> Result<Split<'w>> {
+    let (mut graphs, mut left) = (Vec::new(), Vec::new());
+    for Ask { request, builds } in asks {
+        let found = answers.get(request).context("find cargo's answer")?;
+        if request.packages.len() == 1 {
+            let graph = listed.graph(found.clone(), project);
+            graphs.extend(builds.iter().map(|build| (*build, graph.clone())));
+            continue;
+        }
+        let together = Together::new(found);
+        let mut open = Vec::new();
+        for build in builds {
+            match together.alone(&build.package, &build.feature_args)? {
+                Alone::Known(found) => graphs.push((*build, listed.graph(found, project))),
+                Alone::Unknown(features) => open.push((*build, features)),
             }
         }
-        Ok(Record { value, outside: listed.outside.clone() })
+        left.extend(regroup(open).into_iter().filter_map(Ask::about));
     }
+    Ok((graphs, left))
 }
 
-/// How cargo is asked about dependencies. It needs a lock file, and writes a missing one. It is
-/// told to write it elsewhere, so that a query leaves no trace, and a Cargo.lock that another
-/// cargo writes meanwhile stays as it is.
-struct Query<'a> {
-    project: &'a Project,
-    network: Network,
-    /// The folder of the lock file, if the project has none.
-    elsewhere: Option<tempfile::TempDir>,
-}
-
-impl<'a> Query<'a> {
-    fn new(project: &'a Project, network: Network) -> Result<Query<'a>> {
-        let elsewhere = (!project.has_lock).then(files::temporary_dir).transpose()?;
-        Ok(Query { project, network, elsewhere })
-    }
-
-    /// How cargo resolves the packages for the targets, in one call.
-    fn tree<'t>(
-        &self,
-        packages: &[&str],
-        targets: impl IntoIterator<Item = &'t Target>,
-        feature_args: &[String],
-    ) -> Program<'a> {
-        self.cargo("tree")
-            .args(packages.iter().flat_map(|package| ["--package", package]))
-            .args(targets.into_iter().flat_map(|target| ["--target", target.triple()]))
-            .args(crates::TREE)
-            .args(feature_args)
-    }
-
-    /// The text of the lock file that the answers follow.
-    fn lock(&self) -> Result<String> {
-        let own = self.project.root.join("Cargo.lock");
-        let places = self.elsewhere.iter().map(|dir| dir.path().join("Cargo.lock")).chain([own]);
-        for place in places {
-            if let Some(text) = files::read_foreign_if_there(&place, limits::LOCK)? {
-                return String::from_utf8(text)
-                    .with_context(|| format!("read {}", place.display()));
-            }
+/// The sets of packages that cargo resolves together as it resolves each alone.
+fn together(
+    call: &Request<'_>,
+    query: &Query<'_>,
+    listed: &Listed,
+    answers: &Answers<'_>,
+    graphs: &BTreeMap<Wanted, Graph>,
+) -> Result<Alike> {
+    let mut packages: BTreeMap<&str, Vec<&[Crate]>> = BTreeMap::new();
+    for (wanted, graph) in graphs {
+        if call.feature_args == wanted.feature_args && call.targets.contains(&wanted.target) {
+            packages.entry(&wanted.package).or_default().push(&graph.crates);
         }
-        Ok(String::new())
     }
-
-    /// The setting is stable since cargo 1.97 and was unstable before. Versions that do not know
-    /// it leave a Cargo.lock in the project, like all of their commands.
-    /// <https://doc.rust-lang.org/cargo/reference/config.html#resolverlockfile-path>
-    fn cargo(&self, subcommand: &str) -> Program<'a> {
-        let cargo = self.project.cargo(subcommand);
-        match &self.elsewhere {
-            None => cargo.arg("--locked"),
-            Some(dir) => cargo
-                .var("CARGO_RESOLVER_LOCKFILE_PATH", dir.path().join("Cargo.lock"))
-                .var("CARGO_UNSTABLE_LOCKFILE_PATH", "true")
-                .var("RUSTC_BOOTSTRAP", "1"),
+    let packages = call.packages.iter().filter_map(|it| packages.remove_entry(it));
+    let packages: Vec<_> = packages.collect();
+    let all = Together::new(answers.get(call).context("find cargo's answer")?);
+    let mut alike = Alike::new();
+    for set in alike::sets(&packages) {
+        let own: BTreeSet<&str> = set.packages.iter().copied().collect();
+        // What is the same among all of them is the same among some.
+        let mut same = alike::units(all.reached(&own)).as_ref() == Some(&set.units);
+        if !same && own != call.packages {
+            let request = Request { packages: own.clone(), ..call.clone() };
+            let trees = query.trees(std::slice::from_ref(&request))?;
+            let tree = trees.first().context("find cargo's answer")?;
+            let found = listed.crates(&request, tree)?;
+            same = alike::units(found.iter().map(|(krate, _)| krate)).as_ref() == Some(&set.units);
         }
-        .args(self.network.cargo_arg())
+        alike.extend(same.then(|| own.into_iter().map(str::to_owned).collect()));
     }
-}
-
-/// All packages that any part of the workspace could use.
-struct Listed {
-    known: Known,
-    /// Packages by path that lie outside the workspace.
-    outside: BTreeMap<PathBuf, String>,
-    sources: Vec<(PathBuf, String)>,
-}
-
-impl Listed {
-    /// Asks only for packages that the wanted builds could compile: cargo fetches the sources of
-    /// all packages that it lists.
-    fn ask(query: &Query<'_>, wanted: &[Wanted]) -> Result<Listed> {
-        let project = query.project;
-        // Build scripts and proc macros are compiled for the host.
-        let host = std::iter::once(&*project.rustc.host);
-        let targets: BTreeSet<&str> =
-            wanted.iter().map(|wanted| wanted.target.triple()).chain(host).collect();
-        let features = wanted.iter().any(|wanted| !wanted.feature_args.is_empty());
-        let cargo = query
-            .cargo("metadata")
-            .args(["--format-version", "1"])
-            .args(targets.iter().flat_map(|target| ["--filter-platform", target]))
-            .args(features.then_some("--all-features"));
-        let text = stale::explained(cargo.read(), project)?;
-        let metadata = MetadataCommand::parse(&text)
-            .with_context(|| format!("read the output of `{cargo}`"))?;
-        let known = Known::new(metadata.packages, &query.lock()?)?;
-        let mut outside = BTreeMap::new();
-        let mut sources = BTreeSet::new();
-        for package in known.packages() {
-            let manifest = package.manifest_path.as_std_path();
-            let dir = manifest.parent().context("find a manifest's folder")?;
-            match &package.source {
-                // A registry's folder has the name of its host or of a mirror.
-                Some(source) if !source.repr.starts_with("git+") => {
-                    sources.extend(
-                        dir.parent().map(|all| (all.to_owned(), "/cargo/registry".to_owned())),
-                    );
-                }
-                None if !manifest.starts_with(&project.root) => {
-                    let text = files::read_foreign(manifest, limits::SETTINGS)?;
-                    outside.insert(manifest.to_owned(), Digest::of(&text).hex());
-                    sources.insert((dir.to_owned(), format!("/deps/{}", package.name)));
-                }
-                _ => {}
-            }
-        }
-        sources.retain(|(dir, _)| !dir.starts_with(&project.root));
-        Ok(Listed { known, outside, sources: sources.into_iter().collect() })
-    }
-
-    /// The graph as `cargo tree` prints it.
-    fn record(&self, query: &Query<'_>, wanted: &Wanted) -> Result<Record<Graph>> {
-        let tree = query.tree(&[&wanted.package], [&wanted.target], &wanted.feature_args);
-        let text = stale::explained(tree.read(), query.project)?;
-        let found = self.known.crates(&text).with_context(|| format!("ask `{tree}`"))?;
-        let mut linked = BTreeSet::new();
-        let mut outside = BTreeSet::new();
-        for (krate, package) in found.iter().filter(|(krate, _)| !krate.host) {
-            linked.extend(native(package, &krate.features));
-            let manifest = package.manifest_path.as_std_path();
-            outside.extend(self.outside.contains_key(manifest).then(|| manifest.to_owned()));
-        }
-        let value = Graph {
-            crates: found.into_iter().map(|(krate, _)| krate).collect(),
-            native: linked.into_iter().collect(),
-            sources: self.sources.clone(),
-            outside: outside.into_iter().collect(),
-        };
-        Ok(Record { value, outside: self.outside.clone() })
-    }
+    Ok(alike)
 }
 
 /// The crate as a native one, if its build script may add C or a system library.

@@ -1,9 +1,12 @@
 //! The packages of the workspace.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context, Result};
 use cargo_metadata::{Metadata, TargetKind};
 
 use super::{About, Bin, Git, Package};
+use crate::digest::Digest;
 use crate::secret::Address;
 use crate::version::{Version, Versioned};
 
@@ -48,6 +51,15 @@ pub fn of(metadata: &Metadata, git: Option<&Git>) -> Result<Vec<Package>> {
     }
     packages.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(packages)
+}
+
+/// The digest of all that cargo says of each package, as `NAME@VERSION`.
+pub fn described(metadata: &Metadata) -> Result<BTreeMap<String, Digest>> {
+    let packages = metadata.packages.iter().map(|package| {
+        let said = serde_json::to_vec(package).context("write JSON")?;
+        Ok((format!("{}@{}", package.name, package.version), Digest::of(&said)))
+    });
+    packages.collect()
 }
 
 /// The version of a package. `cargo` and `build` come from Cargo.toml.

@@ -8,6 +8,7 @@ mod adopter;
 mod audit;
 mod docs;
 mod house;
+mod large;
 mod library;
 
 #[cfg(target_os = "linux")]
