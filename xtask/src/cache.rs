@@ -154,6 +154,11 @@ impl Cache {
         result.map_err(|error| note(&self.trouble, &error)).ok()
     }
 
+    /// The folder that all of it is in, where there is one.
+    pub fn place(&self) -> Option<&Path> {
+        self.root()
+    }
+
     fn root(&self) -> Option<&Path> {
         let find = || match self.place.as_ref()? {
             CachePlace::Own(root) => Some(root.clone()),

@@ -43,6 +43,7 @@ mod sign;
 mod subject;
 mod test;
 mod verify;
+mod watch;
 mod world;
 
 use world::{Drafted, World};
@@ -99,6 +100,7 @@ struct Common {
 enum Command {
     Build(build::Args),
     Run(run::Args),
+    Watch(Box<watch::Args>),
     Archive(archive::Args),
     Image(Box<image::Args>),
     Dockerfile(dockerfile::Args),
@@ -223,7 +225,11 @@ pub fn main(version: Option<&str>) -> ExitCode {
 impl Command {
     /// Whether it runs what is the user's own, in an environment that is the user's.
     fn passes_tokens_on(&self) -> bool {
-        matches!(self, Command::Run(_) | Command::Test(_) | Command::Ci(_))
+        match self {
+            Command::Run(_) | Command::Test(_) | Command::Ci(_) => true,
+            Command::Watch(args) => args.starts_programs(),
+            _ => false,
+        }
     }
 
     /// Whether a run that returns a status has done its work. Those that only pass on what other
@@ -250,6 +256,7 @@ impl Command {
         match self {
             Command::Build(args) => build::run(args, common, world),
             Command::Run(args) => run::run(args, common, world),
+            Command::Watch(args) => watch::run(*args, common, world),
             Command::Archive(args) => archive::run(args, common, world),
             Command::Image(args) => image::run(*args, common, world),
             Command::Dockerfile(args) => dockerfile::run(args, common, world),

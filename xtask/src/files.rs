@@ -13,14 +13,16 @@ mod clock;
 mod foreign;
 pub mod limits;
 mod lock;
+mod notices;
 mod staging;
-pub use clock::{age, is_recent, now, set_age, today, touch, until};
+pub use clock::{age, clock_now, is_recent, now, renew, set_age, today, touch, until};
 pub use foreign::{
     Boundary, open_regular, open_resolved, read_foreign, read_foreign_if_there, read_named,
     read_resolved, read_stdin,
 };
 pub use limits::Limit;
 pub use lock::Lock;
+pub use notices::{Means, Notice, Notices};
 pub use staging::{Dist, Staging, is_clear, is_ours};
 
 /// Reads a whole file that this tool made or that the command line names.

@@ -76,6 +76,7 @@ mod preflight;
 mod prepare;
 mod resolve;
 mod verify;
+mod watch;
 
 mod doctor;
 

@@ -20,12 +20,15 @@ use crate::secret::redacted;
 mod children;
 mod find;
 mod handover;
+mod started;
 mod stream;
 mod tokens;
+mod tree;
 
 pub use children::{exit_code, on_signal};
 pub use find::find;
 pub use handover::environment;
+pub use started::Started;
 pub use tokens::OwnToken;
 
 mod excerpt;
@@ -280,7 +283,7 @@ impl<'a> Program<'a> {
         remembered: usize,
         mut each: impl FnMut(&str) -> Result<()>,
     ) -> Result<(Result<()>, String)> {
-        let mut child = self.spawn(Place::Pipes, Stdio::null(), Stdio::piped(), Stdio::piped())?;
+        let mut child = self.spawn(Place::Build, Stdio::null(), Stdio::piped(), Stdio::piped())?;
         let stdout = child.stdout.take().context("open the program's stdout")?;
         let stderr = child.stderr.take().context("open the program's stderr")?;
         let said = std::thread::spawn(move || stream::pass_on(stderr, remembered));

@@ -181,6 +181,7 @@ fn outcome<'lock>(
         artifacts,
         left_out: plan.left_out.iter().cloned().chain(left_out).collect(),
         cargo,
+        inputs: Vec::new(),
         dist,
         dist_name: plan.dist_name().to_owned(),
     }
@@ -208,7 +209,9 @@ pub fn images_alone(
     let making = provenance::Making { plan, project, binaries: &binaries, bases, toolchain };
     let statements = provenance::make(&making, &made, None)?;
     made.extend(statements.into_iter().map(Artifact::Provenance));
-    Ok(outcome(plan, made, left_out, cargo, None))
+    let inputs = binaries.0.iter().flat_map(|binary| binary.compiled().inputs().iter().cloned());
+    let inputs = inputs.collect();
+    Ok(Outcome { inputs, ..outcome(plan, made, left_out, cargo, None) })
 }
 
 /// Takes over the parts of dist/ that are not made anew, where they are of the same sources:

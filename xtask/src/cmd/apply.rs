@@ -1,5 +1,6 @@
 use std::ffi::OsString;
-use std::process::ExitCode;
+use std::path::{Path, PathBuf};
+use std::process::{ExitCode, ExitStatus};
 
 use anyhow::{Result, bail};
 
@@ -61,7 +62,7 @@ struct Deploy {
 
 /// What kubectl does with the documents.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Verb {
+pub enum Verb {
     Apply,
     Create,
     Delete,
@@ -94,10 +95,7 @@ fn run(verb: Verb, deploy: &Deploy, common: &Common, world: &World) -> Result<Ex
         let why = format!("--json prints what was resolved, and {} prints nothing", verb.name());
         bail!(failure(why, "use `resolve --json`; for kubectl's own output pass `-- -o json`"));
     }
-    let Some(kubectl) = process::find("kubectl", &world.env) else {
-        let why = "kubectl is not on PATH";
-        bail!(failure(why, "install it, see https://kubernetes.io/docs/tasks/tools/#kubectl"));
-    };
+    let kubectl = find_kubectl(world)?;
     let what = &deploy.what;
     let read = resolve::read(what, world)?;
     let images = match verb {
@@ -108,22 +106,49 @@ fn run(verb: Verb, deploy: &Deploy, common: &Common, world: &World) -> Result<Ex
     if verb != Verb::Delete {
         images.record(what, world)?;
     }
-    let program = Program::new(kubectl, &world.dir, &world.env)
-        .args([verb.name(), "-f", "-"])
-        .args(&deploy.args)
-        .with_logins();
-    world.term.step("run", &program);
-    let status = world.term.foreign(|| program.pass_through_input(documents.as_bytes()))?;
+    let names: Vec<String> = images.names().collect();
+    let status = feed(&kubectl, verb, &deploy.args, &documents, world)?;
+    if !status.success() {
+        warn(verb, status, &deploy.what, &names, world);
+    }
     // A program that a signal ended has no code.
     let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
-    let names: Vec<String> = images.names().collect();
-    if !status.success() && !names.is_empty() {
-        let what = if deploy.what.is_pushed() { "pushed" } else { "loaded" };
-        let why = format!("it ended with {status}; {what} before that: {}", names.join(", "));
-        let place = Place::item(format!("kubectl {}", verb.name()));
-        let fix =
-            "see kubectl's message above; the images stay, and another run sends only changes";
-        world.term.finding(&Finding::warning("kubectl", place, why, fix));
-    }
     Ok(ExitCode::from(code))
+}
+
+/// Where kubectl is.
+pub fn find_kubectl(world: &World) -> Result<PathBuf> {
+    let Some(kubectl) = process::find("kubectl", &world.env) else {
+        let why = "kubectl is not on PATH";
+        bail!(failure(why, "install it, see https://kubernetes.io/docs/tasks/tools/#kubectl"));
+    };
+    Ok(kubectl)
+}
+
+/// Runs kubectl on documents.
+pub fn feed(
+    kubectl: &Path,
+    verb: Verb,
+    args: &[OsString],
+    documents: &str,
+    world: &World,
+) -> Result<ExitStatus> {
+    let program = Program::new(kubectl, &world.dir, &world.env)
+        .args([verb.name(), "-f", "-"])
+        .args(args)
+        .with_logins();
+    world.term.step("run", &program);
+    world.term.foreign(|| program.pass_through_input(documents.as_bytes()))
+}
+
+/// Says that kubectl failed after images were put in their places.
+pub fn warn(verb: Verb, status: ExitStatus, what: &What, names: &[String], world: &World) {
+    if names.is_empty() {
+        return;
+    }
+    let done = if what.is_pushed() { "pushed" } else { "loaded" };
+    let why = format!("it ended with {status}; {done} before that: {}", names.join(", "));
+    let place = Place::item(format!("kubectl {}", verb.name()));
+    let fix = "see kubectl's message above; the images stay, and another run sends only changes";
+    world.term.finding(&Finding::warning("kubectl", place, why, fix));
 }

@@ -8,18 +8,20 @@ use serde::Serialize;
 use super::image::above;
 use super::{BuildArgs, Common, NetworkArgs, World};
 use crate::artifacts::Image;
+use crate::config::Config;
 use crate::digest::Digest;
 use crate::files;
 use crate::finding::Findings;
-use crate::plan::{Mode, Part, Select};
+use crate::plan::{Mode, Part, Plan, Request, Select};
 use crate::process::Env;
+use crate::project::Project;
 use crate::reference::{Above, Tag};
 use crate::registry::{Naming, Registry};
 use crate::release::{self, Outcome};
 use crate::resolve::{self, Document, Manifest, Named, Selector, Wanted};
 use crate::sink::{self, Engine, Sink};
 use crate::target::Platform;
-use crate::term;
+use crate::term::{self, Table};
 
 mod sources;
 use sources::Depth;
@@ -79,6 +81,28 @@ pub struct What {
 }
 
 impl What {
+    /// The files and folders that are read.
+    pub fn named(&self) -> &[PathBuf] {
+        &self.filename
+    }
+
+    /// How registries are spoken to.
+    pub fn network(&self) -> &NetworkArgs {
+        &self.network
+    }
+
+    /// The file that the names of images are written to.
+    pub fn image_refs(&self) -> Option<&PathBuf> {
+        self.image_refs.as_ref()
+    }
+
+    /// Gives images these tags, where the command line names none.
+    pub fn or_tags(&mut self, tags: &[Tag]) {
+        if self.tag.is_empty() {
+            self.tag = tags.to_vec();
+        }
+    }
+
     /// Whether images go to registries.
     pub fn is_pushed(&self) -> bool {
         self.load.is_empty()
@@ -86,7 +110,7 @@ impl What {
 }
 
 /// Takes a tag. clap shows an error without its causes.
-fn tag(text: &str) -> Result<Tag> {
+pub fn tag(text: &str) -> Result<Tag> {
     Tag::parse(text).map_err(|error| anyhow::anyhow!("{error:#}"))
 }
 
@@ -177,14 +201,56 @@ pub fn read(what: &What, world: &World) -> Result<Documents> {
     Ok(Documents { manifests, checked })
 }
 
+/// What is built for documents.
+pub struct Planned {
+    pub project: Project,
+    pub plan: Plan,
+    pub config: Config,
+    wanted: Wanted,
+}
+
+/// Images in the places that were asked for.
+pub struct Placed {
+    pub made: Outcome<'static>,
+    pub images: Images,
+    /// What became of them in registries.
+    pushed: Option<Table>,
+}
+
 /// Warns of what the rules say of the documents, builds the images that they name, and puts these
 /// where the command line says.
 pub fn images(what: &What, read: &Documents, common: &Common, world: &World) -> Result<Images> {
+    let Some(planned) = planned(what, read, &|_, _, _| {}, common, world)? else {
+        world.term.step("resolve", "nothing: no document has a reference to a package");
+        return Ok(Images::default());
+    };
+    let http = world.http(&planned.config.network, &what.network, common);
+    let blobs = world.cache.blobs()?;
+    let registry = world.registry(&http, &blobs, &planned.config.network);
+    look_ahead(what, &planned, &registry, world)?;
+    let Placed { made, images, pushed } = place(what, &planned, &registry, common, world)?;
+    made.show(&world.term);
+    world.summary(&made.markdown())?;
+    if let Some(table) = pushed {
+        world.term.table(&table);
+        world.summary(&table.markdown("Pushed"))?;
+    }
+    Ok(images)
+}
+
+/// Warns of what the rules say of the documents, and plans the images that they name; `None` where
+/// they name none. `narrow` changes what is asked for.
+pub fn planned(
+    what: &What,
+    read: &Documents,
+    narrow: &dyn Fn(&Project, &Config, &mut Request),
+    common: &Common,
+    world: &World,
+) -> Result<Option<Planned>> {
     let Documents { manifests, checked } = read;
     resolve::rules::check(checked).iter().for_each(|finding| world.term.finding(finding));
     if manifests.iter().all(|manifest| manifest.references.is_empty()) {
-        world.term.step("resolve", "nothing: no document has a reference to a package");
-        return Ok(Images::default());
+        return Ok(None);
     }
     let (project, config) = world.project_and_config(common, &what.build.target)?;
     let wanted = resolve::wanted(manifests, &config, &project).map_err(Findings)?;
@@ -195,25 +261,46 @@ pub fn images(what: &What, read: &Documents, common: &Common, world: &World) -> 
         ..resolve::select(&wanted, &config)
     };
     request.publish.repository = world.repository(what.repository.as_ref())?;
+    narrow(&project, &config, &mut request);
     let drafted = world.draft(project, config, common, &request)?;
     let (project, plan, config) = drafted.approved(&world.term)?;
     let plan = resolve::narrow(plan, &wanted, &what.tag, &config).map_err(Findings)?;
-    let http = world.http(&config.network, &what.network, common);
-    let blobs = world.cache.blobs()?;
-    let registry = world.registry(&http, &blobs, &config.network);
+    Ok(Some(Planned { project, plan, config, wanted }))
+}
+
+/// Fails before anything is compiled for what would fail at the end.
+pub fn look_ahead(
+    what: &What,
+    planned: &Planned,
+    registry: &Registry<'_>,
+    world: &World,
+) -> Result<()> {
     if what.is_pushed() {
-        release::ensure_pushable(&plan, &registry)?;
+        release::ensure_pushable(&planned.plan, registry)
     } else {
-        release::probe(&what.load, &world.env)?;
+        release::probe(&what.load, &world.env)
     }
+}
+
+/// Makes the images, and puts them where the command line says.
+pub fn place(
+    what: &What,
+    planned: &Planned,
+    registry: &Registry<'_>,
+    common: &Common,
+    world: &World,
+) -> Result<Placed> {
+    let Planned { project, plan, wanted, .. } = planned;
     let (network, cache) = (common.network(), &world.cache);
-    let made = release::images_alone(&plan, &project, network, cache, &registry, &world.term)?;
-    let put = if what.is_pushed() {
-        push(&made, &registry, world)?
+    let made = release::images_alone(plan, project, network, cache, registry, &world.term)?;
+    let (put, pushed) = if what.is_pushed() {
+        let (put, table) = push(&made, registry, world)?;
+        (put, Some(table))
     } else {
-        load(&made, &what.load, &registry, world)?
+        (load(&made, &what.load, registry, world)?, None)
     };
-    Images::of(&wanted, &put)
+    let images = Images::of(wanted, &put)?;
+    Ok(Placed { made, images, pushed })
 }
 
 /// Pushes the images, and returns them by the names of the plan.
@@ -221,19 +308,15 @@ fn push(
     made: &Outcome<'_>,
     registry: &Registry<'_>,
     world: &World,
-) -> Result<BTreeMap<String, Put>> {
+) -> Result<(BTreeMap<String, Put>, Table)> {
     let pushed = release::push_images(made, Naming::WithTag, registry)?;
     let tagged = release::tag_images(&pushed, registry, &world.term)?;
     let table = release::published_table(tagged.iter().flat_map(|(_, published)| published));
-    made.show(&world.term);
-    world.term.table(&table);
-    world.summary(&made.markdown())?;
-    world.summary(&table.markdown("Pushed"))?;
     let put = tagged.into_iter().map(|(image, published)| {
         let names = published.into_iter().map(|it| it.reference).collect();
         Ok((image.plan.name.clone(), Put::of(image, names)?))
     });
-    put.collect()
+    Ok((put.collect::<Result<_>>()?, table))
 }
 
 /// Loads the images into engines under names that change with what is in them, and returns them
@@ -259,8 +342,6 @@ fn load(
         let names = names.iter().map(ToString::to_string).collect();
         put.insert(image.plan.name.clone(), Put::of(image, names)?);
     }
-    made.show(&world.term);
-    world.summary(&made.markdown())?;
     Ok(put)
 }
 

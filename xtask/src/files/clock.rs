@@ -35,6 +35,20 @@ pub fn now() -> u64 {
     age(SystemTime::UNIX_EPOCH).as_secs()
 }
 
+/// The time, to compare those of files with.
+#[expect(clippy::disallowed_methods, reason = "the clock stands here, where ages are compared")]
+pub fn clock_now() -> SystemTime {
+    SystemTime::now()
+}
+
+/// Marks a file as written now, and not before `least`, whatever the clock says.
+#[expect(clippy::disallowed_methods, reason = "the clock stands here, where ages are compared")]
+pub fn renew(path: &Path, least: SystemTime) -> Result<()> {
+    let context = || format!("set the time of {}", path.display());
+    let file = fs::OpenOptions::new().append(true).open(path).with_context(context)?;
+    file.set_modified(SystemTime::now().max(least)).with_context(context)
+}
+
 /// The day, in UTC.
 pub fn today() -> Result<Date> {
     let seconds = i64::try_from(now()).context("read the clock")?;

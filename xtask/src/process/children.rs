@@ -3,19 +3,33 @@
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 use std::process::{Child, Command, ExitStatus};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
 
+use super::tree::Tree;
+
 /// The programs that this process has started and that have not ended.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Children {
     running: Mutex<BTreeMap<u32, Place>>,
+    /// What is to know at once that this process is to end.
+    told: Mutex<Vec<Box<dyn Fn() + Send>>>,
     /// The signal that this process was sent; 0 for none. The handler itself writes it, so that it
     /// is known before the end of a program that was sent the same.
     signal: Arc<AtomicUsize>,
+    /// Whether no build is to begin.
+    is_stopped: AtomicBool,
+    /// The programs that were told to end with this process, and what was below them then.
+    told_to_end: Mutex<BTreeMap<u32, Tree>>,
+}
+
+impl std::fmt::Debug for Children {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Children").field(&*self.lock()).finish()
+    }
 }
 
 /// Where a program runs.
@@ -25,6 +39,8 @@ pub enum Place {
     Terminal,
     /// With pipes.
     Pipes,
+    /// With pipes, and whoever no longer needs what it makes may stop it.
+    Build,
     /// With pipes, in a process group of its own.
     OwnGroup,
 }
@@ -41,6 +57,9 @@ impl Children {
         if self.signal().is_some() {
             bail!("this process was told to end");
         }
+        if place == Place::Build && self.is_stopped.load(Ordering::SeqCst) {
+            bail!("the build was stopped");
+        }
         let child = start()?;
         running.insert(child.id(), place);
         Ok(Running { child, children: Arc::clone(self) })
@@ -49,6 +68,38 @@ impl Children {
     /// The signal that this process was sent.
     pub fn signal(&self) -> Option<i32> {
         i32::try_from(self.signal.load(Ordering::SeqCst)).ok().filter(|signal| *signal != 0)
+    }
+
+    /// A program with all that was below it when it was told to end, where it was.
+    pub fn told(&self, id: u32) -> Option<Tree> {
+        self.told_to_end.lock().unwrap_or_else(PoisonError::into_inner).remove(&id)
+    }
+
+    /// Lets builds begin again.
+    pub fn allow_builds(&self) {
+        self.is_stopped.store(false, Ordering::SeqCst);
+    }
+
+    /// Calls `tell` from another thread when this process is told to end.
+    pub fn on_end(&self, tell: impl Fn() + Send + 'static) {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(tell));
+    }
+
+    #[cfg(unix)]
+    fn tell(&self) {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(|tell| tell());
+    }
+
+    /// Ends the builds that run now, with all that they started, and lets none begin. Returns
+    /// once they have ended.
+    pub fn stop_builds(&self) {
+        let builds: Vec<u32> = {
+            let running = self.lock();
+            self.is_stopped.store(true, Ordering::SeqCst);
+            let builds = running.iter().filter(|(_, place)| **place == Place::Build);
+            builds.map(|(id, _)| *id).collect()
+        };
+        builds.into_iter().for_each(|id| Tree::of(id).end());
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, Place>> {
@@ -129,8 +180,7 @@ pub use unix::on_signal;
 #[cfg(unix)]
 mod unix {
     use std::io::IsTerminal;
-    use std::path::Path;
-    use std::sync::Arc;
+    use std::sync::{Arc, PoisonError};
     use std::thread::{sleep, spawn};
     use std::time::{Duration, Instant};
 
@@ -138,15 +188,11 @@ mod unix {
     use rustix::process::{Pid, Signal, kill_process, kill_process_group};
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
+    use super::super::tree::{self, PATIENCE, TURN, Tree};
     use super::{Children, Place};
 
-    /// How long programs may take to end by themselves.
-    const PATIENCE: Duration = Duration::from_secs(3);
     /// How long this process may take to leave nothing half-made, once they have ended.
     const LEAVE: Duration = Duration::from_millis(500);
-    /// How often it is looked whether they have.
-    const TURN: Duration = Duration::from_millis(10);
-
     /// Listens for Ctrl-C and requests to end from now on. The first one stops all programs, so
     /// that what waits for them fails and clears up behind itself; where that takes too long,
     /// `say` is called and the process ends. A second one ends it at once.
@@ -166,6 +212,7 @@ mod unix {
                     end(signal);
                 };
                 children.stop(signal);
+                children.tell();
                 let children = Arc::clone(&children);
                 spawn(move || {
                     children.wait();
@@ -186,6 +233,11 @@ mod unix {
         /// Tells all programs to end. Those in this process's own group have heard of a Ctrl-C by
         /// the terminal.
         fn stop(&self, signal: i32) {
+            let trees: Vec<u32> = self.lock().keys().copied().collect();
+            let trees = trees.into_iter().map(|id| (id, Tree::of(id)));
+            let mut told = self.told_to_end.lock().unwrap_or_else(PoisonError::into_inner);
+            told.extend(trees);
+            drop(told);
             let typed = signal == SIGINT && std::io::stderr().is_terminal();
             let signal = if signal == SIGINT { Signal::INT } else { Signal::TERM };
             self.send(signal, |place| !typed || place == Place::OwnGroup);
@@ -215,7 +267,7 @@ mod unix {
                     _ = kill_process_group(pid, signal);
                 } else {
                     // The program first: it is not to report that those below it were ended.
-                    let below = descendants(*id);
+                    let below = tree::below(*id);
                     _ = kill_process(pid, signal);
                     for below in below {
                         _ = kill_process(below, signal);
@@ -223,25 +275,6 @@ mod unix {
                 }
             }
         }
-    }
-
-    /// The programs that a program has started, and those that they have, where the system tells.
-    /// <https://www.man7.org/linux/man-pages/man5/proc_pid_task.5.html>
-    #[expect(clippy::disallowed_methods, reason = "doors know nothing of each other")]
-    fn descendants(id: u32) -> Vec<Pid> {
-        let mut found = Vec::new();
-        let mut waiting = vec![id.to_string()];
-        while let Some(id) = waiting.pop() {
-            let tasks = std::fs::read_dir(Path::new("/proc").join(&id).join("task"));
-            for task in tasks.into_iter().flatten().flatten() {
-                let text = std::fs::read_to_string(task.path().join("children"));
-                for child in text.unwrap_or_default().split_whitespace() {
-                    found.extend(child.parse().ok().and_then(Pid::from_raw));
-                    waiting.push(child.to_owned());
-                }
-            }
-        }
-        found
     }
 }
 

@@ -16,6 +16,7 @@ use crate::version::{Head, ReleaseTag};
 
 mod ask;
 mod clone;
+mod now;
 mod tree;
 
 pub use ask::program;

@@ -1,5 +1,6 @@
 //! What a release made and left out, as it is told.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::ser::{Serialize, SerializeStruct, Serializer};
@@ -20,6 +21,8 @@ pub struct Outcome<'lock> {
     pub left_out: Vec<LeftOut>,
     /// How long cargo took, which is not this program's time.
     pub cargo: Duration,
+    /// The files that cargo built the programs from.
+    pub inputs: Vec<PathBuf>,
     /// Where the artifacts are; `None` for images that nothing was done with yet.
     pub(super) dist: Option<&'lock Dist>,
     /// The name of dist/.

@@ -9,10 +9,12 @@ use crate::book::shell::Desk;
 use crate::world::registries::Registry;
 
 /// The commands whose help has examples, and what is done before they are typed.
-const COMMANDS: [(&str, &str); 31] = [
+const COMMANDS: [(&str, &str); 33] = [
     ("", ""),
     ("build", ""),
     ("run", ""),
+    ("watch", ""),
+    ("watch apply", ""),
     ("archive", ""),
     ("image", "cargo dockless image"),
     (
@@ -114,6 +116,7 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("cargo dockless verify --key cosign.pub acme/", GITHUB),
     ("cargo dockless verify --key cosign.pub --json ghcr.io", PUSHED),
     ("cargo dockless verify --rebuild", "it takes minutes; rebuild:: does this"),
+    ("cargo dockless watch", "it ends with Ctrl-C; watch:: does this"),
     ("cargo dockless clean --cache", "the cache is that of all tests"),
     ("cargo dockless doctor --load docker", ENGINE),
     ("cargo dockless doctor    ", "it asks the servers of others; doctor:: plays them"),

@@ -24,7 +24,7 @@ const ROOMS: [&str; 17] = [
     "artifacts",
     "sign > provenance",
     "github > forge",
-    "check preflight prepare resolve verify init",
+    "check preflight prepare resolve verify init watch",
     "doctor",
     "release",
     "cmd",

@@ -124,6 +124,8 @@ mod typos;
 #[cfg(target_os = "linux")]
 mod versions;
 #[cfg(target_os = "linux")]
+mod watch;
+#[cfg(target_os = "linux")]
 mod workflow_runs;
 #[cfg(target_os = "linux")]
 mod workflows;

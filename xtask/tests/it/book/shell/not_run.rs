@@ -7,6 +7,7 @@ const CLUSTER: &str = "it needs a cluster; cluster:: does this on one";
 const GITHUB: &str = "it needs GitHub and a login there";
 const HERE: &str = "it is about this repository, and .ci/run types it";
 const NETWORK: &str = "it needs a network; registries::copies does this with registries here";
+const ENDLESS: &str = "it ends with Ctrl-C; watch:: does this";
 const ASKS: &str = "it asks a person, and reads the files of another tool; init:: does this";
 const PUBLISHED: &str =
     "it needs a program that somebody published; trust:: and registries:: do this";
@@ -50,6 +51,10 @@ pub const NOT_RUN: &[(&str, &str, &str)] = &[
         "cargo dockless init --workflows --reusable",
         "OWNER and COMMIT are the reader's; workflows:: does this",
     ),
+    ("docs/how-to/inner-loop.md", "cargo dockless watch\n", ENDLESS),
+    ("docs/how-to/inner-loop.md", "cargo dockless watch -- mytool", ENDLESS),
+    ("docs/how-to/inner-loop.md", "cargo dockless watch --push", ENDLESS),
+    ("docs/how-to/inner-loop.md", "cargo dockless watch apply", ENDLESS),
     ("docs/how-to/from-cargo-dist.md", "cargo dockless init --from auto", ASKS),
     ("docs/how-to/from-cross.md", "cargo dockless init --from auto", ASKS),
     ("docs/how-to/from-dockerfile.md", "cargo dockless init --from auto", ASKS),

@@ -1,0 +1,84 @@
+//! `watch --push` and `--load`.
+
+use super::*;
+use crate::world::registries::Registry;
+use crate::world::{HOST, run};
+
+/// The digest that the loop printed last: `HOST/REPOSITORY/tool@sha256:…`.
+fn printed(watch: &mut Watch, before: &str) -> String {
+    watch.prints(before);
+    watch.prints("@sha256:");
+    watch.prints("\n");
+    let all = watch.stdout.0.lock().unwrap()[..watch.stdout.1].to_owned();
+    all.trim_end().rsplit_once('@').unwrap().1.to_owned()
+}
+
+#[test]
+fn each_edit_is_in_the_registry_by_the_same_tag() {
+    let Some(registry) = Registry::shared() else { return };
+    let world = World::empty();
+    let image =
+        "[package.metadata.dockless.image]\nfiles = [{ from = \"assets\", to = \"/srv\" }]\n";
+    let more = format!("[package.metadata.dockless]\ntargets = [\"{HOST}\"]\n{image}");
+    world.package("", "tool", "1.0.0", &more).file("LICENSE", "free\n");
+    world.file("assets/page.html", "one\n").lock().commit();
+    let below = format!("{}/watch-images", registry.host);
+    let name = format!("{below}/tool");
+    let held = || registry.digest("watch-images/tool:dev").unwrap();
+    let mut watch = Watch::begin(&world, ["--push", "--repository", &below]);
+    let mut digests = vec![printed(&mut watch, &name)];
+    assert_eq!(held(), digests[0]);
+    watch.says("waits for changes");
+    // A source, an asset, a new asset, the settings, a removed asset.
+    let changes: [&dyn Fn(); 5] = [
+        &|| save(&world.path("src/main.rs"), "fn main() { println!(\"edited\") }\n"),
+        &|| save(&world.path("assets/page.html"), "two\n"),
+        &|| _ = world.file("assets/more/new.html", "new\n"),
+        &|| save(&world.path("Cargo.toml"), &format!("{}user = \"7\"\n", world.read("Cargo.toml"))),
+        &|| fs::remove_file(world.path("assets/page.html")).unwrap(),
+    ];
+    for change in changes {
+        change();
+        digests.push(printed(&mut watch, &name));
+        assert_eq!(held(), *digests.last().unwrap());
+        watch.says("waits for changes");
+    }
+    let all: std::collections::BTreeSet<&String> = digests.iter().collect();
+    assert_eq!(all.len(), digests.len(), "each is another image: {digests:?}");
+    // A broken build leaves the image as it is.
+    save(&world.path("src/main.rs"), "fn main() { this is no Rust }\n");
+    watch.says("error: ");
+    watch.says("waits for changes");
+    assert_eq!((watch.more(), held()), (String::new(), digests[5].clone()));
+    // A comment changes no byte of the program, and so nothing is pushed.
+    save(&world.path("src/main.rs"), "fn main() { println!(\"edited\") }\n// more\n");
+    watch.says("waits for changes");
+    assert_eq!((watch.more(), held()), (String::new(), digests[5].clone()));
+    let (code, _) = watch.end(Signal::INT);
+    assert_eq!(code, Some(130));
+    let image = run(&mut world.tool(["image", "inspect", "--json", &format!("{name}:dev")]));
+    assert!(image.ends_with(0).stdout.contains("new.html") || image.stdout.contains("\"7\""));
+}
+
+/// The engine is played: it writes down what it is given.
+#[test]
+fn images_are_loaded_into_an_engine() {
+    let world = World::committed("1.0.0");
+    let given = world.outside("given");
+    let script = format!(
+        "case $1 in\nversion) echo linux/{} ;;\nload) tar -xOf \"$4\" manifest.json > {given} ;;\n\
+         image) grep -o '[0-9a-f]\\{{64\\}}' {given} | head -1 | sed s/^/sha256:/ ;;\nesac\n",
+        if HOST.starts_with("x86") { "amd64" } else { "arm64" },
+        given = given.display()
+    );
+    world.script("bin/docker", &script);
+    let mut tool = world.tool(["watch", "--load", "docker", "--tag", "mine"]);
+    let mut watch = Watch::of(tool.env("PATH", world.path_with("bin")));
+    watch.prints("sha256:");
+    watch.says("waits for changes");
+    save(&world.path("src/main.rs"), "fn main() { println!(\"edited\") }\n");
+    watch.prints("sha256:");
+    watch.end(Signal::INT);
+    let given = fs::read_to_string(given).unwrap();
+    assert!(given.contains("tool:mine"), "{given}");
+}
