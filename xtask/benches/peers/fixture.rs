@@ -35,14 +35,12 @@ impl Bench {
         })
     }
 
-    /// The tool's own sources in three shapes that differ in one thing, the crate
-    /// that reads the version: `thin` is as it is in the repository, `mono` has the
-    /// same modules in the binary crate, and `slot` has the library of `thin` and
-    /// takes its version from a slot.
+    /// The tool's own sources in two shapes that differ in one thing, the crate
+    /// that reads the version: `thin` is as it is in the repository, and `mono`
+    /// has the same modules in the binary crate.
     pub fn large(&self) -> Result<Project> {
         self.project("large", "thin", |root| {
-            let members = "[workspace]\nresolver = \"3\"\n\
-                           members = [\"thin\", \"mono\", \"slot\"]\n";
+            let members = "[workspace]\nresolver = \"3\"\nmembers = [\"thin\", \"mono\"]\n";
             write(&root.join("Cargo.toml"), &(members.to_owned() + RELEASE_PROFILE))?;
             for member in ["thin", "mono"] {
                 for folder in ["src", "templates"] {
@@ -74,27 +72,51 @@ impl Bench {
                         cmd::main(option_env!(\"DOCKLESS_VERSION\"))\n}";
             write(&src.join("main.rs"), &library.replace(export, main))?;
             std::fs::remove_dir_all(src.join("bin")).context("make the single crate")?;
-            std::fs::remove_file(src.join("lib.rs")).context("make the single crate")?;
-            self.slot(root)
+            std::fs::remove_file(src.join("lib.rs")).context("make the single crate")
         })
     }
 
-    fn slot(&self, root: &Path) -> Result<()> {
-        let source = self.repository.join("xtask/version");
-        let version = root.join("dockless-version");
-        copy(&source.join("src"), &version.join("src"))?;
-        write(&version.join("README.md"), &read(&source.join("README.md"))?)?;
-        let manifest = |name: &str| {
-            format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n")
-        };
-        write(&version.join("Cargo.toml"), &manifest("dockless-version"))?;
-        let dependencies = "license = \"Apache-2.0\"\n\n[dependencies]\n\
-                            dockless-version = { path = \"../dockless-version\" }\n\
-                            thin = { path = \"../thin\" }\n";
-        write(&root.join("slot/Cargo.toml"), &(manifest("slot") + dependencies))?;
-        let main = "fn main() -> std::process::ExitCode {\n    \
-                    dockless::main(dockless_version::version())\n}\n";
-        write(&root.join("slot/src/main.rs"), main)
+    /// examples/kubectl-view-secret in two thin binary crates of one library: `thin` reads the
+    /// version by `option_env!`, and `slot` takes it from a slot. Both carry 3 MB of data, so
+    /// that they are as large as the tool itself, and compiled in a fraction of its time.
+    pub fn slot(&self) -> Result<Project> {
+        self.project("slot", "slot", |root| {
+            let members =
+                "[workspace]\nresolver = \"3\"\nmembers = [\"lib\", \"thin\", \"slot\"]\n";
+            write(&root.join("Cargo.toml"), &(members.to_owned() + RELEASE_PROFILE))?;
+            let example = self.repository.join("examples/kubectl-view-secret");
+            copy(&example.join("src"), &root.join("lib/src"))?;
+            std::fs::remove_file(root.join("lib/src/main.rs")).context("make the library")?;
+            let manifest = self.manifest("kubectl-view-secret", &example)?;
+            write(&root.join("lib/Cargo.toml"), &manifest)?;
+            let source = self.repository.join("xtask/version");
+            let version = root.join("dockless-version");
+            copy(&source.join("src"), &version.join("src"))?;
+            write(&version.join("README.md"), &read(&source.join("README.md"))?)?;
+            let own = |name: &str| {
+                format!(
+                    "[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\
+                     license = \"Apache-2.0\"\n"
+                )
+            };
+            write(&version.join("Cargo.toml"), &own("dockless-version"))?;
+            let library = "\n[dependencies]\nkubectl-view-secret = { path = \"../lib\" }\n";
+            let slot = "dockless-version = { path = \"../dockless-version\" }\n";
+            write(&root.join("data"), &"0123456789abcde\n".repeat(3_000_000 / 16))?;
+            for (name, more, said) in [
+                ("thin", "", "option_env!(\"DOCKLESS_VERSION\")"),
+                ("slot", slot, "dockless_version::version()"),
+            ] {
+                write(&root.join(name).join("Cargo.toml"), &(own(name) + library + more))?;
+                let main = format!(
+                    "static DATA: &[u8] = include_bytes!(\"../../data\");\n\n\
+                     fn main() -> std::process::ExitCode {{\n    \
+                     std::hint::black_box(DATA);\n    kubectl_view_secret::main({said})\n}}\n"
+                );
+                write(&root.join(name).join("src/main.rs"), &main)?;
+            }
+            Ok(())
+        })
     }
 
     /// Makes the project by `fill`, commits it, and clones it for each peer.

@@ -28,23 +28,19 @@ struct Built {
 /// A release build after a commit that changes no source: one library, in a program with
 /// `option_env!` in a crate of its own, and in one with a slot.
 pub fn slot(bench: &Bench) -> Result<String> {
-    let project = bench.large()?;
+    let project = bench.slot()?;
     let dir = &project.ours;
     let builds = RefCell::new(Vec::new());
     let filled = || {
-        let built = build(bench, dir, "slot", INSTALLED.as_ref())?;
+        let built = build(bench, dir, "slot")?;
         let whole = built.whole;
         builds.borrow_mut().push(built);
         Ok(whole)
     };
-    let compiled = || Ok(build(bench, dir, "thin", INSTALLED.as_ref())?.whole);
-    let unoptimised = bench.unoptimised()?;
+    let compiled = || Ok(build(bench, dir, "thin")?.whole);
     let contestants = vec![
         Contestant::new("a slot", filled),
         Contestant::new("`option_env!` in a thin binary crate", compiled),
-        Contestant::new("a slot, dev build of the tool", || {
-            Ok(build(bench, dir, "slot", &unoptimised)?.whole)
-        }),
     ];
     let mut times = race::run(ROUNDS, contestants, |_| Ok(()))?;
     // The first round counts for nothing.
@@ -54,7 +50,7 @@ pub fn slot(bench: &Bench) -> Result<String> {
     times.push(Times { name, all: builds.iter().map(|built| built.after_cargo).collect() });
     let medians = times.iter().map(|it| Ok(it.median()?.as_secs_f64() * 1e3));
     let medians = medians.collect::<Result<Vec<f64>>>()?;
-    let [slot, compiled, _, after] = medians[..] else { anyhow::bail!("three take part") };
+    let [slot, compiled, after] = medians[..] else { anyhow::bail!("two take part") };
     let mut text = format!(
         "| `dockless build --release` after only the version changed, a program of {:.1} MB | \
          median | fastest | runs | ratio |\n|---|--:|--:|--:|--:|\n",
@@ -80,9 +76,10 @@ pub fn slot(bench: &Bench) -> Result<String> {
 }
 
 /// Builds a package at a version that nothing was built at, and checks that its program says it.
-fn build(bench: &Bench, dir: &Path, package: &str, tool: &Path) -> Result<Built> {
+fn build(bench: &Bench, dir: &Path, package: &str) -> Result<Built> {
     bench.commit(dir, "Nothing")?;
-    let mut command = bench.command(tool, dir).args(["build", "--release", "--package", package]).0;
+    let mut command =
+        bench.command(INSTALLED, dir).args(["build", "--release", "--package", package]).0;
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let started = Instant::now();
     let mut run = command.spawn().context("start the tool")?;
