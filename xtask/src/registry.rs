@@ -40,7 +40,7 @@ pub use challenge::parse as parse_challenge;
 pub use legacy::SignedDocument;
 #[cfg(any(fuzzing, test))]
 pub use logins::parse as parse_logins;
-pub use push::{Naming, Pushed, Sent};
+pub use push::{Pushed, Sent};
 pub use referrers::Keeper;
 pub use tag::Tagged;
 
@@ -105,6 +105,16 @@ impl Site {
     fn blob(&self, digest: &Digest) -> Url {
         self.url(&format!("blobs/{digest}"))
     }
+}
+
+/// When the image's own manifest goes up. All that it names goes up before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Naming {
+    /// With the push, by its digest.
+    ByDigest,
+    /// With the first tag that is moved to it, which saves a request. Without any,
+    /// [`Registry::confirm`] puts it.
+    WithTag,
 }
 
 /// What a client does in a repository.

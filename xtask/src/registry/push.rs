@@ -8,22 +8,14 @@ use anyhow::{Context, Result};
 use indicatif::ProgressBar;
 
 use super::upload::{BlobUpload, Delivery};
-use super::{Access, HEADERS_ONLY_LIMIT, Registry, Site, answers, locked, referrers, status};
+use super::{
+    Access, HEADERS_ONLY_LIMIT, Naming, Registry, Site, answers, locked, referrers, status,
+};
 use crate::digest::Digest;
 use crate::http::{Body, Call, HttpError, Method, Response, Url};
 use crate::oci::{Blob, Raw, Root};
 use crate::parallel;
 use crate::reference::{Reference, Repository, Tag};
-
-/// When the image's own manifest goes up. All that it names goes up before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Naming {
-    /// With the push, by its digest.
-    ByDigest,
-    /// With the first tag that is moved to it, which saves a request. Without any,
-    /// [`Registry::confirm`] puts it.
-    WithTag,
-}
 
 /// An image that was pushed.
 #[derive(Clone, Debug)]

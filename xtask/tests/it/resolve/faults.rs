@@ -30,7 +30,7 @@ fn a_push_that_fails_for_one_of_five_images_prints_nothing() {
     let world = five();
     for (at, (step, fault)) in [
         (Step::TagPut, Fault::refusal(403, "DENIED")),
-        (Step::ManifestPut, Fault::refusal(400, "MANIFEST_INVALID")),
+        (Step::TagPut, Fault::refusal(400, "MANIFEST_INVALID")),
         (Step::TagPut, Fault::refusal(500, "UNKNOWN")),
         (Step::Put, Fault::Reset),
         (Step::Post, Fault::refusal(507, "UNKNOWN")),
