@@ -56,7 +56,7 @@ fn enter(dir: &Path, scope: &Scope, roots: &BTreeSet<&PathBuf>, found: &mut Foun
                 let aside = scope.others.contains(&entry.path)
                     || scope.ignored.contains(&entry.path)
                     || entry.path.file_name().is_some_and(|name| name == ".git");
-                if !aside || roots.iter().any(|root| holds(root)) {
+                if !aside || roots.iter().any(holds) {
                     enter(&entry.path, scope, roots, found);
                 }
             }
