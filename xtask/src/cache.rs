@@ -86,6 +86,8 @@ pub enum CacheKind {
     Lock,
     /// The licence texts of crates: a line of JSON, and the text.
     License,
+    /// When a repository was last pushed to, as JSON.
+    Push,
 }
 
 /// The folder of programs that this tool installed for itself.
@@ -113,6 +115,7 @@ impl CacheKind {
             CacheKind::Yanked => "yanked",
             CacheKind::Lock => "lock",
             CacheKind::License => "license",
+            CacheKind::Push => "push",
         }
     }
 }

@@ -88,13 +88,15 @@ pub enum Body<'a> {
     Empty,
     Bytes(&'a [u8]),
     /// `size` bytes of a file, from the offset `from`. The bar advances with them. If they
-    /// do not match the digest, the last of them are not sent.
+    /// do not match the digest, the last of them are not sent. Where `stop` says so, the rest is
+    /// not sent, and the request fails.
     File {
         path: &'a Path,
         from: u64,
         size: u64,
         digest: Option<&'a Digest>,
         bar: &'a ProgressBar,
+        stop: Option<&'a dyn Fn() -> bool>,
     },
 }
 

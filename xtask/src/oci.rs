@@ -48,6 +48,7 @@ pub use build::{Base, Parts, base, build_image, on};
 pub use contents::contents;
 pub use descriptor::{CONTAINERD_NAME, Descriptor, REF_NAME, RawDescriptor, RawIndex, RawManifest};
 pub use json::parse;
+pub use layer::LayerEvent;
 pub use rootfs::{BuiltinData, data as builtin_data, labels as builtin_labels};
 pub use source::{form_of, index_of, open};
 pub use spec::MediaType;

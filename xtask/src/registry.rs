@@ -22,6 +22,7 @@ mod attach;
 mod auth;
 mod challenge;
 mod download;
+mod early;
 mod grants;
 mod host;
 mod legacy;
@@ -66,6 +67,8 @@ pub struct Registry<'a> {
     tokens: Mutex<BTreeMap<(Origin, String), auth::Authorization>>,
     /// Locked while this process writes the list of a manifest's referrers.
     lists: Mutex<Lists>,
+    /// What is asked before it is needed.
+    early: early::Early,
 }
 
 /// By the repository and the manifest.
@@ -87,6 +90,18 @@ struct Site {
     /// Sorted.
     /// <https://distribution.github.io/distribution/spec/auth/scope/>
     scopes: BTreeSet<String>,
+    timing: Timing,
+}
+
+/// When a request is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Timing {
+    /// In its turn, with retries.
+    Due,
+    /// Before its turn: it is sent again then if it fails.
+    Early,
+    /// The same before the server has answered, so without a login.
+    Presumed,
 }
 
 impl Site {
@@ -146,7 +161,8 @@ impl<'a> Registry<'a> {
     ) -> Registry<'a> {
         let servers = Mutex::default();
         let (tokens, lists) = (Mutex::default(), Mutex::default());
-        Registry { http, env, github, blobs, jobs, term, servers, tokens, lists }
+        let early = early::Early::default();
+        Registry { http, env, github, blobs, jobs, term, servers, tokens, lists, early }
     }
 
     /// The cache for downloads and for layers that were made.
@@ -178,14 +194,8 @@ impl<'a> Registry<'a> {
     /// The repository on its server, with an authorization. `sources` are repositories that
     /// blobs may be mounted from.
     fn site(&self, of: &Repository, access: Access, sources: &[Repository]) -> Result<Site> {
-        let actions = match access {
-            Access::Pull => "pull",
-            Access::Push => "pull,push",
-        };
-        let mut scopes = BTreeSet::from([format!("repository:{}:{actions}", of.path())]);
-        let mountable = sources.iter().filter(|it| it.registry() == of.registry() && *it != of);
-        scopes.extend(mountable.map(|source| format!("repository:{}:pull", source.path())));
-        let site = Site { server: self.server(of)?, repository: of.clone(), scopes };
+        let (server, scopes) = (self.server(of)?, scopes(of, access, sources));
+        let site = Site { server, repository: of.clone(), scopes, timing: Timing::Due };
         // A login that fails is reported once, before several threads need it.
         self.authorization(&site, None)?;
         Ok(site)
@@ -270,6 +280,9 @@ impl<'a> Registry<'a> {
         site: &Site,
         work: impl Fn(Option<(&Origin, &Secret)>) -> Result<T, HttpError>,
     ) -> Result<T> {
+        if site.timing == Timing::Presumed {
+            return Ok(work(None)?);
+        }
         let origin = &site.server.origin;
         let mut used = self.authorization(site, None)?;
         let mut taken_up = 0;
@@ -300,9 +313,15 @@ impl<'a> Registry<'a> {
         }
     }
 
-    /// Sends a request at a site, with retries.
+    /// Sends a request at a site, with retries if it is due.
     fn send(&self, site: &Site, call: &Call<'_>) -> Result<Response> {
-        self.authorized(site, |auth| self.http.send(&Call { auth, ..call.clone() }))
+        self.authorized(site, |auth| {
+            let call = Call { auth, ..call.clone() };
+            match site.timing {
+                Timing::Due => self.http.send(&call),
+                Timing::Early | Timing::Presumed => self.http.once(&call),
+            }
+        })
     }
 
     /// The same; `None` if the registry answers 404.
@@ -313,6 +332,18 @@ impl<'a> Registry<'a> {
             Err(error) => Err(error),
         }
     }
+}
+
+/// What a token is asked for. Blobs may be mounted from `sources`.
+fn scopes(of: &Repository, access: Access, sources: &[Repository]) -> BTreeSet<String> {
+    let actions = match access {
+        Access::Pull => "pull",
+        Access::Push => "pull,push",
+    };
+    let mut scopes = BTreeSet::from([format!("repository:{}:{actions}", of.path())]);
+    let mountable = sources.iter().filter(|it| it.registry() == of.registry() && *it != of);
+    scopes.extend(mountable.map(|source| format!("repository:{}:pull", source.path())));
+    scopes
 }
 
 /// Adds what helps against an untrusted certificate or a server without TLS.

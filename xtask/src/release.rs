@@ -42,7 +42,7 @@ mod sboms;
 mod shard;
 mod sign;
 
-pub use ahead::{ensure_named, ensure_pushable, probe};
+pub use ahead::{ensure_named, ensure_pushable, probe, remember_pushed};
 use calls::calls;
 use dockerfiles::DOCKER;
 pub use dockerfiles::dockerfiles;
@@ -125,7 +125,7 @@ pub fn make<'lock>(
     licenses.add_to(plan, &mut generated)?;
     keep_others(plan, &staging, term)?;
     let archives = archives(plan, &binaries, &generated, &staging, cache, term)?;
-    let images = images(plan, &bases, &binaries, &licenses, cache, registry.blobs(), term)?;
+    let images = images(plan, &bases, &binaries, &licenses, cache, registry, term)?;
     for image in &images {
         let (names, place) = (&image.plan.names, format!("{IMAGES}{}", image.plan.name));
         let root = registry.fetch(&image.root)?;
@@ -200,7 +200,7 @@ pub fn images_alone(
     let bases = bases::all(plan, cache, registry, term)?;
     let (binaries, left_out, cargo) = binaries(plan, project, network, term)?;
     let licenses = licenses::of(plan, &binaries, cache, term)?;
-    let images = images(plan, &bases, &binaries, &licenses, cache, registry.blobs(), term)?;
+    let images = images(plan, &bases, &binaries, &licenses, cache, registry, term)?;
     let sboms = sboms::make(plan, project, &binaries, &images, &bases, None)?;
     let mut made: Vec<Artifact> = images.into_iter().map(Box::new).map(Artifact::Image).collect();
     made.extend(sboms.into_iter().map(Artifact::Sbom));

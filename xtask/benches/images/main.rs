@@ -1,7 +1,7 @@
 //! Images against buildah, podman and docker, in one run:
 //! `cargo bench -p dockless --bench images`.
 //!
-//! `-- PART…` runs parts of it: `changed`, `same`, `platforms`, `push`, `asset`; `-- --write`
+//! `-- PART…` runs parts of it: `changed`, `same`, `platforms`, `push`, `far`, `asset`; `-- --write`
 //! runs all and puts the page into docs/images-speed.md. The engines get stores of
 //! their own, which takes root; one that is not on PATH is left out, aloud. The
 //! asset takes 1 GiB, and several of it for the stores. The folder is temporary, or
@@ -40,11 +40,13 @@ use crate::parts::{Field, Part};
 
 const ASSET: &str = "asset";
 const PUSH: &str = "push";
+const FAR: &str = "far";
 
 /// What the command line asks for.
 struct Request {
     parts: Vec<Part>,
     push: bool,
+    far: bool,
     asset: bool,
     write: bool,
 }
@@ -76,18 +78,19 @@ impl Request {
         let named: Vec<&str> =
             args.iter().map(String::as_str).filter(|arg| !arg.starts_with("--")).collect();
         for name in &named {
-            let known =
-                Part::ALL.iter().any(|part| part.name() == *name) || [ASSET, PUSH].contains(name);
+            let known = Part::ALL.iter().any(|part| part.name() == *name)
+                || [ASSET, PUSH, FAR].contains(name);
             ensure!(
                 known,
-                "there is no part `{name}`; there are changed, same, platforms, push and asset"
+                "there is no part `{name}`; there are changed, same, platforms, push, far and asset"
             );
         }
         let wanted = |name: &str| named.is_empty() || named.contains(&name);
         let write = args.iter().any(|arg| arg == "--write");
         ensure!(!write || named.is_empty(), "--write makes the whole page, so name no part");
         let parts = Part::ALL.into_iter().filter(|part| wanted(part.name())).collect();
-        Ok(Request { parts, push: wanted(PUSH), asset: wanted(ASSET), write })
+        let (push, far) = (wanted(PUSH), wanted(FAR));
+        Ok(Request { parts, push, far, asset: wanted(ASSET), write })
     }
 }
 
@@ -99,7 +102,7 @@ fn measure(request: &Request) -> Result<()> {
     let head = format!("{}, {}", bench.machine()?, engines.versions());
     eprintln!("{head}");
     let mut page = page::head(&head);
-    if !request.parts.is_empty() || request.push {
+    if !request.parts.is_empty() || request.push || request.far {
         let program = program::Program::make(&bench)?;
         let field = Field { bench: &bench, tools: &tools, engines: &engines, program: &program };
         for part in &request.parts {
@@ -107,9 +110,10 @@ fn measure(request: &Request) -> Result<()> {
             let report = parts::measure(*part, &field);
             page += &report.with_context(|| format!("measure {}", part.name()))?;
         }
-        if request.push {
+        if request.push || request.far {
             eprintln!("# {PUSH}");
-            page += &push::measure(&field).context("measure pushes")?.unwrap_or_default();
+            let pushes = push::measure(&field, request.push, request.far);
+            page += &pushes.context("measure pushes")?.unwrap_or_default();
         }
     }
     if request.asset {

@@ -1,4 +1,4 @@
-//! Images pushed to a registry of this machine, and to one that is 50 ms away.
+//! Images pushed to a registry of this machine, and to one that is far away.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -12,20 +12,26 @@ use crate::page::{self, Goal};
 use crate::parts::{CARGO, Field, MEMORY};
 use crate::program::NAME;
 use crate::race::{self, Contestant, Times};
-use crate::registry::{self, Registry};
+use crate::registry::{self, Link, Registry};
 
 /// How often each contestant runs; with the long way, and where ko compiles, less often.
 const ROUNDS: usize = 15;
 const LONG_ROUNDS: usize = 7;
 
-/// How far the other registry is: a round trip.
-const AWAY: Duration = Duration::from_millis(50);
+/// How far the other registry is: a round trip, and how often each contestant goes there.
+const AWAY: [(Duration, usize); 2] =
+    [(Duration::from_millis(50), LONG_ROUNDS), (Duration::from_millis(150), LONG_ROUNDS - 2)];
+/// How much a slow link carries, in bits a second.
+const SLOW: f64 = 20e6;
 
 /// What is to be reached: of each peer's time, beyond cargo's own no-op, and of ko's.
 const OF_CRANE: f64 = 0.3;
 const OF_BUILDAH: f64 = 0.1;
 const BEYOND_CARGO: f64 = 60.0;
 const OF_KO: f64 = 0.45;
+/// What is to be reached far away, of ko's time, and of the time of the bytes alone.
+const FAR_OF_KO: f64 = 0.25;
+const OF_BYTES: f64 = 1.05;
 
 const CRANE: &str = "crane append";
 const KO: &str = "ko, with its cache";
@@ -39,22 +45,22 @@ enum Work {
 }
 
 /// Lets all push in turn. `None`, said aloud, where there is no registry to push to.
-pub fn measure(field: &Field<'_>) -> Result<Option<String>> {
+pub fn measure(field: &Field<'_>, near: bool, far: bool) -> Result<Option<String>> {
     let Some(registry) = Registry::start(field.bench)? else { return Ok(None) };
     field.prepare(&registry.host)?;
     let mut text = String::new();
-    for work in [Work::Changed, Work::Same, Work::Platforms] {
+    let works = [Work::Changed, Work::Same, Work::Platforms];
+    for work in works.into_iter().filter(|_| near) {
         let (rows, peers) = field.race(work, &registry.host, Way::ALL.to_vec(), ROUNDS)?;
         text += &page::table(work.name(), &rows, &peers)?;
         text += &field.verdict(work, &registry.host, &rows, &peers)?;
         text += "\n";
     }
-    let far = registry::far(&registry.host, AWAY)?;
-    for work in [Work::Changed, Work::Same] {
-        let (rows, peers) = field.race(work, &far, vec![Way::Commands], LONG_ROUNDS)?;
-        let name = format!("{}, 50 ms away", work.name());
-        text += &page::table(&name, &rows, &peers)?;
-        text += "\n";
+    if far {
+        for (round_trip, rounds) in AWAY {
+            text += &field.far(&registry.host, round_trip, rounds)?;
+        }
+        text += &field.slow(&registry.host)?;
     }
     Ok(Some(text))
 }
@@ -86,6 +92,50 @@ impl Field<'_> {
         write(&dir.join("go.mod"), "module hello\n\ngo 1.19\n")?;
         write(&dir.join("main.go"), &main_go(0))?;
         Ok(())
+    }
+
+    /// A registry that is so far away.
+    fn far(&self, host: &str, round_trip: Duration, rounds: usize) -> Result<String> {
+        let far = registry::far(host, Link { round_trip, rate: None })?;
+        let ours = format!("{}, cargo's time off", self.tools[0].0);
+        let mut text = String::new();
+        for work in [Work::Changed, Work::Same] {
+            let (rows, peers) = self.race(work, &far, vec![Way::Commands], rounds)?;
+            let name = format!("{}, {} ms away", work.name(), round_trip.as_millis());
+            text += &page::table(&name, &rows, &peers)?;
+            let goal = match work {
+                Work::Same => [(KO, KO)].map(|peer| (peer, FAR_OF_KO)),
+                _ => [("crane", CRANE)].map(|peer| (peer, OF_CRANE)),
+            };
+            for (peer, most) in goal {
+                if let Some(share) = page::share(&rows, &ours, peer.0, &[peer])? {
+                    let what = format!("{ours}, of {}", peer.1);
+                    text += &page::goal(&what, Goal::AtMost(most), share);
+                }
+            }
+            text += "\n";
+        }
+        Ok(text)
+    }
+
+    /// A registry at the end of a slow link, and how long the bytes alone take.
+    fn slow(&self, host: &str) -> Result<String> {
+        let link = Link { round_trip: Duration::ZERO, rate: Some(SLOW / 8.0) };
+        let slow = registry::far(host, link)?;
+        let (rows, peers) = self.race(Work::Changed, &slow, Vec::new(), LONG_ROUNDS)?;
+        let name = format!("{}, over {:.0} Mbit/s", Work::Changed.name(), SLOW / 1e6);
+        let mut text = page::table(&name, &rows, &peers)?;
+        self.program.change()?;
+        let said = self.pushing(&self.tools[0].1, &slow, Work::Changed).arg("--json").read()?;
+        let said: Value = serde_json::from_str(&said).context("read what dockless printed")?;
+        let bytes = said["images"][0]["pushed"][0]["sent"]["bytes"].as_f64();
+        let alone = bytes.context("find how much was sent")? * 8.0 / SLOW;
+        let ours = format!("{}, cargo's time off", self.tools[0].0);
+        let row = rows.iter().find(|row| row.name == ours).context("find our row")?;
+        let what = format!("{ours}, of the {:.0} ms of the bytes alone", alone * 1e3);
+        let share = row.median()?.as_secs_f64() / alone;
+        text += &page::goal(&what, Goal::AtMost(OF_BYTES), share);
+        Ok(text + "\n")
     }
 
     fn race(&self, work: Work, host: &str, ways: Vec<Way>, rounds: usize) -> Result<Rows> {

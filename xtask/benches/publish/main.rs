@@ -32,12 +32,12 @@ use anyhow::{Context, Result, ensure};
 
 use crate::bench::Bench;
 use crate::race::Contestant;
-use crate::registry::{Registry, far};
+use crate::registry::{Link, Registry, far};
 use crate::world::World;
 use crate::world::github::GitHub;
 
 /// How far the servers are.
-const AWAY: Duration = Duration::from_millis(20);
+const AWAY: Link = Link { round_trip: Duration::from_millis(20), rate: None };
 const ROUNDS: usize = 15;
 const TOKEN: &str = "a-token";
 const REPOSITORY: &str = "acme/tools";

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -55,39 +55,71 @@ impl Registry {
     }
 }
 
-/// Another address of a server, a round trip away and as wide as the machine: what comes is
-/// passed on a little later, in both directions. It lasts as long as the process.
-pub fn far(host: &str, round_trip: Duration) -> Result<String> {
+/// The way to a server.
+#[derive(Clone, Copy, Debug)]
+pub struct Link {
+    pub round_trip: Duration,
+    /// What it carries in each direction, in bytes a second; `None` for what the machine does.
+    pub rate: Option<f64>,
+}
+
+/// Another address of a server, at the end of a link: what comes is passed on later, in both
+/// directions. It lasts as long as the process.
+pub fn far(host: &str, link: Link) -> Result<String> {
     let listener = TcpListener::bind("127.0.0.1:0").context("listen")?;
     let address = listener.local_addr().context("listen")?.to_string();
     let host = host.to_owned();
+    let lanes = [Lane::new(link), Lane::new(link)];
     thread::spawn(move || {
         for near in listener.incoming().flatten() {
-            let host = host.clone();
+            let (host, [up, down]) = (host.clone(), lanes.clone());
             thread::spawn(move || {
                 // The handshake alone takes one.
-                thread::sleep(round_trip);
+                thread::sleep(link.round_trip);
                 let Ok(far) = TcpStream::connect(&host) else { return };
                 for stream in [&near, &far] {
                     drop(stream.set_nodelay(true));
                 }
                 if let (Ok(from), Ok(to)) = (near.try_clone(), far.try_clone()) {
-                    delayed(from, to, round_trip / 2);
+                    delayed(from, to, up);
                 }
-                delayed(far, near, round_trip / 2);
+                delayed(far, near, down);
             });
         }
     });
     Ok(address)
 }
 
+/// One direction of a link, which all connections share.
+#[derive(Clone)]
+struct Lane {
+    link: Link,
+    /// When it has room for more.
+    free: Arc<Mutex<Instant>>,
+}
+
+impl Lane {
+    fn new(link: Link) -> Lane {
+        Lane { link, free: Arc::new(Mutex::new(Instant::now())) }
+    }
+
+    /// When so many bytes are at the other end.
+    fn due(&self, bytes: usize) -> Instant {
+        let delay = self.link.round_trip / 2;
+        let Some(rate) = self.link.rate else { return Instant::now() + delay };
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        *free = (*free).max(Instant::now()) + Duration::from_secs_f64(bytes as f64 / rate);
+        *free + delay
+    }
+}
+
 /// Passes on what comes, each piece so much later.
-fn delayed(mut from: TcpStream, mut to: TcpStream, delay: Duration) {
+fn delayed(mut from: TcpStream, mut to: TcpStream, lane: Lane) {
     let (sender, receiver) = mpsc::channel::<(Instant, Vec<u8>)>();
     thread::spawn(move || {
         let mut buffer = vec![0; 64 * 1024];
         while let Ok(given @ 1..) = from.read(&mut buffer) {
-            if sender.send((Instant::now() + delay, buffer[..given].to_vec())).is_err() {
+            if sender.send((lane.due(given), buffer[..given].to_vec())).is_err() {
                 break;
             }
         }

@@ -8,9 +8,11 @@ use super::report::{Signed, skipped};
 use super::{Common, NetworkArgs, Selection, World};
 use crate::artifacts::{IMAGES, Image};
 use crate::cache::Cache;
+use crate::config::Config;
 use crate::finding::failure;
 use crate::oci;
 use crate::plan::{ImagePlan, Mode, Part, Plan, Skip};
+use crate::project::Project;
 use crate::reference::{Above, Location, Reference, Stored};
 use crate::registry::{Naming, Registry};
 use crate::release::{self, ImagesIn, Published, Source};
@@ -150,7 +152,6 @@ fn make(args: &Make, common: &Common, world: &World) -> Result<ExitCode> {
     }
     let (project, plan, config) = world.plan(common, &request)?;
     one_each(&sinks, &plan.images)?;
-    let dist = in_dist.then_some(&*plan.dist);
     if args.dry_run {
         let images_in = if in_dist { ImagesIn::Dist } else { ImagesIn::Elsewhere };
         release::dry_run(&plan, None, images_in, &world.term)?;
@@ -161,61 +162,83 @@ fn make(args: &Make, common: &Common, world: &World) -> Result<ExitCode> {
     let http = world.http(&config.network, &args.network, common);
     let blobs = cache.blobs()?;
     let registry = world.registry(&http, &blobs, &config.network);
-    look_ahead(args, &plan, &registry, world)?;
-    let key =
-        if args.push && plan.sign.is_some() { world.private_key(&config.sign)? } else { None };
-    let (network, term) = (common.network(), &world.term);
-    let locks = dist.map(|_| release::lock(&project, term)).transpose()?;
-    let made = if let Some(locks) = &locks {
-        let source = Source::Cargo(network);
-        let made = release::make(&plan, &project, &source, cache, &registry, locks, term)?;
-        release::finish(made, &plan, &project, None, term)?
-    } else {
-        release::images_alone(&plan, &project, network, cache, &registry, term)?
-    };
-    let images: Vec<(&Image, Vec<Published>)> = if args.push {
-        // What refers to an image follows its manifest.
-        let own = if args.sbom || key.is_some() { Naming::ByDigest } else { Naming::WithTag };
-        let pushed = release::push_images(&made, own, &registry)?;
-        let sboms: Vec<_> = made.sboms().collect();
-        release::attach_sboms(&pushed, &sboms, &registry, term)?;
-        if let Some(key) = &key {
-            let statements: Vec<_> = made.statements().collect();
-            let legacy = config.sign.legacy;
-            release::sign_images(&pushed, &statements, key, legacy, &registry, term)?;
+    let work = Work { args, project, plan, config, sinks, cache, registry: &registry };
+    if args.push { registry.ahead(|| work.put(common, world)) } else { work.put(common, world) }
+}
+
+/// What is to be made and put somewhere.
+struct Work<'a> {
+    args: &'a Make,
+    project: Project,
+    plan: Plan,
+    config: Config,
+    sinks: Vec<Sink>,
+    cache: &'a Cache,
+    registry: &'a Registry<'a>,
+}
+
+impl Work<'_> {
+    fn put(&self, common: &Common, world: &World) -> Result<ExitCode> {
+        let Work { args, project, plan, config, sinks, cache, registry } = self;
+        look_ahead(args, plan, registry, cache, world)?;
+        let key =
+            if args.push && plan.sign.is_some() { world.private_key(&config.sign)? } else { None };
+        let (network, term) = (common.network(), &world.term);
+        let dist = (sinks.is_empty() && !args.push).then_some(&*plan.dist);
+        let locks = dist.map(|_| release::lock(project, term)).transpose()?;
+        let made = if let Some(locks) = &locks {
+            let source = Source::Cargo(network);
+            let made = release::make(plan, project, &source, cache, registry, locks, term)?;
+            release::finish(made, plan, project, None, term)?
+        } else {
+            release::images_alone(plan, project, network, cache, registry, term)?
+        };
+        let images: Vec<(&Image, Vec<Published>)> = if args.push {
+            // What refers to an image follows its manifest.
+            let own = if args.sbom || key.is_some() { Naming::ByDigest } else { Naming::WithTag };
+            let pushed = release::push_images(&made, own, registry)?;
+            let sboms: Vec<_> = made.sboms().collect();
+            release::attach_sboms(&pushed, &sboms, registry, term)?;
+            if let Some(key) = &key {
+                let statements: Vec<_> = made.statements().collect();
+                let legacy = config.sign.legacy;
+                release::sign_images(&pushed, &statements, key, legacy, registry, term)?;
+            }
+            release::remember_pushed(&pushed, cache)?;
+            release::tag_images(&pushed, registry, term)?
+        } else {
+            made.images().map(|image| (image, Vec::new())).collect()
+        };
+        let table = release::published_table(images.iter().flat_map(|(_, pushed)| pushed));
+        let mut printed = Vec::new();
+        for (image, pushed) in images {
+            let mut references: Vec<String> =
+                pushed.iter().map(|it| it.reference.clone()).collect();
+            references.extend(stored(image, sinks, dist, registry, world)?);
+            let plan = &image.plan;
+            printed.push(Made {
+                name: &plan.name,
+                digest: image.root.digest().to_string(),
+                references,
+                platforms: plan.platforms.iter().map(|it| &it.platform).collect(),
+                size: image.root.size(),
+                pushed,
+                cargo: made.cargo.as_secs_f64(),
+            });
         }
-        release::tag_images(&pushed, &registry, term)?
-    } else {
-        made.images().map(|image| (image, Vec::new())).collect()
-    };
-    let table = release::published_table(images.iter().flat_map(|(_, pushed)| pushed));
-    let mut printed = Vec::new();
-    for (image, pushed) in images {
-        let mut references: Vec<String> = pushed.iter().map(|it| it.reference.clone()).collect();
-        references.extend(stored(image, &sinks, dist, &registry, world)?);
-        let plan = &image.plan;
-        printed.push(Made {
-            name: &plan.name,
-            digest: image.root.digest().to_string(),
-            references,
-            platforms: plan.platforms.iter().map(|it| &it.platform).collect(),
-            size: image.root.size(),
-            pushed,
-            cargo: made.cargo.as_secs_f64(),
-        });
+        made.show(term);
+        world.summary(&made.markdown())?;
+        if args.push {
+            term.table(&table);
+            world.summary(&table.markdown("Pushed"))?;
+            skipped(&[], Signed::of(key.as_ref()), world)?;
+        }
+        term.results(
+            &term::list("images", &printed),
+            printed.iter().flat_map(|image| &image.references),
+        )?;
+        Ok(ExitCode::SUCCESS)
     }
-    made.show(term);
-    world.summary(&made.markdown())?;
-    if args.push {
-        term.table(&table);
-        world.summary(&table.markdown("Pushed"))?;
-        skipped(&[], Signed::of(key.as_ref()), world)?;
-    }
-    term.results(
-        &term::list("images", &printed),
-        printed.iter().flat_map(|image| &image.references),
-    )?;
-    Ok(ExitCode::SUCCESS)
 }
 
 /// What is not made: dist/ has SBOMs, and a statement only of a whole release; what is pushed has
@@ -239,9 +262,15 @@ fn sinks(args: &Make, world: &World) -> Result<Vec<Sink>> {
 }
 
 /// Fails before anything is compiled for what would fail at the end.
-fn look_ahead(args: &Make, plan: &Plan, registry: &Registry<'_>, world: &World) -> Result<()> {
+fn look_ahead(
+    args: &Make,
+    plan: &Plan,
+    registry: &Registry<'_>,
+    cache: &Cache,
+    world: &World,
+) -> Result<()> {
     release::probe(&args.load, &world.env)?;
-    if args.push { release::ensure_pushable(plan, registry) } else { Ok(()) }
+    if args.push { release::ensure_pushable(plan, registry, cache) } else { Ok(()) }
 }
 
 /// Writes an image to the sinks; by what it returns it is found there and in `dist`, where

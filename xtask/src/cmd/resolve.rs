@@ -227,8 +227,12 @@ pub fn images(what: &What, read: &Documents, common: &Common, world: &World) -> 
     let http = world.http(&planned.config.network, &what.network, common);
     let blobs = world.cache.blobs()?;
     let registry = world.registry(&http, &blobs, &planned.config.network);
-    look_ahead(what, &planned, &registry, world)?;
-    let Placed { made, images, pushed } = place(what, &planned, &registry, common, world)?;
+    let work = || {
+        look_ahead(what, &planned, &registry, world)?;
+        place(what, &planned, &registry, common, world)
+    };
+    let Placed { made, images, pushed } =
+        if what.is_pushed() { registry.ahead(work)? } else { work()? };
     made.show(&world.term);
     world.summary(&made.markdown())?;
     if let Some(table) = pushed {
@@ -276,7 +280,7 @@ pub fn look_ahead(
     world: &World,
 ) -> Result<()> {
     if what.is_pushed() {
-        release::ensure_pushable(&planned.plan, registry)
+        release::ensure_pushable(&planned.plan, registry, &world.cache)
     } else {
         release::probe(&what.load, &world.env)
     }
@@ -310,6 +314,7 @@ fn push(
     world: &World,
 ) -> Result<(BTreeMap<String, Put>, Table)> {
     let pushed = release::push_images(made, Naming::WithTag, registry)?;
+    release::remember_pushed(&pushed, &world.cache)?;
     let tagged = release::tag_images(&pushed, registry, &world.term)?;
     let table = release::published_table(tagged.iter().flat_map(|(_, published)| published));
     let put = tagged.into_iter().map(|(image, published)| {

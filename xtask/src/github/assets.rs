@@ -142,6 +142,7 @@ impl GitHub<'_> {
             size: file.size,
             digest: Some(&file.digest),
             bar,
+            stop: None,
         };
         let call = Call { headers, auth, ..self.call(Method::POST, &url, body, OBJECT) };
         read_once(&self.http.once(&call)?)

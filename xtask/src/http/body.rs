@@ -82,6 +82,8 @@ impl Read for PacedBody<'_> {
 pub struct Sender<'a> {
     source: Source<'a>,
     stopped: &'a AtomicBool,
+    /// Whether the rest is not needed.
+    stop: Option<&'a dyn Fn() -> bool>,
     /// Why the body could not be read.
     failure: Option<String>,
 }
@@ -93,10 +95,12 @@ enum Source<'a> {
 
 impl<'a> Sender<'a> {
     pub fn new(body: Body<'a>, stopped: &'a AtomicBool) -> Result<Sender<'a>> {
+        let mut stop_if = None;
         let source = match body {
             Body::Empty => Source::Bytes(Cursor::new(&[])),
             Body::Bytes(bytes) => Source::Bytes(Cursor::new(bytes)),
-            Body::File { path, from, size, digest, bar } => {
+            Body::File { path, from, size, digest, bar, stop } => {
+                stop_if = stop;
                 let mut file = files::open_regular(path)?;
                 file.seek(SeekFrom::Start(from))
                     .with_context(|| format!("read {}", path.display()))?;
@@ -104,7 +108,7 @@ impl<'a> Sender<'a> {
                 Source::File(file.take(size), size, digest, bar)
             }
         };
-        Ok(Sender { source, stopped, failure: None })
+        Ok(Sender { source, stopped, stop: stop_if, failure: None })
     }
 
     /// In bytes.
@@ -123,6 +127,10 @@ impl<'a> Sender<'a> {
 impl Read for Sender<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.stopped.load(Ordering::Relaxed) {
+            return Err(io::Error::other(GIVEN_UP));
+        }
+        if self.stop.is_some_and(|stop| stop()) {
+            self.failure = Some("the rest is not needed".to_owned());
             return Err(io::Error::other(GIVEN_UP));
         }
         let given = match &mut self.source {

@@ -10,9 +10,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::base_tree::{self, Tree};
-use super::descriptor::{RawDescriptor, RawIndex, RawManifest};
+use super::descriptor::{Descriptor, RawDescriptor, RawIndex, RawManifest};
 use super::entry::{Content, LayerEntry};
-use super::layer::layer;
+use super::layer::{LayerEvent, layer};
 use super::tar_reader::TarMember;
 use super::tree::{self, Requested};
 use super::{FoundImage, Image, Index, Layer, Raw, Root, media, rootfs, validate};
@@ -130,6 +130,16 @@ impl Base {
         Some((name.as_ref(), image.image.manifest.digest()))
     }
 
+    /// The layers of a base of others.
+    pub fn layers(&self) -> impl Iterator<Item = &Descriptor> {
+        let images = match self {
+            Base::Builtin | Base::Scratch => None,
+            Base::Stored { images, .. } => Some(images.values()),
+        };
+        let layers = images.into_iter().flatten().flat_map(|of| &of.image.layers);
+        layers.map(|layer| &layer.descriptor)
+    }
+
     /// The trees of a base of others, one a platform.
     pub fn trees(&self) -> Vec<&Tree> {
         match self {
@@ -148,12 +158,13 @@ struct Making<'a> {
     provenance: Vec<(String, String)>,
 }
 
-/// What was made for an image.
-#[derive(Clone, Copy, Debug)]
+/// What was made for an image, and who is told of its layers.
+#[derive(Clone, Copy)]
 pub struct Parts<'a> {
     pub binaries: &'a Binaries,
     /// The licence texts of the crates in the programs of each target.
     pub licenses: &'a BTreeMap<Target, String>,
+    pub tell: &'a (dyn Fn(LayerEvent<'_>) + Sync),
 }
 
 /// Makes the image of the plan's programs and files on the base: an index, or a manifest
@@ -196,7 +207,7 @@ pub fn build_image(
         ]);
     }
     let made = parallel::map(&recipes.0, LAYERS_AT_A_TIME, |entries| {
-        (!entries.is_empty()).then(|| layer(entries, cache, blobs, bar)).transpose()
+        (!entries.is_empty()).then(|| layer(entries, cache, blobs, bar, parts.tell)).transpose()
     })?;
     let making = Making { plan, base, time, provenance: provenance(base) };
     let mut images = Vec::new();

@@ -33,25 +33,45 @@ struct Known {
     diff_id: Digest,
 }
 
+/// What becomes of a layer.
+#[derive(Clone, Copy, Debug)]
+pub enum LayerEvent<'a> {
+    /// The cache has it.
+    Kept(&'a Descriptor),
+    /// It is not in the cache, so it is made now.
+    Begun,
+    /// It was made.
+    Made(&'a Descriptor),
+}
+
 /// Makes the layer of these entries, or takes it from the cache. `bar` advances by the size of
-/// the files.
+/// the files; `tell` is told what becomes of it.
 pub fn layer(
     entries: &[LayerEntry],
     cache: &Cache,
     blobs: &Blobs,
     bar: &ProgressBar,
+    tell: &dyn Fn(LayerEvent<'_>),
 ) -> Result<Layer> {
     let key = key(entries);
-    let known = match kept(&key, cache, blobs)? {
-        Some(known) => known,
+    let described =
+        |known: &Known| Descriptor::new(MediaType::ImageLayerGzip, known.digest, known.size);
+    let (known, descriptor) = match kept(&key, cache, blobs)? {
+        Some(known) => {
+            let descriptor = described(&known);
+            tell(LayerEvent::Kept(&descriptor));
+            (known, descriptor)
+        }
         None => {
+            tell(LayerEvent::Begun);
             let known = write(entries, blobs, bar)?;
             cache.put_json(CacheKind::Layer, &key, &known)?;
-            known
+            let descriptor = described(&known);
+            tell(LayerEvent::Made(&descriptor));
+            (known, descriptor)
         }
     };
     let blob = Blob::File { path: blobs.path(&known.digest), at: 0 };
-    let descriptor = Descriptor::new(MediaType::ImageLayerGzip, known.digest, known.size);
     Ok(Layer { descriptor, diff_id: known.diff_id, blob })
 }
 

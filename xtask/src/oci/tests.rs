@@ -52,7 +52,8 @@ fn sample() -> Vec<LayerEntry> {
 
 fn made(entries: &[LayerEntry]) -> (String, String) {
     let blobs = Cache::none().blobs().unwrap();
-    let layer = layer::layer(entries, &Cache::none(), &blobs, &ProgressBar::hidden()).unwrap();
+    let (cache, bar) = (Cache::none(), ProgressBar::hidden());
+    let layer = layer::layer(entries, &cache, &blobs, &bar, &|_| {}).unwrap();
     (layer.descriptor.digest.hex(), layer.diff_id.hex())
 }
 
@@ -125,7 +126,7 @@ fn image_of(plan: &ImagePlan, dir: &Path) -> Root {
     let (none, bar) = (Binaries::default(), ProgressBar::hidden());
     let licenses = |it: &ImagePlatform| (it.target.clone(), format!("of {}\n", it.target));
     let licenses = plan.platforms.iter().map(licenses).collect();
-    let parts = Parts { binaries: &none, licenses: &licenses };
+    let parts = Parts { binaries: &none, licenses: &licenses, tell: &|_| {} };
     let build = || build_image(plan, &base, parts, time, &cache, &blobs, &bar);
     let root = build().unwrap();
     assert_eq!(validate(&root), []);

@@ -228,7 +228,7 @@ mod tests {
     use std::collections::BTreeSet;
     use std::sync::Arc;
 
-    use super::super::Server;
+    use super::super::{Server, Timing};
     use super::*;
     use crate::cache::Cache;
     use crate::http::{Fault, Origin, Proxies, Scheme, offline};
@@ -246,7 +246,8 @@ mod tests {
         let repository = Repository::parse("r.test/a").unwrap();
         let origin = Origin::new(Scheme::Https, "r.test").unwrap();
         let server = Server { origin: origin.clone(), challenge: Some(Challenge::Basic) };
-        let site = Site { server: Arc::new(server), repository, scopes: BTreeSet::new() };
+        let (server, scopes) = (Arc::new(server), BTreeSet::new());
+        let site = Site { server, repository, scopes, timing: Timing::Due };
         let renew = |at: usize| {
             let header = Some(Secret::new(at.to_string()));
             let new = Authorization { header, known: true, about: String::new() };

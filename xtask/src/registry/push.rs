@@ -7,7 +7,8 @@ use std::sync::Mutex;
 use anyhow::{Context, Result};
 use indicatif::ProgressBar;
 
-use super::upload::{BlobUpload, Delivery};
+use super::early::{Asked, Said};
+use super::upload::{BlobUpload, Delivery, OpenedUpload};
 use super::{
     Access, HEADERS_ONLY_LIMIT, Naming, Registry, Site, answers, locked, referrers, status,
 };
@@ -77,21 +78,17 @@ struct SourceBlob {
     digest: Digest,
     size: u64,
     content: Blob,
+    /// An upload that was initiated for it early.
+    opened: Mutex<Option<OpenedUpload>>,
 }
 
 /// The digests that tags name; `None` for a tag that does not exist.
 type TagDigests = BTreeMap<Tag, Option<Digest>>;
 
-/// What the registry is asked for before the push.
-enum Query<'a> {
-    Manifest(Digest, u64),
-    Blob(Digest, u64),
-    Tag(&'a Tag),
-}
-
 impl Sent {
     fn count(&mut self, delivery: Delivery, size: u64) {
         match delivery {
+            Delivery::Existed => {}
             Delivery::Mounted => self.mounted += 1,
             Delivery::Uploaded => {
                 self.blobs += 1;
@@ -133,6 +130,10 @@ impl Registry<'_> {
         sources.sort();
         sources.dedup();
         sources.retain(|source| source.registry() == to.registry() && source != to);
+        let new = self.new_digests(root, to);
+        let asked = queries(&manifests, &blobs, tags, &new);
+        asked.iter().for_each(|asked| self.ask_early(to, asked.clone()));
+        self.await_login(to)?;
         let site = match self.site(to, Access::Push, &sources) {
             // Some token servers reject all scopes if they reject one. Mounts only save time.
             Err(error) if !sources.is_empty() && matches!(status(&error), Some(400..=404)) => {
@@ -143,7 +144,9 @@ impl Registry<'_> {
         };
         // A repository that has all layers has all blobs.
         let source = others.iter().chain(holder(root)).find(|other| sources.contains(other));
-        let (existing, tags) = self.existing(&site, &manifests, &blobs, tags)?;
+        let new = self.open_uploads(&site, root, &blobs, tags, new);
+        let asked = queries(&manifests, &blobs, tags, &new);
+        let (existing, tags) = self.existing(&site, asked)?;
         let missing: Vec<&SourceBlob> =
             blobs.iter().filter(|blob| !existing.contains(&blob.digest)).collect();
         let total: u64 = missing.iter().map(|blob| blob.size).sum();
@@ -163,6 +166,7 @@ impl Registry<'_> {
         });
         bar.finish_and_clear();
         delivered?;
+        self.cancel_unused(&site);
         let digest = root.digest();
         // A referrer is put again: its subject may not list it yet.
         let absent = |raw: &&Raw| !existing.contains(&raw.digest()) || referrers::refers(raw);
@@ -185,47 +189,93 @@ impl Registry<'_> {
         Ok(Pushed { site, root: root.clone(), is_open, sent, tags })
     }
 
-    /// The manifests and blobs that the registry says it has, and what the tags name.
-    fn existing(
+    /// What was made in this run for the repository: layers, and all that names them.
+    fn new_digests(&self, root: &Root, to: &Repository) -> BTreeSet<Digest> {
+        let layers = self.new_layers(to);
+        let mut new = BTreeSet::new();
+        for (_, image) in root.images() {
+            let digests = image.layers.iter().map(|layer| layer.descriptor.digest);
+            let made: Vec<Digest> = digests.filter(|digest| layers.contains(digest)).collect();
+            if !made.is_empty() {
+                new.extend(made);
+                new.extend([image.config.digest(), image.manifest.digest(), root.digest()]);
+            }
+        }
+        new
+    }
+
+    /// Hands uploads that were initiated early to the blobs that are new. Returns what is not
+    /// asked for: those blobs, and the manifests that name them. All of it is asked for where a
+    /// tag says that the image exists.
+    fn open_uploads(
         &self,
         site: &Site,
-        manifests: &[&Raw],
+        root: &Root,
         blobs: &[SourceBlob],
         tags: &[&Tag],
-    ) -> Result<(BTreeSet<Digest>, TagDigests)> {
-        let manifests =
-            manifests.iter().map(|raw| Query::Manifest(raw.digest(), raw.bytes.len() as u64));
-        let blobs = blobs.iter().map(|blob| Query::Blob(blob.digest, blob.size));
-        let tags = tags.iter().map(|tag| Query::Tag(tag));
-        let all: Vec<Query<'_>> = manifests.chain(blobs).chain(tags).collect();
+        new: BTreeSet<Digest>,
+    ) -> BTreeSet<Digest> {
+        if new.is_empty() || tags.iter().any(|tag| self.names(site, tag, root.digest())) {
+            return BTreeSet::new();
+        }
+        let is_new = |blob: &&SourceBlob| new.contains(&blob.digest);
+        let mut asked = BTreeSet::new();
+        for blob in blobs.iter().filter(is_new) {
+            if self.is_known_to_exist(site, blob.digest, blob.size) {
+                asked.insert(blob.digest);
+                continue;
+            }
+            match self.told(site, &Asked::Upload) {
+                Some(Said::Initiated(opened)) => *locked(&blob.opened) = Some(opened),
+                _ => {
+                    asked.insert(blob.digest);
+                }
+            }
+        }
+        if blobs.iter().all(|blob| locked(&blob.opened).is_none()) {
+            return BTreeSet::new();
+        }
+        new.difference(&asked).copied().collect()
+    }
+
+    /// The manifests and blobs that the registry says it has, and what the tags name.
+    fn existing(&self, site: &Site, asked: Vec<Asked>) -> Result<(BTreeSet<Digest>, TagDigests)> {
         // These requests only wait for the network, so more run at a time than uploads.
         let stop = || self.http.stop();
-        let found = parallel::map_until(&all, 2 * self.jobs, stop, |query| match query {
-            Query::Manifest(digest, size) => {
-                Ok(Some(self.has_manifest(site, digest, *size)?.then_some(*digest)))
+        let found = parallel::map_until(&asked, 2 * self.jobs, stop, |asked| {
+            match self.told(site, asked) {
+                Some(said) => Ok(Some(said)),
+                None => self.ask_or_pass(site, asked),
             }
-            Query::Blob(digest, size) => {
-                Ok(Some(self.check_existing(site, digest, *size)?.then_some(*digest)))
-            }
-            Query::Tag(tag) => match self.tagged(site, tag) {
-                // The answer only saves time: the tag is asked for again when it is moved.
-                Err(error) if matches!(status(&error), Some(403 | 405)) => Ok(None),
-                named => named.map(Some),
-            },
         })?;
         let mut existing = BTreeSet::new();
         let mut named = BTreeMap::new();
-        for (query, found) in all.into_iter().zip(found) {
-            let Some(found) = found else { continue };
-            match query {
-                Query::Tag(tag) => drop(named.insert(tag.clone(), found)),
-                Query::Manifest(..) | Query::Blob(..) => existing.extend(found),
+        for (asked, said) in asked.into_iter().zip(found) {
+            match (asked, said) {
+                (Asked::Tag(tag), Some(Said::Named(digest))) => drop(named.insert(tag, digest)),
+                (Asked::Manifest(digest, _) | Asked::Blob(digest, _), Some(Said::Exists(true))) => {
+                    existing.insert(digest);
+                }
+                _ => {}
             }
         }
         Ok((existing, named))
     }
 
-    fn has_manifest(&self, site: &Site, digest: &Digest, size: u64) -> Result<bool> {
+    /// `None` for a tag that cannot be asked for. The answer only saves time: the tag is asked
+    /// for again when it is moved.
+    fn ask_or_pass(&self, site: &Site, asked: &Asked) -> Result<Option<Said>> {
+        match self.ask(site, asked) {
+            Err(error)
+                if matches!(asked, Asked::Tag(_)) && matches!(status(&error), Some(403 | 405)) =>
+            {
+                Ok(None)
+            }
+            said => said.map(Some),
+        }
+    }
+
+    pub(super) fn has_manifest(&self, site: &Site, digest: &Digest, size: u64) -> Result<bool> {
         let url = site.manifest(digest);
         let headers = &[("accept", super::MANIFEST_TYPES)];
         let call = Call { headers, ..Call::new(Method::HEAD, &url, HEADERS_ONLY_LIMIT) };
@@ -257,7 +307,14 @@ impl Registry<'_> {
             }
             content @ (Blob::Bytes(_) | Blob::File { .. }) => content,
         };
-        self.upload(&BlobUpload { site, digest, size, content, bar }, source)
+        let Some(opened) = locked(&blob.opened).take() else {
+            let upload = BlobUpload { site, digest, size, content, bar, exists: None };
+            return self.upload(&upload, source, None);
+        };
+        let rival = self.rival(site, digest, size);
+        let exists = || rival.won();
+        let upload = BlobUpload { site, digest, size, content, bar, exists: Some(&exists) };
+        self.upload(&upload, source, Some(opened))
     }
 
     /// Puts a manifest at a URL. If the registry does not know its blobs after all, they are
@@ -353,8 +410,28 @@ fn contents(root: &Root) -> (Vec<&Raw>, Vec<SourceBlob>) {
     manifests.insert(root.digest(), root.raw());
     let all = root.blobs().into_iter();
     let blobs = all.filter(|(digest, ..)| !manifests.contains_key(digest));
-    let mut blobs: Vec<SourceBlob> =
-        blobs.map(|(digest, size, content)| SourceBlob { digest, size, content }).collect();
+    let blobs = blobs.map(|(digest, size, content)| {
+        let opened = Mutex::default();
+        SourceBlob { digest, size, content, opened }
+    });
+    let mut blobs: Vec<SourceBlob> = blobs.collect();
     blobs.sort_by_key(|blob| std::cmp::Reverse(blob.size));
     (manifests.into_values().collect(), blobs)
+}
+
+/// What the registry is asked for before the push, without what is `new`.
+fn queries(
+    manifests: &[&Raw],
+    blobs: &[SourceBlob],
+    tags: &[&Tag],
+    new: &BTreeSet<Digest>,
+) -> Vec<Asked> {
+    let manifests =
+        manifests.iter().map(|raw| Asked::Manifest(raw.digest(), raw.bytes.len() as u64));
+    let blobs = blobs.iter().map(|blob| Asked::Blob(blob.digest, blob.size));
+    let known = manifests.chain(blobs).filter(|asked| match asked {
+        Asked::Manifest(digest, _) | Asked::Blob(digest, _) => !new.contains(digest),
+        Asked::Tag(_) | Asked::Upload => true,
+    });
+    known.chain(tags.iter().map(|tag| Asked::Tag((*tag).clone()))).collect()
 }

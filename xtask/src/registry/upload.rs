@@ -23,6 +23,8 @@ pub enum Delivery {
     /// The registry took it from another of its repositories.
     Mounted,
     Uploaded,
+    /// It turned out to exist while it was uploaded.
+    Existed,
 }
 
 /// A blob to upload, from a file or from memory.
@@ -32,6 +34,16 @@ pub struct BlobUpload<'a> {
     pub size: u64,
     pub content: &'a Blob,
     pub bar: &'a ProgressBar,
+    /// Whether the registry has said meanwhile that the blob exists.
+    pub exists: Option<&'a dyn Fn() -> bool>,
+}
+
+/// An upload that a registry has initiated: where it takes the next request, and
+/// `OCI-Chunk-Min-Length` in bytes.
+#[derive(Debug)]
+pub struct OpenedUpload {
+    pub url: Url,
+    least: u64,
 }
 
 impl BlobUpload<'_> {
@@ -46,7 +58,8 @@ impl BlobUpload<'_> {
                 let path: &Path = path;
                 let whole = (from, size) == (0, self.size);
                 let digest = whole.then_some(&self.digest);
-                Body::File { path, from: at + from, size, digest, bar: self.bar }
+                let stop = self.exists;
+                Body::File { path, from: at + from, size, digest, bar: self.bar, stop }
             }
             Blob::Remote(repository) => bail!("the blob was not fetched from {repository}"),
         })
@@ -59,6 +72,9 @@ struct UploadState<'a> {
     session: Option<Session<'a>>,
     /// The repository to mount the blob from. It is tried once.
     source: Option<&'a Repository>,
+    /// Whether the session was initiated before the blob was known. The registry may have
+    /// forgotten it.
+    is_early: bool,
     /// Whether an earlier session was given up.
     restarted: bool,
     /// How often the upload may start anew.
@@ -118,23 +134,31 @@ impl Registry<'_> {
     /// Asks the registry to take the blob from another of its repositories. If it initiates
     /// an upload instead, that is abandoned.
     pub(super) fn mount(&self, site: &Site, digest: &Digest, source: &Repository) -> Result<bool> {
-        Ok(self.initiate(site, digest, Some(source))?.is_none())
+        Ok(self.initiate_or_mount(site, digest, Some(source))?.is_none())
     }
 
-    /// Uploads the blob, or has it mounted from `source`.
+    /// Uploads the blob, or has it mounted from `source`, unless the upload was `opened` before.
     pub(super) fn upload(
         &self,
         blob: &BlobUpload<'_>,
         source: Option<&Repository>,
+        opened: Option<OpenedUpload>,
     ) -> Result<Delivery> {
         let context = || format!("upload {} to {}", blob.digest, blob.site.repository);
         let restarts = Patience::new(self.http);
-        let mut state = UploadState { session: None, source, restarted: false, restarts };
+        let (is_early, session) = (opened.is_some(), opened.map(|it| self.session(it)));
+        let mut state = UploadState { session, source, is_early, restarted: false, restarts };
         loop {
             let error = match self.try_upload(blob, &mut state) {
                 Ok(delivery) => return Ok(delivery),
                 Err(error) => error,
             };
+            if blob.exists.is_some_and(|exists| exists()) {
+                if let Some(session) = state.session {
+                    self.cancel(blob.site, &session.url);
+                }
+                return Ok(Delivery::Existed);
+            }
             self.recover(blob, &mut state, error).with_context(context)?;
         }
     }
@@ -150,7 +174,8 @@ impl Registry<'_> {
             if state.restarted && self.check_existing(blob.site, &blob.digest, blob.size)? {
                 return Ok(Delivery::Uploaded);
             }
-            state.session = self.initiate(blob.site, &blob.digest, state.source.take())?;
+            let opened = self.initiate_or_mount(blob.site, &blob.digest, state.source.take())?;
+            state.session = opened.map(|opened| self.session(opened));
         }
         let Some(session) = &mut state.session else { return Ok(Delivery::Mounted) };
         self.stream(blob, session)?;
@@ -159,35 +184,58 @@ impl Registry<'_> {
     }
 
     /// Initiates an upload; `None` if the registry mounts the blob instead.
-    fn initiate(
+    fn initiate_or_mount(
         &self,
         site: &Site,
         digest: &Digest,
         source: Option<&Repository>,
-    ) -> Result<Option<Session<'_>>> {
-        let mut url = site.url("blobs/uploads/");
-        if let Some(source) = source {
-            // Quay rejects a mount without `from`.
-            url = url.with("mount", &digest.to_string()).with("from", source.path());
-        }
-        let response = self.send(site, &Call::new(Method::POST, &url, HEADERS_ONLY_LIMIT));
-        let response = match response {
-            Err(error) if source.is_some() && matches!(status(&error), Some(400..=405)) => {
-                return self.initiate(site, digest, None);
+    ) -> Result<Option<OpenedUpload>> {
+        let Some(source) = source else { return self.initiate(site).map(Some) };
+        // Quay rejects a mount without `from`.
+        let url = site.url("blobs/uploads/").with("mount", &digest.to_string());
+        let url = url.with("from", source.path());
+        let response = match self.send(site, &Call::new(Method::POST, &url, HEADERS_ONLY_LIMIT)) {
+            Err(error) if matches!(status(&error), Some(400..=405)) => {
+                return self.initiate(site).map(Some);
             }
             response => response?,
         };
-        ensure_status(&response, INITIATED)?;
-        if response.status == 201 && source.is_some() {
+        if response.status == 201 {
+            ensure_status(&response, INITIATED)?;
             ensure_digest(&response, digest)?;
             return Ok(None);
         }
+        self.opened(&response).map(Some)
+    }
+
+    /// Initiates an upload of whatever blob.
+    pub(super) fn initiate(&self, site: &Site) -> Result<OpenedUpload> {
+        let url = site.url("blobs/uploads/");
+        self.opened(&self.send(site, &Call::new(Method::POST, &url, HEADERS_ONLY_LIMIT))?)
+    }
+
+    fn opened(&self, response: &Response) -> Result<OpenedUpload> {
+        ensure_status(response, INITIATED)?;
         let least = response.header("oci-chunk-min-length");
         let least = least.and_then(|text| text.trim().parse().ok()).unwrap_or(0);
-        let url = self.location(&response)?;
+        let url = self.location(response)?;
         let url = url.context("the registry initiates an upload without a Location")?;
+        Ok(OpenedUpload { url, least })
+    }
+
+    fn session(&self, OpenedUpload { url, least }: OpenedUpload) -> Session<'_> {
         let resumes = Patience::new(self.http);
-        Ok(Some(Session { url, least, mode: Mode::Whole, offset: 0, furthest: 0, resumes }))
+        Session { url, least, mode: Mode::Whole, offset: 0, furthest: 0, resumes }
+    }
+
+    /// Cancels an upload. Not every registry knows how to, and each forgets uploads in time.
+    /// <https://distribution.github.io/distribution/spec/api/#canceling-an-upload>
+    pub(super) fn cancel(&self, site: &Site, upload: &Url) {
+        // A token for it is not worth another request.
+        let Ok(used) = self.authorization(site, None) else { return };
+        let auth = used.header().map(|header| (&site.server.origin, header));
+        let call = Call::new(Method::DELETE, upload, HEADERS_ONLY_LIMIT);
+        drop(self.http.once(&Call { auth, ..call }));
     }
 
     /// Sends the rest of a blob that goes in parts.
@@ -247,6 +295,12 @@ impl Registry<'_> {
         };
         let mode = session.mode;
         let status = cause.status();
+        let is_early = std::mem::take(&mut state.is_early);
+        if is_early && !cause.is_transient() && matches!(status, Some(400..=412 | 414..=499)) {
+            state.session = None;
+            blob.bar.inc_length(blob.size);
+            return Ok(());
+        }
         if mode == Mode::Whole && status == Some(413) {
             session.mode = Mode::Parts;
             blob.bar.inc_length(blob.size);

@@ -2,12 +2,17 @@
 
 use anyhow::{Result, bail};
 
+use crate::artifacts::PushedImage;
+use crate::cache::{Cache, CacheKind};
+use crate::config::Base;
+use crate::digest::Digest;
+use crate::files;
 use crate::finding::failure;
 use crate::parallel;
 use crate::plan::{ImagePlan, Plan};
 use crate::process::Env;
 use crate::reference::Repository;
-use crate::registry::Registry;
+use crate::registry::{Pushed, Registry};
 use crate::sink::Engine;
 
 /// How many repositories are asked at a time.
@@ -18,14 +23,66 @@ pub fn probe(engines: &[Engine], env: &Env) -> Result<()> {
     engines.iter().try_for_each(|engine| engine.probe(env).map(drop))
 }
 
-/// Fails where an image of the plan has no repository that it may be pushed to.
-pub fn ensure_pushable(plan: &Plan, registry: &Registry<'_>) -> Result<()> {
+/// For how long a repository that was pushed to counts as one that may be, in seconds: the logins
+/// of clouds last so long.
+const TRUSTED: u64 = 12 * 3600;
+/// In seconds: how often a push is remembered, so that most of them write nothing.
+const REMEMBERED: u64 = 3600;
+
+/// Fails where an image of the plan has no repository that it may be pushed to. Of one that was
+/// pushed to lately, this is found while programs are compiled, where the registry is asked ahead.
+pub fn ensure_pushable(plan: &Plan, registry: &Registry<'_>, cache: &Cache) -> Result<()> {
     let fix = "set `repositories` in [package.metadata.dockless.image], or pass --repository";
     let mut all: Vec<&Repository> = plan.images.iter().flat_map(ImagePlan::repositories).collect();
     all.iter().try_for_each(|to| ensure_named(to, fix))?;
     all.sort();
     all.dedup();
-    parallel::map(&all, AT_A_TIME, |to| registry.check_access(to)).map(drop)
+    let mut unknown = Vec::new();
+    for to in &all {
+        if registry.is_ahead() && pushed_within(TRUSTED, to, cache)? {
+            registry.expect_push(to, &mountable(plan));
+        } else {
+            unknown.push(*to);
+        }
+    }
+    parallel::map(&unknown, AT_A_TIME, |to| {
+        registry.check_access(to)?;
+        registry.expect_checked_push(to);
+        Ok(())
+    })?;
+    all.dedup_by_key(|to| to.registry());
+    all.iter().for_each(|to| registry.expect_requests(to));
+    Ok(())
+}
+
+/// The repositories of bases.
+fn mountable(plan: &Plan) -> Vec<Repository> {
+    let bases = plan.images.iter().filter_map(|image| match &image.base {
+        Base::Named(reference) => Some(reference.repository.clone()),
+        Base::Builtin | Base::Scratch | Base::Stored(_) => None,
+    });
+    bases.collect()
+}
+
+/// Remembers that the repositories of images were pushed to.
+pub fn remember_pushed(images: &[PushedImage<'_>], cache: &Cache) -> Result<()> {
+    let all = images.iter().flat_map(PushedImage::at).map(Pushed::repository);
+    for to in all {
+        if !pushed_within(REMEMBERED, to, cache)? {
+            cache.put_json(CacheKind::Push, &key(to), &files::now())?;
+        }
+    }
+    Ok(())
+}
+
+fn pushed_within(seconds: u64, to: &Repository, cache: &Cache) -> Result<bool> {
+    let pushed: Option<u64> = cache.get_json(CacheKind::Push, &key(to))?;
+    let now = files::now();
+    Ok(pushed.is_some_and(|pushed| (pushed..pushed.saturating_add(seconds)).contains(&now)))
+}
+
+fn key(of: &Repository) -> Digest {
+    Digest::of(of.to_string().as_bytes())
 }
 
 /// Fails for a name that Docker keeps for itself: an image has one where no repository was

@@ -6,22 +6,24 @@ use anyhow::{Context, Result};
 
 use super::Licenses;
 use crate::artifacts::Image;
-use crate::cache::{Blobs, Cache};
+use crate::cache::Cache;
 use crate::config::ImageNode;
 use crate::files;
 use crate::linkage::Binaries;
-use crate::oci::{self, Base};
+use crate::oci::{self, Base, LayerEvent};
 use crate::plan::{ImagePlan, ImagePlatform, Plan};
+use crate::registry::Registry;
 use crate::term::Term;
 
-/// Makes all images, one after the other: each takes all processors.
+/// Makes all images, one after the other: each takes all processors. Where the registry is asked
+/// ahead, it hears of each layer what it will be asked for.
 pub fn images(
     plan: &Plan,
     bases: &[Base],
     binaries: &Binaries,
     licenses: &Licenses,
     cache: &Cache,
-    blobs: &Blobs,
+    registry: &Registry<'_>,
     term: &Term,
 ) -> Result<Vec<Image>> {
     let mut images = Vec::new();
@@ -37,7 +39,16 @@ pub fn images(
         term.step("image", format_args!("{} for {}", image.name, image.platform_names()));
         let bar = term.bar("image", total);
         let texts = licenses.texts(&image.package);
-        let parts = oci::Parts { binaries, licenses: &texts };
+        let to = image.destinations().first().copied();
+        let tell = |event: LayerEvent<'_>| {
+            if let Some(to) = to {
+                registry.expect_layer(to, event, image.platforms.len());
+            }
+        };
+        image.destinations().iter().for_each(|to| registry.expect_tags(to, &image.tags(to)));
+        base.layers().for_each(|layer| tell(LayerEvent::Kept(layer)));
+        let parts = oci::Parts { binaries, licenses: &texts, tell: &tell };
+        let blobs = registry.blobs();
         let root = oci::build_image(&image, base, parts, plan.time, cache, blobs, &bar);
         bar.finish_and_clear();
         let root = root.with_context(|| format!("make the image of {}", image.package))?;

@@ -18,6 +18,7 @@ use crate::world::{Run, World, sha256};
 
 mod answers;
 mod downloads;
+mod early;
 mod kills;
 mod limits;
 mod secrets;

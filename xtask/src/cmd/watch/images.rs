@@ -37,13 +37,14 @@ pub fn run(args: &Watched, common: &Common, world: &World) -> Result<ExitCode> {
         if std::mem::take(&mut is_first) {
             release::probe(&args.load, &world.env)?;
             if args.push {
-                release::ensure_pushable(plan, &registry)?;
+                release::ensure_pushable(plan, &registry, &world.cache)?;
             }
         }
         let mut scope = Scope::of(project, plan, Breadth::New);
         scope.made.extend(made(world));
         watcher.aim(scope)?;
         let make = || make(args, project, plan, &registry, &last, common, world);
+        let make = || if args.push { registry.ahead(make) } else { make() };
         rounds(watcher, &project.root, world, &make, act)
     })?;
     Ok(ended_by_signal(world))

@@ -119,6 +119,10 @@ impl Exchange<'_> {
                 self.state.kill();
                 return Ok(false);
             }
+            Some(Fault::Closes) => {
+                self.send(id, request, reply)?;
+                return Ok(false);
+            }
             Some(Fault::CutHead) => {
                 let bytes = reply.head.to_bytes();
                 self.client.write_all(&bytes[..bytes.len() / 2])?;

@@ -158,6 +158,8 @@ pub enum Fault {
     ResetInBody(u64),
     /// The upstream does what was asked, and the connection ends without its answer.
     AnswerLost,
+    /// The connection ends after the answer, which does not say so.
+    Closes,
     /// It ends in the middle of the answer's head.
     CutHead,
     /// It ends in the middle of the answer's body.
