@@ -254,7 +254,7 @@ fn lock_is_current(subject: &Subject<'_>) -> Result<Report> {
     }
     let text = files::read_foreign(&project.root.join(LOCK), limits::LOCK)?;
     // A lock file depends only on the manifests, and this is what cargo says of them.
-    let described = project.described.values().map(|digest| &digest.bytes()[..]);
+    let described = project.described.values().map(|digest| digest.bytes());
     let key = digest::of_parts([LOCK_FORM, &text].into_iter().chain(described));
     if cache.get(CacheKind::Lock, &key, std::io::sink())?.is_some() {
         return Ok(Report { passed: true, ..Report::default() });

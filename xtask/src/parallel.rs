@@ -111,6 +111,8 @@ mod tests {
         let failed = map(&items, 2, |n| {
             begun.fetch_add(1, Ordering::Relaxed);
             anyhow::ensure!(*n != 3, "number three");
+            // The failure has a second to be heard of.
+            thread::sleep(std::time::Duration::from_millis(1));
             Ok(())
         });
         assert_eq!(failed.unwrap_err().to_string(), "number three");

@@ -212,10 +212,10 @@ impl<'a> Ask<'a> {
 
 /// Asks for each target about all packages at once. A call that is asked about anyway serves too.
 fn first_asks<'a>(missing: BTreeSet<&'a Wanted>, open: &[Request<'a>]) -> Vec<Ask<'a>> {
-    let mut groups: BTreeMap<(&Target, &[String], Option<&str>), Vec<&Wanted>> = BTreeMap::new();
+    let mut groups = BTreeMap::<_, Vec<&Wanted>>::new();
     for build in missing {
         let alone = alone::names_features(&build.feature_args).then_some(&*build.package);
-        groups.entry((&build.target, &build.feature_args, alone)).or_default().push(build);
+        groups.entry((&build.target, &*build.feature_args, alone)).or_default().push(build);
     }
     let mut asks: Vec<Ask<'_>> = groups.into_values().filter_map(Ask::about).collect();
     for ask in asks.iter_mut().filter(|ask| ask.builds.len() > 1) {

@@ -154,10 +154,10 @@ impl<'t, 'a> Walk<'t, 'a> {
     fn add(&mut self, at: usize, mut features: Vec<&'a str>) {
         let (all, package) = (self.all, self.all.package(at));
         let printed = |feature: &str| all.found[at].0.features.iter().any(|it| it == feature);
-        if !self.features.contains_key(&at) {
-            self.features.insert(at, BTreeSet::new());
+        self.features.entry(at).or_insert_with(|| {
             self.open.insert(at);
-        }
+            BTreeSet::new()
+        });
         while let Some(feature) = features.pop() {
             // cargo turns on some that the manifest does not define, and prints them.
             let exists = package.features.contains_key(feature) || printed(feature);

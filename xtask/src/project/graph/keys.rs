@@ -38,7 +38,7 @@ impl Keys {
         let dirs = dirs.map(|dir| dir.to_string_lossy().into_owned());
         let (rules, root) = rules(project)?;
         let common = [FORMAT, dirs[0].as_bytes(), dirs[1].as_bytes(), rules.as_bytes()];
-        let described = project.described.values().map(|digest| &digest.bytes()[..]);
+        let described = project.described.values().map(|digest| digest.bytes());
         let locked = Locked::read(&lock, project).unwrap_or_default();
         Ok(Keys {
             common: digest::of_parts(common),
@@ -56,13 +56,13 @@ impl Keys {
     pub fn of(&self, request: &Request<'_>) -> Digest {
         let packages = request.packages.iter().flat_map(|package| {
             let closure = self.packages.get(*package).unwrap_or(&self.whole);
-            [package.as_bytes(), &closure.bytes()[..]]
+            [package.as_bytes(), closure.bytes()]
         });
         let targets = request.targets.iter().map(|target| target.triple().as_bytes());
         let features = request.feature_args.iter().map(String::as_bytes);
         let end = || std::iter::once(&b""[..]);
         let own = packages.chain(end()).chain(targets).chain(end()).chain(features);
-        digest::of_parts(std::iter::once(&self.common.bytes()[..]).chain(own))
+        digest::of_parts(std::iter::once(self.common.bytes()).chain(own))
     }
 }
 
@@ -152,7 +152,7 @@ impl Locked {
             let described = project.described.get(&spec).filter(|_| source.is_none());
             let optional = [source, checksum].map(|it| it.as_deref().unwrap_or_default());
             let parts = [name, version, optional[0], optional[1]].map(str::as_bytes);
-            let described = described.iter().map(|digest| &digest.bytes()[..]);
+            let described = described.iter().map(|digest| digest.bytes());
             let dependencies = dependencies.iter();
             let names = dependencies.clone().map(String::as_bytes);
             locked.digests.push(digest::of_parts(parts.into_iter().chain(described).chain(names)));
@@ -181,7 +181,7 @@ impl Locked {
                 }
             }
             let used = self.digests.iter().zip(&seen).filter(|(_, seen)| **seen);
-            Some((spec.clone(), digest::of_parts(used.map(|(digest, _)| &digest.bytes()[..]))))
+            Some((spec.clone(), digest::of_parts(used.map(|(digest, _)| digest.bytes()))))
         });
         closures.collect()
     }

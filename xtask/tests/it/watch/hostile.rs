@@ -167,7 +167,7 @@ fn a_folder_that_cannot_be_read_is_told_of() {
     use std::os::unix::fs::PermissionsExt;
     let world = project("before");
     world.file("closed/a.txt", "");
-    fs::set_permissions(world.path("closed"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(world.path("closed"), fs::Permissions::from_mode(0o000)).unwrap();
     if fs::read_dir(world.path("closed")).is_ok() {
         fs::set_permissions(world.path("closed"), fs::Permissions::from_mode(0o755)).unwrap();
         return skipped("this user may read every folder");
