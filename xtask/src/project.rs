@@ -11,7 +11,6 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::cache::Cache;
-use crate::digest::Digest;
 use crate::files::{self, Boundary, limits};
 use crate::finding::{Help, failure};
 use crate::http::Network;
@@ -85,8 +84,8 @@ pub struct Project {
     pub has_lock: bool,
     /// What dockless.lock says of base images.
     pub bases: bases::Bases,
-    /// Digests of all that cargo says of the workspace's packages, as `NAME@VERSION`.
-    pub described: BTreeMap<String, Digest>,
+    /// What cargo printed of the workspace, part of the key of what is cached.
+    pub metadata: Vec<u8>,
     /// The dependency graphs that [`Project::learn_graphs`] was asked for.
     pub graphs: BTreeMap<Wanted, Graph>,
     /// Sets of packages, as `NAME@VERSION`, that one call of cargo compiles as calls of their own
@@ -273,7 +272,7 @@ pub fn discover(invocation: &Invocation, cache: &Cache) -> Result<(Project, Vec<
         let metadata = metadata(&manifest, dir, kept.as_ref(), &env, invocation.network);
         (metadata, join(git), rustc.map(join).transpose())
     });
-    let metadata = metadata?;
+    let (text, metadata) = metadata?;
     let mut git = git?;
     let asked = rustc?;
     if let (Some(key), Some(asked)) = (&key, &asked) {
@@ -309,7 +308,7 @@ pub fn discover(invocation: &Invocation, cache: &Cache) -> Result<(Project, Vec<
         profiles: profile::read(&root, &env)?,
         has_lock: root.join("Cargo.lock").is_file(),
         bases: bases::read(&root, &boundary)?,
-        described: packages::described(&metadata)?,
+        metadata: text,
         root,
         packages,
         git,
@@ -389,14 +388,16 @@ fn metadata(
     rustc: Option<&Rustc>,
     env: &Env,
     network: Network,
-) -> Result<Metadata> {
+) -> Result<(Vec<u8>, Metadata)> {
     let (cargo, env) = rustc.map_or(("cargo".into(), env.clone()), |rustc| self::cargo(rustc, env));
     let cargo = Program::new(cargo, dir, &env)
         .args(["metadata", "--format-version", "1", "--no-deps", "--manifest-path"])
         .arg(manifest)
         .args(network.cargo_arg());
     let text = cargo.read()?;
-    MetadataCommand::parse(&text).with_context(|| format!("read the output of `{cargo}`"))
+    let metadata =
+        MetadataCommand::parse(&text).with_context(|| format!("read the output of `{cargo}`"))?;
+    Ok((text.into_bytes(), metadata))
 }
 
 fn raw_configs(metadata: &Metadata) -> Vec<RawConfig> {

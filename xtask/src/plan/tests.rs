@@ -90,7 +90,7 @@ fn project(packages: Vec<Package>, git: Option<Git>) -> Project {
         profiles: Vec::new(),
         has_lock: true,
         bases: BTreeMap::new(),
-        described: BTreeMap::new(),
+        metadata: Vec::new(),
         graphs: BTreeMap::new(),
         alike: Vec::new(),
         cross: Cross::default(),

@@ -40,7 +40,7 @@ pub struct Set<'a> {
     used: BTreeSet<(&'a Path, &'a str)>,
 }
 
-/// Sorts packages of one [`Call`] into sets. Each comes with the crates of its graphs, one for
+/// Sorts packages of one call into sets. Each comes with the crates of its graphs, one for
 /// each target.
 pub fn sets<'a>(packages: &[(&'a str, Vec<&'a [Crate]>)]) -> Vec<Set<'a>> {
     let mut sets: Vec<Set<'a>> = Vec::new();

@@ -111,7 +111,7 @@ pub fn learn(
     cache: &Cache,
     term: &Term,
 ) -> Result<(BTreeMap<Wanted, Graph>, Alike)> {
-    let keys = Keys::new(project)?;
+    let keys = Keys::new(project, cache)?;
     let mut kept = Kept::of(cache);
     let (mut graphs, mut missing) = (BTreeMap::new(), BTreeSet::new());
     for wanted in wanted {
@@ -305,19 +305,24 @@ fn together(
     let packages = call.packages.iter().filter_map(|it| packages.remove_entry(it));
     let packages: Vec<_> = packages.collect();
     let all = Together::new(answers.get(call).context("find cargo's answer")?);
-    let mut alike = Alike::new();
+    let (mut alike, mut open, mut requests) = (Alike::new(), Vec::new(), Vec::new());
+    let owned = |own: &BTreeSet<&str>| own.iter().map(|package| (*package).to_owned()).collect();
     for set in alike::sets(&packages) {
         let own: BTreeSet<&str> = set.packages.iter().copied().collect();
         // What is the same among all of them is the same among some.
-        let mut same = alike::units(all.reached(&own)).as_ref() == Some(&set.units);
-        if !same && own != call.packages {
-            let request = Request { packages: own.clone(), ..call.clone() };
-            let trees = query.trees(std::slice::from_ref(&request))?;
-            let tree = trees.first().context("find cargo's answer")?;
-            let found = listed.crates(&request, tree)?;
-            same = alike::units(found.iter().map(|(krate, _)| krate)).as_ref() == Some(&set.units);
+        if alike::units(all.reached(&own)).as_ref() == Some(&set.units) {
+            alike.push(owned(&own));
+        } else if own != call.packages {
+            open.push(set);
+            requests.push(Request { packages: own, ..call.clone() });
         }
-        alike.extend(same.then(|| own.into_iter().map(str::to_owned).collect()));
+    }
+    let trees = query.trees(&requests)?;
+    for ((set, request), tree) in open.iter().zip(&requests).zip(&trees) {
+        let found = listed.crates(request, tree)?;
+        if alike::units(found.iter().map(|(krate, _)| krate)).as_ref() == Some(&set.units) {
+            alike.push(owned(&request.packages));
+        }
     }
     Ok(alike)
 }

@@ -53,8 +53,10 @@ pub fn of(metadata: &Metadata, git: Option<&Git>) -> Result<Vec<Package>> {
     Ok(packages)
 }
 
-/// The digest of all that cargo says of each package, as `NAME@VERSION`.
-pub fn described(metadata: &Metadata) -> Result<BTreeMap<String, Digest>> {
+/// The digest of all that cargo says of each package, as `NAME@VERSION`. `metadata` is what it
+/// printed.
+pub fn described(metadata: &[u8]) -> Result<BTreeMap<String, Digest>> {
+    let metadata: Metadata = serde_json::from_slice(metadata).context("read cargo's metadata")?;
     let packages = metadata.packages.iter().map(|package| {
         let said = serde_json::to_vec(package).context("write JSON")?;
         Ok((format!("{}@{}", package.name, package.version), Digest::of(&said)))

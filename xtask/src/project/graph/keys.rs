@@ -2,23 +2,25 @@
 //! the answers about those that do not use it as they are.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::{Graph, Record, Request, Wanted};
 use crate::cache::{Cache, CacheKind};
 use crate::digest::{self, Digest};
 use crate::files::{self, limits};
-use crate::project::Project;
+use crate::project::{Project, packages};
 
 /// The version of what is cached.
 const FORMAT: &[u8] = b"graph 6";
 
 /// The keys of a project.
+#[derive(Serialize, Deserialize)]
 pub struct Keys {
     common: Digest,
     /// Of each package, as `NAME@VERSION`: all packages that it could use, also in tests, and for
@@ -29,22 +31,32 @@ pub struct Keys {
 }
 
 impl Keys {
-    pub fn new(project: &Project) -> Result<Keys> {
+    /// The keys, from the cache where nothing of the whole workspace has changed: reading the lock
+    /// file would take longer than all else that is asked here.
+    pub fn new(project: &Project, cache: &Cache) -> Result<Keys> {
         let lock = files::read_foreign_if_there(&project.root.join("Cargo.lock"), limits::LOCK)?;
         let lock = lock.unwrap_or_default();
+        let manifest = files::read_foreign(&project.root.join("Cargo.toml"), limits::SETTINGS)?;
         // The folders of sources lie in cargo's home.
         let home = project.cargo_home().unwrap_or_default();
         let dirs = [&project.rustc.sysroot, &home];
         let dirs = dirs.map(|dir| dir.to_string_lossy().into_owned());
-        let (rules, root) = rules(project)?;
-        let common = [FORMAT, dirs[0].as_bytes(), dirs[1].as_bytes(), rules.as_bytes()];
-        let described = project.described.values().map(|digest| digest.bytes());
-        let locked = Locked::read(&lock, project).unwrap_or_default();
-        Ok(Keys {
-            common: digest::of_parts(common),
-            packages: locked.closures(project.described.keys(), root.as_deref()),
-            whole: digest::of_parts(std::iter::once(&*lock).chain(described)),
-        })
+        let dirs = [dirs[0].as_bytes(), dirs[1].as_bytes()];
+        let all = [FORMAT, b"keys", dirs[0], dirs[1], &project.metadata, &lock, &manifest];
+        let whole = digest::of_parts(all);
+        if let Some(kept) = cache.get_json(CacheKind::Graph, &whole)? {
+            return Ok(kept);
+        }
+        let (rules, root) = rules(project, &manifest)?;
+        let described = packages::described(&project.metadata)?;
+        let locked = Locked::read(&lock, &described).unwrap_or_default();
+        let keys = Keys {
+            common: digest::of_parts([FORMAT, dirs[0], dirs[1], rules.as_bytes()]),
+            packages: locked.closures(described.keys(), root.as_deref()),
+            whole,
+        };
+        cache.put_json(CacheKind::Graph, &whole, &keys)?;
+        Ok(keys)
     }
 
     /// The key of the graph of a package.
@@ -69,12 +81,10 @@ impl Keys {
 /// What the root's manifest says of how dependencies are resolved, and the package in the root if
 /// its own features count for others: the first resolver always takes part of it.
 /// <https://doc.rust-lang.org/cargo/reference/resolver.html#resolver-versions>
-fn rules(project: &Project) -> Result<(String, Option<String>)> {
-    let path = project.root.join("Cargo.toml");
-    let text = files::read_foreign(&path, limits::SETTINGS)?;
-    let context = || format!("read {}", path.display());
-    let text = String::from_utf8(text).with_context(context)?;
-    let manifest: Table = toml::from_str(&text).with_context(context)?;
+fn rules(project: &Project, manifest: &[u8]) -> Result<(String, Option<String>)> {
+    let context = || format!("read {}", project.root.join("Cargo.toml").display());
+    let text = std::str::from_utf8(manifest).with_context(context)?;
+    let manifest: Table = toml::from_str(text).with_context(context)?;
     let at = |keys: &[&str]| {
         let (first, rest) = keys.split_first()?;
         rest.iter().try_fold(manifest.get(*first)?, |value, key| value.get(key))
@@ -108,7 +118,7 @@ struct Locked {
 impl Locked {
     /// `None` for a lock file of another form, such as the first one, which has its checksums in
     /// a table of their own.
-    fn read(text: &[u8], project: &Project) -> Option<Locked> {
+    fn read(text: &[u8], described: &BTreeMap<String, Digest>) -> Option<Locked> {
         #[derive(Deserialize)]
         struct Lock {
             #[serde(default)]
@@ -149,7 +159,7 @@ impl Locked {
         for (at, entry) in lock.package.iter().enumerate() {
             let Entry { name, version, source, checksum, dependencies } = entry;
             let spec = format!("{name}@{version}");
-            let described = project.described.get(&spec).filter(|_| source.is_none());
+            let described = described.get(&spec).filter(|_| source.is_none());
             let optional = [source, checksum].map(|it| it.as_deref().unwrap_or_default());
             let parts = [name, version, optional[0], optional[1]].map(str::as_bytes);
             let described = described.iter().map(|digest| digest.bytes());
@@ -192,7 +202,8 @@ impl Locked {
 pub struct Kept<'a> {
     cache: &'a Cache,
     digests: BTreeMap<PathBuf, Option<String>>,
-    dirs: BTreeMap<PathBuf, bool>,
+    /// As texts: paths are compared part by part, which is slower than looking at a folder.
+    dirs: BTreeMap<OsString, bool>,
 }
 
 impl<'a> Kept<'a> {
@@ -222,10 +233,18 @@ impl<'a> Kept<'a> {
     pub fn graph(&mut self, key: &Digest) -> Result<Option<Graph>> {
         let Some(graph) = self.get::<Graph>(key)? else { return Ok(None) };
         for krate in &graph.crates {
-            if !self.dirs.contains_key(&krate.dir) {
-                self.dirs.insert(krate.dir.clone(), krate.dir.is_dir());
+            let is_there = match self.dirs.get(krate.dir.as_os_str()) {
+                Some(known) => *known,
+                None => {
+                    let now = krate.dir.is_dir();
+                    self.dirs.insert(krate.dir.clone().into_os_string(), now);
+                    now
+                }
+            };
+            if !is_there {
+                return Ok(None);
             }
         }
-        Ok(Some(graph).filter(|graph| graph.crates.iter().all(|krate| self.dirs[&krate.dir])))
+        Ok(Some(graph))
     }
 }

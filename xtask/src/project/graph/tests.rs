@@ -179,7 +179,7 @@ fn package(root: &Path, name: &str, version: &str, more: &str) {
 /// The keys of the graphs of `a`, `b` and `c`.
 fn keys(root: &Path) -> [Digest; 3] {
     let project = read(root);
-    let keys = Keys::new(&project).unwrap();
+    let keys = Keys::new(&project, &Cache::none()).unwrap();
     ["a", "b", "c"].map(|name| {
         let package = project.packages.iter().find(|package| package.name == name).unwrap();
         let wanted = Wanted { package: package.spec.clone(), ..wanted(&[name], &[]).remove(0) };
