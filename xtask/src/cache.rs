@@ -158,11 +158,7 @@ impl Cache {
     }
 
     /// The folder that all of it is in, where there is one.
-    pub fn place(&self) -> Option<&Path> {
-        self.root()
-    }
-
-    fn root(&self) -> Option<&Path> {
+    pub fn root(&self) -> Option<&Path> {
         let find = || match self.place.as_ref()? {
             CachePlace::Own(root) => Some(root.clone()),
             CachePlace::Given(folder) => self.noted(place::find(folder)),

@@ -39,7 +39,7 @@ pub use tools::Tools;
 pub use values::{
     ArchivePlan, BuildPlan, Format, GeneratePlan, ImageConfig, ImagePlan, ImagePlatform, IndexPlan,
     Joined, KrewPlan, KrewPlatform, LeftOut, Plan, ProvenancePlan, PublishPlan, ReleasePlan,
-    SbomOf, SbomPlan, SignPlan,
+    SbomOf, SbomPlan, SignPlan, program_path,
 };
 
 /// The time that outputs carry where nothing tells one: that which cargo gives

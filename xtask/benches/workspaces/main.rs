@@ -14,6 +14,7 @@
 #[expect(dead_code, reason = "other benches need more of it")]
 mod bench;
 #[path = "../shared/race.rs"]
+#[expect(dead_code, reason = "other benches need more of it")]
 mod race;
 
 use std::path::{Path, PathBuf};

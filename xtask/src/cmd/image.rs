@@ -162,7 +162,8 @@ fn make(args: &Make, common: &Common, world: &World) -> Result<ExitCode> {
     let http = world.http(&config.network, &args.network, common);
     let blobs = cache.blobs()?;
     let registry = world.registry(&http, &blobs, &config.network);
-    let work = Work { args, project, plan, config, sinks, cache, registry: &registry };
+    let registry = &registry;
+    let work = Work { args, project, plan, config, sinks, in_dist, cache, registry };
     if args.push { registry.ahead(|| work.put(common, world)) } else { work.put(common, world) }
 }
 
@@ -173,18 +174,19 @@ struct Work<'a> {
     plan: Plan,
     config: Config,
     sinks: Vec<Sink>,
+    in_dist: bool,
     cache: &'a Cache,
     registry: &'a Registry<'a>,
 }
 
 impl Work<'_> {
     fn put(&self, common: &Common, world: &World) -> Result<ExitCode> {
-        let Work { args, project, plan, config, sinks, cache, registry } = self;
+        let Work { args, project, plan, config, sinks, in_dist, cache, registry } = self;
         look_ahead(args, plan, registry, cache, world)?;
         let key =
             if args.push && plan.sign.is_some() { world.private_key(&config.sign)? } else { None };
         let (network, term) = (common.network(), &world.term);
-        let dist = (sinks.is_empty() && !args.push).then_some(&*plan.dist);
+        let dist = in_dist.then_some(&*plan.dist);
         let locks = dist.map(|_| release::lock(project, term)).transpose()?;
         let made = if let Some(locks) = &locks {
             let source = Source::Cargo(network);

@@ -161,7 +161,7 @@ fn watcher<'a>(how: &How, world: &'a World) -> Result<Watcher<'a>> {
 
 /// The folders in which this program writes beside those of cargo and dist/.
 fn made(world: &World) -> impl Iterator<Item = PathBuf> + '_ {
-    world.cache.place().map(Path::to_owned).into_iter()
+    world.cache.root().map(Path::to_owned).into_iter()
 }
 
 /// The status of a command that a signal has ended, as shells tell of it.

@@ -54,23 +54,19 @@ pub fn layer(
     tell: &dyn Fn(LayerEvent<'_>),
 ) -> Result<Layer> {
     let key = key(entries);
-    let described =
-        |known: &Known| Descriptor::new(MediaType::ImageLayerGzip, known.digest, known.size);
-    let (known, descriptor) = match kept(&key, cache, blobs)? {
-        Some(known) => {
-            let descriptor = described(&known);
-            tell(LayerEvent::Kept(&descriptor));
-            (known, descriptor)
-        }
+    let kept = kept(&key, cache, blobs)?;
+    let is_kept = kept.is_some();
+    let known = match kept {
+        Some(known) => known,
         None => {
             tell(LayerEvent::Begun);
             let known = write(entries, blobs, bar)?;
             cache.put_json(CacheKind::Layer, &key, &known)?;
-            let descriptor = described(&known);
-            tell(LayerEvent::Made(&descriptor));
-            (known, descriptor)
+            known
         }
     };
+    let descriptor = Descriptor::new(MediaType::ImageLayerGzip, known.digest, known.size);
+    tell(if is_kept { LayerEvent::Kept(&descriptor) } else { LayerEvent::Made(&descriptor) });
     let blob = Blob::File { path: blobs.path(&known.digest), at: 0 };
     Ok(Layer { descriptor, diff_id: known.diff_id, blob })
 }

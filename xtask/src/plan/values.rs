@@ -263,7 +263,7 @@ pub struct ImagePlan {
 }
 
 /// The path of a binary in an image.
-pub(super) fn program_path(bin_dir: &str, bin: &str) -> String {
+pub fn program_path(bin_dir: &str, bin: &str) -> String {
     format!("{}/{bin}", bin_dir.trim_end_matches('/'))
 }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::{Member, Sheet, Value};
+use crate::plan::program_path;
 use crate::target::Target;
 use crate::yaml::SyntaxError;
 use copies::{Copied, Copies};
@@ -160,7 +161,7 @@ impl Writer<'_, '_> {
     /// The path of a program in the image that is made here.
     fn place(&self, bin: &str) -> String {
         let dir = self.copied.bin_dir().map_or(BIN_DIR, |(_, dir)| dir);
-        format!("{}/{bin}", dir.trim_end_matches('/'))
+        program_path(dir, bin)
     }
 
     /// Entrypoint and arguments. The program may have another name here.
