@@ -48,7 +48,7 @@ pub fn costs(bench: &Bench) -> Result<String> {
     let exe = std::env::current_exe().context("find this program")?;
     let build = bench.command("cargo", &bench.repository).args(["xtask", "--help"]);
     build.env("RUSTC_WRAPPER", exe).env(LOG, &log).env("CARGO_TARGET_DIR", &target).read()?;
-    std::fs::remove_dir_all(&target).context("remove the target folder")?;
+    bench::remove(&target)?;
     let text = table(&spent(&bench::read(&log)?)?, &crates(bench)?);
     let page = bench.repository.join("CONTRIBUTING.md");
     let old = bench::read(&page)?;

@@ -16,6 +16,7 @@
 mod bench;
 mod costs;
 mod prebuilt;
+#[path = "../shared/spent.rs"]
 mod spent;
 
 use std::path::{Path, PathBuf};
@@ -35,23 +36,10 @@ fn main() -> ExitCode {
     if let Some(log) = std::env::var_os(costs::LOG) {
         return costs::wrapped(Path::new(&log));
     }
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    // Test runners start a bench without `--bench`, to see that it starts.
-    if !args.iter().any(|arg| arg == "--bench") {
-        return ExitCode::SUCCESS;
-    }
-    let named: Vec<&str> = args.iter().map(|arg| &**arg).filter(|arg| *arg != "--bench").collect();
-    let measured = match named[..] {
+    bench::main(|named| match named {
         [] => measure(&["cold", "prebuilt"]),
-        _ => measure(&named),
-    };
-    match measured {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+        _ => measure(named),
+    })
 }
 
 fn measure(parts: &[&str]) -> Result<()> {
@@ -131,16 +119,14 @@ fn alias(bench: &Bench, checkout: &Path) -> Result<Spent> {
     let target = fresh(bench, "target")?;
     let run = bench.command("cargo", checkout).args(["xtask", "--help"]);
     let spent = Spent::by(run.env("CARGO_TARGET_DIR", &target))?;
-    std::fs::remove_dir_all(&target).context("remove a target folder")?;
+    bench::remove(&target)?;
     Ok(spent)
 }
 
 /// An empty folder.
 fn fresh(bench: &Bench, name: &str) -> Result<PathBuf> {
     let path = bench.dir.join(name);
-    if path.exists() {
-        std::fs::remove_dir_all(&path).context("remove an old folder")?;
-    }
+    bench::remove(&path)?;
     std::fs::create_dir_all(&path).context("make a folder")?;
     Ok(path)
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::bench::{Bench, Run, write};
+use crate::bench::{Bench, Run, remove, write};
 use crate::program::{NAME, TARGETS};
 
 /// What is built from the context; the architecture's name is handed over, because
@@ -76,9 +76,7 @@ impl<'a> Engines<'a> {
     pub fn start(bench: &'a Bench) -> Result<Engines<'a>> {
         let dir = bench.dir.join("engines");
         // A killed daemon leaves the mark that it runs, and stores grow slow with age.
-        if dir.is_dir() {
-            std::fs::remove_dir_all(&dir).with_context(|| format!("remove {}", dir.display()))?;
-        }
+        remove(&dir)?;
         let mut engines = Engines { bench, dir, there: Vec::new(), daemon: None };
         for engine in ["buildah", "podman"] {
             let dir = engines.dir.join(engine);

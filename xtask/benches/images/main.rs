@@ -52,31 +52,12 @@ struct Request {
 }
 
 fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    // Test runners start a bench without `--bench`, to see that it starts.
-    if !args.iter().any(|arg| arg == "--bench") {
-        return ExitCode::SUCCESS;
-    }
-    let request = match Request::parse(&args) {
-        Ok(request) => request,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            return ExitCode::from(2);
-        }
-    };
-    match measure(&request) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    bench::main(|args| measure(&Request::parse(args)?))
 }
 
 impl Request {
-    fn parse(args: &[String]) -> Result<Request> {
-        let named: Vec<&str> =
-            args.iter().map(String::as_str).filter(|arg| !arg.starts_with("--")).collect();
+    fn parse(args: &[&str]) -> Result<Request> {
+        let named: Vec<&str> = args.iter().copied().filter(|arg| !arg.starts_with("--")).collect();
         for name in &named {
             let known = Part::ALL.iter().any(|part| part.name() == *name)
                 || [ASSET, PUSH, FAR].contains(name);
@@ -86,7 +67,7 @@ impl Request {
             );
         }
         let wanted = |name: &str| named.is_empty() || named.contains(&name);
-        let write = args.iter().any(|arg| arg == "--write");
+        let write = args.contains(&"--write");
         ensure!(!write || named.is_empty(), "--write makes the whole page, so name no part");
         let parts = Part::ALL.into_iter().filter(|part| wanted(part.name())).collect();
         let (push, far) = (wanted(PUSH), wanted(FAR));

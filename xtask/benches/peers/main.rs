@@ -23,7 +23,7 @@ mod trust;
 
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::bench::Bench;
 
@@ -31,28 +31,14 @@ const PARTS: [&str; 9] =
     ["release", "large", "build", "version", "slot", "alias", "krew", "check", "trust"];
 
 fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    // Test runners start a bench without `--bench`, to see that it starts.
-    if !args.iter().any(|arg| arg == "--bench") {
-        return ExitCode::SUCCESS;
-    }
-    let mut named: Vec<&str> = args.iter().map(String::as_str).collect();
-    named.retain(|arg| *arg != "--bench");
-    if let Some(unknown) = named.iter().find(|name| !PARTS.contains(name)) {
-        eprintln!("error: there is no part `{unknown}`; there are {}", PARTS.join(", "));
-        return ExitCode::from(2);
-    }
-    let wanted = |part: &str| named.is_empty() || named.contains(&part);
-    match measure(wanted) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    bench::main(measure)
 }
 
-fn measure(wanted: impl Fn(&str) -> bool) -> Result<()> {
+fn measure(named: &[&str]) -> Result<()> {
+    if let Some(unknown) = named.iter().find(|name| !PARTS.contains(name)) {
+        bail!("there is no part `{unknown}`; there are {}", PARTS.join(", "));
+    }
+    let wanted = |part: &str| named.is_empty() || named.contains(&part);
     let bench = Bench::new()?;
     let goreleaser = match bench.goreleaser()? {
         Some(version) => format!("goreleaser {version}"),

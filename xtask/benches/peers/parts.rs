@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::bench::{Bench, INSTALLED, Run};
+use crate::bench::{Bench, INSTALLED, Run, remove};
 use crate::fixture::Project;
 use crate::race::Contestant;
 use crate::table::race;
@@ -49,7 +49,7 @@ fn snapshot(bench: &Bench, project: &Project) -> Result<String> {
     let cold = |tool: &Path| {
         forget_archives(&bench.cache().join("archive"))?;
         // A plugin whose archives are new is installed in memory anew.
-        std::fs::remove_dir_all(bench.cache().join("plugin")).or_else(absent)?;
+        remove(&bench.cache().join("plugin"))?;
         ours(tool).time()
     };
     let contestants = vec![
@@ -94,11 +94,6 @@ fn archives(dist: &Path) -> Result<Vec<u64>> {
 }
 
 /// Removes the entries and leaves the mark that says when the cache was pruned.
-/// What is not there need not be removed.
-fn absent(error: std::io::Error) -> std::io::Result<()> {
-    if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
-}
-
 fn forget_archives(dir: &Path) -> Result<()> {
     let mut removed = 0;
     for entry in dir.read_dir().with_context(|| format!("list {}", dir.display()))? {

@@ -12,6 +12,9 @@
     reason = "a bench stands outside the rooms: it starts whole programs and prints a table"
 )]
 
+#[path = "../shared/bench.rs"]
+#[expect(dead_code, reason = "other benches need more of it")]
+mod bench;
 mod limited;
 mod page;
 mod sources;
@@ -21,7 +24,7 @@ mod trial;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::page::Row;
 use crate::table::{PROGRAMS, Program};
@@ -42,56 +45,35 @@ struct Place {
 }
 
 fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    // Test runners start a bench without `--bench`, to see that it starts.
-    if !args.iter().any(|arg| arg == "--bench") {
-        return ExitCode::SUCCESS;
-    }
-    let request = match Request::parse(args) {
-        Ok(request) => request,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            return ExitCode::from(2);
-        }
-    };
-    match programs(&request) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    bench::main(|args| programs(&Request::parse(args)?))
 }
 
 impl Request {
-    fn parse(args: Vec<String>) -> Result<Request> {
+    fn parse(args: &[&str]) -> Result<Request> {
         let mut request = Request { list: false, write: false, programs: Vec::new() };
         let mut names = Vec::new();
         for arg in args {
-            match &*arg {
-                "--bench" => {}
+            match *arg {
                 "--list" => request.list = true,
                 "--write" => request.write = true,
                 _ => names.push(arg),
             }
         }
         for name in &names {
-            let known = PROGRAMS.iter().any(|program| program.name == name);
+            let known = PROGRAMS.iter().any(|program| program.name == *name);
             ensure!(known, "there is no program `{name}`; --list shows those there are");
         }
-        let wanted =
-            |program: &&Program| names.is_empty() || names.iter().any(|it| it == program.name);
+        let wanted = |program: &&Program| names.is_empty() || names.contains(&program.name);
         request.programs = PROGRAMS.iter().filter(wanted).collect();
         Ok(request)
     }
 }
 
-/// Does what is asked for, and says whether all went as the table promises.
-fn programs(request: &Request) -> Result<bool> {
+/// Does what is asked for. That a program goes otherwise than the table promises is an error.
+fn programs(request: &Request) -> Result<()> {
     if request.list {
         print!("{}", page::list(&request.programs));
-        return Ok(true);
+        return Ok(());
     }
     let place = Place::new()?;
     let mut rows = Vec::new();
@@ -112,9 +94,10 @@ fn programs(request: &Request) -> Result<bool> {
     let failed = rows.iter().filter(|row| row.trial.failed()).count();
     println!("\n{} of {} as promised", rows.len() - failed, rows.len());
     if failed > 0 {
-        eprintln!("the logs are in {}", place.keep().join("logs").display());
+        let logs = place.keep().join("logs");
+        bail!("{failed} went otherwise: read the logs in {}", logs.display());
     }
-    Ok(failed == 0)
+    Ok(())
 }
 
 impl Place {

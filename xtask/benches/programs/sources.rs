@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::bench;
 use crate::limited;
 use crate::table::{Program, Source};
 
@@ -23,7 +24,7 @@ pub fn provide(program: &Program, dir: &Path) -> Result<PathBuf> {
     };
     // Under another name until it is whole.
     let beside = copy.with_extension("new");
-    remove_dir(&beside)?;
+    bench::remove(&beside)?;
     copy_dir(&sources, &beside)?;
     std::fs::rename(&beside, &copy).with_context(|| format!("make {}", copy.display()))?;
     Ok(copy)
@@ -31,7 +32,7 @@ pub fn provide(program: &Program, dir: &Path) -> Result<PathBuf> {
 
 /// Removes all that belongs to a program but its logs.
 pub fn remove(program: &Program, dir: &Path) -> Result<()> {
-    remove_dir(&crate::folder(program, dir))
+    bench::remove(&crate::folder(program, dir))
 }
 
 /// The logs of one program.
@@ -78,7 +79,7 @@ fn unpacked(program: &Program) -> Result<Option<PathBuf>> {
 /// The folder within the source distribution that pip downloads.
 fn pypi(program: &Program, dir: &Path) -> Result<PathBuf> {
     let download = crate::folder(program, dir).join("download");
-    remove_dir(&download)?;
+    bench::remove(&download)?;
     std::fs::create_dir_all(&download).with_context(|| format!("make {}", download.display()))?;
     let spec = format!("{}=={}", program.name, program.version);
     let mut pip = limited::command("python3", dir);
@@ -112,15 +113,6 @@ fn list(dir: &Path) -> Result<Vec<PathBuf>> {
     let context = || format!("list {}", dir.display());
     let entries = std::fs::read_dir(dir).with_context(context)?;
     entries.map(|entry| Ok(entry.with_context(context)?.path())).collect()
-}
-
-pub fn remove_dir(dir: &Path) -> Result<()> {
-    match std::fs::remove_dir_all(dir) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("remove {}", dir.display()))
-        }
-        _ => Ok(()),
-    }
 }
 
 fn copy_dir(from: &Path, to: &Path) -> Result<()> {

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use object::read::elf::{ElfFile64, ProgramHeader};
 use serde::Deserialize;
 
+use crate::bench;
 use crate::limited::{self, Ran};
 use crate::sources;
 use crate::table::{Bin, Program, Promise};
@@ -127,7 +128,7 @@ fn runs(program: &Program, bins: &[Bin], ran: &Ran, dir: &Path) -> Result<Vec<[u
 fn unpack(program: &Program, arch: &str, outcome: &Outcome, dir: &Path) -> Result<PathBuf> {
     let folder = crate::folder(program, dir);
     let unpacked = folder.join(arch);
-    sources::remove_dir(&unpacked)?;
+    bench::remove(&unpacked)?;
     let target = format!("{arch}-unknown-linux-musl");
     let archives = outcome.artifacts.iter().filter(|it| it.target.as_ref() == Some(&target));
     let mut found = 0;

@@ -45,17 +45,7 @@ const MANIFEST: &str = "[workspace]\nresolver = \"3\"\n\
                         [profile.release]\npanic = \"abort\"\nstrip = true\n";
 
 fn main() -> ExitCode {
-    // Test runners start a bench without `--bench`, to see that it starts.
-    if !std::env::args().any(|arg| arg == "--bench") {
-        return ExitCode::SUCCESS;
-    }
-    match compare() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    bench::main(|_| compare())
 }
 
 fn compare() -> Result<()> {

@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, ExitCode, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -33,6 +33,23 @@ const KEPT_PREFIXES: [&str; 6] = [
     "CARGO_REGISTRY_",
     "CARGO_SOURCE_",
 ];
+
+/// The `main` of every bench: measures what the command line names, and prints what went wrong.
+pub fn main(measure: impl FnOnce(&[&str]) -> Result<()>) -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    // Test runners start a bench without `--bench`, to see that it starts.
+    if !args.iter().any(|arg| arg == "--bench") {
+        return ExitCode::SUCCESS;
+    }
+    let named: Vec<&str> = args.iter().map(|arg| &**arg).filter(|arg| *arg != "--bench").collect();
+    match measure(&named) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
 
 /// The places of one run of the bench.
 pub struct Bench {
@@ -223,4 +240,14 @@ pub fn write(path: &Path, text: &str) -> Result<()> {
     let context = || format!("write {}", path.display());
     std::fs::create_dir_all(path.parent().with_context(context)?).with_context(context)?;
     std::fs::write(path, text).with_context(context)
+}
+
+/// Removes a folder with what it holds, if it is there.
+pub fn remove(dir: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("remove {}", dir.display()))
+        }
+        _ => Ok(()),
+    }
 }

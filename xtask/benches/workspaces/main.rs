@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::bench::{Bench, INSTALLED, write};
+use crate::bench::{Bench, INSTALLED, remove, write};
 use crate::race::Contestant;
 
 const ROUNDS: usize = 5;
@@ -36,17 +36,7 @@ const BEYOND: Duration = Duration::from_millis(300);
 const TARGETS: [&str; 2] = ["x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl"];
 
 fn main() -> ExitCode {
-    // Test runners start a bench without `--bench`, to see that it starts.
-    if !std::env::args().any(|arg| arg == "--bench") {
-        return ExitCode::SUCCESS;
-    }
-    match compare() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    bench::main(|_| compare())
 }
 
 fn compare() -> Result<()> {
@@ -100,7 +90,7 @@ fn measure(bench: &Bench, packages: usize, varied: bool) -> Result<[Duration; 5]
     let contestants = vec![
         Contestant::new("cargo metadata", || cargo(&["metadata", "--format-version", "1"])),
         Contestant::new("first plan", || {
-            std::fs::remove_dir_all(cache.join("graph")).or_else(absent)?;
+            remove(&cache.join("graph"))?;
             plan()
         }),
         Contestant::new("a version", || {
@@ -122,10 +112,6 @@ fn measure(bench: &Bench, packages: usize, varied: bool) -> Result<[Duration; 5]
     let times = race::run(ROUNDS, contestants, |_| Ok(()))?;
     let medians: Vec<Duration> = times.iter().map(|it| it.median()).collect::<Result<_>>()?;
     <[Duration; 5]>::try_from(medians).ok().context("find all rows")
-}
-
-fn absent(error: std::io::Error) -> std::io::Result<()> {
-    if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }
 
 /// Programs, of which ten share a library, and each library uses others.
