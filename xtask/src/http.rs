@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Result;
 use indicatif::ProgressBar;
-use ureq::http::{HeaderMap, Request};
+use ureq::http::{HeaderMap, Request, Uri};
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::{Agent, AsSendBody, SendBody};
 
@@ -25,6 +25,7 @@ mod early;
 mod error;
 pub mod limits;
 mod location;
+mod opened;
 mod pages;
 mod proxy;
 mod retry;
@@ -148,6 +149,8 @@ pub struct Http<'a> {
     settings: Settings,
     term: &'a Term,
     agents: Mutex<BTreeMap<Reached, Agent>>,
+    /// Connections that no request uses yet.
+    opened: opened::Opened,
     /// Resolved hosts of addresses that servers named.
     reaches: Mutex<BTreeMap<String, Vec<location::Reach>>>,
     /// Waits that servers asked for.
@@ -163,8 +166,8 @@ impl<'a> Http<'a> {
     pub fn new(settings: Settings, term: &'a Term) -> Http<'a> {
         let (agents, reaches, waits) = (Mutex::default(), Mutex::default(), Mutex::default());
         let (kept, clock) = (Mutex::default(), Mutex::default());
-        let stopped = AtomicBool::new(false);
-        Http { settings, term, agents, reaches, waits, kept, clock, stopped }
+        let (opened, stopped) = (opened::Opened::default(), AtomicBool::new(false));
+        Http { settings, term, agents, opened, reaches, waits, kept, clock, stopped }
     }
 
     /// The certificates that are trusted: how many, and from where.
@@ -289,18 +292,34 @@ impl<'a> Http<'a> {
         Ok(next)
     }
 
-    /// Sends one request and returns its response, whatever the status.
-    fn hop(&self, call: &Call<'_>, url: &Url) -> Result<ResponseReader<'_>, HttpError> {
-        if url.origin.scheme == Scheme::Http && !self.is_plain(&url.origin.authority()) {
-            let why = format!("{} has no TLS, and is not named in `plain-http`", url.origin);
-            return Err(call.refused(why));
+    /// Opens a connection to the server, TLS included, for a request that comes later. Errors are
+    /// not told: such a request then opens its own, and hears of them.
+    pub fn open_ahead(&self, server: &Origin) {
+        let agent = self.ensure_allowed(server).ok().and_then(|()| self.agent(server).ok());
+        let uri = format!("{server}/").parse::<Uri>();
+        let (Some(agent), Ok(uri)) = (agent, uri) else { return };
+        let timeout = self.settings.timeout;
+        let _opening = self.opened.begin(&uri);
+        drop(run(&agent, Request::builder().uri(uri).body(()), timeout, timeout));
+    }
+
+    /// Fails, with the reason, where no request may be sent to the server.
+    fn ensure_allowed(&self, server: &Origin) -> Result<(), String> {
+        if server.scheme == Scheme::Http && !self.is_plain(&server.authority()) {
+            return Err(format!("{server} has no TLS, and is not named in `plain-http`"));
         }
         if self.settings.network == Network::Offline {
-            return Err(call.refused("--offline forbids the network"));
+            return Err("--offline forbids the network".to_owned());
         }
         if self.stopped() {
-            return Err(call.refused(error::GIVEN_UP));
+            return Err(error::GIVEN_UP.to_owned());
         }
+        Ok(())
+    }
+
+    /// Sends one request and returns its response, whatever the status.
+    fn hop(&self, call: &Call<'_>, url: &Url) -> Result<ResponseReader<'_>, HttpError> {
+        self.ensure_allowed(&url.origin).map_err(|why| call.refused(why))?;
         let started = Instant::now();
         let answer = self.exchange(call, url);
         let seconds = started.elapsed().as_secs_f64();
@@ -404,8 +423,8 @@ impl<'a> Http<'a> {
         if origin.scheme == Scheme::Https {
             config = config.tls_config(tls::config(&self.settings.trust, kept.as_ref())?);
         }
-        let agent =
-            Agent::with_parts(config.build(), early::connector(), DefaultResolver::default());
+        let connector = opened::Reusing { inner: early::connector(), opened: self.opened.clone() };
+        let agent = Agent::with_parts(config.build(), connector, DefaultResolver::default());
         agents.insert(key, agent.clone());
         Ok(agent)
     }

@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow};
 
 use super::upload::OpenedUpload;
-use super::{Access, HEADERS_ONLY_LIMIT, Registry, Server, Site, Timing, host, locked};
+use super::{Access, Registry, Server, Site, Timing, host, locked};
 use crate::digest::Digest;
-use crate::http::{Call, Method, Origin, Scheme, Url};
+use crate::http::{Origin, Scheme};
 use crate::oci::LayerEvent;
 use crate::reference::{Repository, Tag};
 
@@ -356,8 +356,7 @@ impl Registry<'_> {
                 Job::Login(to, sources) => self.log_in(to, &sources),
                 Job::Connect(to) => {
                     if let Ok(site) = self.presumed(&to) {
-                        let url = Url::at(&site.server.origin, "/v2/");
-                        drop(self.http.once(&Call::new(Method::GET, &url, HEADERS_ONLY_LIMIT)));
+                        self.http.open_ahead(&site.server.origin);
                     }
                 }
                 Job::Ask(to, asked, sender) => {
