@@ -25,6 +25,7 @@ mod completions;
 mod cross;
 mod dockerfile;
 mod doctor;
+mod engines;
 mod explain;
 mod image;
 mod init;

@@ -29,6 +29,7 @@ mod opened;
 mod pages;
 mod proxy;
 mod retry;
+mod serve;
 mod tls;
 mod url;
 
@@ -39,6 +40,7 @@ pub use location::tests::offline;
 pub use pages::Pages;
 pub use proxy::{NamedProxy, Proxies};
 pub use retry::Patience;
+pub use serve::{Answer, Asked, Listener};
 pub use tls::Trust;
 pub use ureq::http::Method;
 pub use url::{Origin, Scheme, Url, escaped};

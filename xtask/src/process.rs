@@ -18,6 +18,7 @@ use crate::finding::Help;
 use crate::secret::redacted;
 
 mod children;
+mod dialog;
 mod find;
 mod handover;
 mod started;
@@ -26,6 +27,7 @@ mod tokens;
 mod tree;
 
 pub use children::{exit_code, on_signal};
+pub use dialog::{Dialog, Heard};
 pub use find::find;
 pub use handover::environment;
 pub use started::Started;

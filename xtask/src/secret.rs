@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
+use anyhow::{Result, ensure};
+use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
 
 /// A text that is never shown: it has no `Display`, no `Serialize`, and a `Debug` without the
@@ -14,6 +16,14 @@ pub struct Secret(Zeroizing<String>);
 impl Secret {
     pub fn new(text: impl Into<String>) -> Secret {
         Secret(Zeroizing::new(text.into()))
+    }
+
+    /// 32 bytes of the system's random source, in hex digits.
+    pub fn random() -> Result<Secret> {
+        let mut bytes = Zeroizing::new([0; 32]);
+        let filled = SystemRandom::new().fill(&mut *bytes);
+        ensure!(filled.is_ok(), "make a password: the system has no random numbers");
+        Ok(Secret::new(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()))
     }
 
     /// The text, for the code that sends it.

@@ -14,7 +14,7 @@ mod archive;
 mod engine;
 mod layout;
 
-pub use engine::Engine;
+pub use engine::{Engine, Hosts, Remote};
 pub use layout::write as layout;
 
 /// A place that an image is written to.
@@ -51,6 +51,7 @@ pub fn store(
     names: &[Reference],
     sink: &Sink,
     registry: &Registry<'_>,
+    hosts: &Hosts,
     env: &Env,
     term: &Term,
 ) -> Result<String> {
@@ -69,7 +70,7 @@ pub fn store(
             archive::docker(&fetched()?, names, path)?;
             Ok(format!("docker-archive:{}", path.display()))
         }
-        Sink::Engine(engine) => engine.load(&fetched()?, names, env, term),
+        Sink::Engine(engine) => engine.load(root, names, registry, hosts, env, term),
         Sink::Registry(to) => {
             let here = names.iter().filter(|name| name.repository == *to);
             let tags: Vec<&Tag> = here.filter_map(|name| name.tag.as_ref()).collect();

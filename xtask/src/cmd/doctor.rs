@@ -3,6 +3,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
+use super::engines::Engines;
 use super::release::publish_options;
 use super::{Common, Drafted, NetworkArgs, Selection, World, check};
 use crate::check as checks;
@@ -31,8 +32,8 @@ use crate::sink::Engine;
 
 The exit code is 1 if the configured release could not run here.")]
 pub struct Args {
-    /// Require this engine, as `image --load` does; may be repeated
-    #[arg(long, value_name = "ENGINE")]
+    /// Require this engine, as `image --load` does, also over ssh; may be repeated
+    #[arg(long, value_name = "ENGINE", value_parser = Engines)]
     load: Vec<Engine>,
     #[command(flatten)]
     network: NetworkArgs,
@@ -43,7 +44,8 @@ pub fn run(args: &Args, common: &Common, world: &World) -> Result<ExitCode> {
     let dir = world.project_dir(common);
     let at = dir.as_deref().filter(|dir| dir.is_dir()).unwrap_or(&world.dir);
     let env = world.env.for_project(at);
-    let (mut rows, broken) = doctor::programs(at, &env, &world.cache, &args.load);
+    let probe = |engine: &Engine| engine.probe(&world.hosts, &env, &world.term).map(drop);
+    let (mut rows, broken) = doctor::programs(at, &env, &world.cache, &args.load, &probe);
     let known = if dir.is_none() {
         Known::nothing(Row::not_looked_at("project", "there is no Cargo.toml here or above"))
     } else if broken.is_empty() {

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use serde::Serialize;
 
+use super::engines::Engines;
 use super::report::{Signed, skipped};
 use super::{Common, NetworkArgs, Selection, World};
 use crate::artifacts::{IMAGES, Image};
@@ -13,7 +14,7 @@ use crate::finding::failure;
 use crate::oci;
 use crate::plan::{ImagePlan, Mode, Part, Plan, Skip};
 use crate::project::Project;
-use crate::reference::{Above, Location, Reference, Stored};
+use crate::reference::{Above, Location, Reference, Stored, Tag};
 use crate::registry::{Naming, Registry};
 use crate::release::{self, ImagesIn, Published, Source};
 use crate::sink::{self, Engine, Sink};
@@ -61,11 +62,14 @@ struct Make {
     /// Where to push images without `repositories`: below this, or below DOCKLESS_REPOSITORY
     #[arg(long, value_name = "REPOSITORY", value_parser = above)]
     repository: Option<Above>,
+    /// What the one image is called, in place of `repositories` and `tags`; may be repeated
+    #[arg(long, value_name = "REFERENCE", value_parser = named, conflicts_with = "repository")]
+    name: Vec<Reference>,
     /// Write to oci:DIR, oci-archive:FILE or docker-archive:FILE; may be repeated
     #[arg(short, long, value_name = "SINK", value_parser = stored_name)]
     output: Vec<Stored>,
-    /// Load it into this engine; may be repeated
-    #[arg(long, value_name = "ENGINE")]
+    /// Load it into this engine, or over ssh: ssh://[USER@]HOST[:PORT][/ENGINE]; may be repeated
+    #[arg(long, value_name = "ENGINE", value_parser = Engines)]
     load: Vec<Engine>,
     /// Write the current digests of bases in registries to dockless.lock
     #[arg(long)]
@@ -150,8 +154,9 @@ fn make(args: &Make, common: &Common, world: &World) -> Result<ExitCode> {
     if args.update_base {
         bases::update(&request.select, &args.network, common, world)?;
     }
-    let (project, plan, config) = world.plan(common, &request)?;
+    let (project, mut plan, config) = world.plan(common, &request)?;
     one_each(&sinks, &plan.images)?;
+    rename(&mut plan.images, &args.name)?;
     if args.dry_run {
         let images_in = if in_dist { ImagesIn::Dist } else { ImagesIn::Elsewhere };
         release::dry_run(&plan, None, images_in, &world.term)?;
@@ -260,7 +265,7 @@ fn skipped_steps(args: &Make, in_dist: bool) -> Vec<Skip> {
 fn sinks(args: &Make, world: &World) -> Result<Vec<Sink>> {
     let stored = args.output.iter().cloned().map(Location::Stored);
     let stored = stored.map(|location| sink_of(&location, &world.dir));
-    stored.chain(args.load.iter().map(|engine| Ok(Sink::Engine(*engine)))).collect()
+    stored.chain(args.load.iter().map(|engine| Ok(Sink::Engine(engine.clone())))).collect()
 }
 
 /// Fails before anything is compiled for what would fail at the end.
@@ -271,7 +276,7 @@ fn look_ahead(
     cache: &Cache,
     world: &World,
 ) -> Result<()> {
-    release::probe(&args.load, &world.env)?;
+    release::probe(&args.load, &world.hosts, &world.env, &world.term)?;
     if args.push { release::ensure_pushable(plan, registry, cache) } else { Ok(()) }
 }
 
@@ -287,7 +292,8 @@ fn stored(
     let Image { plan, root, .. } = image;
     let mut references = Vec::new();
     for sink in sinks {
-        let stored = sink::store(root, &plan.names, sink, registry, &world.env, &world.term)?;
+        let World { hosts, env, term, .. } = world;
+        let stored = sink::store(root, &plan.names, sink, registry, hosts, env, term)?;
         references.push(stored);
     }
     if let Some(dist) = dist {
@@ -308,6 +314,27 @@ fn sink_of(location: &Location, dir: &Path) -> Result<Sink> {
         ));
     }
     Ok(Sink::at(&location.clone().anchored(dir)))
+}
+
+/// Gives the image the names that the command line has, where it has any.
+fn rename(images: &mut [ImagePlan], names: &[Reference]) -> Result<()> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    if let Some(name) = names.iter().find(|name| name.digest.is_some()) {
+        bail!(failure(format!("{name} names a digest, and an image has its own"), "leave it out"));
+    }
+    let [image] = images else {
+        let all: Vec<&str> = images.iter().map(|image| &*image.name).collect();
+        bail!(failure(
+            format!("--name names one image, and there are those of {}", all.join(", ")),
+            "name one package with --package",
+        ));
+    };
+    let latest = Tag::parse("latest")?;
+    let named = |name: &Reference| name.repository.tagged(name.tag.as_ref().unwrap_or(&latest));
+    image.names = names.iter().map(named).collect();
+    Ok(())
 }
 
 /// A file or a folder holds one image's tags: two images would be one there.

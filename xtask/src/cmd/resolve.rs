@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use serde::Serialize;
 
+use super::engines::Engines;
 use super::image::above;
 use super::{BuildArgs, Common, NetworkArgs, World};
 use crate::artifacts::Image;
@@ -68,8 +69,9 @@ pub struct What {
     /// Only for this platform, such as linux/arm64; may be repeated
     #[arg(long, value_name = "OS/ARCH", value_delimiter = ',', value_parser = Platform::parse)]
     platform: Vec<Platform>,
-    /// Load the images into this engine and push none; may be repeated
-    #[arg(long, value_name = "ENGINE")]
+    /// Load the images into this engine, or over ssh: ssh://[USER@]HOST[:PORT][/ENGINE], and push
+    /// none; may be repeated
+    #[arg(long, value_name = "ENGINE", value_parser = Engines)]
     load: Vec<Engine>,
     /// Also write the names of the images to this file, one a line
     #[arg(long, value_name = "FILE")]
@@ -282,7 +284,7 @@ pub fn look_ahead(
     if what.is_pushed() {
         release::ensure_pushable(&planned.plan, registry, &world.cache)
     } else {
-        release::probe(&what.load, &world.env)
+        release::probe(&what.load, &world.hosts, &world.env, &world.term)
     }
 }
 
@@ -341,8 +343,8 @@ fn load(
         let tag = Tag::parse(&image.root.digest().hex()[..TAG])?;
         let names = [repository.tagged(&tag)];
         for engine in engines {
-            let engine = Sink::Engine(*engine);
-            sink::store(&image.root, &names, &engine, registry, &env, &world.term)?;
+            let (engine, World { hosts, term, .. }) = (Sink::Engine(engine.clone()), world);
+            sink::store(&image.root, &names, &engine, registry, hosts, &env, term)?;
         }
         let names = names.iter().map(ToString::to_string).collect();
         put.insert(image.plan.name.clone(), Put::of(image, names)?);

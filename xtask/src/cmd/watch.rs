@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
+use super::engines::Engines;
 use super::image::above;
 use super::resolve::tag;
 use super::{Common, NetworkArgs, Selection, World};
@@ -59,8 +60,9 @@ struct Watched {
     /// Push images to the `repositories` of the settings, instead of starting anything
     #[arg(long)]
     push: bool,
-    /// Load images into this engine, instead of starting anything; may be repeated
-    #[arg(long, value_name = "ENGINE")]
+    /// Load images into this engine, or over ssh: ssh://[USER@]HOST[:PORT][/ENGINE], instead of
+    /// starting anything; may be repeated
+    #[arg(long, value_name = "ENGINE", value_parser = Engines)]
     load: Vec<Engine>,
     /// Where to push images without `repositories`: below this, or below DOCKLESS_REPOSITORY
     #[arg(long, value_name = "REPOSITORY", value_parser = above, requires = "push")]

@@ -18,6 +18,7 @@ use crate::project::{self, Invocation, Project, RawConfig, git};
 use crate::reference::Above;
 use crate::registry::Registry;
 use crate::secret::Secret;
+use crate::sink::Hosts;
 use crate::term::{Settings, Term, Verbosity, links, tame};
 
 /// What was read from the world once, and is passed to whoever acts.
@@ -28,6 +29,8 @@ pub struct World {
     github_token: Option<Secret>,
     pub cache: Cache,
     pub term: Term,
+    /// Where images are loaded over ssh.
+    pub hosts: Hosts,
 }
 
 /// What says how programs are audited.
@@ -74,7 +77,14 @@ impl World {
         match std::env::current_dir().context("find the working directory") {
             Ok(dir) => {
                 let env = env.anchored(&dir);
-                Ok(World { cache: cache(&env, &dir), dir, env, github_token, term })
+                Ok(World {
+                    cache: cache(&env, &dir),
+                    dir,
+                    env,
+                    github_token,
+                    term,
+                    hosts: Hosts::default(),
+                })
             }
             Err(error) => {
                 Err((error.context(Help("change into a folder that exists".into())), term))

@@ -4,6 +4,8 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::time::Duration;
 
+use anyhow::Result;
+
 use super::{Row, Verdict, fix};
 use crate::cache::Cache;
 use crate::finding::{Finding, Place};
@@ -49,10 +51,13 @@ const fn known(
     Known { name, args, says, needs }
 }
 
+/// Asks an engine whether it answers.
+type Probe<'a> = &'a (dyn Fn(&Engine) -> Result<()> + Sync);
+
 const VERSION: &[&str] = &["--version"];
 const IMAGES: &str = "only `--load` uses it";
 
-const ALL: [Known; 11] = [
+const ALL: [Known; 12] = [
     known("rustc", VERSION, "rustc", Needs::Everything),
     known("cargo", VERSION, "cargo", Needs::Everything),
     known("rustup", VERSION, "rustup", Needs::Additions),
@@ -63,6 +68,7 @@ const ALL: [Known; 11] = [
     known("podman", VERSION, "podman", Needs::Some(IMAGES)),
     known("ctr", VERSION, "ctr", Needs::Some(IMAGES)),
     known("kind", VERSION, "kind", Needs::Some(IMAGES)),
+    known("ssh", &["-V"], "OpenSSH_", Needs::Some("only `--load ssh://HOST` uses it")),
     known(
         "kubectl",
         &["version", "--client"],
@@ -78,10 +84,13 @@ pub fn look(
     env: &Env,
     cache: &Cache,
     load: &[Engine],
+    probe: Probe<'_>,
 ) -> (Vec<Row>, Vec<&'static str>) {
     let rows: Vec<Row> = std::thread::scope(|scope| {
-        let threads: Vec<_> =
-            ALL.iter().map(|known| (known, scope.spawn(|| one(known, dir, env, load)))).collect();
+        let threads: Vec<_> = ALL
+            .iter()
+            .map(|known| (known, scope.spawn(|| one(known, dir, env, load, probe))))
+            .collect();
         let zig = zig(dir, env, cache);
         let ended = threads.into_iter().map(|(known, thread)| {
             let died = |_| Row::error(known.name, "the thread that looked at it panicked", "");
@@ -111,9 +120,10 @@ fn zig(dir: &Path, env: &Env, cache: &Cache) -> Row {
     Row::warning("zig", why, install("zig", env))
 }
 
-fn one(known: &Known, dir: &Path, env: &Env, load: &[Engine]) -> Row {
+fn one(known: &Known, dir: &Path, env: &Env, load: &[Engine], probe: Probe<'_>) -> Row {
     let name = known.name;
-    let engine = load.iter().find(|engine| engine.program() == name);
+    let engines: Vec<&Engine> = load.iter().filter(|engine| engine.program() == name).collect();
+    let engine = engines.first().copied();
     let program: &OsStr = match name {
         "clippy" => "cargo".as_ref(),
         "rustc" => env.get("RUSTC").unwrap_or(name.as_ref()),
@@ -150,15 +160,19 @@ fn one(known: &Known, dir: &Path, env: &Env, load: &[Engine]) -> Row {
             install(name, env),
         );
     }
-    let text = String::from_utf8_lossy(&output.stdout);
+    // ssh prints it to stderr.
+    let text = match output.stdout.is_empty() {
+        true => output.stderr.into(),
+        false => String::from_utf8_lossy(&output.stdout),
+    };
     let Some(version) = version(&text, known.says) else {
         let why = "it does not print its version, so it is not what its name says";
         let fix = format!("see what `{name}` on PATH is, or reinstall it");
         return fault(name, known.needs, engine, why, fix);
     };
-    match engine.map(|engine| engine.probe(env)) {
-        Some(Err(error)) => Row::of(name, &Finding::of("engine", Place::default(), &error)),
-        _ => Row::ok(name, ""),
+    match engines.into_iter().try_for_each(probe) {
+        Err(error) => Row::of(name, &Finding::of("engine", Place::default(), &error)),
+        Ok(()) => Row::ok(name, ""),
     }
     .version(version)
 }
@@ -186,6 +200,7 @@ fn install(name: &str, env: &Env) -> String {
         "rustfmt" | "clippy" => format!("run `rustup component add {name}`"),
         "zig" => "run `cargo dockless setup --zig`".to_owned(),
         "docker" => "install it: https://docs.docker.com/engine/install".to_owned(),
+        "ssh" => fix::package("openssh-client", env),
         "ctr" => fix::package("containerd", env),
         "kind" => "install it: https://kind.sigs.k8s.io/docs/user/quick-start".to_owned(),
         "kubectl" => "install it: https://kubernetes.io/docs/tasks/tools".to_owned(),
@@ -195,7 +210,7 @@ fn install(name: &str, env: &Env) -> String {
 
 /// The version in what a program prints: in one of the first lines, after the program's own word.
 fn version(text: &str, says: &str) -> Option<String> {
-    let line = text.lines().take(3).find(|line| line.starts_with(says))?;
+    let line = text.lines().take(3).find_map(|line| line.strip_prefix(says))?;
     let words = line.split_whitespace().map(|word| word.trim_end_matches(','));
     let plain = |c: char| c.is_ascii_alphanumeric() || ".-+_~".contains(c);
     let found = words.map(|word| word.strip_prefix('v').unwrap_or(word)).find(|word| {
@@ -221,6 +236,7 @@ mod tests {
             ("ctr github.com/containerd/containerd v1.7.24\n", "ctr", Some("1.7.24")),
             ("Client Version: v1.30.1\nKustomize Version: v5.0.4\n", "Client", Some("1.30.1")),
             ("kind v0.29.0 go1.24.2 linux/amd64\n", "kind", Some("0.29.0")),
+            ("OpenSSH_9.2p1 Debian-2, OpenSSL 3.0.19 27 Jan 2026\n", "OpenSSH_", Some("9.2p1")),
             ("", "git", None),
             ("hello\n", "git", None),
             ("git version \x1b[31m2.39\x1b[0m\n", "git", None),

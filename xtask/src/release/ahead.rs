@@ -13,14 +13,15 @@ use crate::plan::{ImagePlan, Plan};
 use crate::process::Env;
 use crate::reference::Repository;
 use crate::registry::{Pushed, Registry};
-use crate::sink::Engine;
+use crate::sink::{Engine, Hosts};
+use crate::term::Term;
 
 /// How many repositories are asked at a time.
 const AT_A_TIME: usize = 4;
 
 /// Fails where an engine is missing or does not answer.
-pub fn probe(engines: &[Engine], env: &Env) -> Result<()> {
-    engines.iter().try_for_each(|engine| engine.probe(env).map(drop))
+pub fn probe(engines: &[Engine], hosts: &Hosts, env: &Env, term: &Term) -> Result<()> {
+    engines.iter().try_for_each(|engine| engine.probe(hosts, env, term).map(drop))
 }
 
 /// For how long a repository that was pushed to counts as one that may be, in seconds: the logins

@@ -1,10 +1,9 @@
-//! Engines on this machine, through their own programs.
+//! Engines on this machine, through their own programs, and on others.
 
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use serde::Serialize;
 
 use super::{archive, layout};
 use crate::files;
@@ -12,43 +11,57 @@ use crate::finding::Help;
 use crate::oci::Root;
 use crate::process::{Env, Program};
 use crate::reference::Reference;
+use crate::registry::Registry;
 use crate::target::Platform;
 use crate::term::Term;
 
-/// A program on this machine that runs containers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
+mod remote;
+
+pub use remote::{Hosts, Remote};
+
+/// What runs containers.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Engine {
     Docker,
     Podman,
-    /// With `ctr`, into the namespace CONTAINERD_NAMESPACE
     Containerd,
-    /// Into the nodes of the cluster KIND_CLUSTER_NAME
     Kind,
+    /// On another machine, which ssh reaches.
+    Remote(Remote),
 }
 
 /// How long an engine may take to answer.
 const ANSWER: Duration = Duration::from_secs(30);
 
 impl Engine {
+    /// Those of this machine: their names, and what helps to choose one.
+    pub const LOCAL: [(&str, &str, Engine); 4] = [
+        ("docker", "", Engine::Docker),
+        ("podman", "", Engine::Podman),
+        ("containerd", "With `ctr`, into the namespace CONTAINERD_NAMESPACE", Engine::Containerd),
+        ("kind", "Into the nodes of the cluster KIND_CLUSTER_NAME", Engine::Kind),
+    ];
+
     /// The program that is started.
-    pub fn program(self) -> &'static str {
+    pub fn program(&self) -> &'static str {
         match self {
             Engine::Docker => "docker",
             Engine::Podman => "podman",
             Engine::Containerd => "ctr",
             Engine::Kind => "kind",
+            Engine::Remote(_) => "ssh",
         }
     }
 
     /// Fails where the engine is missing or does not answer, before anything is made for it.
     /// Returns its platform, where it has one.
-    pub fn probe(self, env: &Env) -> Result<Option<Platform>> {
+    pub fn probe(&self, hosts: &Hosts, env: &Env, term: &Term) -> Result<Option<Platform>> {
         let ask: &[&str] = match self {
             Engine::Docker => &["version", "--format", "{{.Server.Os}}/{{.Server.Arch}}"],
             Engine::Podman => &["version", "--format", "{{.OsArch}}"],
             Engine::Containerd => &["--connect-timeout", "5s", "version"],
             Engine::Kind => &["get", "nodes"],
+            Engine::Remote(remote) => return remote.probe(hosts, env, term),
         };
         let here = Path::new(".");
         let program = Program::new(self.program(), here, env).args(ask).time_out(ANSWER);
@@ -60,12 +73,12 @@ impl Engine {
             Engine::Kind if said.trim().is_empty() => {
                 Err(self.explain(anyhow::anyhow!("kind has no nodes to load images into")))
             }
-            Engine::Containerd | Engine::Kind => Ok(None),
+            Engine::Containerd | Engine::Kind | Engine::Remote(_) => Ok(None),
         }
     }
 
     /// The engine's error, with what the user can do.
-    fn explain(self, error: anyhow::Error) -> anyhow::Error {
+    fn explain(&self, error: anyhow::Error) -> anyhow::Error {
         if error.is::<Help>() {
             return error;
         }
@@ -74,20 +87,33 @@ impl Engine {
             Engine::Podman => "see what `podman info` says",
             Engine::Containerd => "start containerd, or set CONTAINERD_ADDRESS to its socket",
             Engine::Kind => "make a cluster with `kind create cluster`, or set KIND_CLUSTER_NAME",
+            Engine::Remote(_) => return error,
         };
         error.context(Help(fix.to_owned()))
     }
 
-    /// Loads the image under its names, and returns the name by which the engine has it.
-    pub fn load(self, root: &Root, names: &[Reference], env: &Env, term: &Term) -> Result<String> {
-        let platform = self.probe(env)?;
-        let root = match platform {
+    /// Loads the image under its names, and returns the name by which the engine has it. Layers
+    /// that are still in a registry are downloaded first.
+    pub fn load(
+        &self,
+        root: &Root,
+        names: &[Reference],
+        registry: &Registry<'_>,
+        hosts: &Hosts,
+        env: &Env,
+        term: &Term,
+    ) -> Result<String> {
+        if let Engine::Remote(remote) = self {
+            return remote.load(root, names, registry, hosts, env, term);
+        }
+        let root = match self.probe(hosts, env, term)? {
             // Docker's classic store has no indexes.
-            Some(platform) if self == Engine::Docker => {
+            Some(platform) if *self == Engine::Docker => {
                 Root::Image(Box::new(root.narrow(&platform)?))
             }
             _ => root.clone(),
         };
+        let root = registry.fetch(&root)?;
         let name = names.first().context("name the image")?;
         let digested = name.repository.at(&root.digest());
         let temp = files::temporary_dir()?;
@@ -97,7 +123,7 @@ impl Engine {
             // podman takes one name at a time.
             Engine::Podman => archive::oci(&root, layout::one(names), &file)?,
             // containerd finds an image by its digest only where a name has the digest.
-            Engine::Containerd | Engine::Kind => {
+            Engine::Containerd | Engine::Kind | Engine::Remote(_) => {
                 let names: Vec<Reference> = names.iter().chain([&digested]).cloned().collect();
                 archive::oci(&root, &names, &file)?;
             }
@@ -124,7 +150,7 @@ impl Engine {
             Engine::Containerd => {
                 run(&["images", "import", "--all-platforms", "image.tar"])?;
             }
-            Engine::Kind => {
+            Engine::Kind | Engine::Remote(_) => {
                 run(&["load", "image-archive", "image.tar"])?;
             }
         }

@@ -1,6 +1,6 @@
 //! Passwords, typed by the user.
 
-use std::io::{BufRead, IsTerminal};
+use std::io::BufRead;
 
 use anyhow::{Context, Result};
 use zeroize::Zeroizing;
@@ -12,14 +12,13 @@ impl Term {
     /// Asks the user for a password, which the terminal does not show; `None` where there is no
     /// user to ask.
     pub fn password(&self, what: &str) -> Result<Option<Secret>> {
-        let stdin = std::io::stdin();
-        if !stdin.is_terminal() || !std::io::stderr().is_terminal() {
+        if !self.has_user() {
             return Ok(None);
         }
         let Some(hidden) = Hidden::begin().context("hide what is typed")? else { return Ok(None) };
         self.note(&format!("{what}:"));
         let mut line = Zeroizing::new(String::new());
-        let read = stdin.lock().read_line(&mut line);
+        let read = std::io::stdin().lock().read_line(&mut line);
         drop(hidden);
         read.context("read the password")?;
         Ok(Some(Secret::new(line.trim_end_matches(['\n', '\r']))))

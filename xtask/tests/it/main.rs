@@ -75,6 +75,10 @@ mod manifests;
 #[cfg(target_os = "linux")]
 mod manners;
 #[cfg(target_os = "linux")]
+mod other_loops;
+#[cfg(target_os = "linux")]
+mod over_ssh;
+#[cfg(target_os = "linux")]
 mod prepare;
 #[cfg(target_os = "linux")]
 mod publish;

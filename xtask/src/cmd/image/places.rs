@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
+use super::super::engines::Engines;
 use super::{Common, NetworkArgs, World, location, named, sink_of};
 use crate::cache::Cache;
 use crate::config::NetworkConfig;
@@ -62,8 +63,8 @@ pub struct Copy {
     /// A name in a registry, or oci:DIR, oci-archive:FILE, docker-archive:FILE
     #[arg(value_parser = location, required_unless_present = "load")]
     to: Option<Location>,
-    /// Load it into this engine
-    #[arg(long, value_name = "ENGINE", conflicts_with = "to")]
+    /// Load it into this engine, or over ssh: ssh://[USER@]HOST[:PORT][/ENGINE]
+    #[arg(long, value_name = "ENGINE", value_parser = Engines, conflicts_with = "to")]
     load: Option<Engine>,
     /// Only the image for this platform, such as linux/arm64
     #[arg(long, value_name = "OS/ARCH", value_parser = Platform::parse)]
@@ -242,10 +243,10 @@ fn of_one(platform: Option<&Platform>, image: &Image) -> Result<Table> {
 }
 
 pub fn copy(args: Copy, common: &Common, world: &World) -> Result<ExitCode> {
-    let (sink, target) = match (&args.to, args.load) {
+    let (sink, target) = match (&args.to, &args.load) {
         (_, Some(engine)) => {
-            engine.probe(&world.env)?;
-            (Sink::Engine(engine), None)
+            engine.probe(&world.hosts, &world.env, &world.term)?;
+            (Sink::Engine(engine.clone()), None)
         }
         (Some(to), None) => {
             if let Location::Registry(reference) = to {
@@ -279,7 +280,8 @@ pub fn copy(args: Copy, common: &Common, world: &World) -> Result<ExitCode> {
                 "name the place to copy to so, or leave --name out",
             ));
         }
-        let stored = sink::store(&root, &names, &sink, registry, &world.env, &world.term)?;
+        let World { hosts, env, term, .. } = world;
+        let stored = sink::store(&root, &names, &sink, registry, hosts, env, term)?;
         if args.referrers {
             let (Location::Registry(from), Some(Location::Registry(to))) = (&args.from, target)
             else {

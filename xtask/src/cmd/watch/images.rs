@@ -35,7 +35,7 @@ pub fn run(args: &Watched, common: &Common, world: &World) -> Result<ExitCode> {
         let blobs = world.cache.blobs()?;
         let registry = world.registry(&http, &blobs, &config.network);
         if std::mem::take(&mut is_first) {
-            release::probe(&args.load, &world.env)?;
+            release::probe(&args.load, &world.hosts, &world.env, &world.term)?;
             if args.push {
                 release::ensure_pushable(plan, &registry, &world.cache)?;
             }
@@ -93,8 +93,9 @@ fn make(
         }
         for image in made.images() {
             for engine in &args.load {
-                let (names, engine) = (&image.plan.names, Sink::Engine(*engine));
-                let stored = sink::store(&image.root, names, &engine, registry, &world.env, term)?;
+                let (names, engine) = (&image.plan.names, Sink::Engine(engine.clone()));
+                let World { hosts, env, .. } = world;
+                let stored = sink::store(&image.root, names, &engine, registry, hosts, env, term)?;
                 term.result(stored)?;
             }
         }

@@ -27,6 +27,7 @@ pub mod registries;
 pub mod running;
 pub mod schema;
 pub mod sketch;
+pub mod ssh;
 pub mod strace;
 pub mod terminal;
 

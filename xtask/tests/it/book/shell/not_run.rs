@@ -51,6 +51,11 @@ pub const NOT_RUN: &[(&str, &str, &str)] = &[
         "cargo dockless init --workflows --reusable",
         "OWNER and COMMIT are the reader's; workflows:: does this",
     ),
+    (
+        "docs/how-to/images.md",
+        "cargo dockless image --load ssh://box",
+        "it needs another machine; over_ssh:: has one",
+    ),
     ("docs/how-to/inner-loop.md", "cargo dockless watch\n", ENDLESS),
     ("docs/how-to/inner-loop.md", "cargo dockless watch -- mytool", ENDLESS),
     ("docs/how-to/inner-loop.md", "cargo dockless watch --push", ENDLESS),
