@@ -98,6 +98,11 @@ impl What {
         self.image_refs.as_ref()
     }
 
+    /// What images are loaded into.
+    pub fn engines(&self) -> &[Engine] {
+        &self.load
+    }
+
     /// Gives images these tags, where the command line names none.
     pub fn or_tags(&mut self, tags: &[Tag]) {
         if self.tag.is_empty() {

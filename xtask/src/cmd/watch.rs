@@ -131,23 +131,49 @@ const TAG: &str = "dev";
 /// The profile of images, where none is named.
 const PROFILE: &str = "dev";
 
+/// The platforms of the other machines that images are loaded into.
+fn elsewhere(load: &[Engine], world: &World) -> Result<Vec<Platform>> {
+    let World { hosts, env, term, .. } = world;
+    let remote = load.iter().filter(|engine| matches!(engine, Engine::Remote(_)));
+    let asked = remote.map(|engine| engine.probe(hosts, env, term));
+    Ok(asked.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+}
+
 /// What is asked for, where the command line leaves it open: the profile that is compiled fastest,
-/// and of the configured targets those that this machine runs, where there is one.
-fn narrow(project: &Project, config: &Config, request: &mut Request) {
+/// and of the configured targets those that the machines run that images are for, where there are
+/// some: this one, or `elsewhere`.
+fn narrow(
+    project: &Project,
+    config: &Config,
+    load: &[Engine],
+    elsewhere: &[Platform],
+    request: &mut Request,
+) {
     request.build.profile.get_or_insert_with(|| PROFILE.to_owned());
     request.select.skip = vec![Skip::Sbom, Skip::Provenance];
     if !request.select.platforms.is_empty() || !request.select.targets.is_empty() {
         return;
     }
-    let here = Target::musl_of(&project.rustc.host).ok().and_then(|target| target.platform());
-    let Some(here) = here else { return };
+    let mut meant_for = elsewhere.to_vec();
+    if meant_for.is_empty() || load.len() > meant_for.len() {
+        let here = Target::musl_of(&project.rustc.host).ok().and_then(|target| target.platform());
+        let Some(here) = here else { return };
+        meant_for.push(here);
+    }
+    meant_for.sort();
+    meant_for.dedup();
     let named = &request.select.packages;
     let mut meant = config.packages.iter().filter(|package| {
         package.kept_back.is_none() && (named.is_empty() || named.contains(&package.name))
     });
-    let runs = |target: &Target| target.platform().is_some_and(|it| here.distance(&it).is_some());
-    if meant.all(|package| package.targets.iter().any(runs)) {
-        request.select.platforms = vec![here];
+    let runs = |target: &Target, on: &Platform| {
+        target.platform().is_some_and(|it| on.distance(&it).is_some())
+    };
+    let runs_everywhere = |targets: &[Target]| {
+        meant_for.iter().all(|on| targets.iter().any(|target| runs(target, on)))
+    };
+    if meant.all(|package| runs_everywhere(&package.targets)) {
+        request.select.platforms = meant_for;
     }
 }
 

@@ -158,6 +158,7 @@ fn name(uri: &Uri) -> String {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "the client's server")]
 mod tests {
     use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream};

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fs;
 
 use crate::world::engines::{Containerd, Docker, Podman};
+use crate::world::registries::Registry;
 use crate::world::ssh::Sshd;
 use crate::world::{HOST, Run, World, names, run};
 
@@ -137,6 +138,20 @@ fn manifests_name_what_podman_elsewhere_has() {
     let image = resolved.ends_with(0).stdout.trim_end().rsplit_once(' ').unwrap().1;
     assert_eq!(podman.run(image, &[]).ends_with(0).stdout, "one\n", "{image}");
     assert_eq!(resolved.stderr.matches("connect to box").count(), 1, "{}", resolved.stderr);
+}
+
+/// Layers that are still in a registry are downloaded here: the other machine need not reach it.
+#[test]
+fn an_image_of_a_registry_is_copied() {
+    let (Some(registry), Some(podman)) = (Registry::shared(), Podman::shared()) else { return };
+    let Some(sshd) = Sshd::start(&podman.vars(), "") else { return };
+    let world = project("ssh-copied");
+    let name = format!("{}/ssh-copied:1", registry.host);
+    world.run(&format!("image --push --name {name}")).ends_with(0);
+    let copied = run(&mut sshd
+        .tool(&world, &format!("image copy {name} --load ssh://box/podman --name copied:2")));
+    assert!(["2 of 3", "3 of 3"].contains(&sent(&copied)), "{}", copied.stderr);
+    assert_eq!(podman.run("docker.io/library/copied:2", &[]).ends_with(0).stdout, "one\n");
 }
 
 /// What is on the other side sees neither the password, nor an image without it.

@@ -10,9 +10,12 @@ use super::super::apply::{Verb, feed, find_kubectl, warn};
 use super::super::resolve::{self, Documents, Planned, What};
 use super::super::{Common, World};
 use super::rounds::{Act, Made, projects, rounds};
-use super::{How, TAG, ended_by_signal, made, narrow, watcher};
+use super::{How, TAG, elsewhere, ended_by_signal, made, narrow, watcher};
+use crate::config::Config;
 use crate::files;
 use crate::finding::failure;
+use crate::plan::Request;
+use crate::project::Project;
 use crate::reference::Tag;
 use crate::watch::{Breadth, Scope};
 
@@ -103,6 +106,10 @@ pub fn run(mut args: Apply, common: &Common, world: &World) -> Result<ExitCode> 
 /// Reads the documents, and plans the images that they name.
 fn read(what: &What, common: &Common, world: &World) -> Result<Read> {
     let documents = resolve::read(what, world)?;
+    let elsewhere = elsewhere(what.engines(), world)?;
+    let narrow = |project: &Project, config: &Config, request: &mut Request| {
+        narrow(project, config, what.engines(), &elsewhere, request);
+    };
     let planned = resolve::planned(what, &documents, &narrow, common, world)?;
     let planned = planned.ok_or_else(|| {
         let why = "no document has a reference to a package, such as dockless://NAME";

@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use super::super::{Common, World};
 use super::rounds::{Act, Made, projects, rounds};
-use super::{TAG, Watched, ended_by_signal, made, narrow, watcher};
+use super::{TAG, Watched, elsewhere, ended_by_signal, made, narrow, watcher};
 use crate::config::Config;
 use crate::digest::Digest;
 use crate::parallel::locked;
@@ -56,7 +56,7 @@ fn read(args: &Watched, common: &Common, world: &World) -> Result<(Project, Plan
     request.select.platforms = args.platform.clone();
     request.publish.repository = world.repository(args.repository.as_ref())?;
     let (project, config) = world.project_and_config(common, &request.select.targets)?;
-    narrow(&project, &config, &mut request);
+    narrow(&project, &config, &args.load, &elsewhere(&args.load, world)?, &mut request);
     let drafted = world.draft(project, config, common, &request)?;
     let (project, mut plan, config) = drafted.approved(&world.term)?;
     let tags = if args.tag.is_empty() { vec![Tag::parse(TAG)?] } else { args.tag.clone() };

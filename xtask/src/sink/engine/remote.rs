@@ -9,9 +9,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use self::served::Served;
-use self::session::{Ended, Script};
+use self::session::{Ended, Script, Session};
 use super::known;
 use crate::finding::failure;
+use crate::http::Asked;
 use crate::oci::Root;
 use crate::process::{Env, excerpt};
 use crate::reference::Reference;
@@ -102,23 +103,21 @@ impl Remote {
     /// Fails where the machine cannot be reached, forwards nothing, or has no engine that answers.
     /// Returns the engine's platform, where it tells it.
     pub fn probe(&self, hosts: &Hosts, env: &Env, term: &Term) -> Result<Option<Platform>> {
-        hosts.with(&self.host, env, term, |session| {
-            let script = Script { text: self.engine.ask(), vars: &[], args: &[] };
-            let ended = session.run(&script, ANSWER)?;
-            self.platform(&ended)
-        })
+        hosts.with(&self.host, env, term, |session| self.platform(session))
     }
 
-    fn platform(&self, ended: &Ended) -> Result<Option<Platform>> {
+    fn platform(&self, session: &mut Session) -> Result<Option<Platform>> {
+        let script = Script { text: self.engine.ask(), vars: &[], args: &[] };
+        let ended = session.run(&script, ANSWER)?;
         if !ended.is_success() {
             let fix = format!("see what `{} {}` says", self.host.command(), self.engine.shown());
-            return Err(self.failed(ended, &fix));
-        }
-        if self.engine == There::Containerd {
-            return Ok(None);
+            return Err(self.failed(&ended, &fix));
         }
         let platform =
             ended.output.lines().rev().find_map(|line| Platform::parse(line.trim()).ok());
+        if self.engine == There::Containerd {
+            return Ok(platform);
+        }
         let said = || format!("{self} printed no platform:\n{}", excerpt(&ended.output));
         platform.map(Some).with_context(said)
     }
@@ -153,7 +152,21 @@ impl Remote {
         env: &Env,
         term: &Term,
     ) -> Result<String> {
-        let root = match self.probe(hosts, env, term)? {
+        hosts.with(&self.host, env, term, |session| {
+            self.load_there(session, root, names, registry, env, term)
+        })
+    }
+
+    fn load_there(
+        &self,
+        session: &mut Session,
+        root: &Root,
+        names: &[Reference],
+        registry: &Registry<'_>,
+        env: &Env,
+        term: &Term,
+    ) -> Result<String> {
+        let root = match self.platform(session)? {
             // Docker's classic store has no indexes.
             Some(platform) if self.engine == There::Docker => {
                 Root::Image(Box::new(root.narrow(&platform)?))
@@ -187,9 +200,10 @@ impl Remote {
         ];
         let given: Vec<&str> = given.iter().map(String::as_str).collect();
         let script = Script { text: self.engine.pull(), vars: &vars, args: &given };
-        let ended = hosts.with(&self.host, env, term, |session| {
-            session.serve(&script, UNPACK, &|asked| served.answer(asked), &|| served.sent())
-        })?;
+        let answer = |asked: &Asked| served.answer(asked);
+        let mut ended = session.serve(&script, UNPACK, &answer, &|| served.sent())?;
+        // No engine prints it; one that does is not passed on.
+        ended.output = ended.output.replace(login.expose(), "…");
         if !ended.is_success() {
             let error = match served.was_asked() {
                 true => self.failed(&ended, "mend what it says, and run the command again"),
@@ -299,7 +313,11 @@ impl There {
             }
             There::Containerd => {
                 "command -v ctr >/dev/null 2>&1 || exit 127\n\
-                 ctr --connect-timeout 5s version\n"
+                 ctr --connect-timeout 5s version || exit\n\
+                 case $(uname -sm) in\n\
+                 'Linux x86_64') echo linux/amd64 ;;\n\
+                 'Linux aarch64') echo linux/arm64 ;;\n\
+                 esac\n"
             }
         }
     }

@@ -1,6 +1,11 @@
 //! Machines that let nobody in, that have no engine, and that are gone in the middle.
 
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
 use super::*;
+use crate::world::terminal::in_terminal;
 
 /// Requires that the load failed before anything was compiled.
 #[track_caller]
@@ -152,5 +157,93 @@ fn a_hostile_address_is_a_wrong_command_line() {
     {
         let refused = run(&mut world.tool(["image", "--load", address]));
         refused.ends_with(2).no_result().never_says("secret").says("--load <ENGINE>");
+    }
+}
+
+/// A real engine on a disk that is too small.
+#[test]
+fn podman_elsewhere_without_room_is_quoted() {
+    let Some(_) = Podman::shared() else { return };
+    let vars = ["CONTAINERS_STORAGE_CONF", "CONTAINERS_CONF"];
+    let vars = vars.map(|name| (name, OsString::from(format!("DIR/{name}"))));
+    let Some(sshd) = Sshd::with_small_disk(6, &vars) else { return };
+    let small = sshd.path("small");
+    let storage = format!(
+        "[storage]\ndriver = \"vfs\"\ngraphroot = \"{0}/root\"\nrunroot = \"{0}/run\"\n",
+        small.display()
+    );
+    let containers =
+        format!("[engine]\nevents_logger = \"none\"\ntmp_dir = \"{}/tmp\"\n", small.display());
+    fs::write(sshd.path("CONTAINERS_STORAGE_CONF"), storage).unwrap();
+    fs::write(sshd.path("CONTAINERS_CONF"), containers).unwrap();
+    let world = project("ssh-small");
+    let load = || run(&mut sshd.tool(&world, "image --load ssh://box/podman"));
+    load().ends_with(0);
+    world.file("assets/large", &"large ".repeat(2 << 20));
+    let full = load();
+    full.ends_with(1).no_result().says("podman on box failed (exit status ");
+    full.says("no space left on device").says("help: mend what it says");
+    std::fs::remove_file(world.path("assets/large")).unwrap();
+    load().ends_with(0);
+}
+
+/// With a terminal ssh itself asks; without one it is not waited for.
+#[test]
+fn a_person_is_asked_for_a_passphrase() {
+    let Some(podman) = Podman::shared() else { return };
+    let Some(sshd) = Sshd::start(&podman.vars(), "") else { return };
+    let world = project("ssh-passphrase");
+    let mut keygen = std::process::Command::new("ssh-keygen");
+    keygen.args(["-q", "-p", "-P", "", "-N", "canary-phrase", "-f"]).arg(sshd.path("key"));
+    run(&mut keygen).ends_with(0);
+    let alone = run(&mut sshd.tool(&world, "image --load ssh://box/podman"));
+    refused(&alone, "Permission denied (publickey", "load a key with `ssh-add`");
+    let tool = sshd.tool(&world, "image --load ssh://box/podman");
+    let asked = ("Enter passphrase for key", "canary-phrase\\n");
+    let Some(shown) = in_terminal(100, &tool, asked, &world) else { return };
+    assert_eq!(shown.code, 0, "{}", shown.text);
+    assert!(shown.text.contains("docker.io/library/ssh-passphrase@sha256:"), "{}", shown.text);
+    assert_eq!(shown.text.matches("Enter passphrase").count(), 1, "{}", shown.text);
+    assert!(!shown.text.contains("canary-phrase"), "{}", shown.text);
+    // In CI nobody is asked, also where there is a terminal.
+    let mut tool = sshd.tool(&world, "image --load ssh://box/podman");
+    tool.env("CI", "true");
+    let Some(shown) = in_terminal(100, &tool, asked, &world) else { return };
+    assert!(shown.code == 1 && !shown.text.contains("Enter passphrase"), "{}", shown.text);
+}
+
+/// Killed in the middle, it leaves nothing on the other machine: what works there ends with the
+/// tunnel, and tidies up.
+#[test]
+fn a_kill_leaves_nothing_elsewhere() {
+    let marks = tempfile::tempdir().unwrap();
+    let marks = marks.path().display();
+    let (_bin, vars) = played(&format!(
+        "echo \"$2\" >{marks}/begun; while curl -s \"http://${{5%%/*}}/v2/\"; do sleep 0.1; done; exit 1"
+    ));
+    let Some(sshd) = Sshd::start(&vars, "") else { return };
+    let world = World::committed("1.0.0");
+    let mut tool = sshd.tool(&world, "image --load ssh://box");
+    let mut child = tool.stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let begun = PathBuf::from(format!("{marks}/begun"));
+    let folder = until(|| fs::read_to_string(&begun).ok().filter(|text| text.ends_with('\n')));
+    let folder = Path::new(folder.trim());
+    assert!(folder.join("config.json").exists());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    until(|| (!folder.exists()).then_some(()));
+    // ssh and its shell have ended too.
+    until(|| sshd.is_left().then_some(()));
+}
+
+/// What there is after a while.
+fn until<T>(ready: impl Fn() -> Option<T>) -> T {
+    let end = Instant::now() + Duration::from_secs(60);
+    loop {
+        if let Some(found) = ready() {
+            return found;
+        }
+        assert!(Instant::now() < end, "it does not come");
+        std::thread::sleep(Duration::from_millis(20));
     }
 }

@@ -1,8 +1,10 @@
 //! `watch --push` and `--load`.
 
 use super::*;
+use crate::world::engines::Podman;
 use crate::world::registries::Registry;
-use crate::world::{HOST, run};
+use crate::world::ssh::Sshd;
+use crate::world::{AARCH64, HOST, X86_64, run};
 
 /// The digest that the loop printed last: `HOST/REPOSITORY/tool@sha256:…`.
 fn printed(watch: &mut Watch, before: &str) -> String {
@@ -81,4 +83,49 @@ fn images_are_loaded_into_an_engine() {
     watch.end(Signal::INT);
     let given = fs::read_to_string(given).unwrap();
     assert!(given.contains("tool:mine"), "{given}");
+}
+
+/// One login serves for all loads, until the connection breaks.
+#[test]
+fn images_are_loaded_over_ssh() {
+    let Some(podman) = Podman::shared() else { return };
+    let Some(sshd) = Sshd::start(&podman.vars(), "") else { return };
+    let world = World::committed("1.0.0");
+    let mut watch =
+        Watch::of(&mut sshd.tool(&world, "watch --load ssh://box/podman --tag over-ssh"));
+    let ran = || podman.run("docker.io/library/tool:over-ssh", &[]).ends_with(0).stdout.clone();
+    watch.prints("docker.io/library/tool@sha256:");
+    watch.says("waits for changes");
+    for word in ["one", "two", "three"] {
+        save(&world.path("src/main.rs"), &format!("fn main() {{ println!(\"{word}\") }}\n"));
+        watch.prints("docker.io/library/tool@sha256:");
+        watch.says("waits for changes");
+        assert_eq!(ran(), format!("{word}\n"));
+        if word == "two" {
+            sshd.cut();
+        }
+    }
+    let (code, said) = watch.end(Signal::INT);
+    assert_eq!((code, said.matches("connect to box with ssh").count()), (Some(130), 2), "{said}");
+}
+
+/// Images are for the platform of the machine that they go to.
+#[test]
+fn the_platform_is_that_of_the_other_machine() {
+    let (platform, target) = match HOST {
+        AARCH64 => ("linux/amd64", X86_64),
+        _ => ("linux/arm64", AARCH64),
+    };
+    let world = World::empty();
+    world.package("", "tool", "1.0.0", "").file("LICENSE", "free\n").lock().commit();
+    world.script(
+        "there/docker",
+        &format!("case $1 in version) echo {platform} ;; *) exit 1 ;; esac\n"),
+    );
+    let path = format!("{}:/usr/bin:/bin", world.outside("there").display());
+    let Some(sshd) = Sshd::start(&[("PATH", path.into())], "") else { return };
+    let mut watch = Watch::of(&mut sshd.tool(&world, "watch --load ssh://box"));
+    watch.says(&format!(" for {target}\n"));
+    watch.says("docker on box failed (exit status 1)");
+    watch.end(Signal::INT);
 }

@@ -19,9 +19,21 @@ impl Sshd {
     /// With these variables for who logs in, and these lines before the other settings of sshd.
     /// `None`, said aloud, where this machine has no sshd.
     pub fn start(vars: &[(&str, OsString)], settings: &str) -> Option<Sshd> {
+        Sshd::started(vars, settings, &[])
+    }
+
+    /// With a folder `small` that has room for so many MiB. `DIR` in variables is its folder.
+    pub fn with_small_disk(size: u32, vars: &[(&str, OsString)]) -> Option<Sshd> {
+        let mount = format!(
+            "mkdir \"$0/small\" && mount -t tmpfs -o size={size}m none \"$0/small\" && exec \"$@\""
+        );
+        Sshd::started(vars, "", &["unshare", "--mount", "sh", "-c", &mount])
+    }
+
+    fn started(vars: &[(&str, OsString)], settings: &str, wrapper: &[&str]) -> Option<Sshd> {
         let (sshd, keygen) = (judge("sshd")?, judge("ssh-keygen")?);
         judge("ssh")?;
-        match Sshd::begin(&sshd, &keygen, vars, settings) {
+        match Sshd::begin([&sshd, &keygen], vars, settings, wrapper) {
             Ok(sshd) => Some(sshd),
             Err(why) => {
                 missing(&why);
@@ -31,10 +43,10 @@ impl Sshd {
     }
 
     fn begin(
-        sshd: &Path,
-        keygen: &Path,
+        [sshd, keygen]: [&Path; 2],
         vars: &[(&str, OsString)],
         settings: &str,
+        wrapper: &[&str],
     ) -> Result<Sshd, String> {
         // sshd wants its folder, which its package makes when the machine starts.
         fs::create_dir_all("/run/sshd").map_err(|error| format!("make /run/sshd: {error}"))?;
@@ -48,11 +60,12 @@ impl Sshd {
             .iter()
             .map(|(name, value)| format!(" \"{name}={}\"", value.to_str().unwrap()))
             .collect();
-        let folder = dir.display();
+        let folder = dir.to_str().unwrap().to_owned();
+        let of_session = of_session.replace("DIR", &folder);
         // The first of two settings counts.
         let config = format!(
             "{settings}\nPort {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host_key\n\
-             PidFile none\nAuthorizedKeysFile {folder}/key.pub\nStrictModes no\nUsePAM no\n\
+             PidFile {folder}/pid\nAuthorizedKeysFile {folder}/key.pub\nStrictModes no\nUsePAM no\n\
              PermitRootLogin yes\nPasswordAuthentication no\nLogLevel ERROR\n\
              SetEnv \"HOME={folder}\"{of_session}\n",
         );
@@ -71,11 +84,15 @@ impl Sshd {
         // A shell that greets everybody, as some do.
         fs::write(dir.join(".bashrc"), "echo welcome\n").unwrap();
         // ssh finds its settings by the user's account and not by HOME.
-        let wrapper = format!("#!/bin/sh\nexec /usr/bin/ssh -F {folder}/config \"$@\"\n");
+        let program = format!("#!/bin/sh\nexec /usr/bin/ssh -F {folder}/config \"$@\"\n");
         fs::create_dir(dir.join("bin")).unwrap();
-        write_program(&dir.join("bin/ssh"), wrapper.as_bytes());
+        write_program(&dir.join("bin/ssh"), program.as_bytes());
         let args = ["-D".into(), "-e".into(), "-f".into(), dir.join("sshd_config").into()];
-        let kept = Kept::start(dir, &[], sshd, &args);
+        let mut wrapper = wrapper.to_vec();
+        if !wrapper.is_empty() {
+            wrapper.push(&folder);
+        }
+        let kept = Kept::start(dir, &wrapper, sshd, &args);
         kept.until(|| TcpStream::connect(("127.0.0.1", port)).ok().map(drop))?;
         Ok(Sshd { kept, port })
     }
@@ -98,6 +115,25 @@ impl Sshd {
         tool.env("PATH", self.client_path()).env("DOCKER_HOST", "unix:///nowhere");
         tool.env("CONTAINERD_ADDRESS", "/nowhere").env("CONTAINERS_STORAGE_CONF", "/nowhere");
         tool
+    }
+
+    /// Breaks off all connections.
+    pub fn cut(&self) {
+        let below = self.connections();
+        assert!(!below.is_empty(), "nobody is logged in");
+        run(Command::new("kill").arg("-KILL").args(below.split_whitespace())).ends_with(0);
+    }
+
+    /// Whether nobody is logged in any more.
+    pub fn is_left(&self) -> bool {
+        self.connections().is_empty()
+    }
+
+    /// The numbers of the processes that serve them.
+    fn connections(&self) -> String {
+        let own = fs::read_to_string(self.path("pid")).unwrap();
+        let own = own.trim();
+        fs::read_to_string(format!("/proc/{own}/task/{own}/children")).unwrap()
     }
 
     pub fn port(&self) -> u16 {

@@ -162,6 +162,7 @@ fn ssh<'a>(host: &Host, port: u16, asks: bool, env: &'a Env) -> Program<'a> {
         "LogLevel=INFO",
         "ControlMaster=no",
         "ControlPath=none",
+        "ClearAllForwardings=no",
         "RemoteCommand=none",
         "PermitLocalCommand=no",
         "ExitOnForwardFailure=no",
