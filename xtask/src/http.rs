@@ -161,15 +161,17 @@ pub struct Http<'a> {
     kept: Mutex<BTreeMap<Origin, Option<certs_d::HostCerts>>>,
     /// What the last server's clock says.
     clock: Mutex<Option<Clock>>,
+    /// When a server answered last.
+    answered: Mutex<Option<Instant>>,
     stopped: AtomicBool,
 }
 
 impl<'a> Http<'a> {
     pub fn new(settings: Settings, term: &'a Term) -> Http<'a> {
         let (agents, reaches, waits) = (Mutex::default(), Mutex::default(), Mutex::default());
-        let (kept, clock) = (Mutex::default(), Mutex::default());
+        let (kept, clock, answered) = (Mutex::default(), Mutex::default(), Mutex::default());
         let (opened, stopped) = (opened::Opened::default(), AtomicBool::new(false));
-        Http { settings, term, agents, opened, reaches, waits, kept, clock, stopped }
+        Http { settings, term, agents, opened, reaches, waits, kept, clock, answered, stopped }
     }
 
     /// The certificates that are trusted: how many, and from where.
@@ -185,6 +187,11 @@ impl<'a> Http<'a> {
     /// The clock of the server that answered last, of those that say their time.
     pub fn clock(&self) -> Option<Clock> {
         locked(&self.clock).clone()
+    }
+
+    /// Whether the connections of the last requests may still be used.
+    pub fn is_connected(&self) -> bool {
+        locked(&self.answered).is_some_and(|at| at.elapsed() < opened::IDLE)
     }
 
     /// Makes the requests and waits of all threads fail, because another one failed.
@@ -327,6 +334,7 @@ impl<'a> Http<'a> {
         let seconds = started.elapsed().as_secs_f64();
         match &answer {
             Ok(it) => {
+                *locked(&self.answered) = Some(Instant::now());
                 if let Some(time) = retry::server_time(&it.headers) {
                     *locked(&self.clock) = Some(Clock { origin: url.origin.clone(), time });
                 }
@@ -418,6 +426,7 @@ impl<'a> Http<'a> {
             .proxy(self.settings.proxies.proxy(route)?)
             .max_idle_connections(2 * IDLE)
             .max_idle_connections_per_host(IDLE)
+            .max_idle_age(opened::IDLE)
             .timeout_resolve(Some(connect))
             .timeout_connect(Some(connect))
             .timeout_send_request(Some(timeout))

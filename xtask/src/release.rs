@@ -42,7 +42,7 @@ mod sboms;
 mod shard;
 mod sign;
 
-pub use ahead::{ensure_named, ensure_pushable, probe, remember_pushed};
+pub use ahead::{ensure_named, ensure_pushable, expect_push, probe, remember_pushed};
 use calls::calls;
 use dockerfiles::DOCKER;
 pub use dockerfiles::dockerfiles;

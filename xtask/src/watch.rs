@@ -20,9 +20,11 @@ use content::{Content, Contents};
 pub use scope::{Breadth, Scope};
 use scope::{Fate, Part};
 
-/// After so long without a change, all that belong together were made: editors rename and write
-/// several times for each save.
-const QUIET: Duration = Duration::from_millis(40);
+/// After so long without a change a save is complete: editors rename and write several times for
+/// each. What comes later, as where a branch is checked out, stops the build that has begun.
+pub const SAVED: Duration = Duration::from_millis(5);
+/// After so long without a change, all that belong together were made.
+pub const QUIET: Duration = Duration::from_millis(40);
 /// So long at most, where changes do not end.
 const LONGEST: Duration = Duration::from_millis(400);
 
@@ -199,12 +201,12 @@ impl<'a> Watcher<'a> {
         Ok(found.files)
     }
 
-    /// Waits for changes that count, or for another event.
-    pub fn wait(&mut self) -> Result<Woken> {
+    /// Waits for changes that count, until there were none for `pause`, or for another event.
+    pub fn wait(&mut self, pause: Duration) -> Result<Woken> {
         let mut until: Option<(Instant, Instant)> = None;
         loop {
             if until.is_none() && self.has_heard() {
-                until = Some((Instant::now() + QUIET, Instant::now() + LONGEST));
+                until = Some((Instant::now() + pause, Instant::now() + LONGEST));
             }
             let event = match until {
                 None => self.events.recv().context("wait for changes")?,
@@ -229,7 +231,7 @@ impl<'a> Watcher<'a> {
                     if self.take(notice)?
                         && let Some((quiet, _)) = &mut until
                     {
-                        *quiet = Instant::now() + QUIET;
+                        *quiet = Instant::now() + pause;
                     }
                 }
                 Event::Built => return Ok(Woken::Built),

@@ -13,7 +13,7 @@ use ureq::unversioned::transport::{ConnectionDetails, Connector, Transport};
 use super::{limits, locked};
 
 /// Servers close connections on which nothing comes. Few do so within a minute.
-const IDLE: Duration = Duration::from_secs(50);
+pub const IDLE: Duration = Duration::from_secs(50);
 
 /// The connections of a client.
 #[derive(Clone, Default)]
@@ -61,7 +61,9 @@ impl Opened {
     }
 
     fn keep(&self, server: String, transport: Box<dyn Transport>) {
-        locked(&self.0.state).ready.push(Ready { server, transport, since: Instant::now() });
+        let ready = &mut locked(&self.0.state).ready;
+        ready.retain(|it| it.since.elapsed() < IDLE);
+        ready.push(Ready { server, transport, since: Instant::now() });
     }
 
     /// A connection to the server, if one was opened or is being opened for this request.

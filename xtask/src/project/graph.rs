@@ -199,25 +199,54 @@ fn answers<'a>(
 struct Ask<'a> {
     request: Request<'a>,
     builds: Vec<&'a Wanted>,
+    next: Next,
+}
+
+/// How cargo is asked next about builds that an answer leaves open.
+#[derive(Clone, Copy)]
+enum Next {
+    /// For each target apart.
+    Targets,
+    /// For each target about packages that have the same features.
+    Groups,
+    /// About each build.
+    Each,
 }
 
 impl<'a> Ask<'a> {
     /// About these builds, which have one target and the same arguments for features.
-    fn about(builds: Vec<&'a Wanted>) -> Option<Ask<'a>> {
+    fn about(builds: Vec<&'a Wanted>, next: Next) -> Option<Ask<'a>> {
         let first = Request::of(builds.first()?);
         let packages = builds.iter().map(|build| &*build.package).collect();
-        Some(Ask { request: Request { packages, ..first }, builds })
+        Some(Ask { request: Request { packages, ..first }, builds, next })
     }
 }
 
-/// Asks for each target about all packages at once. A call that is asked about anyway serves too.
+/// For so many packages the calls of cargo take longer than what they have in common.
+const MANY: usize = 4;
+
+/// Asks for each target about all packages at once. A call that is asked about anyway serves too:
+/// for many packages that for all targets, where these have one operating system.
 fn first_asks<'a>(missing: BTreeSet<&'a Wanted>, open: &[Request<'a>]) -> Vec<Ask<'a>> {
     let mut groups = BTreeMap::<_, Vec<&Wanted>>::new();
     for build in missing {
         let alone = alone::names_features(&build.feature_args).then_some(&*build.package);
-        groups.entry((&build.target, &*build.feature_args, alone)).or_default().push(build);
+        let covers = |call: &&Request<'_>| {
+            call.packages.len() >= MANY
+                && call.packages.contains(&*build.package)
+                && call.targets.contains(&build.target)
+                && call.feature_args == build.feature_args
+                && have_one_system(&call.targets)
+        };
+        let call = open.iter().find(covers).filter(|_| alone.is_none());
+        let target = if call.is_none() { Some(&build.target) } else { None };
+        groups.entry((target, call, &*build.feature_args, alone)).or_default().push(build);
     }
-    let mut asks: Vec<Ask<'_>> = groups.into_values().filter_map(Ask::about).collect();
+    let asks = groups.into_iter().filter_map(|((_, call, ..), builds)| match call {
+        Some(call) => Some(Ask { request: call.clone(), builds, next: Next::Targets }),
+        None => Ask::about(builds, Next::Groups),
+    });
+    let mut asks: Vec<Ask<'_>> = asks.collect();
     for ask in asks.iter_mut().filter(|ask| ask.builds.len() > 1) {
         let covers = |call: &&Request<'_>| {
             (&call.targets, call.feature_args) == (&ask.request.targets, ask.request.feature_args)
@@ -230,6 +259,15 @@ fn first_asks<'a>(missing: BTreeSet<&'a Wanted>, open: &[Request<'a>]) -> Vec<As
     asks
 }
 
+/// Whether the targets differ in nothing but the processor.
+fn have_one_system(targets: &BTreeSet<&Target>) -> bool {
+    let system =
+        |target: &&Target| target.triple().split_once('-').map(|(_, rest)| rest.to_owned());
+    let mut systems = targets.iter().map(system);
+    let first = systems.next().flatten();
+    first.is_some() && systems.all(|it| it == first)
+}
+
 /// The graph of each build. Where an answer about several packages leaves it open, cargo is asked
 /// about fewer at once, and at last about one.
 fn resolve<'w>(
@@ -238,54 +276,67 @@ fn resolve<'w>(
     answers: &Answers<'_>,
     asks: &[Ask<'w>],
 ) -> Result<Vec<(&'w Wanted, Graph)>> {
-    let project = query.project;
-    let (mut graphs, asks) = split(listed, answers, asks, alone::groups, project)?;
-    let ask = |asks: &[Ask<'w>]| {
+    let (mut graphs, asks) = split(listed, answers, asks, query.project)?;
+    if !asks.is_empty() {
         let requests: Vec<Request<'_>> = asks.iter().map(|ask| ask.request.clone()).collect();
-        Ok::<_, anyhow::Error>((query.trees(&requests)?, requests))
-    };
-    let (trees, requests) = ask(&asks)?;
-    let fewer = self::answers(listed, &requests, &trees)?;
-    let each = |open: Vec<(&'w Wanted, _)>| open.into_iter().map(|(it, _)| vec![it]).collect();
-    let (more, asks) = split(listed, &fewer, &asks, each, project)?;
-    graphs.extend(more);
-    let (trees, requests) = ask(&asks)?;
-    let last = self::answers(listed, &requests, &trees)?;
-    graphs.extend(split(listed, &last, &asks, each, project)?.0);
+        let trees = query.trees(&requests)?;
+        let fewer = self::answers(listed, &requests, &trees)?;
+        graphs.extend(resolve(query, listed, &fewer, &asks)?);
+    }
     Ok(graphs)
 }
 
 /// Graphs, and what is left to be asked.
 type Split<'w> = (Vec<(&'w Wanted, Graph)>, Vec<Ask<'w>>);
 
-/// The graphs that the answers tell. `regroup` sorts the other builds of an answer into those
-/// that cargo is asked about next.
-fn split<'w: 'a, 'a>(
+/// The graphs that the answers tell.
+fn split<'w>(
     listed: &Listed,
-    answers: &'a Answers<'_>,
+    answers: &Answers<'_>,
     asks: &[Ask<'w>],
-    regroup: impl Fn(Vec<(&'w Wanted, Features<'a>)>) -> Vec<Vec<&'w Wanted>>,
     project: &Project,
 ) -> Result<Split<'w>> {
     let (mut graphs, mut left) = (Vec::new(), Vec::new());
-    for Ask { request, builds } in asks {
+    for Ask { request, builds, next } in asks {
         let found = answers.get(request).context("find cargo's answer")?;
-        if request.packages.len() == 1 {
+        let is_one = request.targets.len() == 1;
+        if request.packages.len() == 1 && is_one {
             let graph = listed.graph(found.clone(), project);
             graphs.extend(builds.iter().map(|build| (*build, graph.clone())));
             continue;
         }
         let together = Together::new(found);
-        let mut open = Vec::new();
+        let mut open: BTreeMap<&Target, Vec<(&Wanted, Features<'_>)>> = BTreeMap::new();
+        let tells = is_one || together.is_same_for_each();
         for build in builds {
-            match together.alone(&build.package, &build.feature_args)? {
-                Alone::Known(found) => graphs.push((*build, listed.graph(found, project))),
-                Alone::Unknown(features) => open.push((*build, features)),
-            }
+            let features = match tells {
+                true => match together.alone(&build.package, &build.feature_args)? {
+                    Alone::Known(found) => {
+                        graphs.push((*build, listed.graph(found, project)));
+                        continue;
+                    }
+                    Alone::Unknown(features) => features,
+                },
+                false => Features::new(),
+            };
+            open.entry(&build.target).or_default().push((*build, features));
         }
-        left.extend(regroup(open).into_iter().filter_map(Ask::about));
+        for open in open.into_values() {
+            left.extend(narrowed(open, *next, tells));
+        }
     }
     Ok((graphs, left))
+}
+
+/// What cargo is asked about builds for one target that an answer has left open.
+fn narrowed<'w>(open: Vec<(&'w Wanted, Features<'_>)>, next: Next, told: bool) -> Vec<Ask<'w>> {
+    let all = |open: Vec<(&'w Wanted, _)>| open.into_iter().map(|(it, _)| it).collect();
+    let (sets, next): (Vec<Vec<&Wanted>>, Next) = match next {
+        Next::Targets if !told => (vec![all(open)], Next::Groups),
+        Next::Targets | Next::Groups => (alone::groups(open), Next::Each),
+        Next::Each => (open.into_iter().map(|(it, _)| vec![it]).collect(), Next::Each),
+    };
+    sets.into_iter().filter_map(|builds| Ask::about(builds, next)).collect()
 }
 
 /// The sets of packages that cargo resolves together as it resolves each alone.

@@ -68,6 +68,8 @@ struct State {
     jobs: VecDeque<Job>,
     answers: BTreeMap<(Repository, Asked), VecDeque<Receiver<Answer>>>,
     logins: BTreeMap<Repository, Login>,
+    /// The registries that connections were opened to.
+    connected: BTreeSet<String>,
     /// The layers that this run has made.
     new: BTreeMap<Repository, BTreeSet<Digest>>,
     /// How many uploads were asked for.
@@ -201,10 +203,12 @@ impl Registry<'_> {
         self.early.change(|state| drop(state.logins.insert(to.clone(), Login::Done)));
     }
 
-    /// Opens connections, beside the one of the login.
+    /// Opens connections, beside the one of the login, unless those of earlier requests are there.
     pub fn expect_requests(&self, to: &Repository) {
+        let is_connected = self.http.is_connected();
         self.early.change(|state| {
-            if state.is_open {
+            let is_first = state.connected.insert(to.registry().to_owned());
+            if state.is_open && (is_first || !is_connected) {
                 state.jobs.extend((1..2 * self.jobs).map(|_| Job::Connect(to.clone())));
             }
         });

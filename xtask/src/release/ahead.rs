@@ -51,9 +51,22 @@ pub fn ensure_pushable(plan: &Plan, registry: &Registry<'_>, cache: &Cache) -> R
         registry.expect_checked_push(to);
         Ok(())
     })?;
+    connect(all, registry);
+    Ok(())
+}
+
+/// Makes the registry ready for another push of a plan that may be pushed, where it is asked ahead.
+pub fn expect_push(plan: &Plan, registry: &Registry<'_>) {
+    let mut all: Vec<&Repository> = plan.images.iter().flat_map(ImagePlan::repositories).collect();
+    all.sort();
+    all.iter().for_each(|to| registry.expect_push(to, &mountable(plan)));
+    connect(all, registry);
+}
+
+/// Opens connections to the registries of these repositories, which are sorted.
+fn connect(mut all: Vec<&Repository>, registry: &Registry<'_>) {
     all.dedup_by_key(|to| to.registry());
     all.iter().for_each(|to| registry.expect_requests(to));
-    Ok(())
 }
 
 /// The repositories of bases.

@@ -17,6 +17,7 @@ use crate::finding::failure;
 use crate::plan::Request;
 use crate::project::Project;
 use crate::reference::Tag;
+use crate::release;
 use crate::watch::{Breadth, Scope};
 
 /// Build and push the images that manifests name, and run `kubectl apply`, again on each change
@@ -92,12 +93,14 @@ pub fn run(mut args: Apply, common: &Common, world: &World) -> Result<ExitCode> 
         name_manifests(&mut scope, what, &read.documents, world)?;
         watcher.aim(scope)?;
         let make = || {
+            release::expect_push(plan, &registry);
             let placed = resolve::place(what, &read.planned, &registry, common, world)?;
             let documents = placed.images.documents(&read.documents.manifests)?;
             placed.images.record(what, world)?;
             let names = placed.images.names().collect();
             Ok(Made { inputs: placed.made.inputs, value: Resolved { documents, names } })
         };
+        let make = || if what.is_pushed() { registry.ahead(make) } else { make() };
         rounds(watcher, &project.root, world, &make, act)
     })?;
     Ok(ended_by_signal(world))

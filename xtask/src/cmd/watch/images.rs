@@ -43,7 +43,10 @@ pub fn run(args: &Watched, common: &Common, world: &World) -> Result<ExitCode> {
         let mut scope = Scope::of(project, plan, Breadth::New);
         scope.made.extend(made(world));
         watcher.aim(scope)?;
-        let make = || make(args, project, plan, &registry, &last, common, world);
+        let make = || {
+            release::expect_push(plan, &registry);
+            make(args, project, plan, &registry, &last, common, world)
+        };
         let make = || if args.push { registry.ahead(make) } else { make() };
         rounds(watcher, &project.root, world, &make, act)
     })?;

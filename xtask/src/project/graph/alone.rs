@@ -49,6 +49,13 @@ impl<'a> Together<'a> {
         }
     }
 
+    /// Whether cargo resolves for each target, of several that have one operating system, what it
+    /// has resolved for all of them at once: nothing that is used depends on the processor.
+    pub fn is_same_for_each(&self) -> bool {
+        let uses = self.uses.iter().flatten().filter(|used| !used.for_host);
+        uses.flat_map(|used| &used.entries).all(Entry::is_of_system)
+    }
+
     /// What the package's own resolution is. The arguments must name no features.
     pub fn alone(&self, package: &str, feature_args: &[String]) -> Result<Alone<'a>> {
         let unprinted = || format!("cargo resolved {package}, but did not print it");

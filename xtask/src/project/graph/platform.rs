@@ -13,7 +13,7 @@ use super::super::crates::{Found, Kind};
 pub struct Use<'a> {
     pub to: usize,
     /// Whether it is built for the machine that builds.
-    for_host: bool,
+    pub for_host: bool,
     /// The entries of the manifest that could be the reason for it.
     pub entries: Vec<Entry<'a>>,
 }
@@ -36,6 +36,11 @@ impl<'a> Entry<'a> {
     /// What the crate's features call the dependency.
     pub fn name(&self) -> &'a str {
         self.dependency.rename.as_ref().unwrap_or(&self.dependency.name)
+    }
+
+    /// Whether it is for all platforms of one system, or for none of them.
+    pub fn is_of_system(&self) -> bool {
+        self.condition.as_deref().is_none_or(is_of_system)
     }
 
     /// Whether the entry is for the platform of the build, where one of all these is.
@@ -83,6 +88,28 @@ pub fn uses<'a>(found: &'a [Found<'a>]) -> Vec<Vec<Use<'a>>> {
         }
     }
     uses
+}
+
+/// Whether a condition asks for nothing but the operating system. What users set by flags and the
+/// processor have other names.
+/// <https://doc.rust-lang.org/reference/conditional-compilation.html#set-configuration-options>
+fn is_of_system(condition: &str) -> bool {
+    const WORDS: [&str; 9] = [
+        "all",
+        "any",
+        "not",
+        "target_env",
+        "target_family",
+        "target_os",
+        "target_vendor",
+        "unix",
+        "windows",
+    ];
+    let Some(asked) = condition.strip_prefix("cfg(") else { return false };
+    // What is between quotes is a value.
+    let names = asked.split('"').step_by(2);
+    let mut words = names.flat_map(|it| it.split(|c: char| !(c.is_alphanumeric() || c == '_')));
+    words.all(|word| word.is_empty() || WORDS.contains(&word))
 }
 
 fn printed<'a>(found: &'a [Found<'a>], (krate, package): &'a Found<'a>) -> Vec<Use<'a>> {
@@ -164,5 +191,27 @@ fn kind(dependency: &Dependency) -> Option<Kind> {
         DependencyKind::Normal => Some(Kind::Normal),
         DependencyKind::Build => Some(Kind::Build),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_condition_may_ask_for_more_than_the_system() {
+        for (condition, expected) in [
+            ("cfg(unix)", true),
+            ("cfg(not(any(windows, target_os = \"macos\")))", true),
+            ("cfg(all(target_env=\"musl\",target_family=\"unix\"))", true),
+            ("cfg(any())", true),
+            ("cfg(target_arch = \"x86_64\")", false),
+            ("cfg(all(unix, target_pointer_width = \"64\"))", false),
+            ("cfg(tokio_unstable)", false),
+            ("cfg(feature = \"unix\")", false),
+            ("x86_64-unknown-linux-musl", false),
+        ] {
+            assert_eq!(is_of_system(condition), expected, "{condition}");
+        }
     }
 }

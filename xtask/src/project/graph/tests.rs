@@ -48,9 +48,13 @@ fn found(root: &Path, env: Env) -> Project {
 }
 
 fn wanted(packages: &[&str], feature_args: &[&str]) -> Vec<Wanted> {
+    wanted_for(TARGETS, packages, feature_args)
+}
+
+fn wanted_for(targets: [&str; 2], packages: &[&str], feature_args: &[&str]) -> Vec<Wanted> {
     let feature_args: Vec<String> = feature_args.iter().map(|arg| (*arg).to_owned()).collect();
     let of = |package: &&str| {
-        TARGETS.map(|target| Wanted {
+        targets.map(|target| Wanted {
             package: format!("{package}@1.0.0"),
             target: Target::parse(target).unwrap(),
             feature_args: feature_args.clone(),
@@ -124,6 +128,38 @@ fn what_many_packages_tell_of_one_is_what_cargo_says_of_it_alone() {
     }
     assert!(known > 0 && unknown > 0 && shared > 0, "{known} {unknown} {shared}");
     assert!(certain > uncertain, "{certain} {uncertain}");
+}
+
+/// Targets of one operating system are asked about together.
+#[test]
+fn what_targets_tell_together_is_what_cargo_says_of_each() {
+    let targets = ["x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl"];
+    let (mut same, mut different) = (0, 0);
+    for seed in 0..2 * WORKSPACES {
+        let dir = files::temporary_dir().unwrap();
+        let root = files::resolve(dir.path()).unwrap();
+        let feature_args = generated::workspace(&root, seed);
+        if seed % 2 == 0 {
+            generated::without_processors(&root);
+        }
+        let project = read(&root);
+        let all = wanted_for(targets, &generated::PROGRAMS, feature_args);
+        let query = Query::new(&project, Network::Offline).unwrap();
+        let alone: Vec<Request<'_>> = all.iter().map(Request::of).collect();
+        let (listed, trees) = query.begin(&all, &alone).unwrap();
+        let alone = answers(&listed, &alone, &trees).unwrap();
+        for (wanted, graph) in learnt(&project, &all, &Cache::none()).0 {
+            let expected = alone[&Request::of(&wanted)].iter().map(|it| it.0.clone());
+            assert_eq!(graph.crates, expected.collect::<Vec<_>>(), "{seed}: {wanted:?}");
+        }
+        for call in same_calls(&all) {
+            let tree = query.trees(std::slice::from_ref(&call)).unwrap();
+            let found = listed.crates(&call, &tree[0]).unwrap();
+            let tells = Together::new(&found).is_same_for_each();
+            *(if tells { &mut same } else { &mut different }) += 1;
+        }
+    }
+    assert!(same > 0 && different > 0, "{same} {different}");
 }
 
 #[test]

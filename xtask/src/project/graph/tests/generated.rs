@@ -64,6 +64,15 @@ pub fn workspace(root: &Path, seed: u64) -> &'static [&'static str] {
     }
 }
 
+/// Lets what depends on the processor depend on the operating system.
+pub fn without_processors(root: &Path) {
+    for name in PACKAGES {
+        let manifest = format!("{name}/Cargo.toml");
+        let text = std::fs::read_to_string(root.join(&manifest)).unwrap();
+        write(root, &manifest, &text.replace(TABLES[5], "target.'cfg(not(windows))'.dependencies"));
+    }
+}
+
 fn package(root: &Path, dir: &str, version: &str, more: &str) {
     let name = dir.rsplit('/').next().unwrap();
     let text =
