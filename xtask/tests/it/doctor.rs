@@ -601,6 +601,7 @@ fn programs_that_lie_are_listed() {
         ("podman", "true"),
         ("ctr", "yes 'ctr 1' | head -c 30000000"),
         ("kind", "head -c 5000 /dev/urandom"),
+        ("ssh", "yes OpenSSH_ | head -c 30000000 >&2"),
         ("kubectl", "printf 'Client Version: v1.%05000d\\n' 7"),
         ("rustup", "echo something else 1.0"),
         ("zig", "printf '\\033[31m0.17.1\\n'"),
@@ -609,7 +610,7 @@ fn programs_that_lie_are_listed() {
     }
     let lies = run(&mut clinic.doctor());
     lies.ends_with(0);
-    for name in ["docker", "podman", "ctr", "kind", "kubectl", "rustup"] {
+    for name in ["docker", "podman", "ctr", "kind", "ssh", "kubectl", "rustup"] {
         finds(&lies, name, "warning", "it does not ");
     }
     finds(&lies, "zig", "warning", "does not work");

@@ -148,6 +148,27 @@ fn an_engine_that_lies_or_prints_without_end_is_not_believed() {
     endless.ends_with(1).no_result().says("box prints without end");
 }
 
+/// What is named here is one word there, whatever it is.
+#[test]
+fn a_hostile_namespace_is_one_word() {
+    let bin = tempfile::tempdir().unwrap();
+    let seen = bin.path().join("seen");
+    let ctr = format!("#!/bin/sh\nfor a; do echo \"$a\" >>{0}; done\necho >>{0}\n", seen.display());
+    fs::write(bin.path().join("ctr"), ctr).unwrap();
+    run(std::process::Command::new("chmod").arg("755").arg(bin.path().join("ctr"))).ends_with(0);
+    let path = format!("{}:/usr/bin:/bin", bin.path().display());
+    let Some(sshd) = Sshd::start(&[("PATH", path.into())], "") else { return };
+    let world = World::committed("1.0.0");
+    let touched = bin.path().join("touched");
+    let hostile = format!("a'; touch {0}; $(touch {0}) `touch {0}`; \"", touched.display());
+    let mut tool = sshd.tool(&world, "image --load ssh://box/containerd");
+    run(tool.env("CONTAINERD_NAMESPACE", &hostile)).ends_with(0);
+    let seen = fs::read_to_string(seen).unwrap();
+    let word = format!("\n--namespace\n{hostile}\nimages\n");
+    assert_eq!(seen.matches(&word).count(), 3, "pull, tag, remove:\n{seen}");
+    assert!(!touched.exists());
+}
+
 /// An address that could be an option, or more than one word of a shell.
 #[test]
 fn a_hostile_address_is_a_wrong_command_line() {
