@@ -79,6 +79,21 @@ fn docker_elsewhere_gets_what_it_lacks() {
     assert_eq!(docker.image_id("ssh-docker:latest"), id);
 }
 
+/// As rootless ones: what is missing cannot be pulled by it, and is read for it.
+#[test]
+fn docker_with_a_network_of_its_own_gets_all() {
+    let Some(docker) = Docker::apart() else { return };
+    let Some(sshd) = Sshd::start(&docker.vars(), "") else { return };
+    let world = project("ssh-apart");
+    let load = || run(&mut sshd.tool(&world, "image --load ssh://box"));
+    let loaded = load();
+    assert_eq!(sent(&loaded), "3 of 3", "{}", loaded.stderr);
+    loaded.says("docker on box does not reach 127.0.0.1 there, so all layers are sent");
+    assert_eq!(loaded.line(), docker.image_id("ssh-apart:latest"));
+    assert_eq!(docker.run("ssh-apart", &[]).ends_with(0).stdout, "one\n");
+    assert_eq!(locally(&world, "docker", &docker.vars()), loaded.line());
+}
+
 #[test]
 fn podman_elsewhere_gets_what_it_lacks() {
     let Some(podman) = Podman::shared() else { return };

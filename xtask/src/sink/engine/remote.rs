@@ -10,7 +10,9 @@ use base64::engine::general_purpose::STANDARD;
 
 use self::served::Served;
 use self::session::{Ended, Script, Session};
+use super::super::archive;
 use super::known;
+use crate::files;
 use crate::finding::failure;
 use crate::http::Asked;
 use crate::oci::Root;
@@ -199,17 +201,31 @@ impl Remote {
             ("namespace", namespace.as_deref().unwrap_or_default()),
         ];
         let given: Vec<&str> = given.iter().map(String::as_str).collect();
-        let script = Script { text: self.engine.pull(), vars: &vars, args: &given };
-        let answer = |asked: &Asked| served.answer(asked);
-        let mut ended = session.serve(&script, UNPACK, &answer, &|| served.sent())?;
-        // No engine prints it; one that does is not passed on.
-        ended.output = ended.output.replace(login.expose(), "…");
+        let mut serve = |text: &str| -> Result<Ended> {
+            let script = Script { text, vars: &vars, args: &given };
+            let answer = |asked: &Asked| served.answer(asked);
+            let mut ended = session.serve(&script, UNPACK, &answer, &|| served.sent())?;
+            // No engine prints it; one that does is not passed on.
+            ended.output = ended.output.replace(login.expose(), "…");
+            Ok(ended)
+        };
+        let mut ended = serve(self.engine.pull())?;
+        let is_reached = ended.is_success() || served.was_asked();
+        if !is_reached && self.engine == There::Docker {
+            let why = "does not reach 127.0.0.1 there, so all layers are sent";
+            term.step("load", format_args!("{self} {why}"));
+            let temp = files::temporary_dir()?;
+            let file = temp.path().join("image.tar");
+            archive::docker(&root, names, &file)?;
+            served.offer(&file)?;
+            ended = serve(include_str!("remote/docker-load.sh"))?;
+        }
         if !ended.is_success() {
-            let error = match served.was_asked() {
-                true => self.failed(&ended, "mend what it says, and run the command again"),
-                false => self.failed(&ended, &unreached(self)),
+            let fix = match is_reached {
+                true => "mend what it says, and run the command again",
+                false => UNREACHED,
             };
-            return Err(served.failure(error));
+            return Err(served.failure(self.failed(&ended, fix)));
         }
         let (size, layers) = (term::size(served.sent()), served.layers());
         term.step("load", format_args!("sent {size} to {}: {layers}", self.host));
@@ -221,12 +237,9 @@ impl Remote {
 }
 
 /// What to do where an engine has asked for nothing.
-fn unreached(engine: &Remote) -> String {
-    format!(
-        "{engine} did not reach 127.0.0.1 of that machine: rootless Docker and Docker Desktop have a \
-         network of their own; use an engine on the machine's own network, or a registry"
-    )
-}
+const UNREACHED: &str = "an engine with a network of its own, as rootless Docker and Docker Desktop \
+     have it, does not reach 127.0.0.1 of its machine: install curl there, or use another engine or a \
+     registry";
 
 /// Whether the text is of letters, digits, `.`, `_`, `-` and some more, and is no option.
 fn is_plain(text: &str, more: &str) -> bool {

@@ -118,8 +118,22 @@ fn an_engine_that_does_not_reach_the_tunnel_is_explained() {
     let Some(sshd) = Sshd::start(&vars, "") else { return };
     let world = World::committed("1.0.0");
     let refused = run(&mut sshd.tool(&world, "image --load ssh://box"));
-    refused.ends_with(1).no_result().says("connection refused");
-    refused.says("help: docker on box did not reach 127.0.0.1 of that machine: rootless Docker");
+    refused.ends_with(1).no_result().never_says("sent 4");
+    refused.says("docker on box does not reach 127.0.0.1 there, so all layers are sent");
+    refused.says("help: an engine with a network of its own, as rootless Docker");
+}
+
+#[test]
+fn an_engine_that_nothing_reads_for_is_explained() {
+    let (bin, _) = played("exit 1");
+    for name in ["sh", "mktemp", "rm"] {
+        std::os::unix::fs::symlink(Path::new("/bin").join(name), bin.path().join(name)).unwrap();
+    }
+    let Some(sshd) = Sshd::start(&[("PATH", bin.path().into())], "") else { return };
+    let world = World::committed("1.0.0");
+    let refused = run(&mut sshd.tool(&world, "image --load ssh://box"));
+    refused.ends_with(1).no_result().says("there is no curl that could read for it");
+    refused.says("does not reach 127.0.0.1 of its machine: install curl there");
 }
 
 /// sshd itself is killed, or the engine says something else than was loaded.

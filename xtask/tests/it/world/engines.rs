@@ -22,10 +22,18 @@ impl Docker {
     pub fn shared() -> Option<&'static Docker> {
         static SHARED: OnceLock<Result<Docker, String>> = OnceLock::new();
         let (daemon, client) = (judge("dockerd")?, docker_client()?);
-        or_missing(SHARED.get_or_init(|| Docker::start(&daemon, client)))
+        or_missing(SHARED.get_or_init(|| Docker::start(&daemon, client, ISOLATED)))
     }
 
-    fn start(daemon: &Path, client: PathBuf) -> Result<Docker, String> {
+    /// One with a network of its own, which does not reach this machine's loopback.
+    pub fn apart() -> Option<&'static Docker> {
+        static SHARED: OnceLock<Result<Docker, String>> = OnceLock::new();
+        let (daemon, client) = (judge("dockerd")?, docker_client()?);
+        let wrapper: Vec<&str> = [&ISOLATED[..1], &["--net"], &ISOLATED[1..]].concat();
+        or_missing(SHARED.get_or_init(|| Docker::start(&daemon, client, &wrapper)))
+    }
+
+    fn start(daemon: &Path, client: PathBuf, wrapper: &[&str]) -> Result<Docker, String> {
         let dir = new_dir();
         // The machine's own /etc/docker/daemon.json has no say here.
         fs::write(dir.join("daemon.json"), "{}").unwrap();
@@ -40,7 +48,7 @@ impl Docker {
         let networkless = "--bridge=none --iptables=false --ip6tables=false --ip-forward=false";
         let args: Vec<OsString> =
             files.into_iter().chain(networkless.split(' ').map(OsString::from)).collect();
-        let docker = Docker { client, kept: Kept::start(dir, ISOLATED, daemon, &args) };
+        let docker = Docker { client, kept: Kept::start(dir, wrapper, daemon, &args) };
         docker.kept.until(|| (docker.command(["version"]).code == Some(0)).then_some(()))?;
         Ok(docker)
     }

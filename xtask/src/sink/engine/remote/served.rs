@@ -3,10 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Cursor, Read};
-use std::sync::Mutex;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock};
+
+use anyhow::{Context, Result};
 
 use crate::digest::Digest;
+use crate::files;
 use crate::http::{Answer, Asked};
 use crate::oci::{Blob, Root};
 use crate::parallel::locked;
@@ -21,6 +25,8 @@ pub struct Served<'a> {
     manifests: BTreeMap<Digest, String>,
     layers: BTreeSet<Digest>,
     blobs: BTreeMap<Digest, (u64, Blob)>,
+    /// All of it as one file, where that is needed.
+    archive: OnceLock<(u64, Blob)>,
     was_asked: AtomicBool,
     sent: AtomicU64,
     sent_layers: Mutex<BTreeSet<Digest>>,
@@ -43,12 +49,21 @@ impl<'a> Served<'a> {
             manifests: manifests.collect(),
             layers: layers.map(|layer| layer.descriptor.digest).collect(),
             blobs: blobs.map(|(digest, size, blob)| (digest, (size, blob))).collect(),
+            archive: OnceLock::new(),
             was_asked: AtomicBool::new(false),
             sent: AtomicU64::new(0),
             sent_layers: Mutex::default(),
             failure: Mutex::default(),
             root,
         }
+    }
+
+    /// Serves a file too, by the name `archive`.
+    pub fn offer(&self, archive: &Path) -> Result<()> {
+        let size = files::open_regular(archive)?.metadata();
+        let size = size.with_context(|| format!("read {}", archive.display()))?.len();
+        self.archive.get_or_init(|| (size, Blob::File { path: archive.to_owned(), at: 0 }));
+        Ok(())
     }
 
     pub fn answer(&self, asked: &Asked) -> Answer<'_> {
@@ -62,6 +77,10 @@ impl<'a> Served<'a> {
         if path == "/v2/" || path == "/v2" {
             return Answer::empty(200);
         }
+        if path == "/archive" {
+            let Some((size, blob)) = self.archive.get() else { return Answer::empty(404) };
+            return self.sends(*size, blob, None, Vec::new(), &asked.method);
+        }
         let Some((kind, digest)) = path.strip_prefix("/v2/dockless/").and_then(parts) else {
             return Answer::empty(404);
         };
@@ -73,13 +92,24 @@ impl<'a> Served<'a> {
         let Some((size, blob)) = self.blobs.get(&digest) else { return Answer::empty(404) };
         let headers =
             vec![("content-type", media_type), ("docker-content-digest", digest.to_string())];
-        if asked.method == "HEAD" {
-            return Answer { status: 200, headers, size: *size, body: Box::new(io::empty()) };
+        self.sends(*size, blob, Some(digest), headers, &asked.method)
+    }
+
+    fn sends<'b>(
+        &'b self,
+        size: u64,
+        blob: &'b Blob,
+        digest: Option<Digest>,
+        headers: Vec<(&'static str, String)>,
+        method: &str,
+    ) -> Answer<'b> {
+        if method == "HEAD" {
+            return Answer { status: 200, headers, size, body: Box::new(io::empty()) };
         }
-        match blob.open(*size) {
+        match blob.open(size) {
             Ok(from) => {
-                let body = Box::new(Counted { from, served: self, digest, left: *size });
-                Answer { status: 200, headers, size: *size, body }
+                let body = Box::new(Counted { from, served: self, digest, left: size });
+                Answer { status: 200, headers, size, body }
             }
             Err(error) => {
                 *locked(&self.failure) = Some(error);
@@ -100,7 +130,10 @@ impl<'a> Served<'a> {
 
     /// How many layers were sent, for people.
     pub fn layers(&self) -> String {
-        let (sent, all) = (locked(&self.sent_layers).len(), self.layers.len());
+        let (mut sent, all) = (locked(&self.sent_layers).len(), self.layers.len());
+        if self.archive.get().is_some() {
+            sent = all;
+        }
         format!("{sent} of {all} layers of {}", self.root.digest())
     }
 
@@ -123,7 +156,8 @@ fn parts(path: &str) -> Option<(&str, Digest)> {
 struct Counted<'a> {
     from: Box<dyn Read + 'a>,
     served: &'a Served<'a>,
-    digest: Digest,
+    /// None for a file of all.
+    digest: Option<Digest>,
     left: u64,
 }
 
@@ -132,8 +166,9 @@ impl Read for Counted<'_> {
         let count = self.from.read(buffer)?;
         self.served.sent.fetch_add(count as u64, Ordering::SeqCst);
         self.left = self.left.saturating_sub(count as u64);
-        if self.left == 0 && self.served.layers.contains(&self.digest) {
-            locked(&self.served.sent_layers).insert(self.digest);
+        let layer = self.digest.filter(|digest| self.served.layers.contains(digest));
+        if let Some(layer) = layer.filter(|_| self.left == 0) {
+            locked(&self.served.sent_layers).insert(layer);
         }
         Ok(count)
     }
