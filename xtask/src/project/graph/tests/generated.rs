@@ -65,6 +65,7 @@ pub fn workspace(root: &Path, seed: u64) -> &'static [&'static str] {
 }
 
 /// Lets what depends on the processor depend on the operating system.
+#[expect(clippy::disallowed_methods, reason = "the test's own files")]
 pub fn without_processors(root: &Path) {
     for name in PACKAGES {
         let manifest = format!("{name}/Cargo.toml");
