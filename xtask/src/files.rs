@@ -22,7 +22,7 @@ pub use foreign::{
 };
 pub use limits::Limit;
 pub use lock::Lock;
-pub use notices::{Means, Notice, Notices};
+pub use notices::{Means, Notice, Notices, Stage};
 pub use staging::{Dist, Staging, is_clear, is_ours};
 
 /// Reads a whole file that this tool made or that the command line names.

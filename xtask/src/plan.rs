@@ -37,9 +37,9 @@ pub use rules::unheld;
 pub use sbom::{is_of as is_sbom_of, is_of_image as is_sbom_of_an_image};
 pub use tools::Tools;
 pub use values::{
-    ArchivePlan, BuildPlan, Format, GeneratePlan, ImageConfig, ImagePlan, ImagePlatform, IndexPlan,
-    Joined, KrewPlan, KrewPlatform, LeftOut, Plan, ProvenancePlan, PublishPlan, ReleasePlan,
-    SbomOf, SbomPlan, SignPlan, program_path,
+    ArchivePlan, BuildPlan, Compression, Format, GeneratePlan, ImageConfig, ImagePlan,
+    ImagePlatform, IndexPlan, Joined, KrewPlan, KrewPlatform, LeftOut, Plan, ProvenancePlan,
+    PublishPlan, ReleasePlan, SbomOf, SbomPlan, SignPlan, program_path,
 };
 
 /// The time that outputs carry where nothing tells one: that which cargo gives

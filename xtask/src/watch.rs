@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result};
 
-use crate::files::{self, Means, Notice, Notices};
+use crate::files::{self, Means, Notice, Notices, Stage};
 use crate::finding::{Finding, Place};
 use crate::term::Term;
 
@@ -20,13 +20,23 @@ use content::{Content, Contents};
 pub use scope::{Breadth, Scope};
 use scope::{Fate, Part};
 
-/// After so long without a change a save is complete: editors rename and write several times for
-/// each. What comes later, as where a branch is checked out, stops the build that has begun.
-pub const SAVED: Duration = Duration::from_millis(5);
-/// After so long without a change, all that belong together were made.
-pub const QUIET: Duration = Duration::from_millis(40);
+/// After so long without a change, all that belong together were made: editors rename and write
+/// several times for each save.
+const QUIET: Duration = Duration::from_millis(40);
+/// So long where all that was written is complete, and nothing is built or has changed lately. What
+/// comes later, as where a branch is checked out, stops the build that has begun.
+const SAVED: Duration = Duration::from_millis(5);
+/// In which a change counts as lately.
+const LATELY: Duration = Duration::from_secs(1);
 /// So long at most, where changes do not end.
 const LONGEST: Duration = Duration::from_millis(400);
+
+/// What is done while changes are waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meanwhile {
+    Nothing,
+    Build,
+}
 
 /// What somebody waits for.
 pub enum Event {
@@ -93,8 +103,12 @@ pub struct Watcher<'a> {
     contents: Contents,
     /// The paths of notices that were not looked at yet.
     waiting: BTreeSet<PathBuf>,
+    /// Those of them that are not complete.
+    unfinished: BTreeSet<PathBuf>,
     /// The folders that came or went since.
     moved: BTreeSet<PathBuf>,
+    /// When changes were last told.
+    told: Option<Instant>,
     is_lost: bool,
     /// Whether the last build failed, and said nothing of what it reads.
     is_failing: bool,
@@ -121,7 +135,9 @@ impl<'a> Watcher<'a> {
             seen: BTreeSet::new(),
             contents: Contents::default(),
             waiting: BTreeSet::new(),
+            unfinished: BTreeSet::new(),
             moved: BTreeSet::new(),
+            told: None,
             is_lost: false,
             is_failing: true,
             stopped: 0,
@@ -201,12 +217,12 @@ impl<'a> Watcher<'a> {
         Ok(found.files)
     }
 
-    /// Waits for changes that count, until there were none for `pause`, or for another event.
-    pub fn wait(&mut self, pause: Duration) -> Result<Woken> {
+    /// Waits for changes that count, or for another event.
+    pub fn wait(&mut self, meanwhile: Meanwhile) -> Result<Woken> {
         let mut until: Option<(Instant, Instant)> = None;
         loop {
             if until.is_none() && self.has_heard() {
-                until = Some((Instant::now() + pause, Instant::now() + LONGEST));
+                until = Some((Instant::now() + self.pause(meanwhile), Instant::now() + LONGEST));
             }
             let event = match until {
                 None => self.events.recv().context("wait for changes")?,
@@ -218,6 +234,7 @@ impl<'a> Watcher<'a> {
                             until = None;
                             let changes = self.judge()?;
                             if !changes.paths.is_empty() {
+                                self.told = Some(Instant::now());
                                 return Ok(Woken::Changed(changes));
                             }
                             continue;
@@ -231,7 +248,7 @@ impl<'a> Watcher<'a> {
                     if self.take(notice)?
                         && let Some((quiet, _)) = &mut until
                     {
-                        *quiet = Instant::now() + pause;
+                        *quiet = Instant::now() + self.pause(meanwhile);
                     }
                 }
                 Event::Built => return Ok(Woken::Built),
@@ -241,6 +258,13 @@ impl<'a> Watcher<'a> {
         }
     }
 
+    /// How long nothing may change before what changed is told.
+    fn pause(&self, meanwhile: Meanwhile) -> Duration {
+        let rested = self.told.is_none_or(|at| at.elapsed() > LATELY);
+        let complete = self.unfinished.is_empty() && self.moved.is_empty() && !self.is_lost;
+        if rested && complete && meanwhile == Meanwhile::Nothing { SAVED } else { QUIET }
+    }
+
     fn has_heard(&self) -> bool {
         self.is_lost || !self.waiting.is_empty() || !self.moved.is_empty()
     }
@@ -248,9 +272,18 @@ impl<'a> Watcher<'a> {
     /// Remembers a notice, unless it is about what builds write.
     fn take(&mut self, notice: Notice) -> Result<bool> {
         match notice {
-            Notice::At(path) if !self.scope.is_made(&path) => drop(self.waiting.insert(path)),
+            Notice::At(path, stage) if !self.scope.is_made(&path) => {
+                let is_known = || self.seen.contains(&path) || self.scope.inputs.contains(&path);
+                // One that counts may come back, as where it is replaced.
+                match stage {
+                    Stage::Begun => drop(self.unfinished.insert(path.clone())),
+                    Stage::Gone if is_known() => drop(self.unfinished.insert(path.clone())),
+                    Stage::Gone | Stage::Done => drop(self.unfinished.remove(&path)),
+                }
+                self.waiting.insert(path);
+            }
             Notice::Folder(path) if !self.scope.is_made(&path) => drop(self.moved.insert(path)),
-            Notice::At(_) | Notice::Folder(_) => return Ok(false),
+            Notice::At(..) | Notice::Folder(_) => return Ok(false),
             Notice::Lost => self.is_lost = true,
             Notice::Failed(error) => return Err(error),
         }
@@ -267,6 +300,7 @@ impl<'a> Watcher<'a> {
             self.waiting.extend(known.filter(own).cloned());
             self.waiting.extend(files.into_iter().filter(|path| !self.seen.contains(path)));
         }
+        self.unfinished.clear();
         let mut changes = Changes::default();
         let mut possible = Vec::new();
         for path in std::mem::take(&mut self.waiting) {

@@ -11,9 +11,10 @@ use super::{Common, NetworkArgs, Selection, World};
 use crate::config::Config;
 use crate::files::Means;
 use crate::finding::failure;
-use crate::plan::{Request, Skip};
+use crate::http::{Origin, Scheme};
+use crate::plan::{Compression, Plan, Request, Skip};
 use crate::project::Project;
-use crate::reference::{Above, Tag};
+use crate::reference::{Above, Repository, Tag};
 use crate::sink::Engine;
 use crate::target::{Platform, Target};
 use crate::watch::{Event, Watcher};
@@ -174,6 +175,20 @@ fn narrow(
     };
     if meant.all(|package| runs_everywhere(&package.targets)) {
         request.select.platforms = meant_for;
+    }
+}
+
+/// Does not compress what stays on this machine: it would take longer than to copy it. `pushed` tells
+/// whether the names of images are places that they are pushed to.
+fn keep_plain(plan: &mut Plan, pushed: bool, load: &[Engine]) {
+    let is_here = |to: &&Repository| {
+        Origin::new(Scheme::Http, to.registry()).is_ok_and(|server| server.is_loopback())
+    };
+    let is_loaded_here = load.iter().all(|engine| !matches!(engine, Engine::Remote(_)));
+    for image in &mut plan.images {
+        if is_loaded_here && (!pushed || image.repositories().iter().all(is_here)) {
+            image.compression = Compression::None;
+        }
     }
 }
 

@@ -19,13 +19,24 @@ mod system;
 pub enum Notice {
     /// Something is or was at this path: it was written, made, removed, or its mode or times are
     /// others.
-    At(PathBuf),
+    At(PathBuf, Stage),
     /// A folder came or went.
     Folder(PathBuf),
     /// There was more than the system remembers: anything may have changed.
     Lost,
     /// From now on nothing is heard.
     Failed(anyhow::Error),
+}
+
+/// How far a change of a file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// More may follow.
+    Begun,
+    /// Who wrote it has closed it, or it was put there whole.
+    Done,
+    /// It was removed, or has another name now.
+    Gone,
 }
 
 /// How changes are found.

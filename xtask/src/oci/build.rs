@@ -207,7 +207,8 @@ pub fn build_image(
         ]);
     }
     let made = parallel::map(&recipes.0, LAYERS_AT_A_TIME, |entries| {
-        (!entries.is_empty()).then(|| layer(entries, cache, blobs, bar, parts.tell)).transpose()
+        let layer = || layer(entries, plan.compression, cache, blobs, bar, parts.tell);
+        (!entries.is_empty()).then(layer).transpose()
     })?;
     let making = Making { plan, base, time, provenance: provenance(base) };
     let mut images = Vec::new();

@@ -12,6 +12,7 @@ use super::entry::{Content, LayerEntry, Node};
 use super::{Blob, Descriptor, Layer, gzip};
 use crate::cache::{Blobs, Cache, CacheKind};
 use crate::digest::{self, Digest, HashingReader, HashingWriter};
+use crate::plan::Compression;
 
 /// The version of the layers' format. It is raised when the same entries give other bytes,
 /// which the golden digests in this room's tests show. The cache's key and the builtin base's
@@ -48,31 +49,43 @@ pub enum LayerEvent<'a> {
 /// the files; `tell` is told what becomes of it.
 pub fn layer(
     entries: &[LayerEntry],
+    compression: Compression,
     cache: &Cache,
     blobs: &Blobs,
     bar: &ProgressBar,
     tell: &dyn Fn(LayerEvent<'_>),
 ) -> Result<Layer> {
-    let key = key(entries);
+    let key = key(entries, compression);
     let kept = kept(&key, cache, blobs)?;
     let is_kept = kept.is_some();
     let known = match kept {
         Some(known) => known,
         None => {
             tell(LayerEvent::Begun);
-            let known = write(entries, blobs, bar)?;
+            let known = match compression {
+                Compression::Gzip => write(entries, blobs, bar)?,
+                Compression::None => write_plain(entries, blobs, bar)?,
+            };
             cache.put_json(CacheKind::Layer, &key, &known)?;
             known
         }
     };
-    let descriptor = Descriptor::new(MediaType::ImageLayerGzip, known.digest, known.size);
+    let media_type = match compression {
+        Compression::Gzip => MediaType::ImageLayerGzip,
+        Compression::None => MediaType::ImageLayer,
+    };
+    let descriptor = Descriptor::new(media_type, known.digest, known.size);
     tell(if is_kept { LayerEvent::Kept(&descriptor) } else { LayerEvent::Made(&descriptor) });
     let blob = Blob::File { path: blobs.path(&known.digest), at: 0 };
     Ok(Layer { descriptor, diff_id: known.diff_id, blob })
 }
 
-fn key(entries: &[LayerEntry]) -> Digest {
-    let mut parts = vec!["layer".to_owned(), LAYOUT.to_owned()];
+fn key(entries: &[LayerEntry], compression: Compression) -> Digest {
+    let what = match compression {
+        Compression::Gzip => "layer",
+        Compression::None => "plain layer",
+    };
+    let mut parts = vec![what.to_owned(), LAYOUT.to_owned()];
     for entry in entries {
         let (kind, rest) = match &entry.node {
             Node::Dir => ("dir", String::new()),
@@ -109,6 +122,16 @@ fn write(entries: &[LayerEntry], blobs: &Blobs, bar: &ProgressBar) -> Result<Kno
         let file = file.into_inner().map_err(|error| error.into_error());
         let known = Known { digest, size, diff_id: diff_id.context("finish the layer")? };
         Ok((file.context("write the layer")?, digest, known))
+    })
+}
+
+/// Writes tar, its digest and the file in one pass.
+fn write_plain(entries: &[LayerEntry], blobs: &Blobs, bar: &ProgressBar) -> Result<Known> {
+    blobs.make(|file| {
+        let out = BufWriter::with_capacity(BUFFER, HashingWriter::new(file));
+        let out = write_tar(entries, out, bar)?.into_inner().map_err(|error| error.into_error());
+        let (file, digest, size) = out.context("write the layer")?.finish();
+        Ok((file, digest, Known { digest, size, diff_id: digest }))
     })
 }
 

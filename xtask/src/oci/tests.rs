@@ -15,7 +15,7 @@ use crate::config::{self, ImageFile, ImageNode, Owner, User};
 use crate::digest::Digest;
 use crate::files;
 use crate::linkage::Binaries;
-use crate::plan::{ImageConfig, ImagePlan, ImagePlatform};
+use crate::plan::{Compression, ImageConfig, ImagePlan, ImagePlatform};
 use crate::reference::{Reference, Stored};
 use crate::target::Target;
 use crate::term::Term;
@@ -50,10 +50,10 @@ fn sample() -> Vec<LayerEntry> {
     ]
 }
 
-fn made(entries: &[LayerEntry]) -> (String, String) {
+fn made(entries: &[LayerEntry], compression: Compression) -> (String, String) {
     let blobs = Cache::none().blobs().unwrap();
     let (cache, bar) = (Cache::none(), ProgressBar::hidden());
-    let layer = layer::layer(entries, &cache, &blobs, &bar, &|_| {}).unwrap();
+    let layer = layer::layer(entries, compression, &cache, &blobs, &bar, &|_| {}).unwrap();
     (layer.descriptor.digest.hex(), layer.diff_id.hex())
 }
 
@@ -71,7 +71,10 @@ fn the_bytes_of_layers_are_pinned() {
             "56ede8a95b0e7cab440aa38a169182327240e68d31e830a06eaaa34142127eec",
         ),
     ] {
-        assert_eq!(made(&entries), (digest.to_owned(), diff_id.to_owned()), "{RAISE}");
+        let made = |compression| made(&entries, compression);
+        assert_eq!(made(Compression::Gzip), (digest.to_owned(), diff_id.to_owned()), "{RAISE}");
+        // Without compression, what is stored is what is unpacked.
+        assert_eq!(made(Compression::None), (diff_id.to_owned(), diff_id.to_owned()), "{RAISE}");
     }
 }
 
@@ -93,6 +96,7 @@ fn plan(dir: &Path, targets: &[&str]) -> ImagePlan {
         bins: Vec::new(),
         bin_dir: "/usr/local/bin".to_owned(),
         base: config::Base::Builtin,
+        compression: Compression::Gzip,
         files: vec![ImageFile { to, node: ImageNode::File(file), mode: 0o600, owner }],
         licenses: None,
         names: vec![Reference::parse("tool:1.2.3").unwrap()],

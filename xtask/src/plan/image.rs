@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::values::program_path;
+use super::values::{Compression, program_path};
 use super::{
     BuildPlan, ImageConfig, ImagePlan, ImagePlatform, LeftOut, Mode, Request, Selected, THIRD_PARTY,
 };
@@ -120,6 +120,7 @@ pub fn plan(
         bins: build.bins.clone(),
         bin_dir: config.bin_dir.clone(),
         base,
+        compression: Compression::default(),
         files: config.files.clone(),
         licenses: licenses(selected, build, &platforms),
         platforms,

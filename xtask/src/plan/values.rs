@@ -249,6 +249,8 @@ pub struct ImagePlan {
     /// The folder of the binaries in the image: an absolute path without a slash at its end, or `/`.
     pub bin_dir: String,
     pub base: Base,
+    #[serde(skip)]
+    pub compression: Compression,
     /// Sorted by path, each once.
     pub files: Vec<ImageFile>,
     /// The path of the file with the licence texts of the crates that are linked in, without `/`
@@ -260,6 +262,14 @@ pub struct ImagePlan {
     /// Whether `latest` may move to it: it is a release, and no pre-release.
     pub moves_latest: bool,
     pub config: ImageConfig,
+}
+
+/// How the layers are stored that are made for an image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compression {
+    #[default]
+    Gzip,
+    None,
 }
 
 /// The path of a binary in an image.

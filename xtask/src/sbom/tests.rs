@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::image::{Base, Image};
 use super::*;
 use crate::config::{self, ImageFile, ImageNode, Owner, User};
-use crate::plan::{ImageConfig, ImagePlan};
+use crate::plan::{Compression, ImageConfig, ImagePlan};
 use crate::project::crates::{self, Crate, Dependency};
 use crate::project::{Graph, NativeCrate};
 use crate::reference::{Reference, Repository};
@@ -82,6 +82,7 @@ fn image_plan() -> ImagePlan {
         bins: vec!["tool".to_owned()],
         bin_dir: "/usr/local/bin".to_owned(),
         base: config::Base::Builtin,
+        compression: Compression::Gzip,
         files: vec![ImageFile {
             to: "a".to_owned(),
             node: ImageNode::File("/p/a".into()),

@@ -10,7 +10,7 @@ use super::super::apply::{Verb, feed, find_kubectl, warn};
 use super::super::resolve::{self, Documents, Planned, What};
 use super::super::{Common, World};
 use super::rounds::{Act, Made, projects, rounds};
-use super::{How, TAG, elsewhere, ended_by_signal, made, narrow, watcher};
+use super::{How, TAG, elsewhere, ended_by_signal, keep_plain, made, narrow, watcher};
 use crate::config::Config;
 use crate::files;
 use crate::finding::failure;
@@ -114,10 +114,11 @@ fn read(what: &What, common: &Common, world: &World) -> Result<Read> {
         narrow(project, config, what.engines(), &elsewhere, request);
     };
     let planned = resolve::planned(what, &documents, &narrow, common, world)?;
-    let planned = planned.ok_or_else(|| {
+    let mut planned = planned.ok_or_else(|| {
         let why = "no document has a reference to a package, such as dockless://NAME";
         failure(why, "name other files with -f, or use kubectl itself")
     })?;
+    keep_plain(&mut planned.plan, what.is_pushed(), what.engines());
     Ok(Read { documents, planned })
 }
 

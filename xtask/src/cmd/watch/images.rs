@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use super::super::{Common, World};
 use super::rounds::{Act, Made, projects, rounds};
-use super::{TAG, Watched, elsewhere, ended_by_signal, made, narrow, watcher};
+use super::{TAG, Watched, elsewhere, ended_by_signal, keep_plain, made, narrow, watcher};
 use crate::config::Config;
 use crate::digest::Digest;
 use crate::parallel::locked;
@@ -69,6 +69,7 @@ fn read(args: &Watched, common: &Common, world: &World) -> Result<(Project, Plan
         let names: Vec<Reference> = names.collect();
         image.names = names;
     }
+    keep_plain(&mut plan, args.push, &args.load);
     Ok((project, plan, config))
 }
 

@@ -9,7 +9,7 @@ use anyhow::{Result, anyhow};
 
 use super::super::World;
 use crate::files;
-use crate::watch::{Changes, Event, QUIET, SAVED, Watcher, Woken};
+use crate::watch::{Changes, Event, Meanwhile, Watcher, Woken};
 
 /// How many builds in a row are stopped for a change. The next one is finished: changes that do
 /// not end would let none be.
@@ -135,7 +135,7 @@ pub fn next<T>(
     act: &mut dyn FnMut(Act<T>) -> Result<()>,
 ) -> Result<Option<Changes>> {
     loop {
-        match watcher.wait(SAVED)? {
+        match watcher.wait(Meanwhile::Nothing)? {
             Woken::Changed(changes) => return Ok(Some(changes)),
             Woken::Ended(number, status) => act(Act::Ended(number, status))?,
             Woken::Signal => return Ok(None),
@@ -174,7 +174,7 @@ fn build<T: Send>(
             make()
         });
         let waited = loop {
-            match watcher.wait(QUIET) {
+            match watcher.wait(Meanwhile::Build) {
                 Ok(Woken::Built) => break Ok(()),
                 Ok(Woken::Changed(mut changes)) => {
                     let all = changes.paths.len();

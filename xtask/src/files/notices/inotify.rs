@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 use rustix::fs::inotify::{self, CreateFlags, Event, ReadFlags, Reader, WatchFlags};
 use rustix::io::Errno;
 
-use super::{Notice, Tell, Trouble};
+use super::{Notice, Stage, Tell, Trouble};
 use crate::finding::Help;
 
 /// How many bytes of notices are read at a time: some 2,000 of them.
@@ -105,6 +105,16 @@ fn locked(watched: &Watched) -> MutexGuard<'_, BTreeMap<i32, PathBuf>> {
     watched.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+fn stage(what: ReadFlags) -> Stage {
+    if what.intersects(ReadFlags::CREATE | ReadFlags::MODIFY) {
+        Stage::Begun
+    } else if what.intersects(ReadFlags::DELETE | ReadFlags::MOVED_FROM) {
+        Stage::Gone
+    } else {
+        Stage::Done
+    }
+}
+
 /// A limit of the system that is reached, with the way to raise it.
 fn limit(what: &str, name: &str, to: u32) -> anyhow::Error {
     let why = format!(
@@ -160,6 +170,6 @@ fn hear(event: &Event<'_>, watched: &Watched, tell: &Tell) {
         (true, true) => tell(Notice::Folder(path)),
         // A folder's own mode and times.
         (true, false) => {}
-        (false, _) => tell(Notice::At(path)),
+        (false, _) => tell(Notice::At(path, stage(what))),
     }
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use notify::event::{CreateKind, EventKind, RemoveKind};
 use notify::{ErrorKind, Event, RecommendedWatcher, RecursiveMode, Watcher};
 
-use super::{Notice, Tell, Trouble};
+use super::{Notice, Stage, Tell, Trouble};
 use crate::finding::Help;
 
 /// The system's own way to tell of changes.
@@ -69,6 +69,10 @@ fn hear(event: Event, tell: &Tell) {
         _ => false,
     };
     for path in event.paths {
-        if folder || path.is_dir() { tell(Notice::Folder(path)) } else { tell(Notice::At(path)) }
+        if folder || path.is_dir() {
+            tell(Notice::Folder(path))
+        } else {
+            tell(Notice::At(path, Stage::Begun))
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use super::super::{DirEntry, EntryKind, list};
-use super::{Notice, Tell};
+use super::{Notice, Stage, Tell};
 
 /// How long folders are left alone.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -79,7 +79,7 @@ fn changes(folders: &mut BTreeMap<PathBuf, Seen>) -> Vec<Notice> {
             if folder && kind(was) != kind(is) {
                 notices.push(Notice::Folder(path.clone()));
             } else if !folder && was != is {
-                notices.push(Notice::At(path.clone()));
+                notices.push(Notice::At(path.clone(), Stage::Begun));
             }
         }
         *seen = now;
@@ -94,7 +94,7 @@ mod tests {
 
     fn told(folders: &mut BTreeMap<PathBuf, Seen>) -> Vec<String> {
         let told = changes(folders).into_iter().map(|notice| match notice {
-            Notice::At(path) => format!("at {}", path.file_name().unwrap().display()),
+            Notice::At(path, _) => format!("at {}", path.file_name().unwrap().display()),
             Notice::Folder(path) => format!("folder {}", path.file_name().unwrap().display()),
             other => panic!("{other:?}"),
         });

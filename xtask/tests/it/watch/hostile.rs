@@ -20,6 +20,7 @@ fn ten_thousand_changes_are_one() {
     }
     save(&world.path("src/main.rs"), &stays("after"));
     watch.prints("after\n");
+    watch.says("run tool");
     watch.says("waits for changes");
     watch.rests();
     save(&world.path("src/main.rs"), &stays("still"));
