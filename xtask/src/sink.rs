@@ -75,7 +75,8 @@ pub fn store(
             let here = names.iter().filter(|name| name.repository == *to);
             let tags: Vec<&Tag> = here.filter_map(|name| name.tag.as_ref()).collect();
             let pushed = registry.push(root, to, &tags, &[], Naming::WithTag)?;
-            tags.iter().try_for_each(|tag| registry.tag(&pushed, tag).map(drop))?;
+            let all: Vec<_> = tags.iter().map(|tag| (&pushed, *tag)).collect();
+            registry.tag_all(&all)?;
             if tags.is_empty() {
                 registry.confirm(&pushed)?;
             }

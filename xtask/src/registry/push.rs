@@ -176,7 +176,8 @@ impl Registry<'_> {
         let put = |level: &[&Raw]| {
             locked(&sent).manifests += level.len();
             parallel::map_until(level, self.jobs, stop, |raw| {
-                self.put(&site, raw, &site.manifest(&raw.digest()), &blobs, source, &sent)
+                let missing = || self.deliver_again(&site, &blobs, source, &sent);
+                self.put(&site, raw, &site.manifest(&raw.digest()), missing)
             })
         };
         put(&children)?;
@@ -317,24 +318,19 @@ impl Registry<'_> {
         self.upload(&upload, source, Some(opened))
     }
 
-    /// Puts a manifest at a URL. If the registry does not know its blobs after all, they are
-    /// uploaded, once.
+    /// Puts a manifest at a URL. If the registry does not know its blobs after all, `deliver`
+    /// uploads them, once.
     fn put(
         &self,
         site: &Site,
         raw: &Raw,
         url: &Url,
-        blobs: &[SourceBlob],
-        source: Option<&Repository>,
-        sent: &Mutex<Sent>,
+        deliver: impl FnOnce() -> Result<()>,
     ) -> Result<()> {
         let put = match self.put_at(site, raw, url) {
             Err(error) if blob_unknown(&error) => {
                 self.term.detail("the registry does not know blobs that it said it had");
-                for blob in blobs {
-                    let delivery = self.deliver(site, blob, source, &ProgressBar::hidden())?;
-                    locked(sent).count(delivery, blob.size);
-                }
+                deliver()?;
                 self.put_at(site, raw, url)
             }
             put => put,
@@ -342,10 +338,28 @@ impl Registry<'_> {
         put.with_context(|| format!("put the manifest {}", raw.digest()))
     }
 
+    /// Uploads all blobs, one after the other.
+    fn deliver_again(
+        &self,
+        site: &Site,
+        blobs: &[SourceBlob],
+        source: Option<&Repository>,
+        sent: &Mutex<Sent>,
+    ) -> Result<()> {
+        for blob in blobs {
+            let delivery = self.deliver(site, blob, source, &ProgressBar::hidden())?;
+            locked(sent).count(delivery, blob.size);
+        }
+        Ok(())
+    }
+
     /// Puts the manifest of a pushed image at a URL.
     pub(super) fn put_own(&self, pushed: &Pushed, url: &Url) -> Result<()> {
-        let (_, blobs) = contents(&pushed.root);
-        self.put(&pushed.site, pushed.manifest(), url, &blobs, None, &Mutex::default())
+        let deliver = || {
+            let (_, blobs) = contents(&pushed.root);
+            self.deliver_again(&pushed.site, &blobs, None, &Mutex::default())
+        };
+        self.put(&pushed.site, pushed.manifest(), url, deliver)
     }
 
     /// Fails if the registry does not have what this run put. Moving a tag checks it too. Without

@@ -1,9 +1,12 @@
 //! Tags. They are moved last, when everything that they name exists.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use anyhow::{Context, Result};
 
 use super::{Pushed, Registry, status};
 use crate::finding::Help;
+use crate::parallel;
 use crate::reference::{Reference, Tag};
 
 /// The result of tagging an image.
@@ -39,6 +42,24 @@ impl Registry<'_> {
         let confirmed = self.confirm_tag(site, tag, pushed.digest(), before.as_ref());
         confirmed.with_context(context)?;
         Ok(Tagged::Moved(reference))
+    }
+
+    /// Does so for several tags at once. The results are in their order. After a failure no later
+    /// tag begins, but earlier ones end, so that the first failure in their order is returned.
+    pub fn tag_all(&self, tags: &[(&Pushed, &Tag)]) -> Result<Vec<Tagged>> {
+        let failed = AtomicUsize::new(tags.len());
+        let tags: Vec<_> = tags.iter().enumerate().collect();
+        let ended = parallel::map(&tags, self.jobs, |(at, (pushed, tag))| {
+            if *at > failed.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
+            let tagged = self.tag(pushed, tag);
+            if tagged.is_err() {
+                failed.fetch_min(*at, Ordering::Relaxed);
+            }
+            Ok(Some(tagged))
+        })?;
+        ended.into_iter().flatten().collect()
     }
 
     /// The version of the image that a tag names, if that is not the pushed image.

@@ -278,50 +278,65 @@ pub fn push_images<'a>(
     Ok(pushed.into_iter().map(|(_, pushed)| pushed).collect())
 }
 
-/// Moves the tags of all that was pushed, which no tag names before all of it is there.
+/// Moves the tags of all that was pushed, which no tag names before all of it is there. `latest`
+/// follows when all others are moved: a version that a registry refuses is not the newest.
 pub fn tag_images<'a>(
     images: &[PushedImage<'a>],
     registry: &Registry<'_>,
     term: &Term,
 ) -> Result<Vec<(&'a Image, Vec<Published>)>> {
+    let places = images.iter().flat_map(|it| it.at().iter().map(|at| (&it.image().plan, at)));
+    let places: Vec<(&ImagePlan, &Pushed)> = places.collect();
+    let all = places
+        .iter()
+        .flat_map(|(plan, at)| plan.tags(at.repository()).into_iter().map(|tag| (*plan, *at, tag)));
+    let (newest, others): (Vec<Move<'_>>, _) = all.partition(|(.., tag)| tag.as_str() == LATEST);
+    move_tags(&others, registry, term)?;
+    let kept = parallel::map(&newest, IMAGES_AT_A_TIME, |(plan, at, _)| {
+        Ok(keeps_latest(plan, at, registry))
+    })?;
+    let kept = cause::all(kept)?;
+    kept.iter().flatten().for_each(|why| term.step("keep", why));
+    let moved = newest.iter().zip(&kept).filter(|(_, why)| why.is_none());
+    let moved: Vec<Move<'_>> = moved.map(|(it, _)| *it).collect();
+    move_tags(&moved, registry, term)?;
+    let names = |plan: &ImagePlan, at: &Pushed| -> Result<Vec<Tag>> {
+        let is = |tag: &Tag| {
+            tag.as_str() != LATEST || moved.iter().any(|(_, moved, _)| std::ptr::eq(*moved, at))
+        };
+        let tags = plan.tags(at.repository()).into_iter().filter(|tag| is(tag));
+        let tags: Vec<Tag> = tags.cloned().collect();
+        if tags.is_empty() {
+            registry.confirm(at)?;
+        }
+        Ok(tags)
+    };
     let tagged = images.iter().map(|pushed| {
         let plan = &pushed.image().plan;
-        let at = pushed.at().iter().map(|at| Ok(Published::of(at, tag(plan, at, registry, term)?)));
+        let at = pushed.at().iter().map(|at| Ok(Published::of(at, names(plan, at)?)));
         Ok((pushed.image(), at.collect::<Result<_>>()?))
     });
     tagged.collect()
 }
 
+/// A tag that is to name a pushed image.
+type Move<'a> = (&'a ImagePlan, &'a Pushed, &'a Tag);
+
 /// The tag that stands for the newest release.
 pub const LATEST: &str = "latest";
 
-/// Moves the tags of one repository and returns those that name the image now.
-fn tag(
-    plan: &ImagePlan,
-    pushed: &Pushed,
-    registry: &Registry<'_>,
-    term: &Term,
-) -> Result<Vec<Tag>> {
-    let mut tags = Vec::new();
-    for tag in plan.tags(pushed.repository()) {
-        if tag.as_str() == LATEST
-            && let Some(why) = keeps_latest(plan, pushed, registry)?
-        {
-            term.step("keep", why);
-            continue;
-        }
-        match registry.tag(pushed, tag)? {
+/// Moves tags at once.
+fn move_tags(moves: &[Move<'_>], registry: &Registry<'_>, term: &Term) -> Result<()> {
+    let tags: Vec<_> = moves.iter().map(|(_, at, tag)| (*at, *tag)).collect();
+    for tagged in registry.tag_all(&tags)? {
+        match tagged {
             Tagged::Moved(name) => term.step("tag", name),
             Tagged::Unchanged(name) => {
                 term.step("keep", format_args!("{name} as it is: it names the image already"));
             }
         }
-        tags.push(tag.clone());
     }
-    if tags.is_empty() {
-        registry.confirm(pushed)?;
-    }
-    Ok(tags)
+    Ok(())
 }
 
 /// What is kept, and why, where `latest` is not to name the image.

@@ -1,9 +1,12 @@
 //! Which tags an image gets, and when `latest` is left where it is.
 
+use std::sync::{Arc, Barrier};
+
 use serde_json::json;
 
 use super::*;
 use crate::world::only_host;
+use crate::world::proxy::{ALWAYS, Fault, Proxy, Step};
 use crate::world::sketch::{CONFIG, MANIFEST, TAR, manifest};
 
 /// The package at a version that is tagged, with the table of its image.
@@ -57,6 +60,35 @@ fn latest_is_the_newest_release_and_never_goes_back() {
     let (dirty, _) = push(&world, registry, "latest");
     assert_ne!(dirty, newer);
     assert_eq!((at("latest"), at("1.10.0")), (Some(newer.clone()), Some(newer)));
+}
+
+/// The first two requests wait for each other. Of two refusals, that of the first tag is told.
+#[test]
+fn tags_move_at_once_and_latest_when_they_are_there() {
+    let Some(registry) = Registry::shared() else { return };
+    let world = World::empty();
+    let tags = "tags = [\"latest\", \"{{ version }}\", \"stable\"]\n";
+    version(&world, "1.2.3", tags);
+    let proxy = Proxy::before(&registry.host);
+    proxy.inject(Step::TagPut, 1..=2, Fault::Meet(Arc::new(Barrier::new(2))));
+    let push = || world.run(&format!("image --push --repository {}/at-once", proxy.host));
+    let pushed = push();
+    pushed.ends_with(0);
+    let puts = proxy.seen().into_iter().filter(|seen| seen.step == Step::TagPut);
+    let puts: Vec<String> = puts.map(|seen| seen.path).collect();
+    assert_eq!(puts.len(), 3, "{puts:?}");
+    assert!(puts[2].ends_with("/latest"), "{puts:?}");
+    let said: Vec<_> = pushed.stderr.lines().filter(|line| line.contains(" tag ")).collect();
+    let order = ["1.2.3", "stable", "latest"];
+    assert!(said.iter().zip(order).all(|(line, tag)| line.ends_with(tag)), "{said:?}");
+
+    let first = registry.digest("at-once/tool:stable");
+    world.file("src/main.rs", "fn main() { println!(\"other\") }\n");
+    version(&world, "1.2.4", tags);
+    proxy.renew();
+    proxy.inject(Step::TagPut, ALWAYS, Fault::refusal(400, "ImageTagAlreadyExistsException"));
+    push().ends_with(1).says("at-once/tool:1.2.4").never_says("tool:stable");
+    assert_eq!(registry.digest("at-once/tool:latest"), first);
 }
 
 /// Where there is no `latest`, what is no release does not begin one.
