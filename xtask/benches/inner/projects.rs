@@ -208,12 +208,12 @@ impl Go {
         run.env("CGO_ENABLED", "0").env("GOFLAGS", "-buildvcs=false").env("GOTOOLCHAIN", "local")
     }
 
-    /// On an empty base: another one takes only longer.
-    pub fn push(&self, bench: &Bench, to: &str) -> Run {
+    /// On a base that is in the registry.
+    pub fn push(&self, bench: &Bench, base: &str, to: &str) -> Run {
         let args = ["build", "--bare", "--sbom=none", "--platform", PLATFORM, "."];
         let run = bench.command("ko", &self.dir).args(args);
         run.env("KO_DOCKER_REPO", to)
-            .env("KO_DEFAULTBASEIMAGE", "scratch")
+            .env("KO_DEFAULTBASEIMAGE", base)
             .env("KOCACHE", bench.dir.join("kocache"))
             .env("GOFLAGS", "-buildvcs=false")
             .env("GOTOOLCHAIN", "local")

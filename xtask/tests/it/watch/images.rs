@@ -15,6 +15,12 @@ fn printed(watch: &mut Watch, before: &str) -> String {
     all.trim_end().rsplit_once('@').unwrap().1.to_owned()
 }
 
+/// How many files of a folder start with these bytes.
+fn blobs_starting_with(folder: &Path, magic: &[u8]) -> usize {
+    let files = fs::read_dir(folder).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap());
+    files.filter(|bytes| bytes.starts_with(magic)).count()
+}
+
 #[test]
 fn each_edit_is_in_the_registry_by_the_same_tag() {
     let Some(registry) = Registry::shared() else { return };
@@ -31,6 +37,16 @@ fn each_edit_is_in_the_registry_by_the_same_tag() {
     let mut digests = vec![printed(&mut watch, &name)];
     assert_eq!(held(), digests[0]);
     watch.says("waits for changes");
+    // What stays on this machine is not compressed; an image by another command is.
+    let layers = |name: &str| {
+        let args = ["image", "copy", name, &format!("oci:{}", world.outside("copy").display())];
+        run(&mut world.tool(args)).ends_with(0);
+        run(&mut world.tool(["image", "validate", name])).ends_with(0);
+        blobs_starting_with(&world.outside("copy/blobs/sha256"), &[0x1f, 0x8b])
+    };
+    assert_eq!(layers(&format!("{name}:dev")), 0);
+    let packed = run(&mut world.tool(["image", "--push", "--repository", &below]));
+    assert!(layers(packed.ends_with(0).stdout.lines().last().unwrap()) > 0);
     // A source, an asset, a new asset, the settings, a removed asset.
     let changes: [&dyn Fn(); 5] = [
         &|| save(&world.path("src/main.rs"), "fn main() { println!(\"edited\") }\n"),
