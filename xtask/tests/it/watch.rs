@@ -16,6 +16,7 @@ use crate::world::World;
 mod hostile;
 mod images;
 mod manifests;
+mod on_cluster;
 mod program;
 
 /// What does not come within this time does not come.
