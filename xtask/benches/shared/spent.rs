@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use crate::bench::Run;
 
 /// What a program took, with all that it started.
+#[derive(Clone, Copy, Debug)]
 pub struct Spent {
     pub cpu: Duration,
     pub time: Duration,
