@@ -74,6 +74,8 @@ struct State {
     new: BTreeMap<Repository, BTreeSet<Digest>>,
     /// How many uploads were asked for.
     uploads: BTreeMap<Repository, usize>,
+    /// The repositories for which the upload of the first new layer was asked for before it begins.
+    expected: BTreeSet<Repository>,
 }
 
 enum Job {
@@ -158,6 +160,7 @@ impl Registry<'_> {
             state.is_open = true;
             state.new.clear();
             state.uploads.clear();
+            state.expected.clear();
         });
         let done = thread::scope(|scope| {
             let _closing = Closing(self);
@@ -229,14 +232,9 @@ impl Registry<'_> {
         match event {
             LayerEvent::Kept(layer) => self.ask_early(to, Asked::Blob(layer.digest, layer.size)),
             LayerEvent::Begun => {
-                let most = 2 * self.jobs;
-                let mut state = locked(&self.early.state);
-                let asked = state.uploads.entry(to.clone()).or_default();
-                let more = if *asked == 0 { 1 + images } else { 1 };
-                let more = more.min(most.saturating_sub(*asked));
-                *asked += more;
-                drop(state);
-                (0..more).for_each(|_| self.ask_early(to, Asked::Upload));
+                if !locked(&self.early.state).expected.remove(to) {
+                    self.initiate_early(to, images);
+                }
             }
             LayerEvent::Made(layer) => {
                 let new = |state: &mut State| {
@@ -248,6 +246,27 @@ impl Registry<'_> {
                 }
             }
         }
+    }
+
+    /// Initiates uploads for a layer that is likely to be made, and for the configs of so many
+    /// images. Those that are not needed are cancelled.
+    pub fn expect_change(&self, to: &Repository, images: usize) {
+        if self.is_ahead() {
+            locked(&self.early.state).expected.insert(to.clone());
+            self.initiate_early(to, images);
+        }
+    }
+
+    /// Initiates an upload for a layer. The configs of so many `images` change with the first.
+    fn initiate_early(&self, to: &Repository, images: usize) {
+        let most = 2 * self.jobs;
+        let mut state = locked(&self.early.state);
+        let asked = state.uploads.entry(to.clone()).or_default();
+        let more = if *asked == 0 { 1 + images } else { 1 };
+        let more = more.min(most.saturating_sub(*asked));
+        *asked += more;
+        drop(state);
+        (0..more).for_each(|_| self.ask_early(to, Asked::Upload));
     }
 
     /// The layers that were made in this run for a repository.

@@ -56,11 +56,17 @@ pub fn ensure_pushable(plan: &Plan, registry: &Registry<'_>, cache: &Cache) -> R
 }
 
 /// Makes the registry ready for another push of a plan that may be pushed, where it is asked ahead.
+/// A file has changed, so that most likely a layer of each image does.
 pub fn expect_push(plan: &Plan, registry: &Registry<'_>) {
     let mut all: Vec<&Repository> = plan.images.iter().flat_map(ImagePlan::repositories).collect();
     all.sort();
     all.iter().for_each(|to| registry.expect_push(to, &mountable(plan)));
     connect(all, registry);
+    for image in &plan.images {
+        if let Some(to) = image.destinations().first() {
+            registry.expect_change(to, image.platforms.len());
+        }
+    }
 }
 
 /// Opens connections to the registries of these repositories, which are sorted.
