@@ -120,13 +120,18 @@ impl Cluster {
 
     /// What the client is answered on a port of a node.
     pub fn ask(&self, node: &str, port: &str) -> Value {
+        self.asked(node, port).ends_with(0).json()
+    }
+
+    /// The client's curl for a port of a node, whether it is answered or not.
+    pub fn asked(&self, node: &str, port: &str) -> Run {
         let address = "jsonpath={.status.addresses[?(@.type=='InternalIP')].address}";
         let address = self.kubectl(&["get", "node", node, "-o", address]);
         let url = format!("http://{}:{port}/", address.ends_with(0).stdout.trim());
         let inside = self.inside(CLIENT.0);
         let mut curl = Command::new(&inside[0]);
         curl.args(&inside[1..]).args(["curl", "-sSf", "-m", "5", "--noproxy", "*", &url]);
-        run(&mut curl).ends_with(0).json()
+        run(&mut curl)
     }
 
     /// Whether the address is one of the client's.
