@@ -191,7 +191,7 @@ impl<'a> Http<'a> {
 
     /// Whether the connections of the last requests may still be used.
     pub fn is_connected(&self) -> bool {
-        locked(&self.answered).is_some_and(|at| at.elapsed() < opened::IDLE)
+        locked(&self.answered).is_some_and(|at| at.elapsed() < opened::LONGEST_IDLE)
     }
 
     /// Makes the requests and waits of all threads fail, because another one failed.
@@ -426,7 +426,7 @@ impl<'a> Http<'a> {
             .proxy(self.settings.proxies.proxy(route)?)
             .max_idle_connections(2 * IDLE)
             .max_idle_connections_per_host(IDLE)
-            .max_idle_age(opened::IDLE)
+            .max_idle_age(opened::LONGEST_IDLE)
             .timeout_resolve(Some(connect))
             .timeout_connect(Some(connect))
             .timeout_send_request(Some(timeout))

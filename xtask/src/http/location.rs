@@ -148,13 +148,18 @@ pub mod tests {
 
     /// A client that sends nothing.
     pub fn offline(proxies: Proxies) -> Http<'static> {
+        client(proxies, Network::Offline)
+    }
+
+    /// A client that tries each request once.
+    pub fn client(proxies: Proxies, network: Network) -> Http<'static> {
         let settings = Settings {
             trust: Trust::default(),
             proxies,
             plain_http: Vec::new(),
-            timeout: Duration::from_secs(1),
+            timeout: Duration::from_secs(30),
             retries: 0,
-            network: Network::Offline,
+            network,
         };
         Http::new(settings, Box::leak(Box::new(Term::silent())))
     }

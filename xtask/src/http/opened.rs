@@ -13,7 +13,7 @@ use ureq::unversioned::transport::{ConnectionDetails, Connector, Transport};
 use super::{limits, locked};
 
 /// Servers close connections on which nothing comes. Few do so within a minute.
-pub const IDLE: Duration = Duration::from_secs(50);
+pub const LONGEST_IDLE: Duration = Duration::from_secs(50);
 
 /// The connections of a client.
 #[derive(Clone, Default)]
@@ -62,7 +62,7 @@ impl Opened {
 
     fn keep(&self, server: String, transport: Box<dyn Transport>) {
         let ready = &mut locked(&self.0.state).ready;
-        ready.retain(|it| it.since.elapsed() < IDLE);
+        ready.retain(|it| it.since.elapsed() < LONGEST_IDLE);
         ready.push(Ready { server, transport, since: Instant::now() });
     }
 
@@ -99,7 +99,7 @@ impl State {
     fn take(&mut self, server: &str) -> Option<Box<dyn Transport>> {
         while let Some(at) = self.ready.iter().rposition(|it| it.server == server) {
             let Ready { mut transport, since, .. } = self.ready.remove(at);
-            if since.elapsed() < IDLE && transport.is_open() {
+            if since.elapsed() < LONGEST_IDLE && transport.is_open() {
                 return Some(transport);
             }
         }
@@ -166,12 +166,8 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
     use std::sync::mpsc::{self, Receiver};
     use std::thread;
-    use std::time::Duration;
 
-    use super::super::{
-        Call, Http, Method, Network, Origin, Proxies, Scheme, Settings, Trust, Url,
-    };
-    use crate::term::Term;
+    use super::super::{Call, Http, Method, Network, Origin, Proxies, Scheme, Url, location};
 
     /// A server, and the connections that come to it.
     fn server() -> (Origin, Receiver<TcpStream>) {
@@ -184,15 +180,7 @@ mod tests {
     }
 
     fn client() -> Http<'static> {
-        let settings = Settings {
-            trust: Trust::default(),
-            proxies: Proxies::default(),
-            plain_http: Vec::new(),
-            timeout: Duration::from_secs(30),
-            retries: 0,
-            network: Network::Online,
-        };
-        Http::new(settings, Box::leak(Box::new(Term::silent())))
+        location::tests::client(Proxies::default(), Network::Online)
     }
 
     fn answer(mut stream: TcpStream) {

@@ -210,8 +210,11 @@ impl Registry<'_> {
     pub fn expect_requests(&self, to: &Repository) {
         let is_connected = self.http.is_connected();
         self.early.change(|state| {
+            if !state.is_open {
+                return;
+            }
             let is_first = state.connected.insert(to.registry().to_owned());
-            if state.is_open && (is_first || !is_connected) {
+            if is_first || !is_connected {
                 state.jobs.extend((1..2 * self.jobs).map(|_| Job::Connect(to.clone())));
             }
         });
