@@ -126,6 +126,28 @@ pub fn compile(
     Ok(compiled)
 }
 
+/// Whether cargo will compile programs again that it built before, because a file of theirs was
+/// changed. `false` where nobody can tell.
+pub fn is_outdated(build: &BuildPlan, project: &Project) -> bool {
+    build.targets.iter().any(|target| {
+        let folder = project.target_dir.join(target.triple()).join(folder_of(&build.profile));
+        build.bins.iter().any(|bin| {
+            let program = folder.join(format!("{bin}{}", target.exe_suffix()));
+            inputs::are_newer(&program, &project.root)
+        })
+    })
+}
+
+/// The folder of a profile's programs.
+/// <https://doc.rust-lang.org/cargo/guide/build-cache.html>
+pub fn folder_of(profile: &str) -> &str {
+    match profile {
+        "dev" | "test" => "debug",
+        "bench" => "release",
+        profile => profile,
+    }
+}
+
 /// One call of cargo.
 struct Call<'a> {
     builds: Vec<&'a BuildPlan>,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::compile::folder_of;
 use crate::config::Base;
 use crate::finding::failure;
 use crate::oci;
@@ -134,16 +135,6 @@ fn case(platform: &Platform, target: &Target, flags: &[String]) -> Result<String
         target.triple(),
         flags.join(" ")
     ))
-}
-
-/// The folder of a profile's programs.
-/// <https://doc.rust-lang.org/cargo/guide/build-cache.html>
-fn folder_of(profile: &str) -> &str {
-    match profile {
-        "dev" | "test" => "debug",
-        "bench" => "release",
-        profile => profile,
-    }
 }
 
 /// The command line of cargo, with the configured variables.

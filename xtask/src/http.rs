@@ -163,6 +163,8 @@ pub struct Http<'a> {
     clock: Mutex<Option<Clock>>,
     /// When a server answered last.
     answered: Mutex<Option<Instant>>,
+    /// The least time that a request without a body took, and how many there were.
+    trips: Mutex<BTreeMap<Origin, (Duration, usize)>>,
     stopped: AtomicBool,
 }
 
@@ -170,8 +172,21 @@ impl<'a> Http<'a> {
     pub fn new(settings: Settings, term: &'a Term) -> Http<'a> {
         let (agents, reaches, waits) = (Mutex::default(), Mutex::default(), Mutex::default());
         let (kept, clock, answered) = (Mutex::default(), Mutex::default(), Mutex::default());
-        let (opened, stopped) = (opened::Opened::default(), AtomicBool::new(false));
-        Http { settings, term, agents, opened, reaches, waits, kept, clock, answered, stopped }
+        let (opened, trips) = (opened::Opened::default(), Mutex::default());
+        let stopped = AtomicBool::new(false);
+        Http {
+            settings,
+            term,
+            agents,
+            opened,
+            reaches,
+            waits,
+            kept,
+            clock,
+            answered,
+            trips,
+            stopped,
+        }
     }
 
     /// The certificates that are trusted: how many, and from where.
@@ -192,6 +207,13 @@ impl<'a> Http<'a> {
     /// Whether the connections of the last requests may still be used.
     pub fn is_connected(&self) -> bool {
         locked(&self.answered).is_some_and(|at| at.elapsed() < opened::LONGEST_IDLE)
+    }
+
+    /// How long a request to the server and its answer take at least, once several were answered.
+    pub fn round_trip(&self, server: &Origin) -> Option<Duration> {
+        const SEVERAL: usize = 3;
+        let (least, count) = locked(&self.trips).get(server).copied()?;
+        (count >= SEVERAL).then_some(least)
     }
 
     /// Makes the requests and waits of all threads fail, because another one failed.
@@ -331,10 +353,16 @@ impl<'a> Http<'a> {
         self.ensure_allowed(&url.origin).map_err(|why| call.refused(why))?;
         let started = Instant::now();
         let answer = self.exchange(call, url);
-        let seconds = started.elapsed().as_secs_f64();
+        let took = started.elapsed();
+        let seconds = took.as_secs_f64();
         match &answer {
             Ok(it) => {
                 *locked(&self.answered) = Some(Instant::now());
+                if matches!(call.body, Body::Empty) {
+                    let mut trips = locked(&self.trips);
+                    let (least, count) = trips.entry(url.origin.clone()).or_insert((took, 0));
+                    (*least, *count) = (took.min(*least), *count + 1);
+                }
                 if let Some(time) = retry::server_time(&it.headers) {
                     *locked(&self.clock) = Some(Clock { origin: url.origin.clone(), time });
                 }

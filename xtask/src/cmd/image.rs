@@ -187,7 +187,7 @@ struct Work<'a> {
 impl Work<'_> {
     fn put(&self, common: &Common, world: &World) -> Result<ExitCode> {
         let Work { args, project, plan, config, sinks, in_dist, cache, registry } = self;
-        look_ahead(args, plan, registry, cache, world)?;
+        look_ahead(args, plan, project, registry, cache, world)?;
         let key =
             if args.push && plan.sign.is_some() { world.private_key(&config.sign)? } else { None };
         let (network, term) = (common.network(), &world.term);
@@ -272,12 +272,13 @@ fn sinks(args: &Make, world: &World) -> Result<Vec<Sink>> {
 fn look_ahead(
     args: &Make,
     plan: &Plan,
+    project: &Project,
     registry: &Registry<'_>,
     cache: &Cache,
     world: &World,
 ) -> Result<()> {
     release::probe(&args.load, &world.hosts, &world.env, &world.term)?;
-    if args.push { release::ensure_pushable(plan, registry, cache) } else { Ok(()) }
+    if args.push { release::ensure_pushable(plan, project, registry, cache) } else { Ok(()) }
 }
 
 /// Writes an image to the sinks; by what it returns it is found there and in `dist`, where

@@ -287,7 +287,7 @@ pub fn look_ahead(
     world: &World,
 ) -> Result<()> {
     if what.is_pushed() {
-        release::ensure_pushable(&planned.plan, registry, &world.cache)
+        release::ensure_pushable(&planned.plan, &planned.project, registry, &world.cache)
     } else {
         release::probe(&what.load, &world.hosts, &world.env, &world.term)
     }

@@ -16,6 +16,14 @@ pub fn of(program: &Path, root: &Path) -> Result<Vec<PathBuf>> {
     Ok(listed(&text).into_iter().map(|path| root.join(path)).collect())
 }
 
+/// Whether a program that was built before is older than a file that it was built from. `false`
+/// where nobody can tell.
+pub fn are_newer(program: &Path, root: &Path) -> bool {
+    let changed = |path: &Path| files::list_one(path).ok().flatten().map(|it| it.modified);
+    let (Some(built), Ok(inputs)) = (changed(program), of(program, root)) else { return false };
+    inputs.iter().any(|input| changed(input).is_some_and(|at| at > built))
+}
+
 /// The names after the colon of each rule. A space in a name is escaped as `\ `.
 fn listed(text: &str) -> Vec<String> {
     let mut names = Vec::new();

@@ -4,6 +4,7 @@ use anyhow::{Result, bail};
 
 use crate::artifacts::PushedImage;
 use crate::cache::{Cache, CacheKind};
+use crate::compile;
 use crate::config::Base;
 use crate::digest::Digest;
 use crate::files;
@@ -11,6 +12,7 @@ use crate::finding::failure;
 use crate::parallel;
 use crate::plan::{ImagePlan, Plan};
 use crate::process::Env;
+use crate::project::Project;
 use crate::reference::Repository;
 use crate::registry::{Pushed, Registry};
 use crate::sink::{Engine, Hosts};
@@ -32,7 +34,12 @@ const REMEMBERED: u64 = 3600;
 
 /// Fails where an image of the plan has no repository that it may be pushed to. Of one that was
 /// pushed to lately, this is found while programs are compiled, where the registry is asked ahead.
-pub fn ensure_pushable(plan: &Plan, registry: &Registry<'_>, cache: &Cache) -> Result<()> {
+pub fn ensure_pushable(
+    plan: &Plan,
+    project: &Project,
+    registry: &Registry<'_>,
+    cache: &Cache,
+) -> Result<()> {
     let fix = "set `repositories` in [package.metadata.dockless.image], or pass --repository";
     let mut all: Vec<&Repository> = plan.images.iter().flat_map(ImagePlan::repositories).collect();
     all.iter().try_for_each(|to| ensure_named(to, fix))?;
@@ -52,6 +59,10 @@ pub fn ensure_pushable(plan: &Plan, registry: &Registry<'_>, cache: &Cache) -> R
         Ok(())
     })?;
     connect(all, registry);
+    let outdated = plan.builds.iter().filter(|build| compile::is_outdated(build, project));
+    let outdated: Vec<&str> = outdated.map(|build| &*build.package).collect();
+    let changes = |image: &&ImagePlan| outdated.contains(&&*image.package);
+    plan.images.iter().filter(changes).for_each(|image| expect_change(image, registry));
     Ok(())
 }
 
@@ -62,10 +73,13 @@ pub fn expect_push(plan: &Plan, registry: &Registry<'_>) {
     all.sort();
     all.iter().for_each(|to| registry.expect_push(to, &mountable(plan)));
     connect(all, registry);
-    for image in &plan.images {
-        if let Some(to) = image.destinations().first() {
-            registry.expect_change(to, image.platforms.len());
-        }
+    plan.images.iter().for_each(|image| expect_change(image, registry));
+}
+
+/// Asks for the uploads of an image of which most likely a layer changes.
+fn expect_change(image: &ImagePlan, registry: &Registry<'_>) {
+    if let Some(to) = image.destinations().first() {
+        registry.expect_change(to, image.platforms.len());
     }
 }
 

@@ -37,7 +37,7 @@ pub fn run(args: &Watched, common: &Common, world: &World) -> Result<ExitCode> {
         if std::mem::take(&mut is_first) {
             release::probe(&args.load, &world.hosts, &world.env, &world.term)?;
             if args.push {
-                release::ensure_pushable(plan, &registry, &world.cache)?;
+                release::ensure_pushable(plan, project, &registry, &world.cache)?;
             }
         }
         let mut scope = Scope::of(project, plan, Breadth::New);

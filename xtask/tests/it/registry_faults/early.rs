@@ -1,6 +1,9 @@
 //! What is asked of a registry before its answer is needed: while programs are compiled and
 //! layers are made. Whatever comes of it, the push ends as it would without.
 
+use std::sync::Barrier;
+use std::time::Duration;
+
 use super::*;
 use crate::world::proxy::{ALWAYS, Fault, ONCE, Seen, Step, refusal};
 
@@ -158,6 +161,51 @@ fn uploads_that_are_not_needed_are_cancelled() {
         let begun = seen.iter().filter(|it| it.step == Step::Post && it.status == Some(202));
         assert_eq!(count(&seen, "DELETE", "/uploads/"), begun.count(), "{seen:#?}");
         assert!(count(&seen, "POST", "/uploads/") > 0 && count(&seen, "PUT", "") == 0);
+    }
+}
+
+/// Where a file of a program was changed, the upload is initiated before the program is compiled.
+#[test]
+fn an_edited_program_has_its_upload_before_it_is_compiled() {
+    let Some(registry) = Registry::shared() else { return };
+    let proxy = Proxy::before(&registry.host);
+    let world = pushed(&proxy);
+    change(&world, &proxy.host);
+    let go = world.outside("go");
+    let wait = format!("fn main() {{ while !std::path::Path::new({go:?}).exists() {{}} }}\n");
+    world.file("build.rs", &wait);
+    let run = std::thread::scope(|scope| {
+        let run = scope.spawn(|| push(&world, &proxy));
+        while count(&proxy.seen(), "POST", "/uploads/") == 0 && !run.is_finished() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        fs::write(&go, "").unwrap();
+        run.join().unwrap()
+    });
+    assert_there(registry, &proxy, &run);
+    assert_eq!(count(&proxy.seen(), "DELETE", ""), 0, "{:#?}", proxy.seen());
+}
+
+/// A registry that is far away is asked what a tag names while the tag is moved. Such an answer
+/// counts once the registry has moved it; one that came too early is asked for again.
+#[test]
+fn a_tag_far_away_is_confirmed_while_it_is_moved() {
+    let Some(registry) = Registry::shared() else { return };
+    for (moved, heads) in
+        [(Fault::AnswerMeets as fn(_) -> _, 3..=3), (Fault::Meet as fn(_) -> _, 3..=4)]
+    {
+        let proxy = Proxy::before(&registry.host);
+        let world = pushed(&proxy);
+        change(&world, &proxy.host);
+        let barrier = Arc::new(Barrier::new(2));
+        // The first two ask what the tag and `latest` name before the push.
+        proxy.inject(Step::ManifestHead, 3..=3, Fault::Meet(Arc::clone(&barrier)));
+        proxy.inject(Step::TagPut, ONCE, moved(barrier));
+        proxy.inject(None, ALWAYS, Fault::Late(Duration::from_millis(40)));
+        let run = push(&world, &proxy);
+        assert_there(registry, &proxy, &run);
+        let seen = proxy.count(Step::ManifestHead);
+        assert!(heads.contains(&seen), "{seen}, not {heads:?}: {:#?}", proxy.seen());
     }
 }
 

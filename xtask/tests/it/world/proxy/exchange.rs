@@ -58,6 +58,7 @@ impl Exchange<'_> {
                 return Ok(false);
             }
             Some(Fault::Meet(barrier)) => drop(barrier.wait()),
+            Some(Fault::Late(time)) => std::thread::sleep(*time),
             _ => {}
         }
         skip(&mut self.client, unread)?;
@@ -115,6 +116,7 @@ impl Exchange<'_> {
     ) -> io::Result<bool> {
         match fault {
             Some(Fault::AnswerLost) => return Ok(false),
+            Some(Fault::AnswerMeets(barrier)) => drop(barrier.wait()),
             Some(Fault::Kill(Moment::After)) => {
                 self.state.kill();
                 return Ok(false);

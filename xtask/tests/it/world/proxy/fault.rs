@@ -198,6 +198,10 @@ pub enum Fault {
     Kill(Moment),
     /// It waits for others, and then passes.
     Meet(Arc<Barrier>),
+    /// Its answer waits for others.
+    AnswerMeets(Arc<Barrier>),
+    /// It passes after this time, as from far away.
+    Late(Duration),
 }
 
 /// The digest of something that nobody has.
