@@ -61,6 +61,30 @@ pub fn map_until<T: Sync, R: Send>(
     results.into_iter().map(|result| result.with_context(panicked)).collect()
 }
 
+/// Does two things at once. `stop` is called at the first failure, to end the other; that failure
+/// is returned.
+pub fn both<A: Send, B>(
+    stop: impl Fn() + Sync,
+    one: impl FnOnce() -> Result<A> + Send,
+    other: impl FnOnce() -> Result<B>,
+) -> Result<(A, B)> {
+    let failed = Mutex::new(None);
+    let fail = |error| {
+        locked(&failed).get_or_insert(error);
+        stop();
+    };
+    let (one, other) = thread::scope(|scope| {
+        let one = scope.spawn(|| one().map_err(&fail));
+        let other = other().map_err(&fail);
+        (one.join(), other)
+    });
+    match (one, other) {
+        (Ok(Ok(one)), Ok(other)) => Ok((one, other)),
+        (Err(_), _) => Err(panicked()),
+        _ => Err(failed.into_inner().ok().flatten().unwrap_or_else(panicked)),
+    }
+}
+
 /// What came of the work of a thread.
 pub fn join<T>(thread: ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
     thread.join().unwrap_or_else(|_| Err(panicked()))
@@ -102,6 +126,24 @@ mod tests {
             anyhow::bail!("it was given up");
         });
         assert_eq!(failed.unwrap_err().to_string(), "the cause");
+    }
+
+    #[test]
+    fn of_two_things_the_first_failure_is_told() {
+        assert_eq!(both(|| {}, || Ok(1), || Ok("two")).unwrap(), (1, "two"));
+        for first in [true, false] {
+            let stopped = std::sync::atomic::AtomicBool::new(false);
+            let stop = || stopped.store(true, Ordering::Release);
+            let part = |fails: bool| -> Result<()> {
+                anyhow::ensure!(!fails, "the cause");
+                while !stopped.load(Ordering::Acquire) {
+                    thread::yield_now();
+                }
+                anyhow::bail!("it was given up");
+            };
+            let failed = both(stop, || part(first), || part(!first));
+            assert_eq!(failed.unwrap_err().to_string(), "the cause");
+        }
     }
 
     #[test]

@@ -107,6 +107,7 @@ pub fn make<'lock>(
 ) -> Result<Made<'lock>> {
     let staging = Staging::open(&locks.dist)?;
     let bases = bases::all(plan, cache, registry, term)?;
+    images::expect(plan, &bases, registry);
     let (binaries, mut left_out, cargo) = match source {
         Source::Cargo(network) => binaries(plan, project, *network, term)?,
         Source::Shards(shards) => {
@@ -198,6 +199,7 @@ pub fn images_alone(
 ) -> Result<Outcome<'static>> {
     let _lock = lock_target(project, term)?;
     let bases = bases::all(plan, cache, registry, term)?;
+    images::expect(plan, &bases, registry);
     let (binaries, left_out, cargo) = binaries(plan, project, network, term)?;
     let licenses = licenses::of(plan, &binaries, cache, term)?;
     let images = images(plan, &bases, &binaries, &licenses, cache, registry, term)?;

@@ -2,9 +2,7 @@
 //! layers are made. An answer only saves time. Without one the request is sent in its turn, and
 //! no answer is used before the registry has answered as what it was taken for.
 
-use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -17,6 +15,10 @@ use crate::digest::Digest;
 use crate::http::{Origin, Scheme};
 use crate::oci::LayerEvent;
 use crate::reference::{Repository, Tag};
+
+mod pending;
+
+use pending::{Pending, Promise, promise};
 
 /// An older answer counts as none: others may have written meanwhile.
 const FRESH: Duration = Duration::from_secs(30);
@@ -66,7 +68,7 @@ struct State {
     /// Whether there are threads that send requests.
     is_open: bool,
     jobs: VecDeque<Job>,
-    answers: BTreeMap<(Repository, Asked), VecDeque<Receiver<Answer>>>,
+    answers: BTreeMap<(Repository, Asked), VecDeque<Pending<Answer>>>,
     logins: BTreeMap<Repository, Login>,
     /// The registries that connections were opened to.
     connected: BTreeSet<String>,
@@ -82,9 +84,9 @@ enum Job {
     Login(Repository, Vec<Repository>),
     /// Opens a connection.
     Connect(Repository),
-    Ask(Repository, Asked, Sender<Answer>),
+    Ask(Repository, Asked, Promise<Answer>),
     /// Cancels an upload that is not needed.
-    Cancel(Site, Receiver<Answer>),
+    Cancel(Site, Pending<Answer>),
 }
 
 /// What became of an early login.
@@ -106,19 +108,26 @@ impl Drop for Closing<'_, '_> {
 
 /// The answer to whether a blob exists, which may come while that is uploaded.
 pub(super) struct Rival {
-    receiver: Option<Receiver<Answer>>,
+    asked: Option<Pending<Answer>>,
     origin: Origin,
-    won: Cell<bool>,
 }
 
 impl Rival {
     /// Whether the registry has said by now that the blob exists.
     pub fn won(&self) -> bool {
-        if let Some(Ok(answer)) = self.receiver.as_ref().map(Receiver::try_recv) {
-            let exists = matches!(answer.said, Said::Exists(true));
-            self.won.set(exists && answer.origin == self.origin);
-        }
-        self.won.get()
+        let says = |answer: &Answer| answer.exists(&self.origin);
+        self.asked.as_ref().and_then(|it| it.peek(says)).unwrap_or(false)
+    }
+}
+
+impl Answer {
+    /// Whether this server says that what was asked for exists.
+    fn exists(&self, server: &Origin) -> bool {
+        matches!(self.said, Said::Exists(true)) && self.origin == *server
+    }
+
+    fn is_fresh(&self) -> bool {
+        self.at.elapsed() < FRESH
     }
 }
 
@@ -277,17 +286,20 @@ impl Registry<'_> {
         locked(&self.early.state).new.get(to).cloned().unwrap_or_default()
     }
 
-    /// Asks early, unless that was done or nobody can. Uploads are asked for several times.
+    /// Asks early, unless that was done lately or nobody can. Uploads are asked for several times.
     pub(super) fn ask_early(&self, to: &Repository, asked: Asked) {
         self.early.change(|state| {
             if !state.is_open {
                 return;
             }
             let answers = state.answers.entry((to.clone(), asked.clone())).or_default();
+            if asked != Asked::Upload {
+                answers.retain(|it| it.peek(Answer::is_fresh) != Some(false));
+            }
             if answers.is_empty() || asked == Asked::Upload {
-                let (sender, receiver) = mpsc::channel();
-                answers.push_back(receiver);
-                state.jobs.push_back(Job::Ask(to.clone(), asked, sender));
+                let (promise, pending) = promise();
+                answers.push_back(pending);
+                state.jobs.push_back(Job::Ask(to.clone(), asked, promise));
             }
         });
     }
@@ -295,45 +307,38 @@ impl Registry<'_> {
     /// Waits for the answer to what was asked early; `None` if it was not, or without an answer
     /// that counts.
     pub(super) fn told(&self, site: &Site, asked: &Asked) -> Option<Said> {
-        let answer = self.receiver(site, asked)?.recv().ok()?;
-        let is_fresh = answer.at.elapsed() < FRESH || *asked == Asked::Upload;
-        (is_fresh && answer.origin == site.server.origin).then_some(answer.said)
+        let answer = self.pending(site, asked, VecDeque::pop_front)?.take()?;
+        let counts = answer.is_fresh() || *asked == Asked::Upload;
+        (counts && answer.origin == site.server.origin).then_some(answer.said)
     }
 
-    /// Whether an early answer says that the tag names the digest. It can be told again.
+    /// Whether an early answer says that the tag names the digest.
     pub(super) fn names(&self, site: &Site, tag: &Tag, digest: Digest) -> bool {
-        let asked = Asked::Tag(tag.clone());
-        let Some(answer) = self.receiver(site, &asked).and_then(|it| it.recv().ok()) else {
-            return false;
+        let first = |answers: &mut VecDeque<_>| answers.front().cloned();
+        let pending = self.pending(site, &Asked::Tag(tag.clone()), first);
+        let says = |answer: &Answer| {
+            let named = matches!(answer.said, Said::Named(named) if named == Some(digest));
+            named && answer.is_fresh() && answer.origin == site.server.origin
         };
-        let named = matches!(answer.said, Said::Named(named) if named == Some(digest));
-        let is_of_it = answer.origin == site.server.origin;
-        let (key, again) = ((site.repository.clone(), asked), answered_by(answer));
-        self.early.change(|state| state.answers.entry(key).or_default().push_back(again));
-        named && is_of_it
+        pending.and_then(|it| it.look(says)).unwrap_or(false)
     }
 
-    fn receiver(&self, site: &Site, asked: &Asked) -> Option<Receiver<Answer>> {
+    /// One of the answers to what was asked early.
+    fn pending(
+        &self,
+        site: &Site,
+        asked: &Asked,
+        choose: impl FnOnce(&mut VecDeque<Pending<Answer>>) -> Option<Pending<Answer>>,
+    ) -> Option<Pending<Answer>> {
         let key = (site.repository.clone(), asked.clone());
-        locked(&self.early.state).answers.get_mut(&key)?.pop_front()
-    }
-
-    /// Whether an early answer has said that the blob exists. It can be told again.
-    pub(super) fn is_known_to_exist(&self, site: &Site, digest: Digest, size: u64) -> bool {
-        let key = (site.repository.clone(), Asked::Blob(digest, size));
-        let mut state = locked(&self.early.state);
-        let Some(answers) = state.answers.get_mut(&key) else { return false };
-        let Some(answer) = answers.front().and_then(|it| it.try_recv().ok()) else { return false };
-        let exists = matches!(answer.said, Said::Exists(true));
-        let is_of_it = answer.origin == site.server.origin;
-        *answers = VecDeque::from([answered_by(answer)]);
-        exists && is_of_it
+        locked(&self.early.state).answers.get_mut(&key).and_then(choose)
     }
 
     /// The early question whether a blob exists, for who uploads it meanwhile.
     pub(super) fn rival(&self, site: &Site, digest: Digest, size: u64) -> Rival {
-        let receiver = self.receiver(site, &Asked::Blob(digest, size));
-        Rival { receiver, origin: site.server.origin.clone(), won: Cell::new(false) }
+        let first = |answers: &mut VecDeque<_>| answers.front().cloned();
+        let asked = self.pending(site, &Asked::Blob(digest, size), first);
+        Rival { asked, origin: site.server.origin.clone() }
     }
 
     /// Waits for the early login, and fails with its error.
@@ -357,20 +362,24 @@ impl Registry<'_> {
 
     /// Lets the threads end: nothing more is asked, and uploads are cancelled.
     fn close(&self) {
+        let mut unused = Vec::new();
+        self.early.change(|state| {
+            for ((to, asked), answers) in std::mem::take(&mut state.answers) {
+                // Nothing that counts was initiated before the login.
+                if asked == Asked::Upload && matches!(state.logins.get(&to), Some(Login::Done)) {
+                    unused.push((to, answers));
+                }
+            }
+        });
+        let cancels = unused.into_iter().filter_map(|(to, answers)| {
+            let site = self.site(&to, Access::Push, &[]).ok()?;
+            Some(answers.into_iter().map(move |it| Job::Cancel(site.clone(), it)))
+        });
+        let cancels: Vec<Job> = cancels.flatten().collect();
         self.early.change(|state| {
             state.is_open = false;
             state.jobs.retain(|job| matches!(job, Job::Cancel(..)));
-            for ((to, asked), receivers) in std::mem::take(&mut state.answers) {
-                // Nothing that counts was initiated before the login.
-                let is_known = matches!(state.logins.get(&to), Some(Login::Done));
-                let site = (is_known && asked == Asked::Upload)
-                    .then(|| self.site(&to, Access::Push, &[]).ok())
-                    .flatten();
-                if let Some(site) = site {
-                    let unused = receivers.into_iter().map(|it| Job::Cancel(site.clone(), it));
-                    state.jobs.extend(unused);
-                }
-            }
+            state.jobs.extend(cancels);
         });
     }
 
@@ -385,13 +394,13 @@ impl Registry<'_> {
                         self.http.open_ahead(&site.server.origin);
                     }
                 }
-                Job::Ask(to, asked, sender) => {
+                Job::Ask(to, asked, promise) => {
                     if let Some(answer) = self.answer(&to, &asked) {
-                        drop(sender.send(answer));
+                        promise.keep(answer);
                     }
                 }
-                Job::Cancel(site, receiver) => {
-                    if let Ok(Answer { said: Said::Initiated(upload), .. }) = receiver.recv() {
+                Job::Cancel(site, asked) => {
+                    if let Some(Answer { said: Said::Initiated(upload), .. }) = asked.take() {
                         self.cancel(&site, &upload.url);
                     }
                 }
@@ -461,13 +470,6 @@ impl Registry<'_> {
         let (scopes, timing) = (super::scopes(to, Access::Push, &[]), Timing::Presumed);
         Ok(Site { server, repository: to.clone(), scopes, timing })
     }
-}
-
-/// Where the answer can be taken from again.
-fn answered_by(answer: Answer) -> Receiver<Answer> {
-    let (sender, receiver) = mpsc::channel();
-    drop(sender.send(answer));
-    receiver
 }
 
 fn failed_before() -> anyhow::Error {

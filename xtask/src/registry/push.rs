@@ -134,38 +134,13 @@ impl Registry<'_> {
         let asked = queries(&manifests, &blobs, tags, &new);
         asked.iter().for_each(|asked| self.ask_early(to, asked.clone()));
         self.await_login(to)?;
-        let site = match self.site(to, Access::Push, &sources) {
-            // Some token servers reject all scopes if they reject one. Mounts only save time.
-            Err(error) if !sources.is_empty() && matches!(status(&error), Some(400..=404)) => {
-                sources.clear();
-                self.site(to, Access::Push, &[])?
-            }
-            site => site?,
-        };
+        let site = self.site_for_push(to, &mut sources)?;
         // A repository that has all layers has all blobs.
         let source = others.iter().chain(holder(root)).find(|other| sources.contains(other));
         let new = self.open_uploads(&site, root, &blobs, tags, new);
         let asked = queries(&manifests, &blobs, tags, &new);
-        let (existing, tags) = self.existing(&site, asked)?;
-        let missing: Vec<&SourceBlob> =
-            blobs.iter().filter(|blob| !existing.contains(&blob.digest)).collect();
-        let total: u64 = missing.iter().map(|blob| blob.size).sum();
-        if total > 0 {
-            let size = crate::term::size(total);
-            // Not all of this is sent if some blobs are mounted.
-            let what = format!("{to}, which lacks {size} in {} blobs", missing.len());
-            self.term.step("push", what);
-        }
-        let bar = self.term.bar("push", total);
         let sent = Mutex::new(Sent::default());
-        let stop = || self.http.stop();
-        let delivered = parallel::map_until(&missing, self.jobs, stop, |blob| {
-            let delivery = self.deliver(&site, blob, source, &bar)?;
-            locked(&sent).count(delivery, blob.size);
-            Ok(())
-        });
-        bar.finish_and_clear();
-        delivered?;
+        let (existing, tags) = self.deliver_missing(&site, &blobs, source, asked, &sent)?;
         self.cancel_unused(&site);
         let digest = root.digest();
         // A referrer is put again: its subject may not list it yet.
@@ -173,6 +148,7 @@ impl Registry<'_> {
         let (children, last): (Vec<&Raw>, Vec<&Raw>) =
             manifests.into_iter().filter(absent).partition(|raw| raw.digest() != digest);
         let is_open = own == Naming::WithTag && !existing.contains(&digest);
+        let stop = || self.http.stop();
         let put = |level: &[&Raw]| {
             locked(&sent).manifests += level.len();
             parallel::map_until(level, self.jobs, stop, |raw| {
@@ -188,6 +164,67 @@ impl Registry<'_> {
         }
         let sent = *locked(&sent);
         Ok(Pushed { site, root: root.clone(), is_open, sent, tags })
+    }
+
+    /// The site with a token for the push, and for mounts from the sources, or from none.
+    fn site_for_push(&self, to: &Repository, sources: &mut Vec<Repository>) -> Result<Site> {
+        match self.site(to, Access::Push, sources) {
+            // Some token servers reject all scopes if they reject one. Mounts only save time.
+            Err(error) if !sources.is_empty() && matches!(status(&error), Some(400..=404)) => {
+                sources.clear();
+                self.site(to, Access::Push, &[])
+            }
+            site => site,
+        }
+    }
+
+    /// Delivers the blobs that the registry lacks. Returns what it has of what was asked for. What
+    /// is new is uploaded while the registry says what it has of the rest.
+    fn deliver_missing(
+        &self,
+        site: &Site,
+        blobs: &[SourceBlob],
+        source: Option<&Repository>,
+        asked: Vec<Asked>,
+        sent: &Mutex<Sent>,
+    ) -> Result<(BTreeSet<Digest>, TagDigests)> {
+        let (opened, others): (Vec<&SourceBlob>, Vec<&SourceBlob>) =
+            blobs.iter().partition(|blob| locked(&blob.opened).is_some());
+        let stop = || self.http.stop();
+        let deliver = |blobs: &[&SourceBlob], bar: &ProgressBar| {
+            parallel::map_until(blobs, self.jobs, stop, |blob| {
+                let delivery = self.deliver(site, blob, source, bar)?;
+                locked(sent).count(delivery, blob.size);
+                Ok(())
+            })
+        };
+        let bar = self.term.bar("push", size_of(&opened));
+        let look_and_deliver = || {
+            let (existing, tags) = self.existing(site, asked)?;
+            let absent = others.iter().filter(|blob| !existing.contains(&blob.digest));
+            let absent: Vec<&SourceBlob> = absent.copied().collect();
+            let more = size_of(&absent);
+            let total = size_of(&opened) + more;
+            if total > 0 {
+                // Not all of this is sent if some blobs are mounted.
+                let (size, count) = (crate::term::size(total), opened.len() + absent.len());
+                let what = format!("{}, which lacks {size} in {count} blobs", site.repository);
+                self.term.step("push", what);
+            }
+            if bar.is_hidden() {
+                let bar = self.term.bar("push", more);
+                let delivered = deliver(&absent, &bar);
+                bar.finish_and_clear();
+                delivered?;
+            } else {
+                bar.inc_length(more);
+                deliver(&absent, &bar)?;
+            }
+            Ok((existing, tags))
+        };
+        let delivered = parallel::both(stop, look_and_deliver, || deliver(&opened, &bar));
+        bar.finish_and_clear();
+        Ok(delivered?.0)
     }
 
     /// What was made in this run for the repository: layers, and all that names them.
@@ -222,7 +259,7 @@ impl Registry<'_> {
         let is_new = |blob: &&SourceBlob| new.contains(&blob.digest);
         let mut asked = BTreeSet::new();
         for blob in blobs.iter().filter(is_new) {
-            if self.is_known_to_exist(site, blob.digest, blob.size) {
+            if self.rival(site, blob.digest, blob.size).won() {
                 asked.insert(blob.digest);
                 continue;
             }
@@ -392,6 +429,11 @@ impl Registry<'_> {
         answers::ensure_put(&response, &raw.digest())?;
         Ok(response)
     }
+}
+
+/// In bytes.
+fn size_of(blobs: &[&SourceBlob]) -> u64 {
+    blobs.iter().map(|blob| blob.size).sum()
 }
 
 /// The repository that has all layers of the image.

@@ -57,6 +57,18 @@ pub fn images(
     Ok(images)
 }
 
+/// Asks the registry for what is known of images before their programs are compiled: what their
+/// tags name, and the layers of their bases.
+pub fn expect(plan: &Plan, bases: &[Base], registry: &Registry<'_>) {
+    for (image, base) in plan.images.iter().zip(bases) {
+        image.destinations().iter().for_each(|to| registry.expect_tags(to, &image.tags(to)));
+        let Some(to) = image.destinations().first().copied() else { continue };
+        for layer in base.layers() {
+            registry.expect_layer(to, LayerEvent::Kept(layer), image.platforms.len());
+        }
+    }
+}
+
 /// The image without the platforms whose programs could not be built, which were
 /// listed; `None` where no platform is left.
 fn buildable(plan: &ImagePlan, binaries: &Binaries) -> Option<ImagePlan> {
