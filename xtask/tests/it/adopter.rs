@@ -45,8 +45,8 @@ fn an_xtask_of_two_files_releases_its_workspace_and_not_itself() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().canonicalize().unwrap();
     write(&root);
-    // Kept between runs, for the library takes a while to compile.
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("adopter");
+    // This repository's own: its xtask has compiled the dependencies there, by the same profile.
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
     // cargo takes out of the lock file what only this checkout needs.
     let mut cargo = Command::new("cargo");
     let resolved = cargo.args(["metadata", "--format-version=1"]).current_dir(&root).output();
@@ -62,7 +62,7 @@ fn an_xtask_of_two_files_releases_its_workspace_and_not_itself() {
     let xtask = |args: &str| {
         let mut cargo = Command::new("cargo");
         cargo.arg("xtask").args(args.split(' ')).args(["--json", "--color", "never"]);
-        cargo.current_dir(&root).env("CARGO_TARGET_DIR", &target);
+        cargo.current_dir(&root).env("CARGO_TARGET_DIR", target);
         cargo.env("DOCKLESS_CACHE", root.join(".cache")).output().unwrap()
     };
     let output = xtask("release --snapshot");

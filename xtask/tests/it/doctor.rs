@@ -605,6 +605,8 @@ fn programs_that_lie_are_listed() {
         ("kubectl", "printf 'Client Version: v1.%05000d\\n' 7"),
         ("rustup", "echo something else 1.0"),
         ("zig", "printf '\\033[31m0.17.1\\n'"),
+        // Python may have another zig.
+        ("python3", "false"),
     ] {
         clinic.program(name, text);
     }
