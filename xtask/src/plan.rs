@@ -74,6 +74,10 @@ pub fn wanted(
     request: &Request,
 ) -> Result<Vec<Wanted>, Vec<Finding>> {
     let (selected, _) = select(config, project, request)?;
+    let unknown = rules::features(&selected, request);
+    if !unknown.is_empty() {
+        return Err(unknown);
+    }
     let all = selected.iter().flat_map(|selected| {
         let extra = generate::extra(selected, project, request);
         let targets = selected.targets.iter().chain(&extra);
@@ -115,7 +119,7 @@ pub fn plan(config: &Config, project: &Project, request: &Request) -> (Option<Pl
     }
     decided.findings.extend(rules::versions(&selected, project, request.mode));
     let profile = profile(config, request);
-    decided.findings.extend(rules::profile(profile));
+    decided.findings.extend(rules::profile(profile, project));
     for selected in &selected {
         decided.add(selected, profile, project, request);
     }
@@ -276,13 +280,13 @@ impl Decided {
         findings.extend(if !is_known {
             Vec::new()
         } else if request.only_images() && images.is_empty() {
-            image::missing(left_out, request)
+            image::missing(left_out, project, request)
         } else if no_plugin && !builds.is_empty() {
             left_out.iter().map(LeftOut::finding).collect()
         } else {
             rules::unbuilt(left_out, builds, request.mode)
         });
-        findings.extend(image::unserved(images, request));
+        findings.extend(image::unserved(images, project, request));
         findings.extend(image::shared_names(images));
         findings.extend(image::forgotten_bases(config, project, request));
     }

@@ -7,7 +7,7 @@ use super::{
     BuildPlan, ImageConfig, ImagePlan, ImagePlatform, LeftOut, Mode, Request, Selected, THIRD_PARTY,
 };
 use crate::config::{self, Base, ImageNode};
-use crate::finding::{Finding, Place, Severity};
+use crate::finding::{Finding, Place, Severity, suggest};
 use crate::project::{self, Project};
 use crate::reference::{Above, Reference, Repository, Tag};
 use crate::target::{Platform, Target};
@@ -34,7 +34,7 @@ pub fn serves(target: &Target, request: &Request) -> bool {
 }
 
 /// What is wrong where a command that makes images alone has none to make.
-pub fn missing(left_out: &[LeftOut], request: &Request) -> Vec<Finding> {
+pub fn missing(left_out: &[LeftOut], project: &Project, request: &Request) -> Vec<Finding> {
     let mut findings: Vec<Finding> = left_out.iter().map(LeftOut::finding).collect();
     if findings.is_empty() {
         let asked: Vec<String> = request.select.platforms.iter().map(Platform::to_string).collect();
@@ -44,13 +44,15 @@ pub fn missing(left_out: &[LeftOut], request: &Request) -> Vec<Finding> {
             format!("no target of the packages is for {}", asked.join(" or "))
         };
         let fix = "see `targets` and the image's `ship`, or name a package with --package";
+        let unknown = request.select.platforms.first();
+        let fix = unknown.map_or_else(|| fix.to_owned(), |asked| nearest(asked, project, fix));
         findings.push(Finding::error("no-image", Place::default(), why, fix));
     }
     findings
 }
 
 /// Platforms that were asked for, and that no image is made for.
-pub fn unserved(images: &[ImagePlan], request: &Request) -> Vec<Finding> {
+pub fn unserved(images: &[ImagePlan], project: &Project, request: &Request) -> Vec<Finding> {
     // A plan without any image is another finding.
     if images.is_empty() {
         return Vec::new();
@@ -63,9 +65,27 @@ pub fn unserved(images: &[ImagePlan], request: &Request) -> Vec<Finding> {
         .map(|asked| {
             let why = format!("no target of the packages is for {asked}");
             let fix = "add it to `targets`, or leave it out of --platform";
+            let fix = nearest(asked, project, fix);
             Finding::error("no-image", Place::item("--platform"), why, fix)
         })
         .collect()
+}
+
+/// A fix that names the most similar platform of those that rustc has targets for, if the one that
+/// was asked for is none of them.
+fn nearest(asked: &Platform, project: &Project, otherwise: &str) -> String {
+    let targets = project.rustc.known().filter_map(|triple| Target::parse(triple).ok());
+    let known: Vec<Platform> = targets.filter_map(|target| target.platform()).collect();
+    if known.iter().any(|platform| asked.distance(platform) == Some(0)) {
+        return otherwise.to_owned();
+    }
+    let names = known.iter().map(|platform| match &*platform.architecture {
+        // Its only variant needs no name.
+        "arm64" => format!("{}/arm64", platform.os),
+        _ => platform.to_string(),
+    });
+    let names: Vec<String> = names.collect();
+    suggest(&asked.to_string(), names.iter().map(String::as_str), otherwise)
 }
 
 /// Names that two images would have.

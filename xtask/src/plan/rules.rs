@@ -251,16 +251,46 @@ pub fn bins(selected: &[Selected<'_>], request: &Request) -> Vec<Finding> {
     unknown.map(finding).collect()
 }
 
-/// A name that no cargo profile can have.
+/// Features given by --features that a package does not have. Those of its dependencies, such as
+/// `serde/derive`, are cargo's to know.
+pub fn features(selected: &[Selected<'_>], request: &Request) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for Selected { package, .. } in selected {
+        let known = || package.features.iter().map(|(name, _)| &**name);
+        let own = request.build.features.iter().filter(|name| !name.contains('/'));
+        findings.extend(own.filter(|name| known().all(|it| it != **name)).map(|name| {
+            let why = format!("{} has no feature {name:?}", package.name);
+            let fix = suggest(
+                name,
+                known(),
+                "see [features] in its Cargo.toml, or name another package with --package",
+            );
+            Finding::error("feature", Place::item("--features"), why, fix)
+        }));
+    }
+    findings
+}
+
+/// The profiles that are there without being defined: cargo's, and `dist`, which is as release.
+/// <https://doc.rust-lang.org/cargo/reference/profiles.html>
+const PROFILES: [&str; 5] = ["dev", "release", "test", "bench", "dist"];
+
+/// A name that no cargo profile has.
 /// <https://doc.rust-lang.org/cargo/reference/profiles.html#custom-profiles>
-pub fn profile(name: &str) -> Option<Finding> {
+pub fn profile(name: &str, project: &Project) -> Option<Finding> {
+    let defined = || project.profiles.iter().map(|profile| &*profile.name);
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_');
-    let fit = !name.is_empty() && name.chars().all(plain);
-    (!fit).then(|| {
-        let why = format!("{name:?} is no name of a profile");
+    let (why, fix) = if name.is_empty() || !name.chars().all(plain) {
         let fix = "name one of letters, digits, `-` and `_`, such as \"release\"";
-        Finding::error("profile", Place::item("profile"), why, fix)
-    })
+        (format!("{name:?} is no name of a profile"), fix.to_owned())
+    } else if PROFILES.into_iter().chain(defined()).all(|known| known != name) {
+        let fix = format!("define it as [profile.{name}] in Cargo.toml, or name another one");
+        let fix = suggest(name, PROFILES.into_iter().chain(defined()), &fix);
+        (format!("there is no profile {name:?}"), fix)
+    } else {
+        return None;
+    };
+    Some(Finding::error("profile", Place::item("profile"), why, fix))
 }
 
 /// The targets that can be built for with what builds them, and why the others can't.

@@ -16,8 +16,8 @@ pub struct Profile {
     pub sets_strip: bool,
 }
 
-/// Reads the definitions in Cargo.toml, in cargo's configuration files and in variables such as
-/// CARGO_PROFILE_DIST_STRIP.
+/// Reads the definitions in Cargo.toml, in cargo's configuration files and in the variables
+/// CARGO_PROFILE_NAME_INHERITS and CARGO_PROFILE_NAME_STRIP.
 /// <https://doc.rust-lang.org/cargo/reference/config.html#profile>
 pub fn read(root: &Path, env: &Env) -> Result<Vec<Profile>> {
     let mut profiles = Vec::new();
@@ -36,10 +36,14 @@ pub fn read(root: &Path, env: &Env) -> Result<Vec<Profile>> {
             toml::from_str(&text).with_context(|| format!("read {}", file.display()))?;
         profiles.extend(defined(&table));
     }
-    let variables = env.iter().filter_map(|(name, _)| {
-        let name = name.to_str()?.strip_prefix("CARGO_PROFILE_")?.strip_suffix("_STRIP")?;
-        let name = name.to_lowercase().replace('_', "-");
-        Some(Profile { name, inherits: None, sets_strip: true })
+    let variables = env.iter().filter_map(|(name, value)| {
+        let key = name.to_str()?.strip_prefix("CARGO_PROFILE_")?;
+        let (name, inherits) = match key.strip_suffix("_INHERITS") {
+            Some(name) => (name, Some(value.to_string_lossy().into_owned())),
+            None => (key.strip_suffix("_STRIP")?, None),
+        };
+        let sets_strip = inherits.is_none();
+        Some(Profile { name: name.to_lowercase().replace('_', "-"), inherits, sets_strip })
     });
     profiles.extend(variables);
     Ok(profiles)

@@ -47,16 +47,20 @@ impl Rustc {
         if self.common(target) || self.targets.iter().any(|known| known == target) {
             return Ok(());
         }
-        let known = self.targets.iter().map(String::as_str).chain(DEFAULT_TARGETS).chain(COMMON);
         // A few letters more are less of a difference than a target that hardly anybody means.
         let distance = |known: &str| {
             let rare = if COMMON.contains(&known) { 0 } else { RARE };
             strsim::damerau_levenshtein(known, target) + rare
         };
-        let mut similar: Vec<_> = known.map(|known| (distance(known), known)).collect();
+        let mut similar: Vec<_> = self.known().map(|known| (distance(known), known)).collect();
         similar.sort();
         similar.dedup();
         Err(similar.into_iter().take(3).map(|(_, known)| known).collect())
+    }
+
+    /// The targets of which it is known that rustc knows them. One may come twice.
+    pub fn known(&self) -> impl Iterator<Item = &str> {
+        self.targets.iter().map(String::as_str).chain(DEFAULT_TARGETS).chain(COMMON)
     }
 
     /// rustup's name of the toolchain, if rustup installed it.

@@ -124,6 +124,40 @@ fn names_on_the_command_line_are_checked() {
         .no_result()
         .says("error: --bin: no package that is built has a binary \"gamma\"\n")
         .says("  help: binaries are: alpha, beta\n");
+    for (args, why, fix) in [
+        (
+            "build --profile relase",
+            "profile: there is no profile \"relase\"",
+            "did you mean `release`?",
+        ),
+        (
+            "build --profile odd",
+            "profile: there is no profile \"odd\"",
+            "define it as [profile.odd] in Cargo.toml, or name another one",
+        ),
+        (
+            "build --package alpha --features tls",
+            "--features: alpha has no feature \"tls\"",
+            "see [features] in its Cargo.toml, or name another package with --package",
+        ),
+        (
+            "image --platform linux/arm46",
+            "no target of the packages is for linux/arm46",
+            "did you mean `linux/arm64`?",
+        ),
+        (
+            "image --platform linux/amd64 --platform linux/arm46",
+            "--platform: no target of the packages is for linux/arm46",
+            "did you mean `linux/arm64`?",
+        ),
+    ] {
+        let run = world.run(args);
+        run.ends_with(1).no_result().says(&format!("error: {why}\n"));
+        run.says(&format!("  help: {fix}\n"));
+    }
+    assert!(!world.path("target").exists(), "nothing compiles before that");
+    let mut own = world.tool(["build", "--package", "alpha", "--profile", "own"]);
+    crate::world::run(own.env("CARGO_PROFILE_OWN_INHERITS", "dev")).ends_with(0);
 }
 
 #[test]
