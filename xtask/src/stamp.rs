@@ -55,6 +55,8 @@ pub fn put(mut program: Vec<u8>, list: &[u8]) -> Result<Vec<u8>> {
                 return Ok(program);
             }
             add(format, &mut program, LIST, list)?;
+            // The name of a damaged section may begin where the new name is put.
+            one(format, &Input::open(&program[..])?, LIST)?;
         }
     }
     Ok(program)

@@ -114,6 +114,28 @@ fn damage_does_no_harm() {
     }
 }
 
+/// A section whose name begins behind the names of all would get the name of the new one.
+#[test]
+fn a_section_that_would_have_the_lists_name_is_refused() {
+    let (target, program) = programs().swap_remove(0);
+    let packed = list(3).pack().unwrap();
+    let mut program = put(program, &packed).unwrap();
+    let number = |program: &[u8], at: usize, size: usize| {
+        let bytes = &program[at..at + size];
+        bytes.iter().rev().fold(0, |number, byte| number << 8 | usize::from(*byte))
+    };
+    assert_eq!((program[4], program[5]), (2, 1), "{target} has 64 bits, the lowest first");
+    // e_shoff, e_shentsize, e_shnum and e_shstrndx; in a header sh_name is at 0, and sh_size at 32.
+    let (table, entry) = (number(&program, 40, 8), number(&program, 58, 2));
+    let [last, names] = [number(&program, 60, 2) - 1, number(&program, 62, 2)]
+        .map(|section| table + section * entry);
+    let size = u32::try_from(number(&program, names + 32, 8)).unwrap();
+    program[last..last + 4].copy_from_slice(&size.to_le_bytes());
+    assert_eq!(lists(&program[..]).unwrap(), Some(vec![None]));
+    let error = put(program, &packed).unwrap_err();
+    assert!(error.to_string().contains("has 2 sections .dep-v0"), "{error:#}");
+}
+
 #[test]
 fn a_section_that_claims_too_much_is_refused() {
     let packed = list(3).pack().unwrap();
