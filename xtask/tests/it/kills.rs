@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::world::strace::{THREADS, WRITES, injected, is_killed, may_trace, some_writes};
-use crate::world::{HOST, Run, World, assert_whole, contents, names, said, stride};
+use crate::world::{HOST, Run, World, assert_whole, contents, names, said};
 
 mod locks;
 
@@ -91,8 +91,7 @@ fn killed_before_any_change_of_a_folder_dist_is_whole_or_absent() {
     for calls in
         ["?mkdir,?mkdirat", "?rename,?renameat,?renameat2", "?unlink", "?unlinkat", "?rmdir"]
     {
-        let counts = (1..100).step_by(stride());
-        for (count, with_dist) in counts.flat_map(|count| [(count, true), (count, false)]) {
+        for (count, with_dist) in (1..100).flat_map(|count| [(count, true), (count, false)]) {
             if !with_dist {
                 fs::remove_dir_all(world.dist()).ok();
             }

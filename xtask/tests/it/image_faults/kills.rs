@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::{assert_blobs, assert_same, configure, tags, with_asset};
 use crate::world::running::says_that_it_waits;
 use crate::world::strace::{THREADS, WRITES, injected, is_killed, may_trace, some_writes};
-use crate::world::{World, contents, judge, names, run, said, skipped, stride};
+use crate::world::{World, contents, judge, names, run, said, skipped};
 
 /// Requires that a killed run left nothing that is half done: blobs in the cache are
 /// what they are called, and so are those in a layout, which is valid once it is one.
@@ -112,7 +112,7 @@ fn killed_before_any_change_of_a_folder_what_is_there_is_whole() {
         ]
         .map(|calls| (*args, calls))
     }) {
-        for (count, empty) in (1..60).step_by(stride()).map(|count| (count, count % 2 == 0)) {
+        for (count, empty) in (1..60).map(|count| (count, count % 2 == 0)) {
             fs::remove_dir_all(world.outside("cache")).ok();
             if empty {
                 fs::remove_dir_all(world.dist()).ok();
@@ -153,7 +153,7 @@ fn killed_before_any_change_of_a_folder_what_is_there_is_whole() {
     let never = |args: &str, calls: &str| args.contains("--output") && calls.contains("link");
     let met = |((args, calls), kills): (&(&str, &str), &u32)| (*kills > 0) != never(args, calls);
     assert!(kills.len() == 8 && kills.iter().all(met), "{kills:?}");
-    assert!(kills.values().sum::<u32>() as usize >= 20 / stride(), "{kills:?}");
+    assert!(kills.values().sum::<u32>() >= 20, "{kills:?}");
 }
 
 fn started(world: &World, args: &str, cache: &Path) -> Child {

@@ -8,7 +8,7 @@ use std::thread::scope;
 use super::*;
 use crate::world::keys::{KEY, KEY_PART, verify};
 use crate::world::proxy::{ALWAYS, Fault, ONCE, Step};
-use crate::world::{said, stride};
+use crate::world::said;
 
 /// All that a run asks for that signs an image.
 const STEPS: [Step; 11] = [
@@ -109,7 +109,6 @@ fn every_fault_while_signing_ends_well_or_in_one_clear_error() {
             }
         }
     }
-    let cells: Vec<_> = cells.into_iter().step_by(stride()).collect();
     let (next, ends) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     scope(|scope| {
         for _ in 0..8 {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::world::proxy::{ALWAYS, Fault, ONCE, Place, Step, refusal};
-use crate::world::{said, stride};
+use crate::world::said;
 
 /// What a cell does with the registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -346,7 +346,7 @@ fn every_fault_at_every_step_ends_well_or_in_one_clear_error() {
     let Some(registry) = Registry::shared() else { return };
     let world = impatient();
     push_by_hand(&registry.host, SOURCE, "1", image());
-    let cells: Vec<Cell> = cells().into_iter().step_by(stride()).collect();
+    let cells = cells();
     let (next, outcomes) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     scope(|scope| {
         for _ in 0..12 {

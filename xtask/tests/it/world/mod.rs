@@ -563,20 +563,9 @@ pub fn judge(name: &str) -> Option<PathBuf> {
     found
 }
 
-/// Whether this run takes its time for what is slow.
-fn judges_all() -> bool {
-    std::env::var_os("JUDGES").is_some_and(|value| value == "all")
-}
-
-/// The step through the cells of a large table, and through the instants at which a run is killed:
-/// every third is tried, and with JUDGES=all each.
-pub fn stride() -> usize {
-    if judges_all() { 1 } else { 3 }
-}
-
 /// The same for a judge that takes long to install: only with JUDGES=all must it be there.
 pub fn slow_judge(name: &str) -> Option<PathBuf> {
-    if judges_all() {
+    if std::env::var_os("JUDGES").is_some_and(|value| value == "all") {
         return judge(name);
     }
     let found = on_path(name);
