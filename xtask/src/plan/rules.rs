@@ -257,8 +257,10 @@ pub fn features(selected: &[Selected<'_>], request: &Request) -> Vec<Finding> {
     let mut findings = Vec::new();
     for Selected { package, .. } in selected {
         let known = || package.features.iter().map(|(name, _)| &**name);
-        let own = request.build.features.iter().filter(|name| !name.contains('/'));
-        findings.extend(own.filter(|name| known().all(|it| it != **name)).map(|name| {
+        // cargo takes several in one argument, parted by spaces, too.
+        let all = request.build.features.iter().flat_map(|names| names.split_whitespace());
+        let own = all.filter(|name| !name.contains('/'));
+        findings.extend(own.filter(|name| known().all(|it| it != *name)).map(|name| {
             let why = format!("{} has no feature {name:?}", package.name);
             let fix = suggest(
                 name,

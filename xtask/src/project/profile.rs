@@ -1,6 +1,7 @@
 //! The profiles that the root manifest and cargo's configuration define.
 
-use std::path::Path;
+use std::collections::{BTreeSet, VecDeque};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
@@ -26,14 +27,19 @@ pub fn read(root: &Path, env: &Env) -> Result<Vec<Profile>> {
     let above = root.ancestors().map(|dir| dir.join(".cargo"));
     let configs =
         above.chain(home).flat_map(|dir| ["config", "config.toml"].map(|name| dir.join(name)));
-    for file in std::iter::once(root.join("Cargo.toml")).chain(configs) {
-        if !file.is_file() {
+    let mut files: VecDeque<PathBuf> =
+        std::iter::once(root.join("Cargo.toml")).chain(configs).collect();
+    // Files that include each other in a circle are read once.
+    let mut seen = BTreeSet::new();
+    while let Some(file) = files.pop_front() {
+        if !file.is_file() || !seen.insert(file.clone()) {
             continue;
         }
         let text = String::from_utf8(files::read_foreign(&file, limits::SETTINGS)?)
             .with_context(|| format!("read {}", file.display()))?;
         let table: toml::Table =
             toml::from_str(&text).with_context(|| format!("read {}", file.display()))?;
+        files.extend(included(&table).map(|path| file.with_file_name(path)));
         profiles.extend(defined(&table));
     }
     let variables = env.iter().filter_map(|(name, value)| {
@@ -47,6 +53,13 @@ pub fn read(root: &Path, env: &Env) -> Result<Vec<Profile>> {
     });
     profiles.extend(variables);
     Ok(profiles)
+}
+
+/// The files that a configuration file includes, from its folder.
+/// <https://doc.rust-lang.org/cargo/reference/config.html#include>
+fn included(table: &toml::Table) -> impl Iterator<Item = &str> {
+    let all = table.get("include").and_then(toml::Value::as_array).into_iter().flatten();
+    all.filter_map(|it| it.as_str().or_else(|| it.get("path")?.as_str()))
 }
 
 fn defined(table: &toml::Table) -> Vec<Profile> {

@@ -158,6 +158,12 @@ fn names_on_the_command_line_are_checked() {
     assert!(!world.path("target").exists(), "nothing compiles before that");
     let mut own = world.tool(["build", "--package", "alpha", "--profile", "own"]);
     crate::world::run(own.env("CARGO_PROFILE_OWN_INHERITS", "dev")).ends_with(0);
+    world.run("build --package alpha --features=").ends_with(0);
+    world.file(".cargo/more.toml", "[profile.other]\ninherits = \"dev\"\n");
+    for include in ["[\"more.toml\"]", "[{ path = \"more.toml\" }]"] {
+        world.file(".cargo/config.toml", &format!("include = {include}\n"));
+        world.run("build --package alpha --profile other").ends_with(0);
+    }
 }
 
 #[test]
