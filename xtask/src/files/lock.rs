@@ -104,11 +104,11 @@ impl Lock {
     }
 }
 
-impl Drop for Lock {
+impl Lock {
     /// Empties the file, so that a layout's is the same after each run, or removes it. Whoever
     /// waits for a removed one notices and takes the new one.
     #[expect(clippy::disallowed_methods, reason = "this is the door")]
-    fn drop(&mut self) {
+    fn erase(&self) {
         // A file that stays does no harm: the next run takes it.
         if !self.is_signed || self.file.set_len(0).is_err() {
             return;
@@ -120,6 +120,16 @@ impl Drop for Lock {
         }
         drop(fs::remove_file(&self.path));
         drop(fs::remove_dir(folder));
+    }
+}
+
+impl Drop for Lock {
+    /// Releases the lock by its name, as closing the file may not be enough: a program that
+    /// another thread is just starting holds a copy of it until it runs (flock(2)).
+    fn drop(&mut self) {
+        self.erase();
+        // Otherwise the system releases it with the last copy.
+        drop(self.file.unlock());
     }
 }
 
@@ -337,6 +347,26 @@ mod tests {
         assert!(Lock::try_acquire(&path).unwrap().is_none());
         drop(two);
         assert!(Lock::try_acquire(&path).unwrap().is_some());
+    }
+
+    /// A program that is just being started has a copy of every open file.
+    #[test]
+    fn a_copy_of_the_file_does_not_keep_the_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        type Take = fn(&Path) -> Lock;
+        let takes: [Take; 3] = [
+            alone,
+            |path| Lock::share(path).unwrap(),
+            |path| Lock::try_acquire(path).unwrap().unwrap(),
+        ];
+        for take in takes {
+            let lock = take(&path);
+            let _copy = lock.file.try_clone().unwrap();
+            assert!(Lock::try_acquire(&path).unwrap().is_none());
+            drop(lock);
+            assert!(Lock::try_acquire(&path).unwrap().is_some());
+        }
     }
 
     /// A text that is another's stays, whatever it is; what an earlier version left is known.
