@@ -1,13 +1,16 @@
 //! Linkers, flags and variables in cargo's configuration.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use cargo_config2::{Config, Flags, PathAndArgs, ResolveOptions};
+use toml::{Table, Value};
 
 use super::Project;
+use crate::files::{self, limits};
+use crate::process::Env;
 use crate::target::Target;
 
 /// cargo's configuration in the project's root.
@@ -21,6 +24,47 @@ pub fn read(project: &Project) -> Result<Config> {
         .host_triple(project.rustc.host.clone());
     let context = || format!("read cargo's configuration for {}", project.root.display());
     Config::load_with_options(&project.root, options).with_context(context)
+}
+
+/// The files of cargo's configuration in this folder, as they are written, and those that they
+/// include.
+/// <https://doc.rust-lang.org/cargo/reference/config.html#hierarchical-structure>
+pub fn tables(root: &Path, env: &Env) -> Result<Vec<Table>> {
+    let home = env.get("CARGO_HOME").map(|home| root.join(home));
+    let home = home.or_else(|| Some(Path::new(env.get("HOME")?).join(".cargo")));
+    let above = root.ancestors().map(|dir| dir.join(".cargo"));
+    let dirs = above.chain(home);
+    let mut files: VecDeque<PathBuf> =
+        dirs.flat_map(|dir| ["config", "config.toml"].map(|name| dir.join(name))).collect();
+    let (mut tables, mut seen) = (Vec::new(), BTreeSet::new());
+    while let Some(file) = files.pop_front() {
+        // Files that include each other in a circle are read once.
+        if !seen.insert(file.clone()) {
+            continue;
+        }
+        let Some(table) = table(&file)? else { continue };
+        files.extend(included(&table).map(|path| file.with_file_name(path)));
+        tables.push(table);
+    }
+    Ok(tables)
+}
+
+/// A file in TOML; `None` where there is none.
+pub fn table(file: &Path) -> Result<Option<Table>> {
+    if !file.is_file() {
+        return Ok(None);
+    }
+    let context = || format!("read {}", file.display());
+    let text = String::from_utf8(files::read_foreign(file, limits::SETTINGS)?);
+    let text = text.with_context(context)?;
+    toml::from_str(&text).map(Some).with_context(context)
+}
+
+/// The files that a configuration file includes, from its folder.
+/// <https://doc.rust-lang.org/cargo/reference/config.html#include>
+fn included(table: &Table) -> impl Iterator<Item = &str> {
+    let all = table.get("include").and_then(Value::as_array).into_iter().flatten();
+    all.filter_map(|it| it.as_str().or_else(|| it.get("path")?.as_str()))
 }
 
 /// The variables that the configuration sets for builds unless the environment does.

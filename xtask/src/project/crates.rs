@@ -85,6 +85,11 @@ pub struct Dependency {
     pub kind: Kind,
 }
 
+impl Dependency {
+    /// The least in the order of dependencies.
+    pub const FIRST: Dependency = Dependency { index: 0, kind: Kind::Normal };
+}
+
 /// What a dependency is needed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Kind {
@@ -310,24 +315,28 @@ impl<'a> Nodes<'a> {
     }
 }
 
-/// Some of the crates, given by their places in ascending order, with all that they depend on.
-/// `root` is the one that is built for its own sake.
-pub fn part<'a>(
-    all: &[Found<'a>],
-    places: impl Iterator<Item = usize>,
-    root: usize,
-) -> Vec<Found<'a>> {
-    let places: Vec<usize> = places.collect();
+/// A crate of a larger graph, as a part of that has it.
+pub struct Part {
+    /// Its place in the list of the larger graph.
+    pub place: usize,
+    /// Sorted.
+    pub features: Vec<String>,
+    /// What it uses, by places in the larger graph, sorted.
+    pub dependencies: Vec<Dependency>,
+    pub root: bool,
+}
+
+/// The graph of some of the crates, given in the order of their places.
+pub fn part<'a>(all: &[Found<'a>], parts: Vec<Part>) -> Vec<Found<'a>> {
     let moved: BTreeMap<usize, usize> =
-        places.iter().enumerate().map(|(to, from)| (*from, to)).collect();
-    let part = places.iter().map(|at| {
-        let (krate, package) = &all[*at];
-        let kept = krate
-            .dependencies
+        parts.iter().enumerate().map(|(to, from)| (from.place, to)).collect();
+    let part = parts.into_iter().map(|Part { place, features, dependencies, root }| {
+        let (krate, package) = &all[place];
+        let kept = dependencies
             .iter()
             .filter_map(|it| Some(Dependency { index: *moved.get(&it.index)?, ..*it }));
         let dependencies = kept.collect();
-        (Crate { root: *at == root, dependencies, ..krate.clone() }, *package)
+        (Crate { root, features, dependencies, ..krate.clone() }, *package)
     });
     part.collect()
 }

@@ -21,6 +21,7 @@ mod alone;
 mod ask;
 mod keys;
 mod platform;
+mod rules;
 #[cfg(test)]
 mod tests;
 
@@ -276,7 +277,7 @@ fn resolve<'w>(
     answers: &Answers<'_>,
     asks: &[Ask<'w>],
 ) -> Result<Vec<(&'w Wanted, Graph)>> {
-    let (mut graphs, asks) = split(listed, answers, asks, query.project)?;
+    let (mut graphs, asks) = split(query, listed, answers, asks)?;
     if !asks.is_empty() {
         let requests: Vec<Request<'_>> = asks.iter().map(|ask| ask.request.clone()).collect();
         let trees = query.trees(&requests)?;
@@ -291,11 +292,12 @@ type Split<'w> = (Vec<(&'w Wanted, Graph)>, Vec<Ask<'w>>);
 
 /// The graphs that the answers tell.
 fn split<'w>(
+    query: &Query<'_>,
     listed: &Listed,
     answers: &Answers<'_>,
     asks: &[Ask<'w>],
-    project: &Project,
 ) -> Result<Split<'w>> {
+    let project = query.project;
     let (mut graphs, mut left) = (Vec::new(), Vec::new());
     for Ask { request, builds, next } in asks {
         let found = answers.get(request).context("find cargo's answer")?;
@@ -305,7 +307,7 @@ fn split<'w>(
             graphs.extend(builds.iter().map(|build| (*build, graph.clone())));
             continue;
         }
-        let together = Together::new(found);
+        let together = Together::new(found, request.feature_args, query.unification);
         let mut open: BTreeMap<&Target, Vec<(&Wanted, Features<'_>)>> = BTreeMap::new();
         let tells = is_one || together.is_same_for_each();
         for build in builds {
@@ -355,13 +357,16 @@ fn together(
     }
     let packages = call.packages.iter().filter_map(|it| packages.remove_entry(it));
     let packages: Vec<_> = packages.collect();
-    let all = Together::new(answers.get(call).context("find cargo's answer")?);
+    let found = answers.get(call).context("find cargo's answer")?;
+    let all = Together::new(found, call.feature_args, query.unification);
+    let is_same_for_each = call.targets.len() == 1 || all.is_same_for_each();
     let (mut alike, mut open, mut requests) = (Alike::new(), Vec::new(), Vec::new());
     let owned = |own: &BTreeSet<&str>| own.iter().map(|package| (*package).to_owned()).collect();
     for set in alike::sets(&packages) {
         let own: BTreeSet<&str> = set.packages.iter().copied().collect();
         // What is the same among all of them is the same among some.
-        if alike::units(all.reached(&own)).as_ref() == Some(&set.units) {
+        let is_same = || alike::units(all.reached(&own)).as_ref() == Some(&set.units);
+        if (is_same_for_each && all.is_union(&own)) || is_same() {
             alike.push(owned(&own));
         } else if own != call.packages {
             open.push(set);

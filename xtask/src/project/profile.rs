@@ -1,11 +1,10 @@
 //! The profiles that the root manifest and cargo's configuration define.
 
-use std::collections::{BTreeSet, VecDeque};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
-use crate::files::{self, limits};
+use super::cargo_config;
 use crate::process::Env;
 
 /// One definition of a profile; a name can have several.
@@ -22,24 +21,8 @@ pub struct Profile {
 /// <https://doc.rust-lang.org/cargo/reference/config.html#profile>
 pub fn read(root: &Path, env: &Env) -> Result<Vec<Profile>> {
     let mut profiles = Vec::new();
-    let home = env.get("CARGO_HOME").map(|home| root.join(home));
-    let home = home.or_else(|| Some(Path::new(env.get("HOME")?).join(".cargo")));
-    let above = root.ancestors().map(|dir| dir.join(".cargo"));
-    let configs =
-        above.chain(home).flat_map(|dir| ["config", "config.toml"].map(|name| dir.join(name)));
-    let mut files: VecDeque<PathBuf> =
-        std::iter::once(root.join("Cargo.toml")).chain(configs).collect();
-    // Files that include each other in a circle are read once.
-    let mut seen = BTreeSet::new();
-    while let Some(file) = files.pop_front() {
-        if !file.is_file() || !seen.insert(file.clone()) {
-            continue;
-        }
-        let text = String::from_utf8(files::read_foreign(&file, limits::SETTINGS)?)
-            .with_context(|| format!("read {}", file.display()))?;
-        let table: toml::Table =
-            toml::from_str(&text).with_context(|| format!("read {}", file.display()))?;
-        files.extend(included(&table).map(|path| file.with_file_name(path)));
+    let manifest = cargo_config::table(&root.join("Cargo.toml"))?;
+    for table in manifest.into_iter().chain(cargo_config::tables(root, env)?) {
         profiles.extend(defined(&table));
     }
     let variables = env.iter().filter_map(|(name, value)| {
@@ -53,13 +36,6 @@ pub fn read(root: &Path, env: &Env) -> Result<Vec<Profile>> {
     });
     profiles.extend(variables);
     Ok(profiles)
-}
-
-/// The files that a configuration file includes, from its folder.
-/// <https://doc.rust-lang.org/cargo/reference/config.html#include>
-fn included(table: &toml::Table) -> impl Iterator<Item = &str> {
-    let all = table.get("include").and_then(toml::Value::as_array).into_iter().flatten();
-    all.filter_map(|it| it.as_str().or_else(|| it.get("path")?.as_str()))
 }
 
 fn defined(table: &toml::Table) -> Vec<Profile> {

@@ -14,8 +14,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context, Result};
 use cargo_metadata::Package;
 
-use super::super::crates::{self, Crate, Found};
+use super::super::crates::{self, Crate, Dependency, Found, Part};
 use super::platform::{self, Entry, Use};
+use super::rules::Unification;
 
 /// The crates of several packages, as one call of cargo resolves them.
 pub struct Together<'a> {
@@ -24,6 +25,8 @@ pub struct Together<'a> {
     uses: Vec<Vec<Use<'a>>>,
     /// The places of the packages that cargo was asked for, as `NAME@VERSION`.
     roots: BTreeMap<String, usize>,
+    /// The crates of which the rules for features tell what cargo printed.
+    foretold: BTreeSet<usize>,
 }
 
 /// Features of crates, by the crates' places.
@@ -38,15 +41,48 @@ pub enum Alone<'a> {
 }
 
 impl<'a> Together<'a> {
-    pub fn new(found: &'a [Found<'a>]) -> Together<'a> {
+    /// What cargo printed for a call with these arguments.
+    pub fn new(
+        found: &'a [Found<'a>],
+        feature_args: &[String],
+        unification: Unification,
+    ) -> Together<'a> {
         let roots = found.iter().enumerate().filter(|(_, (krate, _))| krate.root);
-        Together {
+        let mut together = Together {
             uses: platform::uses(found),
             roots: roots
                 .map(|(at, (krate, _))| (format!("{}@{}", krate.name, krate.version), at))
                 .collect(),
             found,
+            foretold: BTreeSet::new(),
+        };
+        if unification == Unification::Selected && !names_features(feature_args) {
+            together.foretold = together.foretell(feature_args);
         }
+        together
+    }
+
+    /// The crates that have the features and dependencies that follow from the manifests.
+    fn foretell(&self, feature_args: &[String]) -> BTreeSet<usize> {
+        let mut sides = BTreeMap::<_, u32>::new();
+        let side = |(krate, package): &Found<'_>| (package.id.clone(), krate.host);
+        self.found.iter().for_each(|it| *sides.entry(side(it)).or_default() += 1);
+        let walk = Walk::from(self.roots.values().copied(), feature_args, Trust::Likely, self);
+        let is_foretold = |at: &usize| {
+            let (krate, _) = &self.found[*at];
+            let used = krate.dependencies.iter().all(|it| walk.used.contains(&(*at, *it)));
+            // A macro that is built for its own sake shares the features of the other side.
+            let is_plain = !(krate.root && krate.proc_macro);
+            used && is_plain && walk.is_complete(*at) && sides[&side(&self.found[*at])] == 1
+        };
+        (0..self.found.len()).filter(is_foretold).collect()
+    }
+
+    /// Whether cargo resolves these packages together as it resolves each alone, where that gives
+    /// their common crates the same features, and each target the same crates: what a crate asks
+    /// of others follows from its features, and from nothing else.
+    pub fn is_union(&self, packages: &BTreeSet<&str>) -> bool {
+        self.places(packages).is_subset(&self.foretold)
     }
 
     /// Whether cargo resolves for each target, of several that have one operating system, what it
@@ -60,16 +96,23 @@ impl<'a> Together<'a> {
     pub fn alone(&self, package: &str, feature_args: &[String]) -> Result<Alone<'a>> {
         let unprinted = || format!("cargo resolved {package}, but did not print it");
         let root = *self.roots.get(package).with_context(unprinted)?;
-        let least = Walk::from(root, feature_args, Trust::Certain, self);
-        Ok(if least.is_most() {
-            Alone::Known(crates::part(self.found, least.features.keys().copied(), root))
-        } else {
-            Alone::Unknown(Walk::from(root, feature_args, Trust::Likely, self).features)
+        let likely = Walk::from([root], feature_args, Trust::Likely, self);
+        if likely.is_exact() {
+            return Ok(Alone::Known(likely.part(root)));
+        }
+        let least = Walk::from([root], feature_args, Trust::Certain, self);
+        Ok(match least.is_most() {
+            true => Alone::Known(least.part(root)),
+            false => Alone::Unknown(likely.features),
         })
     }
 
     /// The crates of some of the packages, where these are all that is built.
     pub fn reached(&self, packages: &BTreeSet<&str>) -> Vec<&'a Crate> {
+        self.places(packages).into_iter().map(|at| &self.found[at].0).collect()
+    }
+
+    fn places(&self, packages: &BTreeSet<&str>) -> BTreeSet<usize> {
         let mut open: Vec<usize> =
             packages.iter().filter_map(|package| self.roots.get(*package).copied()).collect();
         let mut seen = BTreeSet::new();
@@ -78,7 +121,7 @@ impl<'a> Together<'a> {
                 open.extend(self.found[at].0.dependencies.iter().map(|it| it.index));
             }
         }
-        seen.into_iter().map(|at| &self.found[at].0).collect()
+        seen
     }
 
     fn package(&self, at: usize) -> &'a Package {
@@ -114,6 +157,8 @@ struct Walk<'t, 'a> {
     all: &'t Together<'a>,
     trust: Trust,
     features: Features<'a>,
+    /// The dependencies that are used, with the places of the crates that use them.
+    used: BTreeSet<(usize, Dependency)>,
     /// The crates that are new, or have new features.
     open: BTreeSet<usize>,
     /// Whether cargo uses a crate for which the manifest has no entry.
@@ -121,20 +166,22 @@ struct Walk<'t, 'a> {
 }
 
 impl<'t, 'a> Walk<'t, 'a> {
-    /// The walk from a package that is built with these arguments.
+    /// The walk from packages that are built with these arguments.
     fn from(
-        root: usize,
+        roots: impl IntoIterator<Item = usize>,
         feature_args: &[String],
         trust: Trust,
         all: &'t Together<'a>,
     ) -> Walk<'t, 'a> {
-        let (features, open) = (BTreeMap::new(), BTreeSet::new());
-        let mut walk = Walk { all, trust, features, open, is_lost: false };
+        let (features, used, open) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+        let mut walk = Walk { all, trust, features, used, open, is_lost: false };
         let has = |arg: &str| feature_args.iter().any(|it| it == arg);
-        let defined = all.package(root).features.keys().map(String::as_str);
         let default = !has("--no-default-features");
-        let on = defined.filter(|it| has("--all-features") || (default && *it == "default"));
-        walk.add(root, on.collect());
+        for root in roots {
+            let defined = all.package(root).features.keys().map(String::as_str);
+            let on = defined.filter(|it| has("--all-features") || (default && *it == "default"));
+            walk.add(root, on.collect());
+        }
         while let Some(at) = walk.open.pop_last() {
             if trust == Trust::Likely || walk.is_complete(at) {
                 walk.follow(at);
@@ -146,6 +193,23 @@ impl<'t, 'a> Walk<'t, 'a> {
     /// Whether the crates have all features that they have in the call with others.
     fn is_most(&self) -> bool {
         !self.is_lost && self.features.keys().all(|at| self.is_complete(*at))
+    }
+
+    /// Whether the rules are known to hold for all crates, and what they depend on.
+    fn is_exact(&self) -> bool {
+        let is_sure = |at: &usize| self.all.uses[*at].iter().all(|used| used.is_sure);
+        self.features.keys().all(|at| self.all.foretold.contains(at) && is_sure(at))
+    }
+
+    /// The crates, of which `root` is built for its own sake.
+    fn part(&self, root: usize) -> Vec<Found<'a>> {
+        let of = |(at, features): (&usize, &BTreeSet<&str>)| {
+            let used = self.used.range((*at, Dependency::FIRST)..);
+            let used = used.take_while(|(from, _)| from == at).map(|(_, used)| *used);
+            let features = features.iter().map(|it| (*it).to_owned()).collect();
+            Part { place: *at, features, dependencies: used.collect(), root: *at == root }
+        };
+        crates::part(self.all.found, self.features.iter().map(of).collect())
     }
 
     fn has(&self, at: usize, feature: &str) -> bool {
@@ -208,7 +272,8 @@ impl<'t, 'a> Walk<'t, 'a> {
                 self.is_lost |= self.trust == Trust::Certain;
                 continue;
             }
-            let defines_default = all.package(used.to).features.contains_key("default");
+            self.used.insert((at, used.dependency));
+            let defines_default = all.package(used.to()).features.contains_key("default");
             let of = |entry: &&Entry<'a>| -> BTreeSet<&'a str> {
                 let dependency = entry.dependency;
                 let own = dependency.features.iter().map(String::as_str);
@@ -224,7 +289,7 @@ impl<'t, 'a> Walk<'t, 'a> {
                 is_on(it) && (self.trust == Trust::Likely || it.counts(&entries))
             };
             features.extend(entries.iter().filter(sure).flat_map(of));
-            self.add(used.to, features.into_iter().collect());
+            self.add(used.to(), features.into_iter().collect());
         }
     }
 

@@ -9,6 +9,7 @@ use cargo_metadata::MetadataCommand;
 
 use super::super::crates::{self, Crate, Found, Known};
 use super::super::{Project, stale};
+use super::rules::{self, Unification};
 use super::{Graph, Record, Wanted, native};
 use crate::digest::Digest;
 use crate::files::{self, limits};
@@ -41,6 +42,7 @@ impl<'a> Request<'a> {
 /// cargo writes meanwhile stays as it is.
 pub struct Query<'a> {
     pub project: &'a Project,
+    pub unification: Unification,
     network: Network,
     /// The folder of the lock file, if the project has none.
     elsewhere: Option<tempfile::TempDir>,
@@ -49,7 +51,7 @@ pub struct Query<'a> {
 impl<'a> Query<'a> {
     pub fn new(project: &'a Project, network: Network) -> Result<Query<'a>> {
         let elsewhere = (!project.has_lock).then(files::temporary_dir).transpose()?;
-        Ok(Query { project, network, elsewhere })
+        Ok(Query { project, unification: rules::unification(project)?, network, elsewhere })
     }
 
     /// What cargo lists for the wanted builds, and how it resolves each request.

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use toml::{Table, Value};
+use toml::Value;
 
+use super::rules::{Rules, Unification};
 use super::{Graph, Record, Request, Wanted};
 use crate::cache::{Cache, CacheKind};
 use crate::digest::{self, Digest};
@@ -47,12 +48,15 @@ impl Keys {
         if let Some(kept) = cache.get_json(CacheKind::Graph, &whole)? {
             return Ok(kept);
         }
-        let (rules, root) = rules(project, &manifest)?;
+        let rules = Rules::read(project, &manifest)?;
+        // The first resolver always takes part of the package in the root.
+        let root = project.packages.iter().find(|package| package.dir == project.root);
+        let root = root.filter(|_| rules.unification == Unification::Wider);
         let described = packages::described(&project.metadata)?;
         let locked = Locked::read(&lock, &described).unwrap_or_default();
         let keys = Keys {
-            common: digest::of_parts([FORMAT, dirs[0], dirs[1], rules.as_bytes()]),
-            packages: locked.closures(described.keys(), root.as_deref()),
+            common: digest::of_parts([FORMAT, dirs[0], dirs[1], rules.text.as_bytes()]),
+            packages: locked.closures(described.keys(), root.map(|root| &*root.spec)),
             whole,
         };
         cache.put_json(CacheKind::Graph, &whole, &keys)?;
@@ -76,32 +80,6 @@ impl Keys {
         let own = packages.chain(end()).chain(targets).chain(end()).chain(features);
         digest::of_parts(std::iter::once(self.common.bytes()).chain(own))
     }
-}
-
-/// What the root's manifest says of how dependencies are resolved, and the package in the root if
-/// its own features count for others: the first resolver always takes part of it.
-/// <https://doc.rust-lang.org/cargo/reference/resolver.html#resolver-versions>
-fn rules(project: &Project, manifest: &[u8]) -> Result<(String, Option<String>)> {
-    let context = || format!("read {}", project.root.join("Cargo.toml").display());
-    let text = std::str::from_utf8(manifest).with_context(context)?;
-    let manifest: Table = toml::from_str(text).with_context(context)?;
-    let at = |keys: &[&str]| {
-        let (first, rest) = keys.split_first()?;
-        rest.iter().try_fold(manifest.get(*first)?, |value, key| value.get(key))
-    };
-    let resolver = at(&["workspace", "resolver"]).or_else(|| at(&["package", "resolver"]));
-    let edition = at(&["package", "edition"]);
-    let said = [resolver, edition, at(&["patch"]), at(&["replace"])];
-    let text = serde_json::to_string(&said).context("write JSON")?;
-    let is = |value: Option<&Value>, known: &[&str]| {
-        value.and_then(Value::as_str).is_some_and(|value| known.contains(&value))
-    };
-    let unites = match resolver {
-        Some(_) => !is(resolver, &["2", "3"]),
-        None => !is(edition, &["2021", "2024"]),
-    };
-    let root = project.packages.iter().find(|package| package.dir == project.root);
-    Ok((text, root.filter(|_| unites).map(|root| root.spec.clone())))
 }
 
 /// The packages of Cargo.lock.

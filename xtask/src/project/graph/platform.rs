@@ -3,19 +3,28 @@
 //! cargo evaluates `cfg(…)` with what rustc says of the target and with the flags of the user.
 //! What it used, and what it left out, tells how that came out.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cargo_metadata::{Dependency, DependencyKind, Package};
 
-use super::super::crates::{Found, Kind};
+use super::super::crates::{self, Found, Kind};
 
 /// A dependency of a crate, as cargo prints it.
 pub struct Use<'a> {
-    pub to: usize,
+    pub dependency: crates::Dependency,
     /// Whether it is built for the machine that builds.
     pub for_host: bool,
     /// The entries of the manifest that could be the reason for it.
     pub entries: Vec<Entry<'a>>,
+    /// Whether each entry is known to be for the platform, and for this crate.
+    pub is_sure: bool,
+}
+
+impl Use<'_> {
+    /// The place of what is used.
+    pub fn to(&self) -> usize {
+        self.dependency.index
+    }
 }
 
 /// An entry of a manifest.
@@ -87,7 +96,23 @@ pub fn uses<'a>(found: &'a [Found<'a>]) -> Vec<Vec<Use<'a>>> {
             entry.is_met |= is_in(&met, used.for_host, entry);
         }
     }
+    uses.iter_mut().for_each(|of| find_sure(of));
     uses
+}
+
+/// Finds out which uses of a crate are sure.
+fn find_sure(uses: &mut [Use<'_>]) {
+    let mut times = BTreeMap::<*const Dependency, u32>::new();
+    for entry in uses.iter().flat_map(|used| &used.entries) {
+        *times.entry(entry.dependency).or_default() += 1;
+    }
+    for used in uses {
+        let all: Vec<&Entry<'_>> = used.entries.iter().collect();
+        let is_sure = |it: &&Entry<'_>| {
+            it.counts(&all) && times.get(&std::ptr::from_ref(it.dependency)) == Some(&1)
+        };
+        used.is_sure = all.iter().all(is_sure);
+    }
 }
 
 /// Whether a condition asks for nothing but the operating system. What users set by flags and the
@@ -133,7 +158,8 @@ fn printed<'a>(found: &'a [Found<'a>], (krate, package): &'a Found<'a>) -> Vec<U
         };
         let entries = package.dependencies.iter().filter(named).filter(means);
         let for_host = krate.host || used.kind == Kind::Build;
-        Use { to: used.index, for_host, entries: entries.map(Entry::of).collect() }
+        let entries = entries.map(Entry::of).collect();
+        Use { dependency: *used, for_host, entries, is_sure: false }
     });
     uses.collect()
 }
@@ -159,13 +185,13 @@ fn met_by_features(found: &[Found<'_>], uses: &[Vec<Use<'_>>]) -> BTreeSet<(bool
         let first = used.entries.first().map(|entry| &entry.condition);
         used.entries.iter().any(|entry| Some(&entry.condition) != first)
     };
-    let open: BTreeSet<usize> = uses.iter().flatten().filter(differ).map(|it| it.to).collect();
+    let open: BTreeSet<usize> = uses.iter().flatten().filter(differ).map(Use::to).collect();
     let mut met = BTreeSet::new();
     for to in open.into_iter().filter(|to| !found[*to].0.root) {
         let (krate, package) = &found[to];
         let all = found.iter().zip(uses);
         let parents = all.flat_map(|(from, uses)| uses.iter().map(move |used| (from, used)));
-        let parents: Vec<_> = parents.filter(|(_, used)| used.to == to).collect();
+        let parents: Vec<_> = parents.filter(|(_, used)| used.to() == to).collect();
         for feature in &krate.features {
             let others = krate.features.iter().filter(|it| *it != feature);
             let mut values = others.filter_map(|it| package.features.get(it)).flatten();

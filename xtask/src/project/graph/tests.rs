@@ -1,5 +1,6 @@
 use std::path::Path;
 
+use super::rules::Unification;
 use super::*;
 use crate::files;
 use crate::process::{Env, Program};
@@ -69,7 +70,7 @@ fn learnt(project: &Project, wanted: &[Wanted], cache: &Cache) -> (BTreeMap<Want
 
 #[test]
 fn what_many_packages_tell_of_one_is_what_cargo_says_of_it_alone() {
-    let (mut known, mut unknown, mut shared) = (0, 0, 0);
+    let (mut known, mut fewer, mut unknown, mut shared) = (0, 0, 0, 0);
     let (mut certain, mut uncertain) = (0, 0);
     for seed in 0..WORKSPACES {
         let dir = files::temporary_dir().unwrap();
@@ -86,13 +87,18 @@ fn what_many_packages_tell_of_one_is_what_cargo_says_of_it_alone() {
         for ask in first_asks(all.iter().collect(), &[]) {
             let tree = query.trees(std::slice::from_ref(&ask.request)).unwrap();
             let found = listed.crates(&ask.request, &tree[0]).unwrap();
-            let together = Together::new(&found);
+            let together = Together::new(&found, ask.request.feature_args, query.unification);
             for build in ask.builds {
                 match together.alone(&build.package, &build.feature_args).unwrap() {
-                    Alone::Known(found) => {
-                        let crates: Vec<Crate> = found.into_iter().map(|it| it.0).collect();
+                    Alone::Known(own) => {
+                        let crates: Vec<Crate> = own.into_iter().map(|it| it.0).collect();
                         assert_eq!(crates, expected(build), "{seed}: {build:?}");
                         known += 1;
+                        let printed = |it: &Crate| {
+                            let same = |of: &Crate| (&of.dir, of.host) == (&it.dir, it.host);
+                            found.iter().any(|(of, _)| same(of) && of.features == it.features)
+                        };
+                        fewer += usize::from(!crates.iter().all(printed));
                     }
                     Alone::Unknown(_) => unknown += 1,
                 }
@@ -101,7 +107,8 @@ fn what_many_packages_tell_of_one_is_what_cargo_says_of_it_alone() {
         // In an answer about one package nothing is too much.
         for (request, found) in alone.iter().filter(|_| feature_args != ["--features=x"]) {
             let package = request.packages.first().unwrap();
-            match Together::new(found).alone(package, request.feature_args).unwrap() {
+            let together = Together::new(found, request.feature_args, query.unification);
+            match together.alone(package, request.feature_args).unwrap() {
                 Alone::Known(_) => certain += 1,
                 Alone::Unknown(_) => uncertain += 1,
             }
@@ -126,7 +133,8 @@ fn what_many_packages_tell_of_one_is_what_cargo_says_of_it_alone() {
             shared += set.len();
         }
     }
-    assert!(known > 0 && unknown > 0 && shared > 0, "{known} {unknown} {shared}");
+    let counts = [known, fewer, unknown, shared];
+    assert!(counts.iter().all(|it| *it > 0), "{counts:?}");
     assert!(certain > uncertain, "{certain} {uncertain}");
 }
 
@@ -155,7 +163,7 @@ fn what_targets_tell_together_is_what_cargo_says_of_each() {
         for call in same_calls(&all) {
             let tree = query.trees(std::slice::from_ref(&call)).unwrap();
             let found = listed.crates(&call, &tree[0]).unwrap();
-            let tells = Together::new(&found).is_same_for_each();
+            let tells = Together::new(&found, &[], query.unification).is_same_for_each();
             *(if tells { &mut same } else { &mut different }) += 1;
         }
     }
@@ -184,7 +192,7 @@ fn of_published_crates_the_manifests_tell_enough() {
     let (listed, trees) = query.begin(&builds, &requests).unwrap();
     for (request, found) in &answers(&listed, &requests, &trees).unwrap() {
         let package = request.packages.first().unwrap();
-        let alone = Together::new(found).alone(package, &[]).unwrap();
+        let alone = Together::new(found, &[], query.unification).alone(package, &[]).unwrap();
         assert!(matches!(alone, Alone::Known(_)), "{package}");
     }
 }
@@ -268,6 +276,72 @@ fn a_change_of_one_package_is_asked_about_where_it_is_used() {
         let after = keys(&root);
         let changed = [0, 1, 2].map(|at| before[at] != after[at]);
         assert_eq!(changed, expected, "{what}");
+    }
+}
+
+/// cargo is asked once about packages that turn on different features of a library, for all
+/// targets.
+#[cfg(unix)]
+#[test]
+fn one_answer_tells_of_packages_with_different_features() {
+    use std::os::unix::fs::PermissionsExt;
+    let uses = [("a", "1"), ("b", "1"), ("c", "2"), ("d", "2"), ("e", "3")];
+    for (resolver, is_one) in [("2", true), ("1", false)] {
+        let dir = files::temporary_dir().unwrap();
+        let root = files::resolve(dir.path()).unwrap();
+        let members = "[\"a\", \"b\", \"c\", \"d\", \"e\", \"one\"]";
+        let text = format!("[workspace]\nresolver = {resolver:?}\nmembers = {members}\n");
+        write(&root, "Cargo.toml", &text);
+        for (name, set) in uses {
+            let used = format!("path = \"../one\", features = [\"x{set}\"]");
+            package(&root, name, "1.0.0", &format!("[dependencies]\none = {{ {used} }}\n"));
+        }
+        package(&root, "one", "1.0.0", "[features]\nx1 = []\nx2 = []\nx3 = []\n");
+        let project = read(&root);
+        let (log, cargo) = (root.join("log"), root.join("cargo"));
+        let text = format!("#!/bin/sh\necho $1 >> {}\nexec cargo \"$@\"\n", log.display());
+        write(&root, "cargo", &text);
+        std::fs::set_permissions(&cargo, PermissionsExt::from_mode(0o755)).unwrap();
+        let targets = ["x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl"];
+        let all = wanted_for(targets, &uses.map(|(name, _)| name), &[]);
+        let project = Project { cargo, ..project };
+        let (graphs, alike) = learnt(&project, &all, &Cache::none());
+        for (wanted, graph) in &graphs {
+            let (_, set) = uses.iter().find(|(name, _)| wanted.package.starts_with(name)).unwrap();
+            let one = graph.crates.iter().find(|it| it.name == "one").unwrap();
+            assert_eq!(one.features, [format!("x{set}")], "{wanted:?}");
+        }
+        let sets: Vec<Vec<&str>> =
+            alike.iter().map(|set| set.iter().map(|it| &it[..1]).collect()).collect();
+        assert_eq!(sets, [["a", "b"], ["c", "d"]]);
+        let log = files::read(&log).unwrap();
+        let asked = String::from_utf8(log).unwrap().lines().filter(|it| *it == "tree").count();
+        assert_eq!(asked == 1, is_one, "resolver {resolver}: {asked}");
+    }
+}
+
+#[test]
+fn features_may_be_united_more_widely() {
+    let dir = files::temporary_dir().unwrap();
+    let root = files::resolve(dir.path()).unwrap();
+    let config = "[resolver]\nfeature-unification = \"workspace\"\n";
+    let members = "members = [\"a\"]\n";
+    for (resolver, config, var, expected) in [
+        ("resolver = \"2\"\n", "", None, Unification::Selected),
+        ("resolver = \"3\"\n", "", None, Unification::Selected),
+        ("resolver = \"1\"\n", "", None, Unification::Wider),
+        ("resolver = \"4\"\n", "", None, Unification::Wider),
+        ("", "", None, Unification::Wider),
+        ("resolver = \"2\"\n", config, None, Unification::Wider),
+        ("resolver = \"2\"\n", "", Some("workspace"), Unification::Wider),
+    ] {
+        small(&root);
+        let mut project = read(&root);
+        write(&root, "Cargo.toml", &format!("[workspace]\n{resolver}{members}"));
+        write(&root, ".cargo/config.toml", config);
+        let var = var.map(|it| ("CARGO_RESOLVER_FEATURE_UNIFICATION".into(), it.into()));
+        project.env = Env::scrub(var);
+        assert_eq!(rules::unification(&project).unwrap(), expected, "{resolver} {config}");
     }
 }
 
