@@ -48,7 +48,6 @@ impl Front {
                 let config = dir.join("traefik.yml");
                 write(&config, &traefik(places).to_string());
                 command.arg(format!("--entrypoints.websecure.address=127.0.0.1:{}", places.https));
-                command.arg("--entrypoints.websecure.http.tls=true");
                 command.arg(format!("--providers.file.filename={}", config.display()));
                 command
                     .args(["--global.checknewversion=false", "--global.sendanonymoususage=false"]);
@@ -148,12 +147,18 @@ fn traefik(places: &Places<'_>) -> Value {
         let path = &rule["http"]["paths"][0];
         let host = rule["host"].as_str().unwrap();
         let prefix = path["path"].as_str().unwrap();
-        routers[name] = json!({
+        // Without it a router answers nothing that comes by TLS.
+        let tls = annotations["traefik.ingress.kubernetes.io/router.tls"] == "true";
+        let mut router = json!({
             "rule": format!("Host(`{host}`) && PathPrefix(`{prefix}`)"),
             "service": path["backend"]["service"]["name"],
             "middlewares": chain,
             "entryPoints": [annotations["traefik.ingress.kubernetes.io/router.entrypoints"]],
         });
+        if tls {
+            router["tls"] = json!({});
+        }
+        routers[name] = router;
     }
     let server = |port: u16| json!({"loadBalancer": {"servers": [{"url": format!("http://127.0.0.1:{port}")}]}});
     let dir = places.dir.display();
