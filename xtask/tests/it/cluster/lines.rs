@@ -1,6 +1,11 @@
 //! What single lines of the manifests are worth: the same measurements with one of them changed.
 //! The page of the example has what was seen.
 
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
 use super::{Deployed, Load, changed, loses_nothing};
 use crate::world::cluster::{Cluster, NODES};
 use crate::world::said;
@@ -8,6 +13,9 @@ use crate::world::said;
 /// What the lines are measured with: the load balancer that leaves the client's address on the
 /// packets.
 const BALANCER: &str = "l4-dnat";
+
+/// How long a node may take to follow a change of a Service.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Load<'_> {
     /// Of 60 s, while a node is drained.
@@ -105,9 +113,17 @@ fn without_the_local_policy_the_address_is_a_nodes() {
         cluster.kubectl(&["rollout", "status", "deployment", "source-ip"]).ends_with(0);
         let port = cluster.kubectl(&["get", "service", "source-ip", "-o", PORT]);
         for node in NODES {
-            let answer = cluster.ask(node, port.stdout.trim());
-            let source = answer["source"].as_str().unwrap();
-            assert_eq!(Cluster::is_client(source), own, "{node}: {answer}");
+            let ask = || cluster.ask(node, port.stdout.trim());
+            let is_own = |answer: &Value| Cluster::is_client(answer["source"].as_str().unwrap());
+            // The node learns of the policy a moment later.
+            let until = Instant::now() + PATIENCE;
+            while is_own(&ask()) != own {
+                assert!(Instant::now() < until, "{node}: {}", ask());
+                sleep(Duration::from_millis(100));
+            }
+            for answer in [ask(), ask(), ask()] {
+                assert_eq!(is_own(&answer), own, "{node}: {answer}");
+            }
         }
     }
 }
