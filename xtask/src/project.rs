@@ -189,8 +189,7 @@ impl Project {
 
     /// cargo's home folder, where the sources of dependencies lie.
     pub fn cargo_home(&self) -> Option<PathBuf> {
-        let named = self.env.get("CARGO_HOME").map(|home| self.root.join(home));
-        named.or_else(|| Some(Path::new(self.env.get("HOME")?).join(".cargo")))
+        cargo_config::home(&self.root, &self.env)
     }
 
     /// Adds the facts about the dependency graphs of the wanted builds, and

@@ -26,14 +26,18 @@ pub fn read(project: &Project) -> Result<Config> {
     Config::load_with_options(&project.root, options).with_context(context)
 }
 
+/// cargo's own folder; `None` where nothing tells it.
+pub fn home(root: &Path, env: &Env) -> Option<PathBuf> {
+    let named = env.get("CARGO_HOME").map(|home| root.join(home));
+    named.or_else(|| Some(Path::new(env.get("HOME")?).join(".cargo")))
+}
+
 /// The files of cargo's configuration in this folder, as they are written, and those that they
 /// include.
 /// <https://doc.rust-lang.org/cargo/reference/config.html#hierarchical-structure>
 pub fn tables(root: &Path, env: &Env) -> Result<Vec<Table>> {
-    let home = env.get("CARGO_HOME").map(|home| root.join(home));
-    let home = home.or_else(|| Some(Path::new(env.get("HOME")?).join(".cargo")));
     let above = root.ancestors().map(|dir| dir.join(".cargo"));
-    let dirs = above.chain(home);
+    let dirs = above.chain(home(root, env));
     let mut files: VecDeque<PathBuf> =
         dirs.flat_map(|dir| ["config", "config.toml"].map(|name| dir.join(name))).collect();
     let (mut tables, mut seen) = (Vec::new(), BTreeSet::new());

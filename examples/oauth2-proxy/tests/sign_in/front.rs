@@ -147,18 +147,16 @@ fn traefik(places: &Places<'_>) -> Value {
         let path = &rule["http"]["paths"][0];
         let host = rule["host"].as_str().unwrap();
         let prefix = path["path"].as_str().unwrap();
-        // Without it a router answers nothing that comes by TLS.
-        let tls = annotations["traefik.ingress.kubernetes.io/router.tls"] == "true";
-        let mut router = json!({
+        routers[name] = json!({
             "rule": format!("Host(`{host}`) && PathPrefix(`{prefix}`)"),
             "service": path["backend"]["service"]["name"],
             "middlewares": chain,
             "entryPoints": [annotations["traefik.ingress.kubernetes.io/router.entrypoints"]],
         });
-        if tls {
-            router["tls"] = json!({});
+        // Without it a router answers nothing that comes by TLS.
+        if annotations["traefik.ingress.kubernetes.io/router.tls"] == "true" {
+            routers[name]["tls"] = json!({});
         }
-        routers[name] = router;
     }
     let server = |port: u16| json!({"loadBalancer": {"servers": [{"url": format!("http://127.0.0.1:{port}")}]}});
     let dir = places.dir.display();

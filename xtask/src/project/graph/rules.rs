@@ -51,14 +51,15 @@ impl Rules {
 
 /// What manifest and configuration say of features.
 pub fn unification(project: &Project) -> Result<Unification> {
-    let manifest = files::read_foreign(&project.root.join("Cargo.toml"), limits::SETTINGS)?;
     // <https://doc.rust-lang.org/cargo/reference/unstable.html#feature-unification>
-    let set = |table: &Table| table.get("resolver")?.get("feature-unification").cloned();
-    let tables = cargo_config::tables(&project.root, &project.env)?;
-    let is_set = project.env.get("CARGO_RESOLVER_FEATURE_UNIFICATION").is_some()
-        || tables.iter().any(|table| set(table).is_some());
-    match is_set {
-        true => Ok(Unification::Wider),
-        false => Ok(Rules::read(project, &manifest)?.unification),
+    let sets = |table: &Table| {
+        table.get("resolver").is_some_and(|it| it.get("feature-unification").is_some())
+    };
+    if project.env.get("CARGO_RESOLVER_FEATURE_UNIFICATION").is_some()
+        || cargo_config::tables(&project.root, &project.env)?.iter().any(sets)
+    {
+        return Ok(Unification::Wider);
     }
+    let manifest = files::read_foreign(&project.root.join("Cargo.toml"), limits::SETTINGS)?;
+    Ok(Rules::read(project, &manifest)?.unification)
 }
