@@ -124,17 +124,25 @@ impl fmt::Debug for Address {
 
 /// Any text, without the logins in its URLs.
 pub fn redacted(text: &str) -> Cow<'_, str> {
+    let mut left = Cow::Borrowed(text);
+    // What stays may belong to another secret now: the end of a login that began in a secret
+    // value, say. Each round takes characters of the text away, so this ends.
+    while let Some(shorter) = with_less(&left) {
+        left = Cow::Owned(shorter);
+    }
+    left
+}
+
+/// The text without the secret parts that its URLs have as it is written; `None` if it has none.
+fn with_less(text: &str) -> Option<String> {
     if !text.contains("://") {
-        return text.into();
+        return None;
     }
     let SecretParts { logins, values } = SecretParts::of(text);
-    if logins.is_empty() && values.is_empty() {
-        return text.into();
-    }
     let logins = logins.into_iter().map(|login| login.start..login.end - 1);
     let mut all: Vec<Range<usize>> = logins.chain(values).collect();
     all.sort_by_key(|range| range.start);
-    without(text, all.into_iter(), "…").into()
+    Some(without(text, all.into_iter(), "…")).filter(|left| left != text)
 }
 
 /// The secret parts of the URLs in a text.
@@ -280,6 +288,7 @@ mod tests {
             ("://@", "://@"),
             // A secret in which another address stands goes as a whole.
             ("https://h?token=s3cr3t://u:p@s3cr3t&a=b://v:q@w", "https://h?token=…&a=b://…@w"),
+            ("https://h?token=s3cr3t://s;3cr3t@w", "https://h?token=…"),
         ] {
             assert_eq!(redacted(text), expected, "{text}");
         }

@@ -208,6 +208,7 @@ fn neither_folders_nor_order_matter() {
         assert_eq!(made(true), licenses);
         // Each text is there, once.
         assert!(!licenses.text.contains('\r'));
+        let known = [MIT.as_bytes(), APACHE.as_bytes()];
         for (name, license, files) in &described {
             let has_license = files.iter().any(|(path, text)| {
                 !text.is_empty() && !path.ends_with(".rs") && *path != "NOTICE"
@@ -215,7 +216,7 @@ fn neither_folders_nor_order_matter() {
             let covered = has_license
                 || licenses.standard.iter().any(|it| it.starts_with(&**name))
                 || said(&licenses).iter().any(|it| it.contains(&format!(" {name} 1.0.0: ")))
-                || (license.is_some() && files.iter().any(|(_, text)| text == &MIT.as_bytes()));
+                || (license.is_some() && files.iter().any(|(_, text)| known.contains(text)));
             assert!(covered, "{name} {license:?} {}", licenses.text);
         }
         Ok(())

@@ -10,7 +10,11 @@ use crate::files;
 /// Whether two readers agree on one text: both refuse it, or what they read is the same, for
 /// each version near to those that the text names.
 fn agree(text: &str, what: &dyn std::fmt::Debug) {
-    let theirs = text.parse::<rustsec::Advisory>();
+    // rustsec panics where two ranges begin at one version and share none: `=1.2.3` and `>1.2.3`.
+    let Ok(theirs) = std::panic::catch_unwind(|| text.parse::<rustsec::Advisory>()) else {
+        assert!(Advisory::parse(text).is_ok(), "{what:?}");
+        return;
+    };
     let (ours, theirs) = match (Advisory::parse(text), theirs) {
         (Ok(ours), Ok(theirs)) => (ours, theirs),
         (Err(_), Err(_)) => return,
