@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use cargo_metadata::{DependencyKind, TargetKind};
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +28,7 @@ mod tests;
 use alone::{Alone, Features, Together};
 use ask::{Listed, Query, Request};
 use keys::{Kept, Keys};
+use rules::Unification;
 
 /// Build dependencies that compile C or read its headers.
 const C_COMPILERS: [&str; 7] =
@@ -138,7 +139,8 @@ pub fn learn(
     let mut requests: Vec<Request<'_>> = asks.iter().map(|ask| ask.request.clone()).collect();
     requests.extend(open.iter().filter(|call| asks.iter().all(|it| it.request != **call)).cloned());
     let (listed, trees) = query.begin(wanted, &requests)?;
-    let answers = answers(&listed, &requests, &trees)?;
+    let found = listed.all(&requests, &trees)?;
+    let answers = answers(&requests, &found, query.unification);
     for (wanted, graph) in resolve(&query, &listed, &answers, &asks)? {
         let record = listed.record(graph);
         keep(&keys.graph(wanted), &record, project, cache)?;
@@ -184,16 +186,29 @@ fn same_calls(builds: &[Wanted]) -> Vec<Request<'_>> {
     calls.collect()
 }
 
-/// The crates that cargo resolves for each request.
-type Answers<'a> = BTreeMap<Request<'a>, Vec<Found<'a>>>;
+/// What cargo resolves for each request.
+type Answers<'a> = BTreeMap<Request<'a>, Answer<'a>>;
+
+/// The crates that cargo resolves for a request.
+enum Answer<'a> {
+    /// About one package for one target.
+    One(&'a [Found<'a>]),
+    Several(Together<'a>),
+}
 
 fn answers<'a>(
-    listed: &'a Listed,
     requests: &[Request<'a>],
-    trees: &'a [String],
-) -> Result<Answers<'a>> {
-    let each = requests.iter().zip(trees);
-    each.map(|(request, tree)| Ok((request.clone(), listed.crates(request, tree)?))).collect()
+    found: &'a [Vec<Found<'a>>],
+    unification: Unification,
+) -> Answers<'a> {
+    let answer = |(request, found): (&Request<'a>, &'a Vec<Found<'a>>)| {
+        let answer = match (request.packages.len(), request.targets.len()) {
+            (1, 1) => Answer::One(found),
+            _ => Answer::Several(Together::new(found, request.feature_args, unification)),
+        };
+        (request.clone(), answer)
+    };
+    requests.iter().zip(found).map(answer).collect()
 }
 
 /// Builds whose graphs are looked for in the answer to one request.
@@ -281,7 +296,8 @@ fn resolve<'w>(
     if !asks.is_empty() {
         let requests: Vec<Request<'_>> = asks.iter().map(|ask| ask.request.clone()).collect();
         let trees = query.trees(&requests)?;
-        let fewer = self::answers(listed, &requests, &trees)?;
+        let found = listed.all(&requests, &trees)?;
+        let fewer = self::answers(&requests, &found, query.unification);
         graphs.extend(resolve(query, listed, &fewer, &asks)?);
     }
     Ok(graphs)
@@ -300,16 +316,16 @@ fn split<'w>(
     let project = query.project;
     let (mut graphs, mut left) = (Vec::new(), Vec::new());
     for Ask { request, builds, next } in asks {
-        let found = answers.get(request).context("find cargo's answer")?;
-        let is_one = request.targets.len() == 1;
-        if request.packages.len() == 1 && is_one {
-            let graph = listed.graph(found.clone(), project);
-            graphs.extend(builds.iter().map(|build| (*build, graph.clone())));
-            continue;
-        }
-        let together = Together::new(found, request.feature_args, query.unification);
+        let together = match answers.get(request).context("find cargo's answer")? {
+            Answer::Several(together) => together,
+            Answer::One(found) => {
+                let graph = listed.graph(found.to_vec(), project);
+                graphs.extend(builds.iter().map(|build| (*build, graph.clone())));
+                continue;
+            }
+        };
         let mut open: BTreeMap<&Target, Vec<(&Wanted, Features<'_>)>> = BTreeMap::new();
-        let tells = is_one || together.is_same_for_each();
+        let tells = request.targets.len() == 1 || together.is_same_for_each();
         for build in builds {
             let features = match tells {
                 true => match together.alone(&build.package, &build.feature_args)? {
@@ -357,8 +373,9 @@ fn together(
     }
     let packages = call.packages.iter().filter_map(|it| packages.remove_entry(it));
     let packages: Vec<_> = packages.collect();
-    let found = answers.get(call).context("find cargo's answer")?;
-    let all = Together::new(found, call.feature_args, query.unification);
+    let Some(Answer::Several(all)) = answers.get(call) else {
+        bail!("find cargo's answer about several packages");
+    };
     let is_same_for_each = call.targets.len() == 1 || all.is_same_for_each();
     let (mut alike, mut open, mut requests) = (Alike::new(), Vec::new(), Vec::new());
     let owned = |own: &BTreeSet<&str>| own.iter().map(|package| (*package).to_owned()).collect();
@@ -374,8 +391,8 @@ fn together(
         }
     }
     let trees = query.trees(&requests)?;
-    for ((set, request), tree) in open.iter().zip(&requests).zip(&trees) {
-        let found = listed.crates(request, tree)?;
+    let found = listed.all(&requests, &trees)?;
+    for ((set, request), found) in open.iter().zip(&requests).zip(&found) {
         if alike::units(found.iter().map(|(krate, _)| krate)).as_ref() == Some(&set.units) {
             alike.push(owned(&request.packages));
         }

@@ -161,6 +161,15 @@ impl Listed {
         })
     }
 
+    /// The crates of the answer to each request.
+    pub fn all<'a>(
+        &'a self,
+        requests: &[Request<'_>],
+        trees: &'a [String],
+    ) -> Result<Vec<Vec<Found<'a>>>> {
+        requests.iter().zip(trees).map(|(request, tree)| self.crates(request, tree)).collect()
+    }
+
     /// A value that holds as long as the manifests outside the workspace do.
     pub fn record<T>(&self, value: T) -> Record<T> {
         Record { value, outside: self.outside.clone() }

@@ -79,9 +79,10 @@ fn what_many_packages_tell_of_one_is_what_cargo_says_of_it_alone() {
         let project = read(&root);
         let all = wanted(&generated::PROGRAMS, feature_args);
         let query = Query::new(&project, Network::Offline).unwrap();
-        let alone: Vec<Request<'_>> = all.iter().map(Request::of).collect();
-        let (listed, trees) = query.begin(&all, &alone).unwrap();
-        let alone = answers(&listed, &alone, &trees).unwrap();
+        let requests: Vec<Request<'_>> = all.iter().map(Request::of).collect();
+        let (listed, trees) = query.begin(&all, &requests).unwrap();
+        let found = listed.all(&requests, &trees).unwrap();
+        let alone: BTreeMap<_, _> = requests.iter().zip(&found).collect();
         let expected =
             |wanted| alone[&Request::of(wanted)].iter().map(|it| it.0.clone()).collect::<Vec<_>>();
         for ask in first_asks(all.iter().collect(), &[]) {
@@ -153,9 +154,10 @@ fn what_targets_tell_together_is_what_cargo_says_of_each() {
         let project = read(&root);
         let all = wanted_for(targets, &generated::PROGRAMS, feature_args);
         let query = Query::new(&project, Network::Offline).unwrap();
-        let alone: Vec<Request<'_>> = all.iter().map(Request::of).collect();
-        let (listed, trees) = query.begin(&all, &alone).unwrap();
-        let alone = answers(&listed, &alone, &trees).unwrap();
+        let requests: Vec<Request<'_>> = all.iter().map(Request::of).collect();
+        let (listed, trees) = query.begin(&all, &requests).unwrap();
+        let found = listed.all(&requests, &trees).unwrap();
+        let alone: BTreeMap<_, _> = requests.iter().zip(&found).collect();
         for (wanted, graph) in learnt(&project, &all, &Cache::none()).0 {
             let expected = alone[&Request::of(&wanted)].iter().map(|it| it.0.clone());
             assert_eq!(graph.crates, expected.collect::<Vec<_>>(), "{seed}: {wanted:?}");
@@ -190,7 +192,7 @@ fn of_published_crates_the_manifests_tell_enough() {
     let requests: Vec<Request<'_>> = builds.iter().map(Request::of).collect();
     let query = Query::new(&project, Network::Offline).unwrap();
     let (listed, trees) = query.begin(&builds, &requests).unwrap();
-    for (request, found) in &answers(&listed, &requests, &trees).unwrap() {
+    for (request, found) in requests.iter().zip(&listed.all(&requests, &trees).unwrap()) {
         let package = request.packages.first().unwrap();
         let alone = Together::new(found, &[], query.unification).alone(package, &[]).unwrap();
         assert!(matches!(alone, Alone::Known(_)), "{package}");
