@@ -12,6 +12,8 @@ mod large;
 mod library;
 
 #[cfg(target_os = "linux")]
+mod binstall;
+#[cfg(target_os = "linux")]
 mod book;
 #[cfg(target_os = "linux")]
 mod caches;
