@@ -228,11 +228,20 @@ fn environment(env: &Env) -> BTreeMap<String, String> {
     set.map(|(name, value)| (name.to_owned(), value.to_string_lossy().into_owned())).collect()
 }
 
-/// Whether a variable changes what compilers make, so that it is recorded where it is set.
+/// Whether a variable changes what cargo and compilers make, so that it is recorded where it is
+/// set.
 pub fn is_recorded(name: &str) -> bool {
-    let starts = ["CARGO_PROFILE_", "CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS"];
+    let starts =
+        ["CARGO_PROFILE_", "CARGO_UNSTABLE_BUILD_STD", "CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS"];
+    let others = [
+        "CARGO_INCREMENTAL",
+        "CARGO_RESOLVER_FEATURE_UNIFICATION",
+        "MACOSX_DEPLOYMENT_TARGET",
+        "RUSTC_BOOTSTRAP",
+        "SOURCE_DATE_EPOCH",
+    ];
     name.ends_with("RUSTFLAGS")
-        || name == "SOURCE_DATE_EPOCH"
+        || others.contains(&name)
         || starts.iter().any(|start| name.starts_with(start))
 }
 

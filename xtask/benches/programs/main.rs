@@ -51,12 +51,12 @@ fn main() -> ExitCode {
 impl Request {
     fn parse(args: &[&str]) -> Result<Request> {
         let mut request = Request { list: false, write: false, programs: Vec::new() };
-        let mut names = Vec::new();
+        let mut names: Vec<&str> = Vec::new();
         for arg in args {
             match *arg {
                 "--list" => request.list = true,
                 "--write" => request.write = true,
-                _ => names.push(arg),
+                name => names.push(name),
             }
         }
         for name in &names {

@@ -48,12 +48,12 @@ impl Line {
     }
 }
 
-/// What a release has: everything of dist/ but what describes it.
+/// What a release has: everything of dist/ but what describes dist/ itself.
 pub fn files(dist: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(dist).with_context(|| format!("list {}", dist.display()))? {
         let path = entry?.path();
-        let describes = path.extension().is_some_and(|extension| extension == "json");
+        let describes = path.ends_with("artifacts.json") || path.ends_with("metadata.json");
         if path.is_file() && !describes {
             files.push(path);
         }

@@ -18,7 +18,7 @@ use crate::term::Term;
 
 /// What is unset: it leads to other folders, tools and targets, or hands results to the steps of a
 /// workflow, which are not this release's.
-const UNSET: [&str; 15] = [
+const UNSET: [&str; 13] = [
     "CARGO_TARGET_DIR",
     "CARGO_BUILD_TARGET_DIR",
     "CARGO_BUILD_BUILD_DIR",
@@ -27,8 +27,6 @@ const UNSET: [&str; 15] = [
     "CARGO_BUILD_RUSTC_WORKSPACE_WRAPPER",
     "RUSTC_WRAPPER",
     "RUSTC_WORKSPACE_WRAPPER",
-    "RUSTC_BOOTSTRAP",
-    "CARGO_INCREMENTAL",
     "GITHUB_ACTIONS",
     "GITHUB_OUTPUT",
     "GITHUB_STEP_SUMMARY",

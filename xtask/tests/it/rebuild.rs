@@ -131,6 +131,22 @@ fn a_release_is_made_again_elsewhere_and_later() {
     assert!(!world.outside("target").exists(), "nothing is built elsewhere");
 }
 
+/// A variable that cargo or rustc reads is set in the rebuild as it was in the release.
+#[test]
+fn what_a_release_was_made_by_is_set_again() {
+    let world = project();
+    // A stable compiler takes this only where the variable is set.
+    let main = world.read("app/src/main.rs");
+    world.file("app/src/main.rs", &format!("#![feature(never_type)]\n{main}"));
+    world.commit();
+    world.git(["tag", "--force", "v1.0.0"]);
+    let mut release = world.tool(["release", "--skip", "publish,check"]);
+    release.env("RUSTC_BOOTSTRAP", "1").env("CARGO_INCREMENTAL", "1");
+    let said = run(rebuild(&world, &published(&world, release)).arg("--json"));
+    said.ends_with(0);
+    assert_eq!(compared(&said, "different"), [""; 0]);
+}
+
 /// Changes an archive, and makes the list of checksums fit.
 fn change_archive(published: &Path, level: u32, change: impl FnOnce(&mut Vec<Entry>)) {
     let name = format!("tool-v1.0.0-{HOST}.tar.gz");

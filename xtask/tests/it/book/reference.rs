@@ -55,7 +55,6 @@ const NOT_READ: &[&str] = &[
     "LD_LIBRARY_PATH",
     "MANIFEST_BLOB_UNKNOWN",
     "OUT_DIR",
-    "RUSTC_BOOTSTRAP",
     "RUSTUP_AUTO_INSTALL",
     "RUST_RECURSION_COUNT",
     "SHA2_256",
@@ -77,7 +76,7 @@ fn sources(folder: &Path, text: &mut String) {
             sources(&path, text);
         } else {
             let all = fs::read_to_string(&path).unwrap();
-            let code = all.split("#[cfg(test)]").next().unwrap();
+            let code = all.split("#[cfg(test)]\nmod tests {").next().unwrap();
             let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
             lines.for_each(|line| *text += &format!("{line}\n"));
         }
