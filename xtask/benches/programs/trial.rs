@@ -55,6 +55,8 @@ struct Outcome {
 
 #[derive(Deserialize)]
 struct Artifact {
+    #[serde(rename = "type")]
+    kind: String,
     path: PathBuf,
     target: Option<String>,
 }
@@ -130,7 +132,8 @@ fn unpack(program: &Program, arch: &str, outcome: &Outcome, dir: &Path) -> Resul
     let unpacked = folder.join(arch);
     bench::remove(&unpacked)?;
     let target = format!("{arch}-unknown-linux-musl");
-    let archives = outcome.artifacts.iter().filter(|it| it.target.as_ref() == Some(&target));
+    let of_target = |it: &&Artifact| it.kind == "Archive" && it.target.as_ref() == Some(&target);
+    let archives = outcome.artifacts.iter().filter(of_target);
     let mut found = 0;
     for archive in archives {
         sources::unpack(&folder.join("source").join(&archive.path), &unpacked)?;
