@@ -4,6 +4,7 @@
 //! <https://slsa.dev/spec/v1.2/build-provenance>
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
@@ -224,7 +225,10 @@ fn arguments(build: &BuildPlan) -> impl Iterator<Item = &String> {
 /// The variables by which rustc, cargo's profiles and C compilers make other code.
 fn environment(env: &Env) -> BTreeMap<String, String> {
     let set = env.iter().filter_map(|(name, value)| Some((name.to_str()?, value)));
-    let set = set.filter(|(name, value)| is_recorded(name) && !value.is_empty());
+    // Actions that install Rust set this. Profiles of releases are not incremental anyway.
+    let is_default = |name: &str, value: &OsStr| name == "CARGO_INCREMENTAL" && value == "0";
+    let set = set
+        .filter(|(name, value)| is_recorded(name) && !value.is_empty() && !is_default(name, value));
     set.map(|(name, value)| (name.to_owned(), value.to_string_lossy().into_owned())).collect()
 }
 

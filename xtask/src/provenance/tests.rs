@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{BUILD_TYPE, PREDICATE, Provenance};
+use super::{BUILD_TYPE, PREDICATE, Provenance, environment};
 use crate::digest::Digest;
+use crate::process::Env;
 use crate::sign::{Statement, Subject};
 
 fn predicate() -> Value {
@@ -76,5 +77,24 @@ fn what_is_no_provenance_of_this_tool_is_refused() {
     ] {
         let error = with(path, value);
         assert!(error.contains(why), "{path}: {error}");
+    }
+}
+
+#[test]
+fn variables_are_recorded_that_change_what_is_made() {
+    for (name, value, recorded) in [
+        ("RUSTFLAGS", "-Copt-level=1", true),
+        ("CARGO_PROFILE_DIST_LTO", "fat", true),
+        ("RUSTC_BOOTSTRAP", "1", true),
+        ("RUSTC_BOOTSTRAP", "", false),
+        ("CARGO_INCREMENTAL", "1", true),
+        // What a profile of releases does without it, and what workflows set.
+        ("CARGO_INCREMENTAL", "0", false),
+        ("CARGO_BUILD_JOBS", "1", false),
+        ("GITHUB_TOKEN", "t", false),
+    ] {
+        let env = Env::scrub([(name.into(), value.into())]);
+        let expected = recorded.then(|| (name.to_owned(), value.to_owned()));
+        assert_eq!(environment(&env), expected.into_iter().collect(), "{name}={value}");
     }
 }
