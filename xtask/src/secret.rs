@@ -139,6 +139,9 @@ fn with_less(text: &str) -> Option<String> {
         return None;
     }
     let SecretParts { logins, values } = SecretParts::of(text);
+    if logins.is_empty() && values.is_empty() {
+        return None;
+    }
     let logins = logins.into_iter().map(|login| login.start..login.end - 1);
     let mut all: Vec<Range<usize>> = logins.chain(values).collect();
     all.sort_by_key(|range| range.start);

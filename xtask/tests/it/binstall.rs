@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::world::krew::Server;
-use crate::world::{HOST, World, names_but_told, run, slow_judge};
+use crate::world::{HOST, World, contents, run, slow_judge};
 
 /// This project's own settings for it, as they stand.
 fn settings() -> &'static str {
@@ -35,10 +35,8 @@ fn cargo_binstall_finds_archives_by_settings_and_by_their_names() {
         ("http://github.test/me/tool", "http://github.test/me/tool", ""),
     ] {
         let world = released(repository, metadata);
-        for name in names_but_told(&world.dist()) {
-            if let Ok(bytes) = std::fs::read(world.dist().join(&name)) {
-                server.serve(&format!("{path}/releases/download/v1.2.3/{name}"), bytes);
-            }
+        for (name, bytes) in contents(&world.dist()) {
+            server.serve(&format!("{path}/releases/download/v1.2.3/{name}"), bytes);
         }
         let root = world.outside("installed");
         let mut install = Command::new(&binstall);
